@@ -1,0 +1,47 @@
+# The commands of this repository. `make help` lists them.
+PYTHON ?= python3
+BIN    := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help environment lint unit check molecule e2e test test-all bench lock schema clean
+
+help:                     ## list the commands
+	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+environment:              ## make .venv from the locks, development tools included
+	@$(PYTHON) -m hangar.bootstrap --dev
+
+lint: environment         ## ruff, mypy, yamllint, ansible-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --offline
+
+unit: environment         ## what needs no machine: unit, templates, the house rules
+	$(PYTEST) -n auto tests/unit tests/templates tests/repository
+
+check: lint unit          ## seconds: everything that needs no machine
+
+molecule: environment     ## each role by itself, and all of site.yml, on systemd containers
+	$(BIN)/python -m tests.molecule $(SCENARIOS)
+
+e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
+	$(PYTEST) tests/engine tests/e2e
+
+test: check molecule e2e  ## what the README promises; CI runs this
+
+test-all: test            ## the long matrices as well: kills, interruptions
+	$(PYTEST) tests/matrix
+
+bench: environment        ## the figures, as ratios taken in one run
+	$(BIN)/python -m bench
+
+lock:                     ## resolve the locks again (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:                    ## remove what make and Python left behind (machines stay)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible
+	find . -name __pycache__ -prune -exec rm -rf {} +

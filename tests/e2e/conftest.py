@@ -1,0 +1,132 @@
+"""One machine for the whole folder: made from a clone, by the README's commands, as a new user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+LOGS = Path("/tmp/hangar-e2e-logs")
+# The files in the order of a machine's life; each leaves a healthy machine to the next.
+ORDER = ("test_readme.py", "test_attacks.py", "test_sabotage.py", "test_destroy.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files in the order of a machine's life."""
+    here = Path(__file__).parent
+    rank = {name: number for number, name in enumerate(ORDER)}
+    items.sort(key=lambda item: rank.get(item.path.name, -1) if item.path.parent == here else -1)
+
+
+@dataclass
+class Checkout:
+    """A clone in a temporary folder, and the environment that lives in it."""
+
+    path: Path
+    environment: str
+    first_up: subprocess.CompletedProcess[str] | None = None
+    first_seconds: float = 0.0
+    laptop_before: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        return self.path / ".hangar" / self.environment
+
+    @property
+    def hosts(self) -> Path:
+        return self.path / "inventory" / self.environment / "hosts.yml"
+
+    def hangar(self, verb: str, *arguments: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
+        """Run ``./provision.py VERB ENV …`` as a person would, its output captured."""
+        done = subprocess.run(
+            ["./provision.py", verb, self.environment, *arguments],
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"{verb} ended with {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def ssh(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a shell command on the machine as the admin account."""
+        done = subprocess.run(
+            ["ssh", "-F", str(self.state / "ssh_config"), f"hangar-{self.environment}", command],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"{command!r} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def report(self) -> dict:
+        return json.loads((self.state / "report.json").read_text())
+
+    def inventory(self) -> dict:
+        import yaml
+
+        return yaml.safe_load(self.hosts.read_text())["all"]["hosts"][f"hangar-{self.environment}"]
+
+
+def laptop() -> dict[str, str]:
+    """What ``up`` must not change on the machine that runs it."""
+    sysctls = subprocess.run(["sysctl", "-a"], capture_output=True, text=True).stdout
+    # what the engine's own bridge brings, and counters that move by themselves
+    moving = ("kernel.random", "fs.dentry", "fs.inode", "fs.file-nr", "kernel.ns_last_pid", "net.netfilter.nf_conntrack_count",
+              "fs.quota", "kernel.pty.nr", "dev.raid", "kernel.tainted")  # fmt: skip
+    lines = [line for line in sysctls.splitlines() if not line.startswith(moving) and ".veth" not in line and ".br-" not in line]
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout if shutil.which("nft") else ""
+    return {
+        "sysctls": "\n".join(lines),
+        "passwd": Path("/etc/passwd").read_text(),
+        "group": Path("/etc/group").read_text(),
+        "subuid": Path("/etc/subuid").read_text() if Path("/etc/subuid").exists() else "",
+        "hangar tables": "\n".join(line for line in tables.splitlines() if "hangar" in line),
+    }
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A clone of what is committed here: what is not in git does not exist for a new user."""
+    environment = os.environ.get("HANGAR_E2E_ENVIRONMENT", "e2e")
+    path = tmp_path_factory.mktemp("clone") / "hangar"
+    subprocess.run(["git", "clone", "-q", str(REPO), str(path)], check=True)
+    if environment != "local":
+        shutil.copytree(path / "inventory" / "local", path / "inventory" / environment)
+    place = Checkout(path, environment)
+    place.laptop_before = laptop()
+    yield place
+    LOGS.mkdir(exist_ok=True)
+    for log in (place.state / "log").glob("*.log"):
+        shutil.copy(log, LOGS)
+    if place.state.exists():
+        place.hangar("destroy", "--yes", check=False)
+
+
+@pytest.fixture(scope="session")
+def machine(checkout: Checkout) -> Checkout:
+    """The machine that ``./provision.py up`` made; its first run is kept for the tests to read."""
+    start = time.monotonic()
+    checkout.first_up = checkout.hangar("up", "--yes", check=False)
+    checkout.first_seconds = time.monotonic() - start
+    if checkout.first_up.returncode != 0:
+        pytest.fail(f"up ended with {checkout.first_up.returncode}\n{checkout.first_up.stdout[-8000:]}\n{checkout.first_up.stderr[-4000:]}")
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def engine() -> docker.DockerClient:
+    return docker.from_env()

@@ -1,0 +1,36 @@
+"""``destroy`` leaves nothing behind, on the laptop either."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlparse
+
+import docker
+
+from .conftest import Checkout, laptop
+from .test_readme import airflow_address
+
+
+def test_destroy_leaves_nothing_behind(machine: Checkout, engine: docker.DockerClient) -> None:
+    port = urlparse(airflow_address(machine)).port
+    machine.hangar("destroy", "--yes")
+
+    mine = {"label": f"hangar.environment={machine.environment}"}
+    assert engine.containers.list(all=True, filters=mine) == []
+    assert engine.networks.list(filters=mine) == []
+    assert engine.volumes.list(filters=mine) == []
+    assert not machine.state.exists()
+    assert not machine.hosts.exists()
+    with socket.socket() as forward:
+        assert forward.connect_ex(("127.0.0.1", port)) != 0, "the forward is still open"
+
+
+def test_a_second_destroy_says_that_there_is_nothing(machine: Checkout) -> None:
+    assert machine.hangar("destroy", "--yes").returncode == 0
+
+
+def test_the_laptop_is_as_it_was(checkout: Checkout) -> None:
+    after = laptop()
+    for what, before in checkout.laptop_before.items():
+        changed = sorted(set(before.splitlines()) ^ set(after[what].splitlines()))
+        assert changed == [], f"{what} changed"
