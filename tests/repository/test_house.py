@@ -1,0 +1,126 @@
+"""The house rules for the Python package and for the repository as a whole."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+PACKAGE = sorted((REPO / "hangar").rglob("*.py"))
+TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules_that_import(name: str) -> set[str]:
+    return {str(path.relative_to(REPO)) for path in PACKAGE if any(found.split(".")[0] == name for found in imports(path))}
+
+
+def test_one_module_starts_processes() -> None:
+    """bootstrap runs before the package's own environment exists, so it may use the standard library alone."""
+    assert modules_that_import("subprocess") == {"hangar/process.py", "hangar/bootstrap.py"}
+
+
+def test_one_module_prints() -> None:
+    printing = {
+        str(path.relative_to(REPO))
+        for path in PACKAGE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert printing <= {"hangar/console.py", "hangar/bootstrap.py"}
+
+
+def test_imports_run_one_way() -> None:
+    """A stage knows the record on its left and nothing to its right; only the pipeline and the verbs know the order."""
+    order = ["config", "plan", "cloud", "inventory", "playbook", "verification", "report", "pipeline", "commands"]
+    rank = {name: number for number, name in enumerate(order)}
+    wrong = []
+    for path in PACKAGE:
+        stage = path.relative_to(REPO / "hangar").parts[0].removesuffix(".py")
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "hangar" and len(parts) > 1 and stage in rank and rank.get(parts[1], -1) > rank[stage]:
+                # plan reads the records that the clouds define, not the clouds
+                if not (stage == "plan" and name.startswith("hangar.cloud.base")):
+                    wrong.append(f"{path.name} imports {name}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(REPO)))
+def test_every_public_name_has_a_docstring(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    if not tree.body:
+        return  # an empty __init__.py
+    assert ast.get_docstring(tree), "the module says nothing of itself"
+    nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert [node.name for node in nodes if not node.name.startswith("_") and not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_carry_hashes_and_no_index(name: str) -> None:
+    text = (REPO / name).read_text()
+    assert not re.search(r"https?://|--index|--find-links|file:", text)
+    pins = re.split(r"\n(?=[a-z0-9])", text.strip())
+    assert all("--hash=sha256:" in pin for pin in pins if "==" in pin)
+
+
+def test_no_secret_or_inventory_of_a_machine_is_tracked() -> None:
+    assert [name for name in TRACKED if name.endswith(("hosts.yml", ".pem", "id_ed25519", "known_hosts"))] == []
+    keys = [name for name in TRACKED if "PRIVATE KEY" + "-----" in (REPO / name).read_text(errors="replace")]
+    assert keys == []
+
+
+def test_nothing_names_the_machine_it_was_written_on() -> None:
+    places = re.compile(r"(?<![\w.])/(?:home/[a-z]+/|Users/[A-Za-z]+/|work/)")
+    named = [name for name in TRACKED if name.endswith((".py", ".yml", ".md", ".j2", ".sh", ".toml", ".cfg"))
+             and places.search((REPO / name).read_text()) and "tests/" not in name]  # fmt: skip
+    assert named == []
+
+
+def test_host_key_checking_is_off_nowhere() -> None:
+    off = re.compile(r"StrictHostKeyChecking[= ](no|off|accept-new)|host_key_checking\s*=\s*(False|no)|AutoAdd" + r"Policy|Warning" + r"Policy")
+    this = str(Path(__file__).relative_to(REPO))
+    assert [name for name in TRACKED if name != this and off.search((REPO / name).read_text(errors="replace"))] == []
+
+
+def test_help_answers_in_a_blink() -> None:
+    """The verbs' help needs none of the heavy clients."""
+    probe = "import sys, hangar.cli; sys.exit(sorted({'docker', 'paramiko', 'pydantic', 'ansible', 'rich'} & set(sys.modules)) or None)"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "hangar.cli", "--help"], cwd=REPO, capture_output=True, check=True)
+    assert time.monotonic() - start < 1.5  # 0.3 s by itself (make bench); the rest is room for a busy machine
+
+
+def test_the_readme_names_every_verb() -> None:
+    done = subprocess.run([sys.executable, "-m", "hangar.cli", "--help"], cwd=REPO, capture_output=True, text=True, check=True)
+    verbs = {path.stem.replace("_", "-") for path in (REPO / "hangar/commands").glob("*.py")} - {"--init--"}
+    assert verbs and [verb for verb in verbs if verb not in done.stdout] == []
+    readme = (REPO / "README.md").read_text() + "".join(path.read_text() for path in (REPO / "docs").glob("*.md"))
+    assert [verb for verb in verbs if f"provision.py {verb}" not in readme] == []
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    broken = []
+    for name in TRACKED:
+        if name.endswith(".md"):
+            for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (REPO / name).read_text()):
+                if "://" not in target and not (REPO / name).parent.joinpath(target).exists():
+                    broken.append(f"{name}: {target}")
+    assert broken == []

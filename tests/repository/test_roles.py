@@ -1,0 +1,108 @@
+"""The house rules for roles: one truth for options, a contract and a scenario each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPO = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (REPO / "roles").iterdir() if (path / "meta").is_dir())
+
+each_role = pytest.mark.parametrize("role", ROLES)
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def options(role: str) -> dict[str, dict[str, Any]]:
+    found = read(REPO / "roles" / role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options") or {}
+    return dict(found)
+
+
+def defaults(role: str) -> dict[str, Any]:
+    path = REPO / "roles" / role / "defaults/main.yml"
+    return dict(read(path) or {}) if path.exists() else {}
+
+
+def files(role: str, pattern: str) -> list[Path]:
+    return sorted(path for path in (REPO / "roles" / role).rglob(pattern) if path.is_file())
+
+
+def test_the_roles_of_the_machine_are_here() -> None:
+    assert {"base", "service_users", "ssh_server", "firewall", "docker_host", "airflow", "remote_ssh", "monitoring"} <= set(ROLES)
+
+
+@each_role
+def test_every_option_is_typed_and_described(role: str) -> None:
+    for name, option in options(role).items():
+        assert option.get("type"), f"{name} has no type"
+        assert len(str(option.get("description", ""))) > 15, f"{name} has no description"
+        assert name.startswith(f"{role}_"), f"{name} is not named after its role"
+
+
+@each_role
+def test_defaults_agree_with_the_options(role: str) -> None:
+    """A default stands in both places and is the same; a required option has none."""
+    written = defaults(role)
+    public = {name: option for name, option in options(role).items() if not option.get("required")}
+    assert set(written) == set(public)
+    for name, option in public.items():
+        if isinstance(written[name], str) and "{{" in written[name]:
+            continue  # follows another variable; its meaning stands in the description
+        assert option.get("default") == written[name], name
+
+
+@each_role
+def test_the_readme_names_every_option(role: str) -> None:
+    text = (REPO / "roles" / role / "README.md").read_text()
+    assert [name for name in options(role) if f"`{name}`" not in text] == []
+    stale = set(re.findall(rf"`({role}_\w+)`", text)) - set(options(role))
+    assert not stale, f"the README names options that do not exist: {stale}"
+
+
+@each_role
+def test_the_role_has_a_contract_and_a_scenario(role: str) -> None:
+    assert "def test_" in (REPO / "roles" / role / "tests" / f"test_{role}.py").read_text()
+    assert (REPO / "molecule" / role / "molecule.yml").exists()
+
+
+def test_site_lists_every_role_with_its_own_tag() -> None:
+    (play,) = read(REPO / "playbooks/site.yml")
+    listed = {entry["role"]: entry.get("tags") for entry in play["roles"]}
+    assert set(listed) == set(ROLES)
+    assert all(tag in (role, [role]) for role, tag in listed.items())
+
+
+@each_role
+def test_main_only_imports(role: str) -> None:
+    """tasks/main.yml reads as a table of contents, unless the role is a handful of tasks."""
+    tasks = read(REPO / "roles" / role / "tasks/main.yml") or []
+    modules = {key for task in tasks for key in task if key.startswith("ansible.builtin.") or key == "apply_tree"}
+    if len(tasks) > 6:
+        assert modules <= {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks", "ansible.builtin.assert"}
+
+
+@each_role
+def test_every_template_says_that_it_is_managed(role: str) -> None:
+    for path in files(role, "templates/**/*.j2"):
+        if path.suffixes[:1] == [".json"]:
+            continue  # has no comments
+        assert "hangar_managed" in path.read_text(), f"{path.relative_to(REPO)} does not say who writes it"
+
+
+def test_suppressions_give_their_reason() -> None:
+    """`ignore_errors`, `failed_when: false` and `changed_when: false` on a change need a comment on the line or above."""
+    bare = []
+    for path in [*(REPO / "roles").rglob("*.yml"), *(REPO / "playbooks").rglob("*.yml"), *(REPO / "molecule").rglob("*.yml")]:
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if re.search(r"ignore_errors:|failed_when: false|ignore_unreachable:", line):
+                above = lines[number - 1].strip() if number else ""
+                if "#" not in line and not above.startswith("#"):
+                    bare.append(f"{path.relative_to(REPO)}:{number + 1}")
+    assert bare == []
