@@ -1,0 +1,110 @@
+"""The figures of the README, taken side by side in one run on this machine: ``make bench``.
+
+Ratios carry over to other machines; seconds do not. Nothing here is a test: it prints, and exits 1 when a budget is missed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.memory import machine_memory, peak_of_tree
+
+REPO = Path(__file__).resolve().parents[1]
+ENVIRONMENT = "bench"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: what was measured, the value, the budget that the project set itself."""
+
+    what: str
+    value: float
+    budget: float
+    unit: str
+
+    def row(self) -> str:
+        verdict = "ok" if self.value <= self.budget else "MISSED"
+        return f"{self.what:<58} {self.value:>8.2f} {self.budget:>8.2f} {self.unit:<6} {verdict}"
+
+
+def timed(argv: Sequence[str], cwd: Path, environment: dict[str, str] | None = None) -> float:
+    """Seconds that a command takes; its output is shown only when it fails."""
+    start = time.monotonic()
+    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return time.monotonic() - start
+
+
+def clone(into: Path) -> Path:
+    """A fresh clone with an environment of its own, so that nobody's machine is touched."""
+    subprocess.run(["git", "clone", "-q", str(REPO), str(into)], check=True)
+    shutil.copytree(into / "inventory" / "local", into / "inventory" / ENVIRONMENT)
+    return into
+
+
+def environment_figures(work: Path) -> list[Figure]:
+    """Making the environment without and with uv on the path, and the start-up of the command line."""
+    without_uv = {**os.environ, "PATH": path_without("uv")}
+    slow = clone(work / "pip")
+    figures = [Figure("making the environment from the lock (pip)", timed(["./provision.py", "--help"], slow, without_uv), 20, "s")]
+    starts = [timed(["./provision.py", "--help"], slow) for _ in range(10)]
+    return [*figures, Figure("./provision.py --help, environment present", statistics.median(starts), 0.3, "s")]
+
+
+def path_without(program: str) -> str:
+    """PATH with the folders that hold a program left out, unless the interpreter itself lives there."""
+    hidden = Path(tempfile.mkdtemp(prefix="bench-path-"))
+    for folder in reversed(os.environ["PATH"].split(os.pathsep)):
+        for file in Path(folder).iterdir() if Path(folder).is_dir() else []:
+            if file.name != program and os.access(file, os.X_OK) and not (hidden / file.name).is_symlink():
+                (hidden / file.name).symlink_to(file)
+    return str(hidden)
+
+
+def machine_figures(work: Path) -> list[Figure]:
+    """The whole way, against a bare shell script that does the same on the same kind of container."""
+    bare = timed([str(REPO / "bench" / "bare.sh")], REPO)
+    home = clone(work / "machine")
+    timed(["./provision.py", "--help"], home)
+    try:
+        first = timed(["./provision.py", "up", ENVIRONMENT, "--yes"], home)
+        second, peak = peak_of_tree(["./provision.py", "up", ENVIRONMENT, "--yes"], home)
+        playbook = timed(
+            [".venv/bin/ansible-playbook", "-i", f"inventory/{ENVIRONMENT}/hosts.yml", "playbooks/site.yml"], home
+        )
+        idle = machine_memory(ENVIRONMENT)
+    finally:
+        timed(["./provision.py", "destroy", ENVIRONMENT, "--yes"], home)
+    print(f"bare shell script {bare:.1f} s, first up {first:.1f} s (verification and report included)")
+    return [
+        Figure("first up / bare shell script", first / bare, 1.5, "x"),
+        Figure("second up, nothing to do, verification included", second, 30, "s"),
+        Figure("second playbook alone", playbook, 15, "s"),
+        Figure("peak memory of the controller (all its processes)", peak / MIB, 300, "MiB"),
+        Figure("the idle machine, Airflow running", idle / MIB, 3072, "MiB"),
+    ]
+
+
+def main() -> int:
+    """Measure, print one table, and say by the exit code whether each budget is met."""
+    with tempfile.TemporaryDirectory(prefix="hangar-bench-") as folder:
+        figures = environment_figures(Path(folder)) + machine_figures(Path(folder))
+    print(f"{'what':<58} {'measured':>8} {'budget':>8}")
+    for figure in figures:
+        print(figure.row())
+    return 0 if all(figure.value <= figure.budget for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
