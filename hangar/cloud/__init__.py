@@ -1,0 +1,1 @@
+"""The places a machine can come from, behind one small protocol (base.py)."""

@@ -1,0 +1,97 @@
+"""What goes into Airflow's containers by platform.yml: connections and environment variables."""
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, ConfigDict, model_validator
+from pydantic.json_schema import JsonSchemaValue
+
+from hangar.config.fields import Section, quoted, setting, wrong
+
+OWNED = {
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__API__SECRET_KEY",
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+}
+"""Generated on the machine; a second set would break the first."""
+
+
+def _text(value: Any) -> str:
+    """Environment variables are text; YAML makes numbers and truth values of some."""
+    if value is None or isinstance(value, (list, dict)):
+        raise wrong(f"{quoted(value)} is not a text, a number or a truth value")
+    return str(value)
+
+
+Scalar = Annotated[str, BeforeValidator(_text)]
+
+
+class Secret(Section):
+    """A value that stands in no file here: it is read on the machine when Airflow starts."""
+
+    secret: str = setting(
+        ..., "The secret's name on the machine.", "a name of letters, digits and _", pattern=r"^[A-Za-z0-9_]{1,64}$"
+    )
+
+
+def _uri_or_keys_schema(schema: JsonSchemaValue) -> None:
+    keys = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string", "description": "A URI without a password."}, keys]
+
+
+class Connection(Section):
+    """An Airflow connection: a URI without a password, or its parts."""
+
+    model_config = ConfigDict(json_schema_extra=_uri_or_keys_schema)
+
+    uri: str | None = setting(None, "The whole connection as a URI, without a password.", "a URI")
+    conn_type: str | None = setting(None, "Kind of connection.", "a kind such as postgres or http")
+    host: str | None = setting(None, "Host name or URL.", "a host name")
+    port: int | None = setting(None, "Port.", "a port from 1 to 65535", ge=1, le=65535)
+    login: str | None = setting(None, "User name.", "a user name")
+    password: Secret | None = setting(None, "Where the password is.", "{secret: NAME}")
+    schema_: str | None = setting(None, "Database or schema.", "a database name", alias="schema")
+    extra: dict[str, Any] | None = setting(None, "More options, as Airflow's `extra`.", "keys and values")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_uri(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("password"), str):
+            raise wrong("a password in clear has no place in this file", "password", "{secret: NAME}")
+        return {"uri": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Connection":
+        if self.uri is None and self.conn_type is None:
+            raise wrong("says neither what kind of connection it is nor its URI", "", "a URI, or conn_type")
+        if self.uri is not None:
+            _check_uri(self.uri)
+        return self
+
+
+def _check_uri(uri: str) -> None:
+    parts = urlsplit(uri)
+    if not parts.scheme:
+        raise wrong(f'"{uri}" is not a URI', "", "a URI such as postgres://user@host/database")
+    if parts.password:
+        shown = uri.replace(f":{parts.password}@", ":…@")
+        raise wrong(f'"{shown}" holds a password in clear', "", "password: {secret: NAME} beside host and login")
+
+
+def check_connections(value: dict[str, Connection]) -> dict[str, Connection]:
+    for name in value:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
+            raise wrong("is not a connection's name", name, "letters, digits, _ and -")
+    return value
+
+
+def check_environment(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+            raise wrong("is not a variable's name", name, "capital letters, digits and _")
+        if name in OWNED or name.removesuffix("_CMD").removesuffix("_SECRET") in OWNED:
+            raise wrong("is made on the machine and kept there", name, "leaving it out")
+    return value

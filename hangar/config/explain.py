@@ -1,0 +1,108 @@
+"""Turns what pydantic found into sentences: `path: what is wrong, what would be right`."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from hangar.errors import Problem
+
+KINDS = {
+    "int_type": "a whole number", "float_type": "a number", "bool_type": "true or false",
+    "string_type": "a text", "tuple_type": "a list", "dict_type": "a list of keys and values",
+    "model_type": "a section", "path_type": "a path",
+}  # fmt: skip
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """One problem for each thing that is wrong, in the order of the settings."""
+    return [_problem(found, model) for found in error.errors(include_url=False)]
+
+
+def _problem(found: ErrorDetails, model: type[BaseModel]) -> Problem:
+    context: Mapping[str, Any] = found.get("ctx", {})
+    loc = [str(part) for part in found["loc"] if part != "[key]"]
+    if found["type"] == "hangar" and context["at"]:
+        loc += context["at"].split(".")
+    path = ".".join(loc)
+    if found["type"] == "extra_forbidden":
+        return Problem(path, _unknown_key(loc[-1], _keys(model, loc[:-1])))
+    right = context.get("right") or _right(model, loc)
+    what = _what(found, context)
+    return Problem(path, f"{what}; {right} would be right" if right else what)
+
+
+def _what(found: ErrorDetails, context: Mapping[str, Any]) -> str:
+    kind, value = found["type"], _show(found["input"])
+    if kind == "hangar":
+        return str(context["what"])
+    if kind in KINDS:
+        return f"{value} is not {KINDS[kind]}"
+    match kind:
+        case "missing":
+            return "is missing"
+        case "greater_than_equal":
+            return f"{value} is too small"
+        case "less_than_equal":
+            return f"{value} is too large"
+        case "literal_error":
+            return f"{value} is not known"
+        case _:
+            return f"{value} does not fit"
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value) if not isinstance(value, str) else f'"{value}"'
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    hint = f'did you mean "{close[0]}"?' if close else f"one of {', '.join(known)} would be right"
+    return f"there is no such key; {hint}"
+
+
+def _right(model: type[BaseModel], loc: list[str]) -> str:
+    """What the setting at `loc` (or the nearest one above) says would be right."""
+    right = ""
+    for field in _fields(model, loc):
+        extra = field.json_schema_extra
+        if isinstance(extra, dict):
+            right = str(extra.get("errorMessage", "")).removesuffix(" would be right")
+    return right or ("keys and values below it" if loc else "")
+
+
+def _keys(model: type[BaseModel], loc: list[str]) -> list[str]:
+    inner = model
+    for field in _fields(model, loc):
+        inner = _model_of(field) or inner
+    return [field.alias or name for name, field in inner.model_fields.items()]
+
+
+def _fields(model: type[BaseModel] | None, loc: list[str]) -> list[FieldInfo]:
+    """The settings on the way to `loc`, outermost first."""
+    found: list[FieldInfo] = []
+    for part in loc:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()} if model else {}
+        if part in fields:
+            found.append(fields[part])
+            model = _model_of(fields[part])
+    return found
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The section inside a setting, be it plain, optional or the value of a dictionary."""
+    pending = [field.annotation]
+    while pending:
+        kind = pending.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+        pending += list(getattr(kind, "__args__", ()))
+    return None

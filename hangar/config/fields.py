@@ -1,0 +1,124 @@
+"""The vocabulary of the settings: how one is declared, and the kinds of value that several share."""
+
+import re
+import zoneinfo
+from collections.abc import Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import WithJsonSchema, model_validator  # fmt: skip
+from pydantic_core import PydanticCustomError
+
+SUBIDS = 65536
+"""How many subordinate ids a service user gets: what a container's users need."""
+
+
+class Section(BaseModel):
+    """A section of platform.yml. An empty one (everything in it commented out) means the defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+def setting(default: Any, description: str, right: str, **limits: Any) -> Any:
+    """Declares a setting. `right` completes the sentence "… would be right" when a value is wrong."""
+    extra = {"errorMessage": f"{right} would be right"}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+def section(model: type[Section], description: str) -> Any:
+    return Field(default_factory=model, description=description, validate_default=False)
+
+
+def wrong(what: str, at: str = "", right: str = "") -> PydanticCustomError:
+    """A value that is wrong for a reason of our own. `at` leads from the validated value to the culprit;
+    `right` stands in for the setting's own."""
+    return PydanticCustomError("hangar", "{what}", {"what": what, "at": at, "right": right})
+
+
+def quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _size(value: object) -> int:
+    """Bytes, from a number with a unit."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 2**20:
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)", str(value))
+    if match is None:
+        raise wrong(f"{quoted(value)} is not a size")
+    return int(float(match[1]) * 2 ** {"MiB": 20, "GiB": 30, "TiB": 40}[match[2]])
+
+
+def _at_least_4_gib(value: int) -> int:
+    if value < 4 * 2**30:
+        raise wrong(f"{value / 2**30:.3g} GiB is too small: Airflow alone needs 3 GiB")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    known = zoneinfo.available_timezones()
+    # A controller without tzdata knows none; then the machine judges.
+    if known and value not in known:
+        raise wrong(f'"{value}" is not a time zone')
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError as error:
+        raise wrong(f'"{value}" is not a network: {str(error).removeprefix(repr(value)).strip()}') from error
+
+
+def _as_tuple(value: Any) -> Any:
+    """YAML knows lists only."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def locate(value: object, info: ValidationInfo) -> Path:
+    """A path as written in platform.yml: `~` is the home, anything else starts at the file's folder."""
+    if not isinstance(value, str) or not value:
+        raise wrong(f"{quoted(value)} is not a path")
+    folder: Path = (info.context or {}).get("folder", Path())
+    return (folder / Path(value).expanduser()).resolve()
+
+
+def existing_file(path: Path) -> Path:
+    if path.is_dir():
+        raise wrong(f"{path} is a folder, not a file")
+    if not path.is_file():
+        raise wrong(f"there is no file {path}")
+    return path
+
+
+def existing_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise wrong(f"there is no folder {path}")
+    return path
+
+
+def check_each(values: Sequence[str], pattern: str, what: str) -> None:
+    for number, value in enumerate(values):
+        if not re.fullmatch(pattern, value):
+            raise wrong(f'"{value}" is not {what}', at=str(number))
+
+
+_PATH_SCHEMA = WithJsonSchema({"type": "string"})
+Size = Annotated[
+    int, BeforeValidator(_size), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(MiB|GiB|TiB)$"})
+]
+MachineMemory = Annotated[Size, AfterValidator(_at_least_4_gib)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Network = Annotated[str, AfterValidator(_network)]
+File = Annotated[Path, BeforeValidator(locate), AfterValidator(existing_file), _PATH_SCHEMA]
+Folder = Annotated[Path, BeforeValidator(locate), AfterValidator(existing_folder), _PATH_SCHEMA]
+Files = Annotated[tuple[File, ...], BeforeValidator(_as_tuple)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_as_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]

@@ -1,0 +1,55 @@
+"""Reads platform.yml and turns whatever is wrong with it into one list."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hangar import paths
+from hangar.config.explain import explain
+from hangar.config.models import Config, Settings
+from hangar.config.reading import apply_overrides, read_yaml
+from hangar.errors import ConfigError, Problem
+
+NAME = r"[a-z][a-z0-9-]{0,29}"
+
+
+def load(env: str, overrides: Sequence[str] = ()) -> Config:
+    """The settings of an environment; `overrides` are `path=value`, stronger than the file.
+
+    Raises:
+        ConfigError: with every problem of the name, the file and the overrides. Nothing is written.
+    """
+    require_name(env)
+    path = paths.platform_file(env)
+    source = _shown(path)
+    if not path.is_file():
+        raise ConfigError(source, [Problem("", "there is no such file")], f"Write it: ./provision.py init {env}")
+    data, problems = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
+    problems += apply_overrides(data, overrides)
+    try:
+        settings = Settings.model_validate(data, context={"folder": path.parent})
+    except ValidationError as error:
+        problems += explain(error, Settings)
+    if problems:
+        raise ConfigError(source, problems, "Mend it and run the same command again.")
+    fields = {name: getattr(settings, name) for name in Settings.model_fields}
+    return Config.model_construct(environment=env, **fields)
+
+
+def require_name(env: str) -> None:
+    """Raises ConfigError unless `env` can name a folder and a host."""
+    if not re.fullmatch(NAME, env):
+        right = "a lower-case name such as sandbox (letters, digits and -, at most 30) would be right"
+        raise ConfigError(f'The environment\'s name "{env}"', [Problem("ENV", f'"{env}" is no name for a folder and a host; {right}')])
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(paths.REPO))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of platform.yml, for editors."""
+    return Settings.model_json_schema()

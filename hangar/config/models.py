@@ -1,0 +1,219 @@
+"""The settings of platform.yml: one class a section, one field a key. The schema for editors comes from here."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from hangar.config.connections import Connection, Scalar, Secret, check_connections, check_environment
+from hangar.config.fields import (
+    SUBIDS,
+    File,
+    Files,
+    Folder,
+    MachineMemory,
+    Names,
+    Networks,
+    Section,
+    TimeZone,
+    check_each,
+    section,
+    setting,
+    wrong,
+)
+
+__all__ = ["Config", "Connection", "Secret", "Settings"]
+
+PORT = {"ge": 1024, "le": 65535}
+
+
+class Machine(Section):
+    """The machine's size, and what it has from its place in the world."""
+
+    cpus: float | None = setting(
+        None, "CPUs that the machine may use; null means all.", "a number from 1 up, or null", ge=1
+    )
+    memory: MachineMemory | None = setting(
+        None, "Memory that the machine may use; null means all.", "a size from 4GiB up, such as 6GiB, or null"
+    )
+    timezone: TimeZone = setting("Etc/UTC", "The machine's time zone.", "a name such as Europe/Zurich")
+    locale: str = setting(
+        "C.UTF-8", "The machine's locale.", "a UTF-8 locale such as C.UTF-8 or de_CH.UTF-8",
+        pattern=r"^[A-Za-z_]+\.UTF-8$",
+    )  # fmt: skip
+
+
+class Access(Section):
+    """How the controller gets in."""
+
+    admin: str = setting(
+        "hangar", "The administrator's account: keys only, sudo without a password.",
+        "a lower-case account name such as hangar", pattern=r"^[a-z][a-z0-9_-]{0,30}$",
+    )  # fmt: skip
+    private_key: File | None = setting(
+        None, "Your private key; null means that Hangar makes one for this environment.",
+        "the path of a private key, from this file's folder or from ~, or null",
+    )  # fmt: skip
+    ssh_port: int | None = setting(
+        None, "The port on 127.0.0.1 that leads to a local machine's SSH; null means any that is free.",
+        "a port from 1024 to 65535, or null", **PORT,
+    )  # fmt: skip
+    ssh_sources: Networks = setting(
+        (), "More networks that may reach port 22; those that Hangar itself needs are added.",
+        "a list of networks such as 10.0.0.0/8",
+    )  # fmt: skip
+
+    @field_validator("admin")
+    @classmethod
+    def _own_account(cls, value: str) -> str:
+        if value in ("root", "airflow", "airbyte", "people", "dags"):
+            raise wrong(f'"{value}" is taken on the machine')
+        return value
+
+
+class ServiceUser(Section):
+    """The numbers of a service's account. They own files under /srv, so choose them once."""
+
+    uid: int = setting(..., "The account's uid and gid.", "a number from 1001 to 59999", ge=1001, le=59999)
+    subids: int = setting(
+        ..., f"Where its {SUBIDS} subordinate uids and gids start.", "a number from 100000 to 4294836224",
+        ge=100_000, le=2**32 - 2 * SUBIDS,
+    )  # fmt: skip
+
+
+class Users(Section):
+    """The service users. Their numbers must not meet."""
+
+    airflow: ServiceUser = ServiceUser(uid=2001, subids=200_000)
+    airbyte: ServiceUser = ServiceUser(uid=2002, subids=300_000)
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Users":
+        if self.airflow.uid == self.airbyte.uid:
+            raise wrong(f"{self.airbyte.uid} is airflow's uid too", "airbyte.uid", "a uid of its own")
+        if abs(self.airflow.subids - self.airbyte.subids) < SUBIDS:
+            mine, other = self.airbyte.subids, self.airflow.subids
+            raise wrong(
+                f"{mine} to {mine + SUBIDS - 1} overlaps airflow's {other} to {other + SUBIDS - 1}",
+                "airbyte.subids", f"a start such as {other + SUBIDS}",
+            )  # fmt: skip
+        return self
+
+
+class Airflow(Section):
+    """Airflow: what people reach, and what is added to it."""
+
+    port: int = setting(
+        8080, "Its port on the machine's loopback and, through SSH, on yours.",
+        "a port from 1024 to 65535", **PORT,
+    )  # fmt: skip
+    live_dags: bool = setting(
+        True, "Add the bundle `live`: the folder /srv/airflow/dags of the group dags.", "true or false"
+    )
+    examples: bool = setting(True, "Release Hangar's example DAGs.", "true or false")
+    parallelism: int = setting(
+        16, "How many task instances may run at once.", "a whole number from 1 to 512", ge=1, le=512
+    )
+    python_lock: File | None = setting(
+        None, "More Python packages for the image: a requirements file, locked with hashes.",
+        "the path of a requirements file with hashes (uv pip compile --generate-hashes), or null",
+    )  # fmt: skip
+    debian_packages: Names = setting((), "More Debian packages for the image.", "a list of Debian package names")
+    plugins: Folder | None = setting(
+        None, "A folder of Airflow plugins for the image.", "the path of a folder, or null"
+    )
+    environment: Annotated[dict[str, Scalar], AfterValidator(check_environment)] = setting(
+        {}, "More environment variables for Airflow's containers. Not for secrets: use connections.",
+        "variables such as AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT: 60",
+    )  # fmt: skip
+    connections: Annotated[dict[str, Connection], AfterValidator(check_connections)] = setting(
+        {}, "Airflow connections: name -> URI, or conn_type, host, …; password: {secret: NAME}.",
+        "a URI without a password, or keys such as conn_type, host, login",
+    )  # fmt: skip
+
+    @field_validator("debian_packages")
+    @classmethod
+    def _package_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_each(value, r"[a-z0-9][a-z0-9+.-]+", "a Debian package name")
+        return value
+
+    @field_validator("python_lock")
+    @classmethod
+    def _has_hashes(cls, value: File | None) -> File | None:
+        if value is not None and "--hash=" not in value.read_text(encoding="utf-8", errors="replace"):
+            raise wrong(f"{value} has no hashes")
+        return value
+
+
+def _percent(default: int, of: str) -> int:
+    return setting(default, f"Per cent of {of}.", "a percentage from 1 to 100", ge=1, le=100)  # type: ignore[no-any-return]
+
+
+class Warn(Section):
+    """From where on `status` warns."""
+
+    cpu: int = _percent(90, "the CPUs in use")
+    memory: int = _percent(90, "the memory in use")
+    disk: int = _percent(80, "the fullest disk")
+
+
+class Monitoring(Section):
+    """The node exporter and what `status` makes of it."""
+
+    port: int = setting(
+        9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT
+    )
+    warn: Warn = section(Warn, "Thresholds in per cent.")
+
+
+class Updates(Section):
+    unattended: bool = setting(True, "Install security updates by themselves.", "true or false")
+
+
+class Settings(Section):
+    """What platform.yml may say. Every key may be left out."""
+
+    model_config = ConfigDict(title="Hangar's platform.yml")
+
+    cloud: Literal["container"] = setting(
+        "container", "Where the machine comes from: container = systemd container on this machine's Docker.",
+        "container",
+    )  # fmt: skip
+    machine: Machine = section(Machine, "The machine's size and place.")
+    access: Access = section(Access, "How the controller gets in.")
+    users: Users = section(Users, "The service users' numbers.")
+    trusted_certificates: Files | None = setting(
+        None,
+        "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
+        "those that were added to this controller.",
+        "a list of PEM files, or null",
+    )
+    airflow: Airflow = section(Airflow, "Airflow.")
+    monitoring: Monitoring = section(Monitoring, "Measures and thresholds.")
+    updates: Updates = section(Updates, "Security updates.")
+
+    @field_validator("trusted_certificates")
+    @classmethod
+    def _pem(cls, value: Files | None) -> Files | None:
+        for number, path in enumerate(value or ()):
+            if "BEGIN CERTIFICATE" not in path.read_text(encoding="utf-8", errors="replace"):
+                raise wrong(f"{path} holds no PEM certificate", at=str(number))
+        return value
+
+    @field_validator("monitoring")
+    @classmethod
+    def _ports_apart(cls, value: Monitoring, info: ValidationInfo) -> Monitoring:
+        airflow = info.data.get("airflow")
+        if airflow and airflow.port == value.port:
+            raise wrong(f"{value.port} is Airflow's port too", "port", "a port of its own")
+        return value
+
+
+class Config(Settings):
+    """An environment's settings, complete and checked."""
+
+    environment: str = Field(..., description="The folder's name under inventory/.")
+
+    @property
+    def server_name(self) -> str:
+        return f"hangar-{self.environment}"

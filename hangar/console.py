@@ -1,0 +1,198 @@
+"""The only printing: colours and a live line on a terminal, plain lines in a pipe.
+
+Under --json, standard output belongs to the program that reads it: everything said to people goes to
+standard error.
+"""
+
+import json as _json
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hangar.errors import HangarError, NeedsAnswer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+
+@dataclass
+class _Manner:
+    json: bool = False
+    yes: bool = False
+    status: "Status | None" = None
+
+
+_manner = _Manner()
+
+
+def configure(*, json: bool = False, yes: bool = False) -> None:
+    """Set once by the command line, before anything is said."""
+    _manner.json, _manner.yes = json, yes
+
+
+def say(text: str = "", style: str = "") -> None:
+    """One or more lines for a person. `style` is a rich style; a pipe does not see it."""
+    _print(sys.stderr if _manner.json else sys.stdout, text, style)
+
+
+def warn(text: str) -> None:
+    _print(sys.stderr, f"warning: {text}", "yellow")
+
+
+def error(problem: BaseException, *, verbose: bool = False) -> None:
+    """Shows what went wrong: brief, details, what to do. The traceback only on demand."""
+    if verbose:
+        _print(sys.stderr, "".join(traceback.format_exception(problem)).rstrip(), "dim")
+    if not isinstance(problem, HangarError):
+        _print(sys.stderr, f"error: {type(problem).__name__}: {problem}", "bold red")
+        if not verbose:
+            _print(sys.stderr, "This is a defect in Hangar; --verbose shows where.")
+        return
+    _print(sys.stderr, f"error: {problem.brief}", "bold red")
+    if problem.details:
+        _print(sys.stderr, "\n".join(f"  {line}" for line in problem.details.splitlines()))
+    if problem.resolution:
+        _print(sys.stderr, problem.resolution, "cyan")
+
+
+def json(data: Any) -> None:
+    """The answer for a program, on standard output."""
+    sys.stdout.write(_json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Rows under headings, aligned; without headings when `columns` are all empty."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    if title:
+        say(title, "bold")
+    lines = [list(columns), *rows] if any(columns) else rows
+    widths = [max((len(line[n]) for line in lines), default=0) for n in range(len(columns))]
+    for number, line in enumerate(lines):
+        heading = number == 0 and any(columns)
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        say(f"  {text}", "bold" if heading else "")
+
+
+def confirm(question: str) -> bool:
+    """Asks yes or no; no is the default, and --yes answers.
+
+    Raises:
+        NeedsAnswer: nobody is at a terminal to answer.
+    """
+    if _manner.yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise NeedsAnswer(
+            "This needs an answer, and there is no terminal to ask on.",
+            f"It would have asked: {question}",
+            "Say --yes to answer yes beforehand.",
+        )
+    with _quiet():
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@dataclass(frozen=True)
+class Timing:
+    stage: str
+    seconds: float
+
+
+@dataclass
+class Progress:
+    """Stages of long work: which runs, how far it is, how long each took.
+
+    >>> with Progress() as progress:
+    ...     with progress.stage("Machine"):
+    ...         progress.step("start", 1, 3)
+    """
+
+    _timings: list[Timing] = field(default_factory=list)
+    _stage: str = ""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _stop_status()
+
+    @property
+    def timings(self) -> tuple[Timing, ...]:
+        return tuple(self._timings)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Names the stage for the time of the block; a failed stage is never called done."""
+        began, self._stage = time.monotonic(), name
+        self._show(f"{name} …")
+        try:
+            yield
+        except BaseException:
+            _stop_status()
+            seconds = time.monotonic() - began
+            _print(_chatter(), f"✗ {name}  {seconds:.1f} s", "red")
+            raise
+        seconds = time.monotonic() - began
+        self._timings.append(Timing(name, seconds))
+        _stop_status()
+        say(f"✓ {name}  {seconds:.1f} s", "green")
+
+    def step(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        """What is being done now inside the stage, and how far it is where that is known."""
+        count = f"{done}/{total} " if done is not None and total else ""
+        self._show(f"{self._stage}: {count}{name}")
+
+    def report(self, name: str) -> None:
+        """`step` for callers that know no count (the shape of `cloud.base.Report`)."""
+        self.step(name)
+
+    def _show(self, text: str) -> None:
+        stream = _chatter()
+        if not stream.isatty():
+            _print(stream, f"  {text}")
+            return
+        if _manner.status is None:
+            _manner.status = _rich(stream).status("", spinner="dots")
+            _manner.status.start()
+        from rich.text import Text
+
+        _manner.status.update(Text(text))
+
+
+def _chatter() -> TextIO:
+    return sys.stderr if _manner.json else sys.stdout
+
+
+def _print(stream: TextIO, text: str, style: str = "") -> None:
+    if not stream.isatty():
+        stream.write(text + "\n")
+        stream.flush()
+        return
+    target = _manner.status.console if _manner.status else _rich(stream)
+    target.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
+def _rich(stream: TextIO) -> "Console":
+    from rich.console import Console
+
+    return Console(file=stream)
+
+
+def _stop_status() -> None:
+    if _manner.status is not None:
+        _manner.status.stop()
+        _manner.status = None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The live line stands aside, for a question."""
+    _stop_status()
+    yield

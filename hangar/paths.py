@@ -1,0 +1,68 @@
+"""Where things are: the repository, an environment's folder, and what Hangar keeps about it."""
+
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def env_dir(env: str) -> Path:
+    """The folder that a user edits; kept in git."""
+    return REPO / "inventory" / env
+
+
+def platform_file(env: str) -> Path:
+    return env_dir(env) / "platform.yml"
+
+
+def hosts_file(env: str) -> Path:
+    """The generated inventory; git-ignored."""
+    return env_dir(env) / "hosts.yml"
+
+
+def state_dir(env: str) -> Path:
+    """What Hangar keeps about an environment on this controller; git-ignored, the owner's only.
+
+    Does not create it: see `ensure_state_dir`.
+    """
+    return REPO / ".hangar" / env
+
+
+def ensure_state_dir(env: str) -> Path:
+    """Makes the state folder if need be, closed to others."""
+    folder = state_dir(env)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def known_hosts(env: str) -> Path:
+    return state_dir(env) / "known_hosts"
+
+
+def default_private_key(env: str) -> Path:
+    """The key that Hangar makes when `access.private_key` names none (public half beside it: .pub)."""
+    return state_dir(env) / "id_ed25519"
+
+
+def ssh_config(env: str) -> Path:
+    return state_dir(env) / "ssh_config"
+
+
+def lock_file(env: str) -> Path:
+    return state_dir(env) / "lock"
+
+
+def server_record(env: str) -> Path:
+    return state_dir(env) / "server.json"
+
+
+def report_file(env: str, kind: str) -> Path:
+    """`kind` is json or html."""
+    return state_dir(env) / f"report.{kind}"
+
+
+def log_dir(env: str) -> Path:
+    """Made on demand, closed to others like the state folder."""
+    folder = ensure_state_dir(env) / "log"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,179 @@
+"""The only place that starts other programs."""
+
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hangar.errors import CommandFailed, MissingTool
+
+PATIENCE = 10.0
+"""Seconds that an interrupted program gets to end by itself."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    check: bool = True,
+    input: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    capture: bool = True,
+) -> Completed:
+    """Runs a program to its end. `env` is added to our environment; `timeout` is in seconds.
+
+    Raises:
+        MissingTool: the program is not installed.
+        CommandFailed: it ended with another status than 0 (unless `check` is false), or ran out of time.
+    """
+    argv = tuple(argv)
+    pipe = subprocess.PIPE if capture else None
+    stdin = None if input is not None else subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            argv, input=input, stdin=stdin, stdout=pipe, stderr=pipe, text=True, errors="replace",
+            env=_environment(env), cwd=cwd, timeout=timeout, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(
+            f"{Path(argv[0]).name} did not finish within {timeout:g} s.", describe(argv)
+        ) from error
+    completed = Completed(argv, done.returncode, done.stdout or "", done.stderr or "")
+    if check and done.returncode != 0:
+        raise failure(completed)
+    return completed
+
+
+def interactive(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Gives the terminal to a program (ssh, say) and returns its exit status."""
+    argv = tuple(argv)
+    # Ctrl-C belongs to the program in front; we end when it ends.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.run(
+            argv, env=_environment(env), check=False, preexec_fn=_default_interrupt
+        ).returncode
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def stream(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Starts long work whose whole output is appended to `log`; yields the running process.
+
+    Leaving the block waits for its end. Leaving it by an exception (Ctrl-C) ends the work first, and
+    should we be killed the kernel ends it: an orphan must not go on changing the machine.
+    """
+    argv = tuple(argv)
+    with log.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env=_environment(env), cwd=cwd, pass_fds=tuple(pass_fds),
+                start_new_session=True, preexec_fn=_die_with(os.getpid()),
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise _missing(argv, error) from error
+        try:
+            yield process
+            process.wait()
+        except BaseException:
+            end(process)
+            raise
+
+
+def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:
+    """Starts a program that outlives us (a tunnel, the Docker engine) and returns its pid."""
+    argv = tuple(argv)
+    with log.open("ab") as output:
+        try:
+            return subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env=_environment(env), start_new_session=True,
+            ).pid  # fmt: skip
+        except FileNotFoundError as error:
+            raise _missing(argv, error) from error
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Interrupts a program and all it started, and kills what is left after `PATIENCE`."""
+    for signum, patience in ((signal.SIGINT, PATIENCE), (signal.SIGTERM, PATIENCE), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signum)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+
+
+def failure(completed: Completed) -> CommandFailed:
+    """The error for a program that ended badly: the command, its status, the end of what it said."""
+    said = (completed.stderr.strip() or completed.stdout.strip()).splitlines()[-20:]
+    lines = [describe(completed.argv), f"* Exit status: {completed.returncode}"]
+    if said:
+        lines += ["* It said:", *(f"    {line}" for line in said)]
+    name = Path(completed.argv[0]).name
+    return CommandFailed(f"{name} failed.", "\n".join(lines), output=completed.stdout + completed.stderr)
+
+
+def describe(argv: Sequence[str]) -> str:
+    return f"* Command: {shlex.join(argv)}"
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if extra is None else {**os.environ, **extra}
+
+
+def _missing(argv: Sequence[str], error: FileNotFoundError) -> MissingTool | CommandFailed:
+    if error.filename not in (None, argv[0]):
+        return CommandFailed(f"{error.filename} does not exist.", describe(argv))
+    return MissingTool(
+        f"{argv[0]} is not installed.",
+        describe(argv),
+        "Install it with your system's packages; ./provision.py doctor names the package.",
+    )
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _die_with(parent: int):  # type: ignore[no-untyped-def]
+    """A hook for the child: the kernel sends it SIGTERM when its parent is gone (Linux only)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    set_parent_death_signal = 1
+
+    def hook() -> None:
+        prctl(set_parent_death_signal, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return hook
