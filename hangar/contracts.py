@@ -1,0 +1,57 @@
+"""What a role's contract may know: the options in force, found the way Ansible finds them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hangar.paths import REPO
+
+
+class Options(Mapping[str, Any]):
+    """The variables of a machine, each worked out when it is asked for."""
+
+    def __init__(self, variables: Mapping[str, Any], templar: Any) -> None:
+        self._variables = variables
+        self._templar = templar
+
+    def __getitem__(self, name: str) -> Any:
+        return self._templar.template(self._variables[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+@cache
+def effective_options(inventory: Path, playbooks: Path = REPO / "playbooks") -> Options:
+    """The options of an inventory's first host: the roles' defaults, the groups' and the host's variables.
+
+    Ansible's own machinery resolves them, so what a contract expects is what the roles were given.
+    """
+    os.environ.setdefault("ANSIBLE_CONFIG", str(REPO / "ansible.cfg"))
+    # Ansible reads its configuration while it is imported, and takes most of a second to do so.
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.plugins.loader import init_plugin_loader
+    from ansible.template import Templar
+    from ansible.vars.manager import VariableManager
+
+    init_plugin_loader([])
+    loader = DataLoader()
+    loader.set_basedir(str(playbooks))
+    hosts = InventoryManager(loader, sources=[str(inventory)])
+    machine = hosts.get_hosts()[0]
+    variables = _defaults(loader, REPO / "roles")
+    variables |= VariableManager(loader, hosts).get_vars(host=machine, include_hostvars=False)
+    return Options(variables, Templar(loader, variables=variables))
+
+
+def _defaults(loader: Any, roles: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in sorted(roles.glob("*/defaults/main.yml")):
+        found |= loader.load_from_file(str(path), trusted_as_template=True) or {}
+    return found

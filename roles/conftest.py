@@ -1,0 +1,110 @@
+"""What every contract has at hand: the machine (`host`), the options in force, and a client's view of it.
+
+The same files run against a machine that molecule made and against a live one:
+
+    pytest roles --hosts=ssh://NAME --ssh-config=FILE --sudo --ansible-inventory=FILE [--cannot=vm]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO))
+
+from hangar.contracts import effective_options  # noqa: E402  (the package is found by the line above)
+
+JOURNAL_LINES = 25
+
+REASONS = {"vm": "needs a kernel of its own, which this kind of machine shares with its host"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("contracts")
+    group.addoption("--cannot", action="append", default=[], metavar="MARKER",
+                    help="promises with this marker cannot be shown on this kind of machine")  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "vm: needs a kernel of its own, which a container does not have")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker in config.getoption("--cannot"):
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=REASONS.get(marker, f"needs {marker}")))
+
+
+@dataclass(frozen=True)
+class Client:
+    """The machine as somebody sees it who comes over the network."""
+
+    name: str
+    config: Path
+
+    def ssh(
+        self, *options: str, command: str = "", input: str = "", timeout: float = 20
+    ) -> subprocess.CompletedProcess[str]:
+        """A new connection, with these further options. Never asks for anything."""
+        argv = ["ssh", "-F", str(self.config), "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
+                *options, self.name, *([command] if command else [])]  # fmt: skip
+        return subprocess.run(argv, input=input, capture_output=True, text=True, timeout=timeout)
+
+    def start(self, *options: str, command: str = "") -> subprocess.Popen[str]:
+        """A connection that stays until it is ended, for a forward."""
+        argv = ["ssh", "-F", str(self.config), "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
+                *options, self.name, *([command] if command else [])]  # fmt: skip
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """What ssh makes of its configuration: hostname, port, user and so on."""
+        done = subprocess.run(
+            ["ssh", "-G", "-F", str(self.config), self.name], capture_output=True, text=True, check=True
+        )
+        return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+    @property
+    def address(self) -> str:
+        return self.settings["hostname"]
+
+    @property
+    def port(self) -> int:
+        return int(self.settings["port"])
+
+
+@pytest.fixture(scope="session")
+def options(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    """The variables in force on the machine, by name: the roles' defaults, the groups', the host's."""
+    return effective_options(Path(request.config.getoption("--ansible-inventory")))
+
+
+@pytest.fixture(scope="session")
+def client(request: pytest.FixtureRequest) -> Client:
+    """The machine from outside."""
+    name = request.config.getoption("--hosts").split("://")[-1].split("?")[0]
+    return Client(name, Path(request.config.getoption("--ssh-config")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A broken promise comes with the journal of the units that the contract names (UNITS)."""
+    report = yield
+    units = getattr(item.module, "UNITS", ())  # type: ignore[attr-defined]
+    host = getattr(item, "funcargs", {}).get("host")
+    if report.when == "call" and report.failed and units and host:
+        chosen = " ".join(f"--unit {unit}" for unit in units)
+        journal = host.run(f"journalctl --no-pager --quiet --lines {JOURNAL_LINES} --output short {chosen}")
+        report.sections.append(("the machine's journal", journal.stdout))
+    return report
