@@ -1,0 +1,169 @@
+"""The controller's half of `apply_tree`: render a role's templates and send them in one transfer.
+
+Role of this action: design decision 13. Its options are documented in
+`playbooks/plugins/modules/apply_tree.py`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+OPTIONS = {"name", "source", "files", "directories", "absent", "exclusive", "skip", "undo", "verify", "journal"}
+RIGHTS = {"owner", "group", "mode"}
+FILE_KEYS = {*RIGHTS, "validate", "diff", "content", "template", "vars"}
+JOURNAL = "/var/lib/hangar/journal"
+
+
+def _fail(message: str) -> AnsibleActionFail:
+    return AnsibleActionFail(f"apply_tree: {message}")
+
+
+def check_options(args: Mapping[str, Any]) -> None:
+    """Refuse what would otherwise be ignored in silence."""
+    if unknown := sorted(set(args) - OPTIONS):
+        raise _fail(f"unknown options: {', '.join(unknown)}")
+    for path, options in (args.get("files") or {}).items():
+        if unknown := sorted(set(options or {}) - FILE_KEYS):
+            raise _fail(f"files: {path}: unknown keys: {', '.join(unknown)}")
+        if not {"content", "template"}.isdisjoint(options or {}) and any(sign in path for sign in "*?["):
+            raise _fail(f"files: {path}: content and template need one path, not a glob")
+    for path, options in (args.get("directories") or {}).items():
+        if unknown := sorted(set(options or {}) - RIGHTS):
+            raise _fail(f"directories: {path}: unknown keys: {', '.join(unknown)}")
+    undo = args.get("undo")
+    if undo and set(undo) != {"after", "command"}:
+        raise _fail("undo needs exactly the keys after and command")
+
+
+def tree(source: str) -> Iterator[tuple[str, str]]:
+    """Yield (file on the controller, path on the machine) for a folder that mirrors the machine's layout.
+
+    Names at the top that begin with an underscore are parts for `include` or `template`, not files of the tree.
+    """
+    for folder, folders, names in os.walk(source):
+        if folder == source:
+            folders[:] = [name for name in folders if not name.startswith("_")]
+            names = [name for name in names if not name.startswith("_")]
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            yield path, "/" + os.path.relpath(path, source).removesuffix(".j2")
+
+
+def matching(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the options of every glob that fits, in their order; an exact path has the last word."""
+    merged: dict[str, Any] = {}
+    for pattern, given in options.items():
+        if pattern != path and fnmatch.fnmatchcase(path, pattern):
+            merged.update(given or {})
+    return {**merged, **(options.get(path) or {})}
+
+
+def entry(path: str, kind: str, given: Mapping[str, Any], content: bytes | None = None) -> dict[str, Any]:
+    """Build one wanted file or directory as the module takes it."""
+    mode = given.get("mode", "0755" if kind == "directory" else "0644")
+    if not isinstance(mode, str) or not mode.isdigit() or set(mode) & set("89"):
+        raise _fail(f"{path}: the mode must be a quoted octal string such as '0644', not {mode!r}")
+    wanted = {"path": path, "kind": kind, "mode": mode, "diff": bool(given.get("diff", True))}
+    wanted |= {"owner": str(given.get("owner", "root")), "group": str(given.get("group", "root"))}
+    if content is not None:
+        wanted |= {"content": b64encode(content).decode(), "validate": given.get("validate")}
+    return wanted
+
+
+class ActionModule(ActionBase):
+    """Renders on the controller with the task's own variables, then runs the module once."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result, without the contents that were sent."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = self._task.args
+        check_options(args)
+        module_args = {
+            "name": args.get("name") or self._role("name"),
+            "entries": [*self._directories(), *self._files(variables), *self._absent()],
+            "exclusive": args.get("exclusive") or [],
+            "undo": args.get("undo"),
+            "verify": args.get("verify"),
+            "journal": args.get("journal") or JOURNAL,
+        }
+        result = self._execute_module("ansible.legacy.apply_tree", module_args=module_args, task_vars=variables)
+        result.pop("invocation", None)
+        if self._task.no_log:
+            result.pop("diff", None)
+        return result
+
+    def _role(self, what: str) -> str:
+        role = self._task._role  # noqa: SLF001  (Ansible offers no public name)
+        if role is None:
+            raise _fail(f"outside of a role the option {what} must be given")
+        return str(role.get_name()) if what == "name" else os.path.join(role._role_path, "templates")  # noqa: SLF001
+
+    def _directories(self) -> list[dict[str, Any]]:
+        given = self._task.args.get("directories") or {}
+        return [entry(path, "directory", given[path] or {}) for path in sorted(given)]
+
+    def _absent(self) -> list[dict[str, Any]]:
+        return [{"path": path, "kind": "absent", "diff": True} for path in self._task.args.get("absent") or []]
+
+    def _files(self, variables: dict[str, Any]) -> list[dict[str, Any]]:
+        args = self._task.args
+        source = args.get("source") or self._role("source")
+        options, skip = args.get("files") or {}, args.get("skip") or []
+        renderer = Renderer(self._templar, self._loader, source, variables)
+        found = {}
+        for file, path in tree(source):
+            if not any(fnmatch.fnmatchcase(path, pattern) for pattern in skip):
+                found[path] = entry(path, "file", matching(path, options), renderer.file(file))
+        for path, given in options.items():
+            if not {"content", "template"}.isdisjoint(given or {}):
+                found[path] = entry(path, "file", matching(path, options), renderer.extra(given))
+        self._check_matches(options, found)
+        return list(found.values())
+
+    @staticmethod
+    def _check_matches(options: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """A rule for a path that is no longer there is a mistake: a secret's mode, say, after a renaming."""
+        for path in options:
+            if not any(sign in path for sign in "*?[") and path not in found:
+                raise _fail(f"files: {path}: the tree brings no such file")
+
+
+class Renderer:
+    """Renders templates as Ansible's own `template` does, indentation of blocks left out."""
+
+    def __init__(self, templar: Any, loader: Any, source: str, variables: dict[str, Any]) -> None:
+        self.source, self.loader, self.variables = source, loader, variables
+        self.templar = templar.copy_with_new_env(searchpath=[source], available_variables=variables)
+
+    def file(self, path: str, extra: Mapping[str, Any] | None = None) -> bytes:
+        """Return the file's bytes: rendered when its name ends in .j2, verbatim otherwise."""
+        if not path.endswith(".j2"):
+            with open(path, "rb") as stream:
+                return stream.read()
+        text = trust_as_template(self.loader.get_text_file_contents(path))
+        templar = self.templar
+        if extra:
+            templar = templar.copy_with_new_env(searchpath=[self.source], available_variables={**self.variables, **extra})
+        try:
+            rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True})
+        except Exception as error:
+            raise _fail(f"{os.path.relpath(path, self.source)}: {error}") from error
+        return ("" if rendered is None else str(rendered)).encode()
+
+    def extra(self, given: Mapping[str, Any]) -> bytes:
+        """Return the bytes of a file that the tree does not hold."""
+        if "content" in given:
+            return str(given["content"]).encode()
+        return self.file(os.path.join(self.source, given["template"]), given.get("vars"))

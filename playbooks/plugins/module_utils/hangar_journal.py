@@ -1,0 +1,169 @@
+"""The journal of what stood at a place before a change, and the timer that brings it back.
+
+One journal a name (a role's, usually): `<root>/<name>/journal.json`, readable by
+root only. A journal is `open` while its change is unproven, then `kept` or
+`undone`. Shared by the module `apply_tree`, which writes it, and by the
+machine's interlock program, which closes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+try:  # inside an Ansible module
+    from ansible.module_utils import hangar_files as files
+except ImportError:  # on the machine, beside the interlock program
+    import hangar_files as files  # type: ignore[import-not-found,no-redef]
+
+ROOT = "/var/lib/hangar/journal"
+PROGRAM = "/usr/local/lib/hangar/interlock"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+
+
+class JournalProblem(Exception):
+    """The journal cannot be used; the message says why."""
+
+
+@dataclass
+class Journal:
+    """What to bring back (`before`, in the order it was changed) and how to make it count (`command`)."""
+
+    name: str
+    state: str = "kept"
+    command: str = ""
+    token: str = ""
+    changed_at: float = 0.0
+    undo_at: float = 0.0
+    before: dict[str, files.State] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+
+
+def check_name(name: str) -> str:
+    """Return the name, refused unless it is a plain one."""
+    if not _NAME.fullmatch(name):
+        raise JournalProblem(f"{name!r} is not a journal's name (small letters, digits, underscores)")
+    return name
+
+
+def names(root: str = ROOT) -> list[str]:
+    """Return the names of the journals that exist."""
+    found = os.listdir(root) if os.path.isdir(root) else []
+    return sorted(name for name in found if _NAME.fullmatch(name))
+
+
+@contextlib.contextmanager
+def locked(name: str, root: str = ROOT) -> Iterator[None]:
+    """Hold this journal: an undo never runs into a change, nor a change into an undo."""
+    folder = os.path.join(root, check_name(name))
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def load(name: str, root: str = ROOT) -> Journal | None:
+    """Return the journal of this name, None where there is none."""
+    path = os.path.join(root, check_name(name), "journal.json")
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise JournalProblem(f"{path}: cannot be read: {error}") from error
+    before = {path: files.State.from_json(state) for path, state in data.pop("before").items()}
+    return Journal(before=before, **data)
+
+
+def save(journal: Journal, root: str = ROOT) -> None:
+    """Write the journal so that it survives a power cut."""
+    data = {**vars(journal), "before": {path: state.to_json() for path, state in journal.before.items()}}
+    path = os.path.join(root, check_name(journal.name), "journal.json")
+    content = json.dumps(data).encode()
+    files.stage(path, files.State("file", os.geteuid(), os.getegid(), 0o600, content)).commit()
+
+
+def _unit(journal: Journal) -> str:
+    return f"hangar-undo-{journal.name.replace('_', '-')}-{journal.token}"
+
+
+def arm(journal: Journal, after: int, root: str = ROOT) -> None:
+    """Start the timer that undoes this journal in `after` seconds; an older timer no longer counts.
+
+    Raises JournalProblem when systemd refuses: nothing may be changed then.
+    """
+    disarm(journal)
+    journal.token = secrets.token_hex(4)
+    journal.state = "open"
+    journal.undo_at = time.time() + after
+    save(journal, root)
+    argv = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(journal)}", f"--on-active={after}s"]
+    argv += ["--timer-property=AccuracySec=100ms", PROGRAM, "undo", journal.name, "--token", journal.token]
+    try:
+        subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        journal.state = "kept"
+        save(journal, root)
+        said = getattr(error, "stderr", "") or str(error)
+        raise JournalProblem(f"the timer that would undo the change cannot be started: {said.strip()}") from error
+
+
+def disarm(journal: Journal) -> None:
+    """Stop the timer; a timer that fires all the same finds that its token no longer counts."""
+    if journal.token:
+        timer = _unit(journal) + ".timer"
+        # Fails where the timer has fired or the machine has been restarted: nothing is left to stop then.
+        subprocess.run(["systemctl", "stop", "--quiet", timer], check=False, capture_output=True, timeout=30)
+
+
+def keep(journal: Journal, root: str = ROOT) -> None:
+    """Close the journal: the change is proven and stays."""
+    journal.state = "kept"
+    save(journal, root)
+    disarm(journal)
+
+
+def restore(journal: Journal) -> list[str]:
+    """Bring back what stood there, last change first; return the problems (one path never stops the others)."""
+    problems = []
+    for path, state in reversed(list(journal.before.items())):
+        try:
+            _restore_one(path, state)
+        except (OSError, files.FileProblem) as error:
+            problems.append(f"{path}: {error}")
+    for folder in reversed(journal.made):
+        # A folder that was made for the change goes only if nothing else has moved in.
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+    return problems
+
+
+def _restore_one(path: str, state: files.State) -> None:
+    if state.kind in ("file", "link"):
+        files.stage(path, state).commit()
+    elif state.kind == "directory":
+        files.set_directory(path, state.uid, state.gid, state.mode)
+    else:
+        files.remove(path)
+
+
+def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:
+    """Restore, run the command that makes it count, close the journal; return the problems."""
+    problems = restore(journal)
+    if run_command and journal.command:
+        done = subprocess.run(["/bin/sh", "-c", journal.command], check=False, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            problems.append(f"{journal.command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+    journal.state = "undone"
+    save(journal, root)
+    return problems
