@@ -25,7 +25,8 @@ class MachineSpec:
 @dataclass(frozen=True)
 class Observed:
     """What is there now. `spec` is what the machine was made with; `recipe` what its base image was made
-    from, and `recipe_now` what a new one would be made from (None where that means nothing)."""
+    from, and `recipe_now` what a new one would be made from (None where that means nothing).
+    """
 
     exists: bool
     running: bool
@@ -62,7 +63,8 @@ class Plan:
 class Server:
     """A machine that runs. `host_keys` are lines `type base64`, learned from the cloud, never from the
     network. `ssh_sources` are the networks that log-ins come from. `limits` are pytest markers of promises
-    that this kind of machine cannot show."""
+    that this kind of machine cannot show.
+    """
 
     name: str
     environment: str

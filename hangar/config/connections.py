@@ -32,7 +32,10 @@ class Secret(Section):
     """A value that stands in no file here: it is read on the machine when Airflow starts."""
 
     secret: str = setting(
-        ..., "The secret's name on the machine.", "a name of letters, digits and _", pattern=r"^[A-Za-z0-9_]{1,64}$"
+        ...,
+        "The secret's name on the machine.",
+        "a name of letters, digits and _",
+        pattern=r"^[A-Za-z0-9_]{1,64}$",
     )
 
 
@@ -78,7 +81,9 @@ def _check_uri(uri: str) -> None:
         raise wrong(f'"{uri}" is not a URI', "", "a URI such as postgres://user@host/database")
     if parts.password:
         shown = uri.replace(f":{parts.password}@", ":…@")
-        raise wrong(f'"{shown}" holds a password in clear', "", "password: {secret: NAME} beside host and login")
+        raise wrong(
+            f'"{shown}" holds a password in clear', "", "password: {secret: NAME} beside host and login"
+        )
 
 
 def check_connections(value: dict[str, Connection]) -> dict[str, Connection]:

@@ -7,8 +7,17 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
-from pydantic import WithJsonSchema, model_validator  # fmt: skip
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 SUBIDS = 65536
@@ -28,7 +37,7 @@ class Section(BaseModel):
 
 def setting(default: Any, description: str, right: str, **limits: Any) -> Any:
     """Declares a setting. `right` completes the sentence "… would be right" when a value is wrong."""
-    extra = {"errorMessage": f"{right} would be right"}
+    extra: JsonDict = {"errorMessage": f"{right} would be right"}
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
@@ -38,7 +47,8 @@ def section(model: type[Section], description: str) -> Any:
 
 def wrong(what: str, at: str = "", right: str = "") -> PydanticCustomError:
     """A value that is wrong for a reason of our own. `at` leads from the validated value to the culprit;
-    `right` stands in for the setting's own."""
+    `right` stands in for the setting's own.
+    """
     return PydanticCustomError("hangar", "{what}", {"what": what, "at": at, "right": right})
 
 
@@ -112,7 +122,9 @@ def check_each(values: Sequence[str], pattern: str, what: str) -> None:
 
 _PATH_SCHEMA = WithJsonSchema({"type": "string"})
 Size = Annotated[
-    int, BeforeValidator(_size), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(MiB|GiB|TiB)$"})
+    int,
+    BeforeValidator(_size),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(MiB|GiB|TiB)$"}),
 ]
 MachineMemory = Annotated[Size, AfterValidator(_at_least_4_gib)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -26,7 +26,9 @@ def load(env: str, overrides: Sequence[str] = ()) -> Config:
     path = paths.platform_file(env)
     source = _shown(path)
     if not path.is_file():
-        raise ConfigError(source, [Problem("", "there is no such file")], f"Write it: ./provision.py init {env}")
+        raise ConfigError(
+            source, [Problem("", "there is no such file")], f"Write it: ./provision.py init {env}"
+        )
     data, problems = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
     problems += apply_overrides(data, overrides)
     try:
@@ -43,7 +45,9 @@ def require_name(env: str) -> None:
     """Raises ConfigError unless `env` can name a folder and a host."""
     if not re.fullmatch(NAME, env):
         right = "a lower-case name such as sandbox (letters, digits and -, at most 30) would be right"
-        raise ConfigError(f'The environment\'s name "{env}"', [Problem("ENV", f'"{env}" is no name for a folder and a host; {right}')])
+        raise ConfigError(
+            "The command line", [Problem("ENV", f'"{env}" cannot name an environment; {right}')]
+        )
 
 
 def _shown(path: Path) -> str:

@@ -118,7 +118,9 @@ class Airflow(Section):
         None, "More Python packages for the image: a requirements file, locked with hashes.",
         "the path of a requirements file with hashes (uv pip compile --generate-hashes), or null",
     )  # fmt: skip
-    debian_packages: Names = setting((), "More Debian packages for the image.", "a list of Debian package names")
+    debian_packages: Names = setting(
+        (), "More Debian packages for the image.", "a list of Debian package names"
+    )
     plugins: Folder | None = setting(
         None, "A folder of Airflow plugins for the image.", "the path of a folder, or null"
     )
@@ -160,9 +162,7 @@ class Warn(Section):
 class Monitoring(Section):
     """The node exporter and what `status` makes of it."""
 
-    port: int = setting(
-        9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT
-    )
+    port: int = setting(9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT)
     warn: Warn = section(Warn, "Thresholds in per cent.")
 
 

@@ -1,0 +1,188 @@
+"""Makes Hangar's own Python environment from the lock, once, and hands over to it.
+
+Standard library only: this runs before anything is installed. The environment is `.venv`; a record inside
+it says what it was made from and is written last, so that an interrupted making is noticed and begun again.
+A `.venv` without a record is the user's own and is never touched.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parents[1]
+VENV = REPO / ".venv"
+RECORD = VENV / "hangar.json"
+PLAIN, DEV = "requirements.lock", "requirements-dev.lock"
+
+
+class Failed(Exception):
+    """The environment cannot be made; the text says why and what would help."""
+
+
+def enter(argv: Sequence[str]) -> None:
+    """Returns when this interpreter has everything that Hangar needs; otherwise starts `argv` anew in one
+    that has, making it first if need be.
+    """
+    inside = Path(sys.prefix) == VENV
+    if inside and _fits(_record(), PLAIN):
+        return
+    if sys.prefix != sys.base_prefix and not _record_of(sys.prefix) and not missing():
+        return  # a virtual environment of the user's own
+    try:
+        if inside and not RECORD.exists():
+            raise Failed(_own_but_incomplete())
+        make(PLAIN)
+    except Failed as failure:
+        sys.stderr.write(f"error: {failure}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command begins anew.\n")
+        sys.exit(130)
+    sys.stdout.flush()
+    python = str(VENV / "bin/python")
+    os.execv(python, [python, *argv])
+
+
+def make(lock: str) -> None:
+    """Makes `.venv` hold what `lock` says, unless it does. Two calls at once: the second waits."""
+    if _fits(_record(), lock) or _is_users_own():
+        return
+    with _alone():
+        record = _record()
+        if _fits(record, lock):
+            return
+        # A developer's environment stays one when only the plain lock asks.
+        lock = DEV if DEV in record.get("locks", {}) else lock
+        _make(lock)
+
+
+def _make(lock: str) -> None:
+    from hangar import installers
+
+    began = time.monotonic()
+    why = "again" if RECORD.exists() else "once"
+    say(f"Hangar makes its own Python environment, {why}: .venv from {lock}")
+    shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir()
+    _write_record({"state": "making"})
+    installers.install(VENV, REPO / lock, base_python())
+    locks = {name: _digest(name) for name in {PLAIN, lock}}
+    _write_record({"state": "made", "python": _version(), "home": str(VENV), "locks": locks})
+    say(f"  done in {time.monotonic() - began:.1f} s; later calls start at once")
+
+
+def missing() -> list[str]:
+    """Hangar's direct dependencies that this interpreter lacks, or has in another version than locked."""
+    import tomllib
+
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", (REPO / PLAIN).read_text(encoding="utf-8"), re.M):
+        locked.setdefault(name, set()).add(version)
+    names = [re.split(r"[^\w.-]", wanted)[0] for wanted in project["dependencies"]]
+    return [name for name in names if _installed(name) not in locked.get(name, set())]
+
+
+def _installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def say(text: str) -> None:
+    """On standard error: standard output may be read by a program."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def base_python() -> str:
+    """The interpreter below any virtual environment."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def _record() -> dict[str, Any]:
+    return _record_of(VENV)
+
+
+def _record_of(prefix: str | Path) -> dict[str, Any]:
+    try:
+        record = json.loads((Path(prefix) / RECORD.name).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _fits(record: dict[str, Any], lock: str) -> bool:
+    return (
+        record.get("state") == "made"
+        and record.get("python") == _version()
+        and record.get("home") == str(VENV)  # a moved clone breaks the scripts' first lines
+        and all(record.get("locks", {}).get(name) == _digest(name) for name in {PLAIN, lock})
+        and (VENV / "bin/python").exists()
+    )
+
+
+def _is_users_own() -> bool:
+    return (VENV / "bin/python").exists() and not RECORD.exists()
+
+
+def _own_but_incomplete() -> str:
+    return (
+        f"{VENV} was not made by Hangar and lacks {', '.join(missing())} as locked.\n"
+        f"Complete it (uv pip install --require-hashes -r {PLAIN}) or remove it, and run the same command again."
+    )
+
+
+def _version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256((REPO / name).read_bytes()).hexdigest()
+
+
+def _write_record(record: dict[str, Any]) -> None:
+    new = RECORD.with_suffix(".new")
+    new.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    new.replace(RECORD)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    folder = REPO / ".hangar"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "environment.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another call is making Hangar's environment; waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """`python3 -m hangar.bootstrap [--dev]`: makes the environment and starts nothing."""
+    parser = argparse.ArgumentParser(prog="hangar.bootstrap", description=__doc__.splitlines()[0])
+    parser.add_argument("--dev", action="store_true", help="with the tools for working on Hangar")
+    try:
+        make(DEV if parser.parse_args().dev else PLAIN)
+    except Failed as failure:
+        say(f"error: {failure}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

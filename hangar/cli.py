@@ -1,0 +1,127 @@
+"""The command line: finds the verb, gives it its arguments, turns errors into exit codes, once."""
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Protocol, cast
+
+from hangar import console
+from hangar.errors import ConfigError, HangarError
+
+VERBS = {
+    "init": "write a commented platform.yml for an environment",
+    "plan": "show what `up` would change, and change nothing",
+    "up": "make the machine, configure it, prove it",
+    "verify": "prove again that the machine keeps its promises",
+    "status": "how the machine and its services are",
+    "ssh": "log in to the machine, or run one command on it",
+    "ssh-config": "let ssh and editors know the machine",
+    "tunnel": "forward the machine's services to this computer",
+    "logs": "read the log of a service",
+    "doctor": "look for what would stop a machine here, and name the cure",
+    "destroy": "remove the machine and everything that belongs to it",
+}
+"""Every verb is the module hangar/commands/<verb>.py, imported when it is called."""
+
+INTERRUPTED = 130
+
+
+class Command(Protocol):
+    """What a module in hangar/commands is. `add_arguments` adds its own arguments only: ENV, --set, --json,
+    --yes and --verbose are added here. `run` returns the exit code.
+    """
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns the exit code (see docs: 0 done, 1 failed, 2 configuration wrong, …)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in words if not word.startswith("-")), "")
+    if verb not in VERBS:
+        _overview().parse_args(words or ["--help"])
+        return 0
+    words.remove(verb)
+    command = cast(Command, importlib.import_module(f"hangar.commands.{verb.replace('-', '_')}"))
+    args = parse(verb, command, words)
+    console.configure(json=args.json, yes=args.yes)
+    signal.signal(signal.SIGTERM, _terminate)
+    return _guarded(command, args)
+
+
+def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one verb. What follows `--` comes untouched as `args.rest`."""
+    words = list(words)
+    cut = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(
+        prog=f"provision.py {verb}",
+        description=f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.",
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    parser.add_argument("environment", metavar="ENV", nargs="?", default="local", help="default: local")
+    parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], dest="overrides",
+                        help="override platform.yml for this call; may be given more than once")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="answer in JSON, for a program")
+    parser.add_argument("--yes", action="store_true", help="answer yes to every question")
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks and more detail")
+    args = parser.parse_args(words[:cut])
+    args.rest = words[cut + 1 :]
+    return args
+
+
+def _overview() -> argparse.ArgumentParser:
+    width = max(map(len, VERBS))
+    parser = argparse.ArgumentParser(
+        prog="provision.py",
+        usage="provision.py VERB [ENV] [options]",
+        description="One command turns this computer or an empty cloud project into a hardened data machine.",
+        epilog="verbs:\n" + "\n".join(f"  {verb:{width}}  {text}" for verb, text in VERBS.items())
+        + "\n\nENV is a folder under inventory/; default: local. More on a verb: ./provision.py VERB --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("verb", metavar="VERB", choices=VERBS, help="see below")
+    return parser
+
+
+def _guarded(command: Command, args: argparse.Namespace) -> int:
+    try:
+        return command.run(args)
+    except KeyboardInterrupt:
+        console.warn("interrupted; the same command goes on from here.")
+        return INTERRUPTED
+    except HangarError as error:
+        if args.json:
+            console.json({"error": _as_data(error)})
+        console.error(error, verbose=args.verbose)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`| head`); python must not complain about it at exit.
+        sys.stdout = None
+        return 0
+    except Exception as error:
+        console.error(error, verbose=args.verbose)
+        return HangarError.exit_code
+
+
+def _as_data(error: HangarError) -> dict[str, object]:
+    data: dict[str, object] = {
+        "brief": error.brief, "details": error.details, "resolution": error.resolution,
+    }  # fmt: skip
+    if isinstance(error, ConfigError):
+        data["problems"] = [{"path": found.path, "message": found.message} for found in error.problems]
+    return data
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """SIGTERM ends us as Ctrl-C does: running work is stopped first."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Hangar's door: needs nothing but Python 3.11 or newer, and makes the rest itself.
+
+Written so that an older Python 3 can read it too, and say what is wanted.
+"""
+
+import os
+import sys
+
+OLDEST = (3, 11)
+
+
+def main() -> int:
+    here = os.path.dirname(os.path.abspath(__file__))
+    if sys.version_info < OLDEST:
+        sys.stderr.write(
+            "Hangar needs Python 3.11 or newer; {} is {}.{}.\n"
+            "Debian 12, Ubuntu 24.04 and newer have it as python3. Elsewhere, with uv:\n"
+            "    uv run --no-project --python 3.13 ./provision.py {}\n".format(
+                sys.executable, sys.version_info[0], sys.version_info[1], " ".join(sys.argv[1:])
+            )
+        )
+        return 1
+    sys.path.insert(0, here)
+    from hangar import bootstrap
+
+    bootstrap.enter([os.path.join(here, "provision.py")] + sys.argv[1:])
+    from hangar import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
