@@ -1,0 +1,210 @@
+"""ContainerCloud: the Cloud protocol on this computer's Docker engine."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, DockerException, NotFound
+
+from hangar import engine
+from hangar.cloud import base_image, startup
+from hangar.cloud.base import MachineSpec, Observed, Plan, Report, Server
+from hangar.cloud.container import request
+from hangar.cloud.container.ports import free_ports
+from hangar.cloud.container.ready import host_keys, read_console, wait_until_ready
+from hangar.cloud.recipe import Recipe, pack
+from hangar.errors import CloudError
+
+APPARMOR_PROFILE = Path("/etc/apparmor.d/hangar-machine")
+PORT_ATTEMPTS = 10
+
+
+class ContainerCloud:
+    """The machine of one environment, as a systemd container."""
+
+    def __init__(
+        self, environment: str, client: APIClient | None = None, recipe: Recipe | None = None
+    ) -> None:
+        self.environment = environment
+        self.name = f"hangar-{environment}"
+        self.recipe = recipe or Recipe()
+        self._client = client
+
+    @property
+    def client(self) -> APIClient:
+        """The engine, asked when it is first needed."""
+        if self._client is None:
+            self._client = engine.connect()
+        return self._client
+
+    def observe(self, spec: MachineSpec) -> Observed:
+        found = self._find()
+        if found is None or found["State"]["Status"] == "created":
+            # Never started: the making was interrupted, and `ensure` begins again.
+            return Observed(exists=False, running=False, recipe_now=self.recipe.hash)
+        info = self.client.info()
+        return Observed(
+            exists=True,
+            running=bool(found["State"]["Running"]),
+            spec=request.spec_of(found, info["NCPU"], info["MemTotal"]),
+            recipe=found["Config"]["Labels"].get(request.RECIPE),
+            recipe_now=self.recipe.hash,
+        )
+
+    def ensure(self, plan: Plan, spec: MachineSpec, report: Report) -> Server:
+        with _engine_errors():
+            found = self._find()
+            if found is not None and (plan.replaces or found["State"]["Status"] == "created"):
+                self._discard(found, report)
+                found = None
+            if found is None:
+                self._create(spec, report)
+            else:
+                self._adjust(found, spec, report)
+            wait_until_ready(self.client, self.name, report)
+            base_image.remove_old(self.client, self.recipe)
+        server = self.server()
+        if server is None:
+            raise CloudError(f"The machine {self.name} stopped again.", self.console())
+        return server
+
+    def server(self) -> Server | None:
+        with _engine_errors():
+            found = self._find()
+            if found is None or not found["State"]["Running"]:
+                return None
+            network = found["NetworkSettings"]["Networks"][self.name]
+            bound = found["NetworkSettings"]["Ports"][request.SSH][0]
+            made_with = request.spec_of(found, 0, 0)
+            return Server(
+                name=self.name,
+                environment=self.environment,
+                cloud="container",
+                id=found["Id"],
+                address=request.LOOPBACK,
+                port=int(bound["HostPort"]),
+                admin=made_with.admin if made_with else "",
+                host_keys=host_keys(self.client, self.name),
+                ssh_sources=(f"{network['Gateway']}/32",),
+                limits=("vm",),
+            )
+
+    def destroy(self, report: Report) -> list[str]:
+        removed = []
+        ours = {"label": f"{request.OWNER}={self.environment}"}
+        with _engine_errors():
+            for found in self.client.containers(all=True, filters=ours):
+                name = found["Names"][0].lstrip("/")
+                report(f"remove the container {name}")
+                self.client.remove_container(found["Id"], v=True, force=True)
+                removed.append(f"container {name}")
+            for network in self.client.networks(filters=ours):
+                self.client.remove_network(network["Id"])
+                removed.append(f"network {network['Name']}")
+            for volume in (self.client.volumes(filters=ours) or {}).get("Volumes") or ():
+                report(f"remove the volume {volume['Name']}")
+                self.client.remove_volume(volume["Name"])
+                removed.append(f"volume {volume['Name']}")
+        return removed
+
+    def console(self) -> str:
+        with _engine_errors():
+            return read_console(self.client, self.name)
+
+    def _find(self) -> dict[str, Any] | None:
+        """The container of our name, whatever its state."""
+        try:
+            found: dict[str, Any] = self.client.inspect_container(self.name)
+        except NotFound:
+            return None
+        if (found["Config"].get("Labels") or {}).get(request.OWNER) != self.environment:
+            raise CloudError(
+                f"There is a container named {self.name} that Hangar did not make.",
+                resolution=f"Rename or remove it: docker rm -f {self.name}",
+            )
+        return found
+
+    def _discard(self, found: dict[str, Any], report: Report) -> None:
+        """Removes the container and keeps /srv. Services end in order first: databases live there."""
+        if found["State"]["Running"]:
+            report("stop the old machine")
+            self.client.stop(self.name, timeout=request.STOP_TIMEOUT)
+        self.client.remove_container(self.name, v=True, force=True)
+
+    def _create(self, spec: MachineSpec, report: Report) -> None:
+        image = base_image.ensure(self.client, self.recipe, report)
+        report("create the container")
+        self._ensure_network()
+        self._ensure_volume()
+        for port in free_ports(spec, PORT_ATTEMPTS):
+            self._create_container(spec, image, port)
+            try:
+                self.client.start(self.name)
+            except APIError as error:
+                self.client.remove_container(self.name, v=True, force=True)
+                if spec.ssh_port is None and _port_taken(error):
+                    continue
+                raise
+            return
+        raise CloudError("No free port for the machine's SSH was found on 127.0.0.1.")
+
+    def _create_container(self, spec: MachineSpec, image: str, port: int) -> None:
+        info = self.client.info()
+        limits = request.limits(spec, info["NCPU"], info["MemTotal"])
+        settings = request.host_config(spec, port, limits, _security_options(info))
+        self.client.create_container(
+            **request.container(spec, image, self.recipe.hash),
+            host_config=self.client.create_host_config(**settings),
+        )
+        script = startup.render(spec).encode()
+        self.client.put_archive(self.name, "/", pack({request.STARTUP.lstrip("/"): (0o755, script)}))
+
+    def _adjust(self, found: dict[str, Any], spec: MachineSpec, report: Report) -> None:
+        """Brings a machine that fits to its size, and starts it."""
+        info = self.client.info()
+        now = request.spec_of(found, info["NCPU"], info["MemTotal"])
+        if now and (now.cpus, now.memory_bytes) != (spec.cpus, spec.memory_bytes):
+            report("change the machine's size")
+            self.client.update_container(self.name, **request.limits(spec, info["NCPU"], info["MemTotal"]))
+        if found["State"]["Paused"]:
+            self.client.unpause(self.name)
+        elif not found["State"]["Running"]:
+            report("start the machine")
+            self._ensure_network()
+            self.client.start(self.name)
+
+    def _ensure_network(self) -> None:
+        """A bridge of the machine's own; its gateway is where log-ins come from."""
+        if not self.client.networks(names=[f"^{self.name}$"]):
+            self.client.create_network(
+                self.name, driver="bridge", check_duplicate=True, labels={request.OWNER: self.environment}
+            )
+
+    def _ensure_volume(self) -> None:
+        """What outlives the machine. An existing volume is kept as it is."""
+        self.client.create_volume(request.volume_name(self.name), labels={request.OWNER: self.environment})
+
+
+def _security_options(info: dict[str, Any]) -> list[str]:
+    """Systemd and nested containers need more system calls than the engine's profiles allow."""
+    options = ["seccomp=unconfined"]
+    if any("name=apparmor" in option for option in info.get("SecurityOptions") or ()):
+        # Ubuntu's kernel refuses user namespaces to unconfined processes; this profile admits them (see doctor).
+        options.append(f"apparmor={APPARMOR_PROFILE.name if APPARMOR_PROFILE.exists() else 'unconfined'}")
+    return options
+
+
+def _port_taken(error: APIError) -> bool:
+    text = str(error.explanation or error)
+    return "already allocated" in text or "address already in use" in text
+
+
+@contextlib.contextmanager
+def _engine_errors() -> Any:
+    """What the engine refuses becomes one of our errors."""
+    try:
+        yield
+    except DockerException as error:
+        said = getattr(error, "explanation", None) or str(error)
+        raise CloudError("The Docker engine refused.", f"* It said: {said}") from error

@@ -1,0 +1,157 @@
+"""The Docker engine of this computer: find it, start it, say what is wrong with it."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from hangar import process
+from hangar.errors import CloudError, MissingTool
+from hangar.paths import REPO
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+START_TIMEOUT = 60.0
+"""Seconds that an engine gets to answer after it was started."""
+
+SLOW = 600
+"""Seconds for one answer of the engine: importing an image or stopping a busy machine takes long."""
+
+LOG = REPO / ".hangar" / "dockerd.log"
+
+
+def connect(timeout: int = SLOW) -> "APIClient":
+    """A client of the engine that `docker` itself would use: DOCKER_HOST, else DOCKER_CONTEXT or the current one.
+
+    Raises:
+        MissingTool: no engine is installed.
+        CloudError: it does not answer, refuses us, or runs on another computer.
+    """
+    from docker import APIClient
+    from docker.errors import DockerException
+
+    address, tls = endpoint()
+    require_local(address)
+    try:
+        client = APIClient(base_url=address, tls=tls or False, version="auto", timeout=timeout)
+        client.ping()
+    except (DockerException, OSError) as error:
+        raise unavailable(address, str(error)) from error
+    return client
+
+
+def endpoint() -> tuple[str, object]:
+    """The engine's address and its TLS settings (None without)."""
+    from docker.context import ContextAPI
+    from docker.utils import kwargs_from_env
+
+    if os.environ.get("DOCKER_HOST"):
+        settings = kwargs_from_env()
+        return settings["base_url"], settings.get("tls")
+    name = os.environ.get("DOCKER_CONTEXT") or None
+    context = ContextAPI.get_context(name)
+    if context is None:
+        raise CloudError(
+            f"The Docker context {name or 'in use'} does not exist.",
+            resolution="See which there are: docker context ls",
+        )
+    return context.Host, context.TLSConfig
+
+
+def require_local(address: str) -> None:
+    """Refuses an engine elsewhere: the machine's SSH is published on the loopback of the engine's computer."""
+    parts = urlsplit(address)
+    if parts.scheme in ("unix", "npipe", "http+unix") or parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return
+    raise CloudError(
+        f"The Docker engine at {address} is on another computer.",
+        "The machine's SSH port is published on that computer's 127.0.0.1 only, so it cannot be reached from here.",
+        "Use this computer's engine: docker context use default, and unset DOCKER_HOST.",
+    )
+
+
+def unavailable(address: str, said: str) -> CloudError | MissingTool:
+    """The error for an engine that does not answer, with the command that mends it."""
+    if "permission denied" in said.lower():
+        return CloudError(
+            "This account may not use the Docker engine.",
+            f"* Engine: {address}\n* It said: {said}",
+            "Join its group and log in again: sudo usermod -aG docker $USER\n"
+            "(whoever may use the engine is as good as root on this computer)",
+        )
+    if not installed():
+        return MissingTool("No Docker engine is installed here.", f"* Engine: {address}", install_hint())
+    return CloudError(
+        "The Docker engine does not answer.", f"* Engine: {address}\n* It said: {said}", start_hint()
+    )
+
+
+def installed() -> bool:
+    """Whether this computer has an engine that could be started (or, with DOCKER_HOST, one elsewhere on it)."""
+    return any(shutil.which(name, path=_system_path()) for name in ("dockerd", "docker"))
+
+
+def answers() -> bool:
+    """Whether the engine can be used now."""
+    try:
+        connect(timeout=10).close()
+    except (CloudError, MissingTool):
+        return False
+    return True
+
+
+def start() -> None:
+    """Starts the engine: through systemd where it runs, else dockerd itself, in the background.
+
+    Raises:
+        CloudError: it does not answer within `START_TIMEOUT`.
+    """
+    if Path("/run/systemd/system").is_dir():
+        process.run([*sudo(), "systemctl", "start", "docker"])
+    elif shutil.which("dockerd", path=_system_path()):
+        LOG.parent.mkdir(mode=0o700, exist_ok=True)
+        process.background([*sudo(), "dockerd"], log=LOG, env={"PATH": _system_path()})
+    else:
+        raise CloudError("The Docker engine does not run.", resolution=start_hint())
+    _wait_for_answer()
+
+
+def _wait_for_answer() -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not answers():
+        if time.monotonic() > deadline:
+            tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-10:]) if LOG.exists() else ""
+            raise CloudError(
+                f"The Docker engine did not answer within {START_TIMEOUT:g} s.", tail, start_hint()
+            )
+        time.sleep(0.2)
+
+
+def sudo() -> list[str]:
+    """What to put before a command that only root may run."""
+    return [] if os.geteuid() == 0 else ["sudo"]
+
+
+def install_hint() -> str:
+    if shutil.which("apt-get"):
+        return "Install one: sudo apt-get install docker.io"
+    if sys.platform == "darwin":
+        return "Install Docker Desktop: https://docs.docker.com/desktop/"
+    return "Install one: https://docs.docker.com/engine/install/"
+
+
+def start_hint() -> str:
+    if sys.platform == "darwin":
+        return "Start it: open -a Docker"
+    if Path("/run/systemd/system").is_dir():
+        return "Start it: sudo systemctl start docker"
+    return "Start it: sudo dockerd"
+
+
+def _system_path() -> str:
+    """Dockerd lives where ordinary accounts do not look."""
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"

@@ -1,0 +1,38 @@
+"""An environment's own known_hosts: pinned before the first connection, replaced only for a new machine."""
+
+from pathlib import Path
+
+from hangar.cloud.base import Server
+from hangar.errors import HangarError
+from hangar.ssh.files import write_atomically
+
+HEADER = "# The host keys of machine "
+
+
+def pin(server: Server, path: Path) -> bool:
+    """Writes the machine's keys, learned from its cloud; returns whether the file changed.
+
+    Raises:
+        HangarError: the same machine shows other keys than before.
+    """
+    text = render(server)
+    if path.exists():
+        before = path.read_text(encoding="utf-8")
+        if before != text and machine_id(before) == server.id:
+            raise HangarError(
+                f"The machine {server.name} has other SSH host keys than when it was made.",
+                f"* Pinned in {path}\n* Nobody should have changed them; a stranger may be answering.",
+                f"If you changed them yourself, remove {path} and run this again.",
+            )
+    return write_atomically(path, text)
+
+
+def render(server: Server) -> str:
+    keys = "".join(f"{server.name} {key}\n" for key in server.host_keys)
+    return f"{HEADER}{server.id}\n{keys}"
+
+
+def machine_id(text: str) -> str:
+    """The id of the machine that a known_hosts file of ours was written for."""
+    first = text.split("\n", 1)[0]
+    return first.removeprefix(HEADER) if first.startswith(HEADER) else ""
