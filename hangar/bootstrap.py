@@ -1,11 +1,11 @@
 """Makes Hangar's own Python environment from the lock, once, and hands over to it.
 
-Standard library only: this runs before anything is installed. The environment is `.venv`; a record inside
-it says what it was made from and is written last, so that an interrupted making is noticed and begun again.
-A `.venv` without a record is the user's own and is never touched.
+Standard library only: this runs before anything is installed; and at every start, so it imports little.
+The environment is `.venv`; a record inside it says what it was made from and is written last, so that an
+interrupted making is noticed and begun again. A `.venv` without a record is the user's own and is never
+touched.
 """
 
-import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -16,7 +16,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +25,35 @@ RECORD = VENV / "hangar.json"
 PLAIN, DEV = "requirements.lock", "requirements-dev.lock"
 
 
-class Failed(Exception):
-    """The environment cannot be made; the text says why and what would help."""
-
-
 def enter(argv: Sequence[str]) -> None:
     """Returns when this interpreter has everything that Hangar needs; otherwise starts `argv` anew in one
-    that has, making it first if need be.
-    """
+    that has, making it first if need be."""
     inside = Path(sys.prefix) == VENV
-    if inside and _fits(_record(), PLAIN):
+    ready = _fits(_record(), PLAIN)
+    if inside and ready:
         return
     if sys.prefix != sys.base_prefix and not _record_of(sys.prefix) and not missing():
         return  # a virtual environment of the user's own
-    try:
-        if inside and not RECORD.exists():
-            raise Failed(_own_but_incomplete())
-        make(PLAIN)
-    except Failed as failure:
-        sys.stderr.write(f"error: {failure}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command begins anew.\n")
-        sys.exit(130)
+    if not ready:
+        _make_or_exit(PLAIN, complain=inside)
     sys.stdout.flush()
     python = str(VENV / "bin/python")
     os.execv(python, [python, *argv])
+
+
+def _make_or_exit(lock: str, *, complain: bool = False) -> None:
+    from hangar.installers import Failed
+
+    try:
+        if complain and not RECORD.exists():
+            raise Failed(_own_but_incomplete())
+        make(lock)
+    except Failed as failure:
+        say(f"error: {failure}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("interrupted; the same command begins anew.")
+        sys.exit(130)
 
 
 def make(lock: str) -> None:
@@ -95,6 +97,8 @@ def missing() -> list[str]:
 
 
 def _installed(name: str) -> str:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -169,18 +173,18 @@ def _alone() -> Iterator[None]:
         except BlockingIOError:
             say("Another call is making Hangar's environment; waiting for it.")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        # An installer that outlives us (we were killed) keeps the lock until it ends.
+        os.set_inheritable(lock.fileno(), True)
         yield
 
 
 def main() -> int:
     """`python3 -m hangar.bootstrap [--dev]`: makes the environment and starts nothing."""
-    parser = argparse.ArgumentParser(prog="hangar.bootstrap", description=__doc__.splitlines()[0])
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="hangar.bootstrap", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="with the tools for working on Hangar")
-    try:
-        make(DEV if parser.parse_args().dev else PLAIN)
-    except Failed as failure:
-        say(f"error: {failure}")
-        return 1
+    _make_or_exit(DEV if parser.parse_args().dev else PLAIN)
     return 0
 
 

@@ -24,6 +24,10 @@ PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 """The pip that is fetched when the system's Python has none."""
 
 
+class Failed(Exception):
+    """The environment cannot be made; the text says why and what would help."""
+
+
 def install(venv: Path, lock: Path, python: str) -> None:
     """Makes the virtual environment `venv` of the interpreter `python` hold what `lock` says.
 
@@ -76,10 +80,10 @@ def fetch_pip(folder: Path) -> Path:
     listing = _read(page).decode("utf-8", "replace")
     link = re.search(rf'href="([^"]*/)?{re.escape(PIP_WHEEL)}(#[^"]*)?"', listing)
     if link is None:
-        raise _failed(f"{_without_login(page)} does not offer {PIP_WHEEL}.")
+        raise Failed(f"{_without_login(page)} does not offer {PIP_WHEEL}.")
     content = _read(urllib.parse.urljoin(page, link[0][6:-1].replace("&amp;", "&").partition("#")[0]))
     if hashlib.sha256(content).hexdigest() != PIP_SHA256:
-        raise _failed(f"{PIP_WHEEL} from {_without_login(index)} has another content than the pinned one.")
+        raise Failed(f"{PIP_WHEEL} from {_without_login(index)} has another content than the pinned one.")
     wheel = folder / PIP_WHEEL
     wheel.write_bytes(content)
     return wheel
@@ -99,7 +103,7 @@ def _read(url: str) -> bytes:
         with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             return bytes(answer.read())
     except (urllib.error.URLError, OSError) as error:
-        raise _failed(f"{_without_login(url)}: {getattr(error, 'reason', error)}") from error
+        raise Failed(f"{_without_login(url)}: {getattr(error, 'reason', error)}") from error
 
 
 def _without_login(url: str) -> str:
@@ -157,19 +161,14 @@ def _run(argv: list[str], env: dict[str, str] | None = None, *, check: bool = Tr
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        close_fds=False,  # the environment's lock goes along
         check=False,
     )
     if check and done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
-        raise _failed("\n".join([f"{' '.join(argv[:4])} … failed:", *(f"    {line}" for line in said)]))
+        raise Failed("\n".join([f"{' '.join(argv[:4])} … failed:", *(f"    {line}" for line in said)]))
 
 
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def _failed(text: str) -> Exception:
-    from hangar.bootstrap import Failed
-
-    return Failed(text)
