@@ -50,9 +50,9 @@ def verify(server: Server, progress: Progress = lambda sentence, done, total: No
     """
     contracts = _contracts(REPO)
     tally = _Tally(progress)
-    with _connection(server) as control, ThreadPoolExecutor(WORKERS) as pool:
+    with _connection(server) as config, ThreadPoolExecutor(WORKERS) as pool:
         runs = [
-            pool.submit(_run, server, control, share, number, tally)
+            pool.submit(_run, server, config, share, number, tally)
             for number, share in enumerate(shares(contracts, WORKERS))
         ]
         promises = [promise for run in runs for promise in run.result()]
@@ -84,15 +84,16 @@ def shares(contracts: dict[str, Path], workers: int) -> list[list[Path]]:
 
 @contextmanager
 def _connection(server: Server) -> Iterator[Path]:
-    """One log-in that all tests go through: a log-in of its own for each would take longer than the tests."""
+    """One log-in that all tests go through: a log-in of its own for each would take longer than the tests.
+
+    Yields the SSH client configuration that leads through it.
+    """
     with tempfile.TemporaryDirectory(prefix="hangar-") as folder:
-        control = Path(folder) / "s"
-        ssh = ["ssh", "-F", str(ssh_config(server.environment)), "-o", "BatchMode=yes", "-S", str(control)]
-        opened = process.run(
-            [*ssh, "-o", "ControlMaster=yes", "-o", "ControlPersist=600", server.name, "true"],
-            check=False,
-            timeout=60,
-        )
+        config = Path(folder) / "ssh_config"
+        known = ssh_config(server.environment)
+        config.write_text(f"ControlPath {folder}/s\nControlPersist 600\nInclude {known}\n", encoding="utf-8")
+        ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
+        opened = process.run([*ssh, "-o", "ControlMaster=yes", server.name, "true"], check=False, timeout=60)
         if opened.returncode != 0:
             raise MachineUnreachable(
                 f"{server.name} lets nobody in, so nothing can be verified.",
@@ -100,30 +101,30 @@ def _connection(server: Server) -> Iterator[Path]:
                 f"Try: ./provision.py ssh {server.environment}",
             )
         try:
-            yield control
+            yield config
         finally:
             process.run([*ssh, "-O", "exit", server.name], check=False)
 
 
-def _argv(server: Server, control: Path, contracts: Sequence[Path], descriptor: int) -> list[str]:
+def _argv(server: Server, config: Path, contracts: Sequence[Path], descriptor: int) -> list[str]:
     return [
         sys.executable, "-m", "pytest", *map(str, contracts),
         "-p", "hangar.promises", "-p", "no:cacheprovider", "--tb=short", "-q",
         f"--promises={descriptor}",
-        f"--hosts=ssh://{server.name}?controlpath={control}", f"--ssh-config={ssh_config(server.environment)}", "--sudo",
+        f"--hosts=ssh://{server.name}", f"--ssh-config={config}", "--sudo",
         f"--ansible-inventory={hosts_file(server.environment)}",
         *(f"--cannot={limit}" for limit in server.limits),
     ]  # fmt: skip
 
 
 def _run(
-    server: Server, control: Path, contracts: Sequence[Path], number: int, tally: "_Tally"
+    server: Server, config: Path, contracts: Sequence[Path], number: int, tally: "_Tally"
 ) -> list[Promise]:
     """One worker: a pytest of its own, read line by line while it works."""
     log = log_dir(server.environment) / f"verification-{number}.log"
     log.unlink(missing_ok=True)
     ours, theirs = os.pipe()
-    argv = _argv(server, control, contracts, theirs)
+    argv = _argv(server, config, contracts, theirs)
     with process.stream(argv, log=log, cwd=REPO, pass_fds=(theirs,)) as running:
         os.close(theirs)
         with os.fdopen(ours, encoding="utf-8") as lines:
