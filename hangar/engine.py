@@ -13,7 +13,7 @@ from hangar.errors import CloudError, MissingTool
 from hangar.paths import REPO
 
 if TYPE_CHECKING:
-    from docker import APIClient
+    from docker import APIClient, TLSConfig
 
 START_TIMEOUT = 60.0
 """Seconds that an engine gets to answer after it was started."""
@@ -44,14 +44,14 @@ def connect(timeout: int = SLOW) -> "APIClient":
     return client
 
 
-def endpoint() -> tuple[str, object]:
+def endpoint() -> tuple[str, "TLSConfig | None"]:
     """The engine's address and its TLS settings (None without)."""
     from docker.context import ContextAPI
     from docker.utils import kwargs_from_env
 
     if os.environ.get("DOCKER_HOST"):
         settings = kwargs_from_env()
-        return settings["base_url"], settings.get("tls")
+        return settings.get("base_url", ""), settings.get("tls")
     name = os.environ.get("DOCKER_CONTEXT") or None
     context = ContextAPI.get_context(name)
     if context is None:
@@ -59,7 +59,7 @@ def endpoint() -> tuple[str, object]:
             f"The Docker context {name or 'in use'} does not exist.",
             resolution="See which there are: docker context ls",
         )
-    return context.Host, context.TLSConfig
+    return context.Host or "", context.TLSConfig
 
 
 def require_local(address: str) -> None:

@@ -47,7 +47,7 @@ def ensure(client: APIClient, recipe: Recipe, report: Report) -> str:
 
 def exists(client: APIClient, image: str) -> bool:
     try:
-        client.inspect_image(image)
+        client.inspect_image(image)  # type: ignore[no-untyped-call]
     except ImageNotFound:
         return False
     return True
@@ -82,7 +82,7 @@ def registry_answers(client: APIClient) -> bool:
     """Asks the engine, since it is the engine that pulls (through its own proxy and certificates)."""
     patience, client.timeout = client.timeout, REGISTRY_PATIENCE
     try:
-        client.inspect_distribution(START)
+        client.inspect_distribution(START)  # type: ignore[no-untyped-call]
     except (DockerException, OSError):
         return False
     finally:
@@ -170,7 +170,7 @@ def _mmdebstrap(recipe: Recipe, files: Path, root: Path) -> None:
 def _namespace_hint() -> str:
     if os.geteuid() == 0:
         return ""
-    return "Without root, mmdebstrap needs user namespaces and subordinate ids (packages uidmap): see ./provision.py doctor."
+    return "Without root, mmdebstrap needs user namespaces and sub-ids (package uidmap): ./provision.py doctor."
 
 
 @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""Everything that speaks SSH apart from Ansible: keys, pinned host keys, client configuration, tunnels, the login proof."""
+"""What speaks SSH apart from Ansible: keys, pinned host keys, client configuration, tunnels, the login proof."""

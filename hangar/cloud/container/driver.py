@@ -166,7 +166,14 @@ class ContainerCloud:
         now = request.spec_of(found, info["NCPU"], info["MemTotal"])
         if now and (now.cpus, now.memory_bytes) != (spec.cpus, spec.memory_bytes):
             report("change the machine's size")
-            self.client.update_container(self.name, **request.limits(spec, info["NCPU"], info["MemTotal"]))
+            wanted = request.limits(spec, info["NCPU"], info["MemTotal"])
+            self.client.update_container(
+                self.name,
+                cpu_period=wanted["cpu_period"],
+                cpu_quota=wanted["cpu_quota"],
+                mem_limit=wanted["mem_limit"],
+                memswap_limit=wanted["memswap_limit"],
+            )
         if found["State"]["Paused"]:
             self.client.unpause(self.name)
         elif not found["State"]["Running"]:

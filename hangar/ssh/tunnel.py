@@ -1,0 +1,149 @@
+"""Background SSH forwards from this computer's loopback to the machine's, one process an environment."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+
+from hangar import paths, process
+from hangar.cloud.base import Server
+from hangar.cloud.container.ports import is_free
+from hangar.errors import CommandFailed, HangarError
+from hangar.ssh.files import write_atomically
+from hangar.ssh.sockets import socket_folder
+
+LOOPBACK = "127.0.0.1"
+ATTEMPTS = 20
+CONNECT_TIMEOUT = 15
+"""Seconds that the log-in may take."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A service of the machine and where it is on this computer; both ends are loopback ports."""
+
+    name: str
+    remote: int
+    local: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.local}"
+
+    @property
+    def moved(self) -> bool:
+        """Whether the usual port was taken here."""
+        return self.local != self.remote
+
+
+def ensure(server: Server, services: Mapping[str, int]) -> tuple[Forward, ...]:
+    """Opens forwards to the machine's `services` (name → port), or keeps those that are open and right.
+
+    A service gets the same port here, or the next free one when that is taken.
+
+    Raises:
+        HangarError: SSH could not open them.
+    """
+    forwards = current(server.environment)
+    wanted = sorted(services.items())
+    if forwards and sorted((f.name, f.remote) for f in forwards) == wanted and _machine(server) == server.id:
+        return forwards
+    before = {f.name: f.local for f in _recorded(server.environment)}
+    stop(server.environment)
+    forwards = _choose(wanted, before)
+    _open(server, forwards)
+    record = {"machine": server.id, "forwards": [asdict(forward) for forward in forwards]}
+    write_atomically(_record(server.environment), json.dumps(record, indent=2) + "\n")
+    return forwards
+
+
+def current(env: str) -> tuple[Forward, ...]:
+    """The forwards that are open now."""
+    return _recorded(env) if is_alive(env) else ()
+
+
+def is_alive(env: str) -> bool:
+    return control(env).exists() and _command(env, "check")
+
+
+def stop(env: str) -> bool:
+    """Closes the environment's forwards; returns whether there were any. Its record stays: the same ports next time."""
+    alive = is_alive(env) and _command(env, "exit")
+    control(env).unlink(missing_ok=True)
+    return alive
+
+
+def control(env: str) -> Path:
+    """The socket of the process that holds the forwards."""
+    return socket_folder() / f"tunnel-{env}"
+
+
+def check_command(env: str) -> str:
+    """A shell command that succeeds while the forwards are open, for conditions in an ssh_config."""
+    return f"ssh -F /dev/null -S {control(env)} -O check hangar 2>/dev/null"
+
+
+def _command(env: str, name: str) -> bool:
+    argv = ["ssh", "-F", "/dev/null", "-S", str(control(env)), "-O", name, f"hangar-{env}"]
+    return process.run(argv, check=False).returncode == 0
+
+
+def _choose(services: list[tuple[str, int]], before: Mapping[str, int]) -> tuple[Forward, ...]:
+    taken: set[int] = set()
+    forwards = []
+    for name, remote in services:
+        local = next(port for port in _candidates(remote, before.get(name)) if port not in taken)
+        taken.add(local)
+        forwards.append(Forward(name, remote, local))
+    return tuple(forwards)
+
+
+def _candidates(remote: int, before: int | None) -> Iterator[int]:
+    """The service's own port, the one that it had last time, and then the next ones, as far as they are free."""
+    wanted = chain([remote], [before] if before else [], range(remote + 1, min(remote + 1000, 65536)))
+    for port in wanted:
+        if is_free(port):
+            yield port
+    raise HangarError(f"No port from {remote} on is free on {LOOPBACK}.")
+
+
+def _open(server: Server, forwards: tuple[Forward, ...]) -> None:
+    env = server.environment
+    log = paths.log_dir(env) / "tunnel.log"
+    argv = [
+        "ssh", "-F", str(paths.ssh_config(env)), "-f", "-N", "-M", "-S", str(control(env)),
+        "-o", "ControlPersist=no", "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes",
+        "-o", f"ConnectTimeout={CONNECT_TIMEOUT}",
+        *(f"-L{LOOPBACK}:{forward.local}:{LOOPBACK}:{forward.remote}" for forward in forwards),
+        server.name,
+    ]  # fmt: skip
+    # The process in the background must not hold on to our output: who reads that in a pipe would wait for ever.
+    quiet = ["sh", "-c", 'log=$1; shift; exec "$@" >/dev/null 2>"$log"', "sh", str(log), *argv]
+    try:
+        process.run(quiet, timeout=CONNECT_TIMEOUT * 2)
+    except CommandFailed as error:
+        said = log.read_text(encoding="utf-8", errors="replace").strip()
+        raise HangarError(
+            f"The forwards to {server.name} could not be opened.",
+            f"{process.describe(argv)}\n{said}",
+            f"See whether it can be reached: ./provision.py ssh {env}",
+        ) from error
+
+
+def _machine(server: Server) -> str:
+    return str(_read(server.environment).get("machine", ""))
+
+
+def _recorded(env: str) -> tuple[Forward, ...]:
+    found = _read(env).get("forwards")
+    return tuple(Forward(**forward) for forward in found) if isinstance(found, list) else ()
+
+
+def _read(env: str) -> dict[str, object]:
+    path = _record(env)
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _record(env: str) -> Path:
+    return paths.state_dir(env) / "tunnel.json"
