@@ -4,10 +4,10 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from hangar.config.fields import Section, quoted, setting, wrong
+from hangar.config.fields import Section, all_wrong, empty_if_none, quoted, setting, wrong
 
 OWNED = {
     "AIRFLOW__CORE__FERNET_KEY",
@@ -87,16 +87,29 @@ def _check_uri(uri: str) -> None:
 
 
 def check_connections(value: dict[str, Connection]) -> dict[str, Connection]:
-    for name in value:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
-            raise wrong("is not a connection's name", name, "letters, digits, _ and -")
+    found = [
+        ("is not a connection's name", name, "letters, digits, _ and -")
+        for name in value
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name)
+    ]
+    if found:
+        raise all_wrong(found)
     return value
 
 
 def check_environment(value: dict[str, str]) -> dict[str, str]:
+    found = []
     for name in value:
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-            raise wrong("is not a variable's name", name, "capital letters, digits and _")
-        if name in OWNED or name.removesuffix("_CMD").removesuffix("_SECRET") in OWNED:
-            raise wrong("is made on the machine and kept there", name, "leaving it out")
+            found.append(("is not a variable's name", name, "capital letters, digits and _"))
+        elif name.removesuffix("_CMD").removesuffix("_SECRET") in OWNED:
+            found.append(("is made on the machine and kept there", name, "leaving it out"))
+    if found:
+        raise all_wrong(found)
     return value
+
+
+Variables = Annotated[dict[str, Scalar], BeforeValidator(empty_if_none), AfterValidator(check_environment)]
+Connections = Annotated[
+    dict[str, Connection], BeforeValidator(empty_if_none), AfterValidator(check_connections)
+]

@@ -19,7 +19,16 @@ KINDS = {
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """One problem for each thing that is wrong, in the order of the settings."""
-    return [_problem(found, model) for found in error.errors(include_url=False)]
+    return [_problem(one, model) for found in error.errors(include_url=False) for one in _apart(found)]
+
+
+def _apart(found: ErrorDetails) -> list[ErrorDetails]:
+    """A validator of ours may report several wrongs; each becomes one of its own."""
+    several = found.get("ctx", {}).get("several")
+    if found["type"] != "hangar" or several is None:
+        return [found]
+    keys = ("what", "at", "right")
+    return [{**found, "ctx": dict(zip(keys, wrong, strict=True))} for wrong in several]
 
 
 def _problem(found: ErrorDetails, model: type[BaseModel]) -> Problem:

@@ -52,6 +52,11 @@ def wrong(what: str, at: str = "", right: str = "") -> PydanticCustomError:
     return PydanticCustomError("hangar", "{what}", {"what": what, "at": at, "right": right})
 
 
+def all_wrong(found: Sequence[tuple[str, str, str]]) -> PydanticCustomError:
+    """Several of them at once: (what, at, right)."""
+    return PydanticCustomError("hangar", "several", {"several": list(found)})
+
+
 def quoted(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
@@ -88,8 +93,13 @@ def _network(value: str) -> str:
 
 
 def _as_tuple(value: Any) -> Any:
-    """YAML knows lists only."""
-    return tuple(value) if isinstance(value, list) else value
+    """YAML knows lists only; one whose entries are all commented out is empty."""
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+def empty_if_none(value: Any) -> Any:
+    """Keys and values that are all commented out are none."""
+    return {} if value is None else value
 
 
 def locate(value: object, info: ValidationInfo) -> Path:
@@ -115,9 +125,13 @@ def existing_folder(path: Path) -> Path:
 
 
 def check_each(values: Sequence[str], pattern: str, what: str) -> None:
-    for number, value in enumerate(values):
-        if not re.fullmatch(pattern, value):
-            raise wrong(f'"{value}" is not {what}', at=str(number))
+    found = [
+        (f'"{value}" is not {what}', str(number), "")
+        for number, value in enumerate(values)
+        if not re.fullmatch(pattern, value)
+    ]
+    if found:
+        raise all_wrong(found)
 
 
 _PATH_SCHEMA = WithJsonSchema({"type": "string"})

@@ -1,11 +1,12 @@
 """The settings of platform.yml: one class a section, one field a key. The schema for editors comes from here."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config.connections import Connection, Scalar, Secret, check_connections, check_environment
+from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.fields import (
     SUBIDS,
     File,
@@ -16,6 +17,7 @@ from hangar.config.fields import (
     Networks,
     Section,
     TimeZone,
+    all_wrong,
     check_each,
     section,
     setting,
@@ -71,33 +73,51 @@ class Access(Section):
         return value
 
 
-class ServiceUser(Section):
+def _uid(default: int) -> Any:
+    return setting(default, "The account's uid and gid.", "a number from 1001 to 59999", ge=1001, le=59999)
+
+
+def _subids(default: int) -> Any:
+    what = f"Where its {SUBIDS} subordinate uids and gids start."
+    last = 2**32 - 2 * SUBIDS
+    return setting(default, what, f"a number from 100000 to {last}", ge=100_000, le=last)
+
+
+class AirflowUser(Section):
     """The numbers of a service's account. They own files under /srv, so choose them once."""
 
-    uid: int = setting(..., "The account's uid and gid.", "a number from 1001 to 59999", ge=1001, le=59999)
-    subids: int = setting(
-        ..., f"Where its {SUBIDS} subordinate uids and gids start.", "a number from 100000 to 4294836224",
-        ge=100_000, le=2**32 - 2 * SUBIDS,
-    )  # fmt: skip
+    uid: int = _uid(2001)
+    subids: int = _subids(200_000)
+
+
+class AirbyteUser(Section):
+    """As for Airflow."""
+
+    uid: int = _uid(2002)
+    subids: int = _subids(300_000)
 
 
 class Users(Section):
     """The service users. Their numbers must not meet."""
 
-    airflow: ServiceUser = ServiceUser(uid=2001, subids=200_000)
-    airbyte: ServiceUser = ServiceUser(uid=2002, subids=300_000)
+    airflow: AirflowUser = section(AirflowUser, "Airflow's account.")
+    airbyte: AirbyteUser = section(AirbyteUser, "Airbyte's account.")
 
-    @model_validator(mode="after")
-    def _apart(self) -> "Users":
-        if self.airflow.uid == self.airbyte.uid:
-            raise wrong(f"{self.airbyte.uid} is airflow's uid too", "airbyte.uid", "a uid of its own")
-        if abs(self.airflow.subids - self.airbyte.subids) < SUBIDS:
-            mine, other = self.airbyte.subids, self.airflow.subids
-            raise wrong(
-                f"{mine} to {mine + SUBIDS - 1} overlaps airflow's {other} to {other + SUBIDS - 1}",
-                "airbyte.subids", f"a start such as {other + SUBIDS}",
-            )  # fmt: skip
-        return self
+    @field_validator("airbyte")
+    @classmethod
+    def _apart(cls, value: AirbyteUser, info: ValidationInfo) -> AirbyteUser:
+        other = info.data.get("airflow")
+        if other and (found := list(_overlaps(value, other))):
+            raise all_wrong(found)
+        return value
+
+
+def _overlaps(mine: AirbyteUser, other: AirflowUser) -> Iterator[tuple[str, str, str]]:
+    if mine.uid == other.uid:
+        yield f"{mine.uid} is airflow's uid too", "uid", "a uid of its own"
+    if abs(mine.subids - other.subids) < SUBIDS:
+        ours, theirs = (f"{user.subids} to {user.subids + SUBIDS - 1}" for user in (mine, other))
+        yield f"{ours} overlaps airflow's {theirs}", "subids", f"a start such as {other.subids + SUBIDS}"
 
 
 class Airflow(Section):
@@ -124,11 +144,11 @@ class Airflow(Section):
     plugins: Folder | None = setting(
         None, "A folder of Airflow plugins for the image.", "the path of a folder, or null"
     )
-    environment: Annotated[dict[str, Scalar], AfterValidator(check_environment)] = setting(
+    environment: Variables = setting(
         {}, "More environment variables for Airflow's containers. Not for secrets: use connections.",
         "variables such as AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT: 60",
     )  # fmt: skip
-    connections: Annotated[dict[str, Connection], AfterValidator(check_connections)] = setting(
+    connections: Connections = setting(
         {}, "Airflow connections: name -> URI, or conn_type, host, …; password: {secret: NAME}.",
         "a URI without a password, or keys such as conn_type, host, login",
     )  # fmt: skip

@@ -1,0 +1,29 @@
+"""init: a commented platform.yml, ready to edit."""
+
+import argparse
+
+from hangar import console, example, paths
+from hangar.config.load import require_name
+from hangar.errors import HangarError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing of its own."""
+
+
+def run(args: argparse.Namespace) -> int:
+    require_name(args.environment)
+    path = paths.platform_file(args.environment)
+    shown = path.relative_to(paths.REPO)
+    if path.exists():
+        raise HangarError(
+            f"{shown} is there already.",
+            resolution=f"Edit it, or remove it first to begin anew: rm {shown}",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(example.render(args.environment), encoding="utf-8")
+    if args.json:
+        console.json({"written": str(shown)})
+    console.say(f"Wrote {shown}: every setting with its default.")
+    console.say(f"Next: ./provision.py plan {args.environment}")
+    return 0

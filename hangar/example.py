@@ -1,0 +1,20 @@
+"""The commented platform.yml, which is also the settings' documentation."""
+
+import re
+
+import jinja2
+
+from hangar import paths
+from hangar.config.fields import SUBIDS
+
+
+def render(environment: str) -> str:
+    """A platform.yml in which every setting stands, commented out, with its default."""
+    loader = jinja2.FileSystemLoader(paths.REPO / "templates")
+    engine = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return engine.get_template("platform.yml.j2").render(environment=environment, subids=SUBIDS)
+
+
+def uncommented(text: str) -> str:
+    """The example with every setting in force: a setting is commented out by a # without a blank."""
+    return re.sub(r"^(\s*)#(?=[A-Za-z_])", r"\1", text, flags=re.MULTILINE)
