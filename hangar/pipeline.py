@@ -1,0 +1,101 @@
+"""The stages in order. Each knows only what is handed to it; this page alone knows what comes after what."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hangar import inventory, lock, machine, playbook, verification
+from hangar.cloud import cloud_for
+from hangar.cloud.base import Cloud, Plan, Server
+from hangar.config import Config
+from hangar.console import Progress, confirm
+from hangar.errors import HangarError, MachineMissing
+from hangar.outcome import Outcome
+from hangar.paths import known_hosts
+from hangar.plan import make_plan
+from hangar.playbook import Recap
+from hangar.ssh import client_config, tunnel
+from hangar.ssh.known_hosts import pin
+
+
+def up(config: Config) -> Outcome:
+    """Makes the machine, configures it and proves it; what is right already stays untouched."""
+    with _at_work(config, "up") as (progress, cloud):
+        with progress.stage("Machine"):
+            made, server = ensure_machine(config, cloud, progress)
+        with progress.stage("Connection"):
+            introduce(server, config)
+        with progress.stage("Playbook"):
+            recap = configure(config, progress)
+        with progress.stage("Verification"):
+            promises = verification.verify(server, progress.step)
+        with progress.stage("Tunnel"):
+            forwards = tunnel.ensure(server, machine.services(config))
+        return Outcome("up", config, server, promises, progress.timings, made, recap, forwards)
+
+
+def verify(config: Config) -> Outcome:
+    """Proves the machine again and changes nothing."""
+    with _at_work(config, "verify") as (progress, cloud):
+        with progress.stage("Connection"):
+            server = require_server(config, cloud)
+            introduce(server, config)
+        with progress.stage("Verification"):
+            promises = verification.verify(server, progress.step)
+        forwards = tunnel.current(config.environment)
+        return Outcome("verify", config, server, promises, progress.timings, forwards=forwards)
+
+
+def plan(config: Config) -> tuple[Plan, Recap | None]:
+    """What `up` would change: of the machine, and on it. The latter is None while no machine runs.
+
+    Writes hosts.yml when the machine runs, so that Ansible can be used by itself.
+    """
+    with _at_work(config, "plan") as (progress, cloud):
+        with progress.stage("Machine"):
+            spec = machine.spec(config, make_key=False)
+            wanted = make_plan(spec, cloud.observe(spec))
+            server = cloud.server()
+        if server is None or wanted.replaces:
+            return wanted, None
+        introduce(server, config)
+        with progress.stage("Playbook"):
+            return wanted, configure(config, progress, check=True)
+
+
+def ensure_machine(config: Config, cloud: Cloud, progress: Progress) -> tuple[Plan, Server]:
+    """The machine runs as the settings say. Asks before it throws one away."""
+    spec = machine.spec(config, make_key=True)
+    wanted = make_plan(spec, cloud.observe(spec))
+    if wanted.replaces and not confirm(f"Make {spec.name} anew? What is under /srv stays, the rest goes."):
+        raise HangarError("The machine was left as it is.", resolution="Undo the change in platform.yml.")
+    return wanted, cloud.ensure(wanted, spec, progress.report)
+
+
+def require_server(config: Config, cloud: Cloud) -> Server:
+    """The running machine, or MachineMissing."""
+    server = cloud.server()
+    if server is None:
+        raise MachineMissing(config.environment)
+    return server
+
+
+def introduce(server: Server, config: Config) -> None:
+    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written."""
+    pin(server, known_hosts(server.environment))
+    client_config.write(server, machine.private_key(config))
+    inventory.write_hosts(server, config)
+
+
+def configure(config: Config, progress: Progress, *, check: bool = False) -> Recap:
+    """The playbook, or in check mode what it would change."""
+    return playbook.run(
+        config.environment, check=check, diff=check, on_event=lambda event: progress.step(*event)
+    )
+
+
+@contextmanager
+def _at_work(config: Config, command: str) -> Iterator[tuple[Progress, Cloud]]:
+    """The environment is ours alone, and what we do is shown."""
+    named = f"provision.py {command} {config.environment}"
+    with lock.held(config.environment, named), Progress() as progress:
+        yield progress, cloud_for(config.cloud, config.environment)
