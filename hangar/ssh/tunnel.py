@@ -58,6 +58,12 @@ def ensure(server: Server, services: Mapping[str, int]) -> tuple[Forward, ...]:
     return forwards
 
 
+def planned(env: str, services: Mapping[str, int]) -> tuple[Forward, ...]:
+    """The forwards as they are or were last, or as they would be: for an ssh_config that opens them itself."""
+    known = {forward.name: forward for forward in _recorded(env)}
+    return tuple(known.get(name) or Forward(name, port, port) for name, port in sorted(services.items()))
+
+
 def current(env: str) -> tuple[Forward, ...]:
     """The forwards that are open now."""
     return _recorded(env) if is_alive(env) else ()

@@ -1,0 +1,44 @@
+"""What verbs that speak to a machine begin with: its settings and the machine itself."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from hangar import config, paths
+from hangar.cloud import cloud_for
+from hangar.cloud.base import Server
+from hangar.errors import MachineMissing
+
+
+@dataclass(frozen=True)
+class Machine:
+    server: Server
+    settings: config.Config
+    private_key: Path
+
+    @property
+    def services(self) -> dict[str, int]:
+        """What people reach through SSH: name → port on the machine's loopback."""
+        return services(self.settings)
+
+
+def load_machine(args: argparse.Namespace) -> Machine:
+    """The running machine of the environment that the command line names.
+
+    Raises:
+        MachineMissing: there is none.
+    """
+    settings = config.load(args.environment, args.overrides)
+    server = cloud_for(settings.cloud, args.environment).server()
+    if server is None:
+        raise MachineMissing(args.environment)
+    return Machine(server, settings, private_key(settings))
+
+
+def services(settings: config.Config) -> dict[str, int]:
+    return {"airflow": settings.airflow.port}
+
+
+def private_key(settings: config.Config) -> Path:
+    """The key that logs in: the user's own, or the one that Hangar made for the environment."""
+    return settings.access.private_key or paths.default_private_key(settings.environment)

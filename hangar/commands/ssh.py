@@ -1,0 +1,30 @@
+"""ssh: log in to the machine, or run one command on it."""
+
+import argparse
+
+from hangar import paths, process
+from hangar.config.load import require_name
+from hangar.errors import MachineMissing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "words", metavar="[ENV] [COMMAND]", nargs="*",
+        help="the environment, then a command; put -- before a command with options of its own",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    env, words = split(args.words, args.environment)
+    require_name(env)
+    config = paths.ssh_config(env)
+    if not config.exists():
+        raise MachineMissing(env)
+    return process.interactive(["ssh", "-F", str(config), f"hangar-{env}", *words, *args.rest])
+
+
+def split(words: list[str], default: str) -> tuple[str, list[str]]:
+    """The first word is an environment if there is one of that name; the rest is the command."""
+    if words and (paths.env_dir(words[0]).is_dir() or paths.state_dir(words[0]).is_dir()):
+        return words[0], words[1:]
+    return default, words
