@@ -16,7 +16,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-OPTIONS = {"name", "source", "files", "directories", "absent", "exclusive", "skip", "undo", "verify", "journal"}
+OPTIONS = {"name", "source", "files", "directories", "links", "absent", "exclusive", "skip"}
+OPTIONS |= {"undo", "verify", "then", "journal"}
 RIGHTS = {"owner", "group", "mode"}
 FILE_KEYS = {*RIGHTS, "validate", "diff", "content", "template", "vars"}
 JOURNAL = "/var/lib/hangar/journal"
@@ -92,10 +93,11 @@ class ActionModule(ActionBase):
         check_options(args)
         module_args = {
             "name": args.get("name") or self._role("name"),
-            "entries": [*self._directories(), *self._files(variables), *self._absent()],
+            "entries": [*self._directories(), *self._files(variables), *self._links(), *self._absent()],
             "exclusive": args.get("exclusive") or [],
             "undo": args.get("undo"),
             "verify": args.get("verify"),
+            "then": args.get("then") or {},
             "journal": args.get("journal") or JOURNAL,
         }
         result = self._execute_module("ansible.legacy.apply_tree", module_args=module_args, task_vars=variables)
@@ -113,6 +115,10 @@ class ActionModule(ActionBase):
     def _directories(self) -> list[dict[str, Any]]:
         given = self._task.args.get("directories") or {}
         return [entry(path, "directory", given[path] or {}) for path in sorted(given)]
+
+    def _links(self) -> list[dict[str, Any]]:
+        given = self._task.args.get("links") or {}
+        return [entry(path, "link", {}, str(target).encode()) for path, target in given.items()]
 
     def _absent(self) -> list[dict[str, Any]]:
         return [{"path": path, "kind": "absent", "diff": True} for path in self._task.args.get("absent") or []]

@@ -45,6 +45,7 @@ class Journal:
     undo_at: float = 0.0
     before: dict[str, files.State] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)  # changed, but what must follow has not run to its end
 
 
 def check_name(name: str) -> str:
@@ -164,6 +165,6 @@ def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[s
         done = subprocess.run(["/bin/sh", "-c", journal.command], check=False, capture_output=True, text=True, timeout=120)
         if done.returncode:
             problems.append(f"{journal.command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    journal.state = "undone"
+    journal.state, journal.unsettled = "undone", []
     save(journal, root)
     return problems

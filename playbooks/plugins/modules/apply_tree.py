@@ -18,11 +18,17 @@ options:
       - A plain path with C(content), or with C(template) and C(vars), adds a file that the tree does not hold.
     type: raw
   directories: {description: "Directories by path, with owner, group and mode.", type: raw}
+  links: {description: "Symbolic links by path, with their targets.", type: dict}
   absent: {description: "Paths that must not be there.", type: list, elements: path}
   exclusive: {description: "Directories in which only the files brought here may stand.", type: list, elements: path}
   skip: {description: "Paths or globs of the tree that are not wanted.", type: list, elements: str}
   undo: {description: "Interlock: C(after) seconds, the C(command) that makes the old state count.", type: dict}
   verify: {description: "A command that must succeed once all is written, else all is brought back.", type: str}
+  then:
+    description:
+      - Commands by glob, run in their order once all is written when a file that fits has changed.
+      - A command that did not come to its end (the controller died, say) runs at the next call.
+    type: dict
   journal: {description: "Where journals are kept.", type: path}
 attributes:
   check_mode: {support: full}
@@ -30,11 +36,13 @@ attributes:
 author: [Hangar]
 """
 
+import fnmatch
 import grp
 import os
 import pwd
 import shlex
 import shutil
+import tempfile
 import time
 from base64 import b64decode
 
@@ -49,6 +57,7 @@ SPEC = {
     "exclusive": {"type": "list", "elements": "str", "default": []},
     "undo": {"type": "dict"},
     "verify": {"type": "str"},
+    "then": {"type": "dict", "default": {}},
     "journal": {"type": "str", "required": True},
 }
 
@@ -66,6 +75,7 @@ class Tree:
         self.before = {entry["path"]: look(entry["path"]) for entry in self.entries}
         self.wanted = {entry["path"]: self._state(entry) for entry in self.entries}
         self.changed = [entry for entry in self.entries if self._differs(entry["path"])]
+        self.paths = [entry["path"] for entry in self.changed]
 
     def _strays(self) -> list[dict]:
         brought = {entry["path"] for entry in self.params["entries"]}
@@ -80,6 +90,8 @@ class Tree:
         if entry["kind"] == "absent":
             return State()
         content = b64decode(entry.get("content", ""))
+        if entry["kind"] == "link":
+            return State("link", os.geteuid(), os.getegid(), 0o777, content)
         uid, gid = self._id(entry, "owner", pwd.getpwnam), self._id(entry, "group", grp.getgrnam)
         return State(entry["kind"], uid, gid, int(entry["mode"], 8), content)
 
@@ -96,8 +108,8 @@ class Tree:
 
     def _differs(self, path: str) -> bool:
         before, wanted = self.before[path], self.wanted[path]
-        if before.kind == "directory" and wanted.kind == "file":
-            raise Refused(f"{path}: a directory stands where a file belongs")
+        if before.kind == "directory" and wanted.kind in ("file", "link"):
+            raise Refused(f"{path}: a directory stands where a {wanted.kind} belongs")
         if before.kind not in ("directory", "absent") and wanted.kind == "directory":
             raise Refused(f"{path}: a {before.kind} stands where a directory belongs")
         return before != wanted
@@ -152,13 +164,14 @@ class Tree:
             raise Refused(f"{entry['path']}: refused by {entry['validate']!r} (exit {code}): {said}")
 
     def validate_only(self) -> None:
-        """Check mode: judge the files in the module's own temporary folder."""
-        for number, entry in enumerate(self.changed):
-            if entry.get("validate") and entry["kind"] == "file":
-                folder = os.path.join(self.module.tmpdir, str(number))
-                path = os.path.join(folder, os.path.basename(entry["path"]))
-                stage(path, State("file", os.geteuid(), os.getegid(), 0o600, self.wanted[entry["path"]].content)).commit()
-                self.validate(entry, path)
+        """Check mode: judge the files in a temporary folder, under the names that they will have."""
+        with tempfile.TemporaryDirectory(prefix="hangar-") as folder:
+            for number, entry in enumerate(self.changed):
+                if entry.get("validate"):
+                    path = os.path.join(folder, str(number), os.path.basename(entry["path"]))
+                    content = self.wanted[entry["path"]].content
+                    stage(path, State("file", os.geteuid(), os.getegid(), 0o600, content)).commit()
+                    self.validate(entry, path)
 
 
 class Change:
@@ -168,8 +181,10 @@ class Change:
         self.tree, self.params = tree, tree.params
         self.undo = self.params["undo"]
         self.staged: list[Staged] = []
-        still_open = earlier is not None and earlier.state == "open" and self.undo
-        self.journal = earlier if still_open else Journal(self.params["name"], token=earlier.token if earlier else "")
+        earlier = earlier or Journal(self.params["name"])
+        still_open = earlier.state == "open" and self.undo
+        self.journal = earlier if still_open else Journal(earlier.name, token=earlier.token)
+        self.journal.unsettled = [*tree.paths, *(path for path in earlier.unsettled if path not in tree.paths)]
         self.journal.command = self.undo["command"] if self.undo else ""
         self.journal.changed_at = time.time()
 
@@ -177,7 +192,7 @@ class Change:
         """Do it; raises Refused with nothing changed."""
         try:
             for entry in self.tree.changed:
-                if entry["kind"] == "file":
+                if entry["kind"] in ("file", "link"):
                     self.staged.append(stage(entry["path"], self.tree.wanted[entry["path"]]))
                     self.tree.validate(entry, self.staged[-1].temporary_path)
             self._write_journal()
@@ -201,22 +216,29 @@ class Change:
         ready = {staged.path: staged for staged in self.staged}
         for entry in self.tree.changed:
             path, wanted = entry["path"], self.tree.wanted[entry["path"]]
-            if wanted.kind == "file":
+            if wanted.kind in ("file", "link"):
                 ready[path].commit()
             elif wanted.kind == "directory":
                 set_directory(path, wanted.uid, wanted.gid, wanted.mode)
             else:
                 remove_path(path)
-        self._verify()
+        if self.params["verify"]:
+            self._command(self.params["verify"], bring_back=True)
+        for pattern, command in self.params["then"].items():
+            if fnmatch.filter(self.journal.unsettled, pattern):
+                self._command(command, bring_back=bool(self.undo))
+        self.journal.unsettled = []
+        save(self.journal, self.params["journal"])
 
-    def _verify(self) -> None:
-        if not self.params["verify"]:
+    def _command(self, command: str, *, bring_back: bool) -> None:
+        code, out, err = self.tree.module.run_command(["/bin/sh", "-c", command])
+        if not code:
             return
-        code, out, err = self.tree.module.run_command(["/bin/sh", "-c", self.params["verify"]])
-        if code:
+        after = ""
+        if bring_back:
             problems = undo(self.journal, self.params["journal"])
-            after = f"; but: {'; '.join(problems)}" if problems else ""
-            raise Refused(f"{self.params['verify']!r} failed (exit {code}), all was brought back{after}: {(err + out).strip()}")
+            after = "; all was brought back" + (f", but: {'; '.join(problems)}" if problems else "")
+        raise Refused(f"{command!r} failed (exit {code}): {(err + out).strip()}{after}")
 
 
 def apply(module: AnsibleModule) -> dict:
@@ -224,9 +246,10 @@ def apply(module: AnsibleModule) -> dict:
     tree = Tree(module)
     name, root = module.params["name"], module.params["journal"]
     earlier = load(name, root) if os.access(root, os.X_OK) else None
-    pending = bool(module.params["undo"]) and earlier is not None and earlier.state == "open"
-    changed = bool(tree.changed) or pending
-    result = {"changed": changed, "changed_files": [entry["path"] for entry in tree.changed]}
+    unproven = bool(module.params["undo"]) and earlier is not None and earlier.state == "open"
+    unsettled = [path for path in (earlier.unsettled if earlier else []) if path not in tree.paths]
+    changed = bool(tree.changed) or bool(unsettled) or unproven
+    result = {"changed": changed, "changed_files": [*tree.paths, *unsettled]}
     result["armed"] = changed and bool(module.params["undo"])
     if module._diff:  # noqa: SLF001  (Ansible offers no public name)
         result["diff"] = tree.diff()
