@@ -1,11 +1,13 @@
 """The Docker engine of this computer: find it, start it, say what is wrong with it."""
 
+import functools
 import os
+import platform
 import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hangar import process
@@ -104,6 +106,32 @@ def answers() -> bool:
     return True
 
 
+@functools.cache
+def facts() -> dict[str, Any] | None:
+    """What the engine says of itself and of its computer; None if it does not answer. Asked once, see `forget`."""
+    try:
+        client = connect(timeout=10)
+    except (CloudError, MissingTool):
+        return None
+    try:
+        return {**client.info(), "ApiVersion": client.version()["ApiVersion"]}
+    finally:
+        client.close()
+
+
+def forget() -> None:
+    """The next `facts` are fresh."""
+    facts.cache_clear()
+
+
+def shares_our_kernel() -> bool:
+    """Whether containers run on this computer's own kernel, and not in a virtual machine (Docker Desktop, colima)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    said = facts()
+    return said is None or str(said.get("KernelVersion")) == platform.release()
+
+
 def start() -> None:
     """Starts the engine: through systemd where it runs, else dockerd itself, in the background.
 
@@ -136,8 +164,12 @@ def sudo() -> list[str]:
     return [] if os.geteuid() == 0 else ["sudo"]
 
 
+def has_apt() -> bool:
+    return shutil.which("apt-get") is not None
+
+
 def install_hint() -> str:
-    if shutil.which("apt-get"):
+    if has_apt():
         return "Install one: sudo apt-get install docker.io"
     if sys.platform == "darwin":
         return "Install Docker Desktop: https://docs.docker.com/desktop/"

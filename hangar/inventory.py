@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from hangar import paths
+from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
 from hangar.ssh.files import write_atomically
@@ -20,10 +20,10 @@ HEADER = """\
 """
 
 
-def write(server: Server, config: Config, private_key: Path) -> Path:
+def write_hosts(server: Server, config: Config) -> Path:
     """Writes the environment's inventory (readable by its owner only) and returns its path."""
     path = paths.hosts_file(server.environment)
-    write_atomically(path, render(server, config, private_key))
+    write_atomically(path, render(server, config, machine.private_key(config)))
     return path
 
 

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from hangar import config, paths
+from hangar import config, machine
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
 from hangar.errors import MachineMissing
@@ -14,12 +14,15 @@ from hangar.errors import MachineMissing
 class Machine:
     server: Server
     settings: config.Config
-    private_key: Path
+
+    @property
+    def private_key(self) -> Path:
+        return machine.private_key(self.settings)
 
     @property
     def services(self) -> dict[str, int]:
         """What people reach through SSH: name → port on the machine's loopback."""
-        return services(self.settings)
+        return machine.services(self.settings)
 
 
 def load_machine(args: argparse.Namespace) -> Machine:
@@ -32,13 +35,4 @@ def load_machine(args: argparse.Namespace) -> Machine:
     server = cloud_for(settings.cloud, args.environment).server()
     if server is None:
         raise MachineMissing(args.environment)
-    return Machine(server, settings, private_key(settings))
-
-
-def services(settings: config.Config) -> dict[str, int]:
-    return {"airflow": settings.airflow.port}
-
-
-def private_key(settings: config.Config) -> Path:
-    """The key that logs in: the user's own, or the one that Hangar made for the environment."""
-    return settings.access.private_key or paths.default_private_key(settings.environment)
+    return Machine(server, settings)
