@@ -1,7 +1,9 @@
 """The stages in order. Each knows only what is handed to it; this page alone knows what comes after what."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from hangar import inventory, lock, machine, playbook, verification
 from hangar.cloud import cloud_for
@@ -9,15 +11,15 @@ from hangar.cloud.base import Cloud, Plan, Server
 from hangar.config import Config
 from hangar.console import Progress, confirm
 from hangar.errors import HangarError, MachineMissing
-from hangar.outcome import Outcome
-from hangar.paths import known_hosts
+from hangar.paths import REPO, hosts_file, known_hosts, state_dir
 from hangar.plan import make_plan
 from hangar.playbook import Recap
-from hangar.ssh import client_config, tunnel
+from hangar.report import Report
+from hangar.ssh import client_config, include, tunnel
 from hangar.ssh.known_hosts import pin
 
 
-def up(config: Config) -> Outcome:
+def up(config: Config) -> Report:
     """Makes the machine, configures it and proves it; what is right already stays untouched."""
     with _at_work(config, "up") as (progress, cloud):
         with progress.stage("Machine"):
@@ -30,10 +32,11 @@ def up(config: Config) -> Outcome:
             promises = verification.verify(server, progress.step)
         with progress.stage("Tunnel"):
             forwards = tunnel.ensure(server, machine.services(config))
-        return Outcome("up", config, server, promises, progress.timings, made, recap, forwards)
+        changed = made.count + recap.changed
+        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings, changed)
 
 
-def verify(config: Config) -> Outcome:
+def verify(config: Config) -> Report:
     """Proves the machine again and changes nothing."""
     with _at_work(config, "verify") as (progress, cloud):
         with progress.stage("Connection"):
@@ -42,7 +45,7 @@ def verify(config: Config) -> Outcome:
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         forwards = tunnel.current(config.environment)
-        return Outcome("verify", config, server, promises, progress.timings, forwards=forwards)
+        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings)
 
 
 def plan(config: Config) -> tuple[Plan, Recap | None]:
@@ -60,6 +63,15 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
         introduce(server, config)
         with progress.stage("Playbook"):
             return wanted, configure(config, progress, check=True)
+
+
+def destroy(config: Config) -> list[str]:
+    """Removes the machine, its data, and what this computer knows of it; returns what was removed."""
+    environment = config.environment
+    with _at_work(config, "destroy") as (progress, cloud), progress.stage("Removal"):
+        closed = ["the forwards"] if tunnel.stop(environment) else []
+        removed = [*closed, *cloud.destroy(progress.report), *include.remove(environment)]
+        return removed + forget(environment)
 
 
 def ensure_machine(config: Config, cloud: Cloud, progress: Progress) -> tuple[Plan, Server]:
@@ -84,6 +96,17 @@ def introduce(server: Server, config: Config) -> None:
     pin(server, known_hosts(server.environment))
     client_config.write(server, machine.private_key(config))
     inventory.write_hosts(server, config)
+
+
+def forget(environment: str) -> list[str]:
+    """Removes what was written here about a machine: inventory, keys, reports, logs."""
+    removed = []
+    if hosts_file(environment).exists():
+        hosts_file(environment).unlink()
+        removed.append(str(hosts_file(environment).relative_to(REPO)))
+    # The lock is ours and goes with the rest: see hangar.lock.
+    shutil.rmtree(state_dir(environment))
+    return [*removed, str(state_dir(environment).relative_to(REPO))]
 
 
 def configure(config: Config, progress: Progress, *, check: bool = False) -> Recap:

@@ -50,8 +50,13 @@ class Plan:
     changes: tuple[Change, ...]
 
     @property
+    def count(self) -> int:
+        """How many changes there are."""
+        return sum(change.action != "nothing" for change in self.changes)
+
+    @property
     def has_changes(self) -> bool:
-        return any(change.action != "nothing" for change in self.changes)
+        return self.count > 0
 
     @property
     def replaces(self) -> bool:

@@ -1,0 +1,63 @@
+"""What runs on the machine, by the names that people use: where it logs, and how to ask whether it is well."""
+
+from dataclasses import dataclass
+
+from hangar.config import Config
+
+
+@dataclass(frozen=True)
+class Service:
+    """`units` are system units. `user` is the service user whose rootless Docker and user units belong to it;
+    `project` names its containers (the Compose project)."""
+
+    units: tuple[str, ...] = ()
+    user_units: tuple[str, ...] = ()
+    user: str = ""
+    project: str = ""
+
+
+SERVICES = {
+    "airflow": Service(user_units=("airflow.service",), user="airflow", project="airflow"),
+    "docker": Service(user_units=("docker.service", "docker-prune.service")),
+    "firewall": Service(units=("hangar-firewall.service",)),
+    "interlock": Service(units=("hangar-interlock.service", "hangar-interlock.timer")),
+    "monitoring": Service(units=("prometheus-node-exporter.service",)),
+    "ssh": Service(units=("ssh.service",)),
+    "startup": Service(units=("hangar-startup.service",)),
+    "updates": Service(units=("unattended-upgrades.service", "apt-daily-upgrade.service")),
+}
+
+WATCHED = {
+    "firewall": "hangar-firewall.service",
+    "monitoring": "prometheus-node-exporter.service",
+    "ssh": "ssh.service",
+}
+"""What `status` expects to be active all the time."""
+
+
+def as_user(uid: int, user: str) -> str:
+    """What to put before a Docker command so that it speaks to the service user's own daemon."""
+    return f"sudo -u {user} env DOCKER_HOST=unix:///run/user/{uid}/docker.sock"
+
+
+def uid_of(user: str, config: Config) -> int:
+    return {"airflow": config.users.airflow.uid, "airbyte": config.users.airbyte.uid}[user]
+
+
+def log_command(service: Service, config: Config, *, lines: int, since: int | None, follow: bool) -> str:
+    """The shell command on the machine that shows a service's log: its last lines, or those of the last
+    `since` seconds."""
+    if service.project:
+        asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
+        shown = ["logs --timestamps --no-color", *asked, *(["--follow"] if follow else [])]
+        docker = [
+            as_user(uid_of(service.user, config), service.user),
+            "docker compose",
+            f"-p {service.project}",
+        ]
+        return " ".join([*docker, *shown])
+    asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
+    matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
+    matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
+    journal = ["sudo journalctl --no-pager --output=short-iso", *asked, *(["--follow"] if follow else [])]
+    return f"{' '.join(journal)} {' + '.join(matches)}"

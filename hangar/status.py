@@ -1,0 +1,146 @@
+"""How the machine is: asked with one command over SSH, read from /proc, systemd and Docker."""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hangar.config import Config
+from hangar.services import SERVICES, WATCHED, as_user, uid_of
+
+# CPU time is counted since the start: two readings, at the beginning and the end, say what it is now.
+_SCRIPT = """
+echo '# cpu'; head -n 1 /proc/stat
+echo '# memory'; grep -E '^(MemTotal|MemAvailable):' /proc/meminfo
+echo '# disk'; df -P -k / /srv
+echo '# uptime'; cat /proc/uptime
+echo '# units'; systemctl is-active {units}
+{containers}
+echo '# cpu'; head -n 1 /proc/stat
+true
+"""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`used` and `total` in bytes; in CPU seconds for the CPUs."""
+
+    used: float
+    total: float
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.used / self.total, 1) if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    name: str
+    state: str
+    well: bool
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a running machine says of itself. `uptime` is in seconds."""
+
+    uptime: float
+    cpu: Usage
+    memory: Usage
+    disks: dict[str, Usage]
+    services: tuple[ServiceState, ...]
+
+    def warnings(self, config: Config) -> list[str]:
+        """What is past its threshold, and who is not well."""
+        limits = config.monitoring.warn
+        found = [("CPUs", self.cpu, limits.cpu), ("memory", self.memory, limits.memory)]
+        found += [(f"disk {place}", usage, limits.disk) for place, usage in self.disks.items()]
+        lines = [f"{what}: {usage.percent} % used, more than {limit} %" for what, usage, limit in found
+                 if usage.percent > limit]  # fmt: skip
+        return lines + [f"{service.name} is {service.state}" for service in self.services if not service.well]
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "uptime_seconds": self.uptime,
+            "cpu": {"used_percent": self.cpu.percent},
+            "memory": _data(self.memory),
+            "disks": {place: _data(usage) for place, usage in self.disks.items()},
+            "services": [asdict(service) for service in self.services],
+        }
+
+
+def script(config: Config) -> str:
+    """The shell script that a machine answers with its health."""
+    containers = []
+    for name, service in SERVICES.items():
+        if service.project:
+            docker = as_user(uid_of(service.user, config), service.user)
+            label = f"label=com.docker.compose.project={service.project}"
+            form = '{{.Label "com.docker.compose.service"}}\t{{.State}}\t{{.Status}}'
+            containers.append(
+                f"echo '# containers {name}'; {docker} docker ps --all --filter {label} --format '{form}'"
+            )
+    return _SCRIPT.format(units=" ".join(WATCHED.values()), containers="\n".join(containers))
+
+
+def read(text: str) -> Health:
+    """Reads the answer of `script`."""
+    cpu, sections = [], {}
+    for part in re.split(r"^# ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = part.partition("\n")
+        if name == "cpu":
+            cpu.append([int(number) for number in body.split()[1:9]])
+        sections[name] = body.strip().splitlines()
+    return Health(
+        uptime=float(sections["uptime"][0].split()[0]),
+        cpu=_cpu(cpu[0], cpu[-1]),
+        memory=_memory(sections["memory"]),
+        disks=dict(_disk(line) for line in sections["disk"][1:]),
+        services=(*_units(sections["units"]), *_containers(sections)),
+    )
+
+
+def _cpu(first: list[int], last: list[int]) -> Usage:
+    spent = [after - before for before, after in zip(first, last, strict=True)]
+    idle = spent[3] + spent[4]  # idle, iowait
+    return Usage(float(sum(spent) - idle), float(sum(spent)))
+
+
+def _memory(lines: list[str]) -> Usage:
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return Usage(float(kib["MemTotal"] - kib["MemAvailable"]) * 1024, float(kib["MemTotal"]) * 1024)
+
+
+def _disk(line: str) -> tuple[str, Usage]:
+    _, _, used, available, _, place = line.split(maxsplit=5)
+    # As df does: what is reserved for root counts as neither.
+    return place, Usage(float(used) * 1024, float(int(used) + int(available)) * 1024)
+
+
+def _units(lines: list[str]) -> list[ServiceState]:
+    return [ServiceState(name, state, state == "active") for name, state in zip(WATCHED, lines, strict=False)]
+
+
+def _containers(sections: dict[str, list[str]]) -> list[ServiceState]:
+    """One line a container. One that ran its course (a migration step) is well when it ended with 0."""
+    found = []
+    for section, lines in sections.items():
+        if not section.startswith("containers "):
+            continue
+        project = section.removeprefix("containers ")
+        if not lines:
+            found.append(ServiceState(project, "not running", False))
+        for line in lines:
+            name, state, status = line.split("\t")
+            ended = state == "exited" and status.startswith("Exited (0)")
+            well = ended or (state == "running" and "unhealthy" not in status)
+            found.append(ServiceState(f"{project}/{name}", "done" if ended else _health(state, status), well))
+    return found
+
+
+def _health(state: str, status: str) -> str:
+    health = re.search(r"\((healthy|unhealthy|health: starting)\)", status)
+    return health[1].replace("health: ", "") if health else state
+
+
+def _data(usage: Usage) -> dict[str, float]:
+    return {"used_bytes": usage.used, "total_bytes": usage.total, "used_percent": usage.percent}
