@@ -10,13 +10,14 @@ import fnmatch
 import os
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-OPTIONS = {"name", "source", "files", "directories", "links", "absent", "exclusive", "skip"}
+OPTIONS = {"name", "source", "files", "directories", "links", "absent", "exclusive", "skip", "folders"}
 OPTIONS |= {"undo", "verify", "then", "journal"}
 RIGHTS = {"owner", "group", "mode"}
 FILE_KEYS = {*RIGHTS, "validate", "diff", "content", "template", "vars"}
@@ -59,6 +60,16 @@ def tree(source: str) -> Iterator[tuple[str, str]]:
             yield path, "/" + os.path.relpath(path, source).removesuffix(".j2")
 
 
+def copied(source: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, path on the controller, name below the folder); what Python compiled stays behind."""
+    for folder, folders, names in os.walk(source):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        yield "directory", folder, os.path.relpath(folder, source)
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            yield "file", path, os.path.relpath(path, source)
+
+
 def matching(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the options of every glob that fits, in their order; an exact path has the last word."""
     merged: dict[str, Any] = {}
@@ -91,10 +102,11 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         args = self._task.args
         check_options(args)
+        copies = list(self._folders())
         module_args = {
             "name": args.get("name") or self._role("name"),
-            "entries": [*self._directories(), *self._files(variables), *self._links(), *self._absent()],
-            "exclusive": args.get("exclusive") or [],
+            "entries": [*self._directories(), *copies, *self._files(variables), *self._links(), *self._absent()],
+            "exclusive": [*(args.get("exclusive") or []), *(one["path"] for one in copies if one["kind"] == "directory")],
             "undo": args.get("undo"),
             "verify": args.get("verify"),
             "then": args.get("then") or {},
@@ -115,6 +127,16 @@ class ActionModule(ActionBase):
     def _directories(self) -> list[dict[str, Any]]:
         given = self._task.args.get("directories") or {}
         return [entry(path, "directory", given[path] or {}) for path in sorted(given)]
+
+    def _folders(self) -> Iterator[dict[str, Any]]:
+        rights = {**(self._task.args.get("directories") or {}), **(self._task.args.get("files") or {})}
+        for target, source in (self._task.args.get("folders") or {}).items():
+            if not os.path.isdir(source):
+                raise _fail(f"folders: {target}: {source} is no folder")
+            for kind, path, name in copied(source):
+                content = Path(path).read_bytes() if kind == "file" else None
+                where = os.path.normpath(os.path.join(target, name))
+                yield entry(where, kind, matching(where, rights), content)
 
     def _links(self) -> list[dict[str, Any]]:
         given = self._task.args.get("links") or {}

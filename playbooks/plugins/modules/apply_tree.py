@@ -20,6 +20,9 @@ options:
   directories: {description: "Directories by path, with owner, group and mode.", type: raw}
   links: {description: "Symbolic links by path, with their targets.", type: dict}
   absent: {description: "Paths that must not be there.", type: list, elements: path}
+  folders:
+    description: Folders of the controller by their path on the machine, copied verbatim; nothing else may stand in them.
+    type: dict
   exclusive: {description: "Directories in which only the files brought here may stand.", type: list, elements: path}
   skip: {description: "Paths or globs of the tree that are not wanted.", type: list, elements: str}
   undo: {description: "Interlock: C(after) seconds, the C(command) that makes the old state count.", type: dict}
@@ -66,6 +69,13 @@ class Refused(Exception):
     """Nothing has been written; the message says what stands in the way."""
 
 
+def deepest_first(path: str) -> list[str]:
+    """A file, or a folder after everything in it; links are not followed."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return [path]
+    return [inner for name in sorted(os.listdir(path)) for inner in deepest_first(os.path.join(path, name))] + [path]
+
+
 class Tree:
     """The wanted entries, what stands there now, and what has to change."""
 
@@ -83,7 +93,8 @@ class Tree:
         for folder in self.params["exclusive"]:
             names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
             paths = [os.path.join(folder, name) for name in names]
-            found += [{"path": path, "kind": "absent", "diff": True} for path in paths if path not in brought]
+            strays = [path for path in paths if path not in brought and not any(one.startswith(path + "/") for one in brought)]
+            found += [{"path": path, "kind": "absent", "diff": True} for stray in strays for path in deepest_first(stray)]
         return found
 
     def _state(self, entry: dict) -> State:
