@@ -24,7 +24,7 @@ from hangar.contracts import effective_options  # noqa: E402  (the package is fo
 
 JOURNAL_LINES = 25
 
-REASONS = {"vm": "needs a kernel of its own, which this kind of machine shares with its host"}
+REASONS = {"vm": "needs a kernel of its own"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,57 @@
+"""The report on the terminal."""
+
+from pathlib import Path
+
+from hangar import console
+from hangar.report import words
+from hangar.report.record import Report
+
+SIGNS = {"held": ("✓", "green"), "broken": ("✗", "bold red"), "unchecked": ("–", "dim")}
+
+
+def show(report: Report, page: Path | None = None) -> None:
+    """Each promise as a sentence, then where things are and what to do next. `page` is the HTML report."""
+    _promises(report)
+    _unchecked(report)
+    console.say()
+    console.say(summary(report), "bold green" if report.holds else "bold red")
+    console.say()
+    if report.airflow:
+        console.say(f"Airflow   {report.airflow}   user {words.AIRFLOW_USER}", "bold")
+        console.say(f"Password  {words.password_command(report.config.environment)}")
+    if page:
+        console.say(f"Report    {page}")
+
+
+def summary(report: Report) -> str:
+    """One line: how many promises hold, are broken, cannot be checked.
+
+    Only what was checked is counted as held.
+    """
+    held, broken, unchecked = (len(report.of(outcome)) for outcome in ("held", "broken", "unchecked"))
+    parts = [f"{held} promises hold" if held != 1 else "1 promise holds"]
+    parts.append(f"{broken} broken")
+    if unchecked:
+        parts.append(f"{unchecked} cannot be checked on {words.kind(report.server)}")
+    return ", ".join(parts) + "."
+
+
+def _promises(report: Report) -> None:
+    for role, promises in report.by_role:
+        console.say()
+        console.say(words.ROLES.get(role, role), "bold")
+        for promise in promises:
+            sign, style = SIGNS[promise.outcome]
+            console.say(f"  {sign} {promise.sentence}", style)
+            for line in promise.reason.splitlines() if promise.outcome == "broken" else ():
+                console.say(f"      {line}")
+
+
+def _unchecked(report: Report) -> None:
+    if not report.of("unchecked"):
+        return
+    console.say()
+    console.say("Not checked", "bold")
+    for promise in report.of("unchecked"):
+        sign, style = SIGNS["unchecked"]
+        console.say(f"  {sign} {promise.sentence}: {promise.reason}", style)

@@ -1,0 +1,144 @@
+"""The sentences of the report that are not promises: what runs where, what it does not protect from, what is next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hangar.cloud.base import Server
+from hangar.config import Config
+from hangar.ssh.tunnel import Forward
+
+AIRFLOW_USER = "admin"
+
+ROLES = {
+    "interlock": "Changes that cannot lock you out",
+    "base": "The base: packages, time, updates",
+    "service_users": "The services' accounts",
+    "ssh_server": "The way in: SSH",
+    "firewall": "The firewall",
+    "docker_host": "Containers without root",
+    "airflow": "Airflow",
+    "airbyte": "Airbyte",
+    "remote_ssh": "Editors and tools",
+    "monitoring": "Monitoring",
+}
+"""What each role is about, for somebody who never saw a role."""
+
+KINDS = {
+    "container": "a container on this computer",
+    "vm": "a virtual machine on this computer",
+    "gcp": "a virtual machine on Compute Engine",
+}
+
+CANNOT = {
+    "container": "A container shares its host's kernel, so some promises can only be shown on a machine of its own."
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One thing that listens. `here` is its address on this computer, empty where it has none."""
+
+    name: str
+    machine: str
+    here: str
+    who: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do next: what for, and the command or address."""
+
+    what: str
+    how: str
+
+
+def kind(server: Server) -> str:
+    return KINDS.get(server.cloud, server.cloud)
+
+
+def cannot(server: Server) -> str:
+    """Why some promises were not checked."""
+    return CANNOT.get(server.cloud, "These promises cannot be shown on this kind of machine.")
+
+
+def command(verb: str, env: str, rest: str = "") -> str:
+    """What a person types; the environment `local` needs no name."""
+    return " ".join(word for word in ("./provision.py", verb, "" if env == "local" else env, rest) if word)
+
+
+def password_command(env: str) -> str:
+    return command("ssh", env, "sudo cat /srv/airflow/secrets/admin_password")
+
+
+def services(config: Config, server: Server, forwards: Sequence[Forward]) -> list[Service]:
+    """What listens, who may talk to it, and where it is on this computer."""
+    here = {forward.remote: forward.url for forward in forwards}
+    ssh = f"{server.address}:{server.port}"
+    airflow, figures = config.airflow.port, config.monitoring.port
+    return [
+        Service(
+            "SSH",
+            "port 22, the only one that answers from outside",
+            ssh,
+            "the operator and people with a key",
+        ),
+        Service(
+            "Airflow", f"127.0.0.1:{airflow}", here.get(airflow, ""), "people, with Airflow's own log-in"
+        ),
+        Service(
+            "Node exporter", f"127.0.0.1:{figures}", here.get(figures, ""), "root, for ./provision.py status"
+        ),
+    ]
+
+
+def limits(config: Config, server: Server) -> list[str]:
+    """What the machine does not protect from, in words."""
+    found = []
+    if server.cloud == "container":
+        found.append(
+            "The local container is a place to work, not a security boundary: it shares this computer's kernel, "
+            "and whoever breaks out of it is on this computer."
+        )
+    found.append(
+        "Whoever can write a DAG holds everything that the user airflow holds: its connections, its database, "
+        "its way out to the network. Airflow's own roles restrict only those who cannot write DAGs. The secrets "
+        "of Airbyte and of the machine are out of a DAG's reach."
+    )
+    if config.airflow.live_dags:
+        found.append(
+            "The bundle “live” is on: every member of the group dags can run code as airflow without anybody "
+            "having looked at it. Leave it off in production (airflow.live_dags: false)."
+        )
+    if config.airflow.environment:
+        found.append(
+            "Environment variables from platform.yml stand readable in the container's description. "
+            "Secrets belong into connections."
+        )
+    found.append(
+        f"The operator's account {server.admin} is root by sudo: who holds its key holds the machine."
+    )
+    if not config.updates.unattended:
+        found.append("Security updates are switched off (updates.unattended). Somebody has to install them.")
+    return found
+
+
+def next_steps(config: Config, *, holds: bool) -> list[Step]:
+    """What a person does now."""
+    env = config.environment
+    steps = [
+        Step(f"Log in to Airflow as {AIRFLOW_USER}; this shows the password", password_command(env)),
+        Step("Work on the machine from VS Code: host hangar-" + env, command("ssh-config", env)),
+        Step("See how the machine is", command("status", env)),
+        Step("Read a service's log", command("logs", env, "airflow")),
+        Step(
+            "Change something",
+            f"inventory/{env}/platform.yml, then {command('plan', env)} and {command('up', env)}",
+        ),
+        Step("Remove the machine and everything on it", command("destroy", env)),
+    ]
+    if config.airflow.live_dags:
+        steps.insert(1, Step("Put a DAG of yours where Airflow finds it", "/srv/airflow/dags"))
+    if not holds:
+        mend = Step("Put right what was changed by hand, and look again", command("up", env))
+        steps.insert(0, mend)
+    return steps
