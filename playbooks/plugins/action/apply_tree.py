@@ -105,24 +105,35 @@ class ActionModule(ActionBase):
         copies = list(self._folders())
         module_args = {
             "name": args.get("name") or self._role("name"),
-            "entries": [*self._directories(), *copies, *self._files(variables), *self._links(), *self._absent()],
-            "exclusive": [*(args.get("exclusive") or []), *(one["path"] for one in copies if one["kind"] == "directory")],
+            "entries": [
+                *self._directories(),
+                *copies,
+                *self._files(variables),
+                *self._links(),
+                *self._absent(),
+            ],
+            "exclusive": [
+                *(args.get("exclusive") or []),
+                *(one["path"] for one in copies if one["kind"] == "directory"),
+            ],
             "undo": args.get("undo"),
             "verify": args.get("verify"),
             "then": args.get("then") or {},
             "journal": args.get("journal") or JOURNAL,
         }
-        result = self._execute_module("ansible.legacy.apply_tree", module_args=module_args, task_vars=variables)
+        result = self._execute_module(
+            "ansible.legacy.apply_tree", module_args=module_args, task_vars=variables
+        )
         result.pop("invocation", None)
         if self._task.no_log:
             result.pop("diff", None)
         return result
 
     def _role(self, what: str) -> str:
-        role = self._task._role  # noqa: SLF001  (Ansible offers no public name)
+        role = self._task._role
         if role is None:
             raise _fail(f"outside of a role the option {what} must be given")
-        return str(role.get_name()) if what == "name" else os.path.join(role._role_path, "templates")  # noqa: SLF001
+        return str(role.get_name()) if what == "name" else os.path.join(role._role_path, "templates")
 
     def _directories(self) -> list[dict[str, Any]]:
         given = self._task.args.get("directories") or {}
@@ -143,7 +154,9 @@ class ActionModule(ActionBase):
         return [entry(path, "link", {}, str(target).encode()) for path, target in given.items()]
 
     def _absent(self) -> list[dict[str, Any]]:
-        return [{"path": path, "kind": "absent", "diff": True} for path in self._task.args.get("absent") or []]
+        return [
+            {"path": path, "kind": "absent", "diff": True} for path in self._task.args.get("absent") or []
+        ]
 
     def _files(self, variables: dict[str, Any]) -> list[dict[str, Any]]:
         args = self._task.args
@@ -183,9 +196,13 @@ class Renderer:
         text = trust_as_template(self.loader.get_text_file_contents(path))
         templar = self.templar
         if extra:
-            templar = templar.copy_with_new_env(searchpath=[self.source], available_variables={**self.variables, **extra})
+            templar = templar.copy_with_new_env(
+                searchpath=[self.source], available_variables={**self.variables, **extra}
+            )
         try:
-            rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True})
+            rendered = templar.template(
+                text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True}
+            )
         except Exception as error:
             raise _fail(f"{os.path.relpath(path, self.source)}: {error}") from error
         return ("" if rendered is None else str(rendered)).encode()

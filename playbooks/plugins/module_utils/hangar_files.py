@@ -83,10 +83,7 @@ def open_directory(path: str, create: bool = False, made: list[str] | None = Non
     current, so_far, links = os.open("/", _DIRECTORY), "", 0
     while waiting:
         part = waiting.pop()
-        if part == "..":
-            part_path = os.path.dirname(so_far)
-        else:
-            part_path = f"{so_far}/{part}"
+        part_path = os.path.dirname(so_far) if part == ".." else f"{so_far}/{part}"
         try:
             found = _step(current, part, create, made, part_path) if part != "." else os.dup(current)
         finally:
@@ -174,7 +171,11 @@ class Staged:
 def _clear_leftovers(parent: int, name: str) -> None:
     """Remove what a killed run left beside this target."""
     for entry in os.listdir(parent):
-        if entry.startswith(TEMPORARY) and entry.endswith("-" + name) and len(entry) == len(TEMPORARY) + 9 + len(name):
+        if (
+            entry.startswith(TEMPORARY)
+            and entry.endswith("-" + name)
+            and len(entry) == len(TEMPORARY) + 9 + len(name)
+        ):
             os.unlink(entry, dir_fd=parent)
 
 
@@ -183,7 +184,7 @@ def stage(path: str, state: State) -> Staged:
     folder, name = split(path)
     made: list[str] = []
     parent = open_directory(folder, create=True, made=made)
-    assert parent is not None  # noqa: S101  (create=True always opens)
+    assert parent is not None  # create=True always opens
     _clear_leftovers(parent, name)
     temporary = f"{TEMPORARY}{secrets.token_hex(4)}-{name}"  # the suffix stays: some validators go by it
     if state.kind == "link":
@@ -204,7 +205,7 @@ def set_directory(path: str, uid: int, gid: int, mode: int) -> list[str]:
     """Make a directory with this owner and mode, or repair it; return what had to be made."""
     made: list[str] = []
     descriptor = open_directory(path, create=True, made=made)
-    assert descriptor is not None  # noqa: S101  (create=True always opens)
+    assert descriptor is not None  # create=True always opens
     try:
         os.fchown(descriptor, uid, gid)
         os.fchmod(descriptor, mode)

@@ -116,7 +116,9 @@ def arm(journal: Journal, after: int, root: str = ROOT) -> None:
         journal.state = "kept"
         save(journal, root)
         said = getattr(error, "stderr", "") or str(error)
-        raise JournalProblem(f"the timer that would undo the change cannot be started: {said.strip()}") from error
+        raise JournalProblem(
+            f"the timer that would undo the change cannot be started: {said.strip()}"
+        ) from error
 
 
 def disarm(journal: Journal) -> None:
@@ -162,9 +164,13 @@ def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[s
     """Restore, run the command that makes it count, close the journal; return the problems."""
     problems = restore(journal)
     if run_command and journal.command:
-        done = subprocess.run(["/bin/sh", "-c", journal.command], check=False, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            ["/bin/sh", "-c", journal.command], check=False, capture_output=True, text=True, timeout=120
+        )
         if done.returncode:
-            problems.append(f"{journal.command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+            problems.append(
+                f"{journal.command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
+            )
     journal.state, journal.unsettled = "undone", []
     save(journal, root)
     return problems

@@ -73,7 +73,9 @@ def deepest_first(path: str) -> list[str]:
     """A file, or a folder after everything in it; links are not followed."""
     if os.path.islink(path) or not os.path.isdir(path):
         return [path]
-    return [inner for name in sorted(os.listdir(path)) for inner in deepest_first(os.path.join(path, name))] + [path]
+    return [
+        inner for name in sorted(os.listdir(path)) for inner in deepest_first(os.path.join(path, name))
+    ] + [path]
 
 
 class Tree:
@@ -93,8 +95,16 @@ class Tree:
         for folder in self.params["exclusive"]:
             names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
             paths = [os.path.join(folder, name) for name in names]
-            strays = [path for path in paths if path not in brought and not any(one.startswith(path + "/") for one in brought)]
-            found += [{"path": path, "kind": "absent", "diff": True} for stray in strays for path in deepest_first(stray)]
+            strays = [
+                path
+                for path in paths
+                if path not in brought and not any(one.startswith(path + "/") for one in brought)
+            ]
+            found += [
+                {"path": path, "kind": "absent", "diff": True}
+                for stray in strays
+                for path in deepest_first(stray)
+            ]
         return found
 
     def _state(self, entry: dict) -> State:
@@ -106,7 +116,7 @@ class Tree:
         uid, gid = self._id(entry, "owner", pwd.getpwnam), self._id(entry, "group", grp.getgrnam)
         return State(entry["kind"], uid, gid, int(entry["mode"], 8), content)
 
-    def _id(self, entry: dict, field: str, find) -> int:  # noqa: ANN001  (pwd's or grp's look-up)
+    def _id(self, entry: dict, field: str, find) -> int:
         value = entry[field]
         if value.isdigit():
             return int(value)
@@ -140,7 +150,9 @@ class Tree:
         if (kept or wanted.kind == "directory") and self._rights(before) != self._rights(wanted):
             header = f"{path} (owner and mode)"
             texts = [self._rights(before), self._rights(wanted)]
-            parts.append({"before_header": header, "after_header": header, "before": texts[0], "after": texts[1]})
+            parts.append(
+                {"before_header": header, "after_header": header, "before": texts[0], "after": texts[1]}
+            )
         return parts
 
     @staticmethod
@@ -195,7 +207,10 @@ class Change:
         earlier = earlier or Journal(self.params["name"])
         still_open = earlier.state == "open" and self.undo
         self.journal = earlier if still_open else Journal(earlier.name, token=earlier.token)
-        self.journal.unsettled = [*tree.paths, *(path for path in earlier.unsettled if path not in tree.paths)]
+        self.journal.unsettled = [
+            *tree.paths,
+            *(path for path in earlier.unsettled if path not in tree.paths),
+        ]
         self.journal.command = self.undo["command"] if self.undo else ""
         self.journal.changed_at = time.time()
 
@@ -262,7 +277,7 @@ def apply(module: AnsibleModule) -> dict:
     changed = bool(tree.changed) or bool(unsettled) or unproven
     result = {"changed": changed, "changed_files": [*tree.paths, *unsettled]}
     result["armed"] = changed and bool(module.params["undo"])
-    if module._diff:  # noqa: SLF001  (Ansible offers no public name)
+    if module._diff:
         result["diff"] = tree.diff()
     if module.check_mode:
         tree.validate_only()
