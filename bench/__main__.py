@@ -1,6 +1,6 @@
 """The figures of the README, taken side by side in one run on this machine: ``make bench``.
 
-Ratios carry over to other machines; seconds do not. Nothing here is a test: it prints, and exits 1 when a budget is missed.
+Ratios carry over to other machines; seconds do not. It prints, and exits 1 when a budget is missed.
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ class Figure:
 def timed(argv: Sequence[str], cwd: Path, environment: dict[str, str] | None = None) -> float:
     """Seconds that a command takes; its output is shown only when it fails."""
     start = time.monotonic()
-    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        argv, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     if done.returncode != 0:
-        sys.exit(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        sys.exit(
+            f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
     return time.monotonic() - start
 
 
@@ -57,9 +61,19 @@ def environment_figures(work: Path) -> list[Figure]:
     """Making the environment without and with uv on the path, and the start-up of the command line."""
     without_uv = {**os.environ, "PATH": path_without("uv")}
     slow = clone(work / "pip")
-    figures = [Figure("making the environment from the lock (pip)", timed(["./provision.py", "--help"], slow, without_uv), 20, "s")]
+    figures = [
+        Figure(
+            "making the environment from the lock (pip)",
+            timed(["./provision.py", "--help"], slow, without_uv),
+            20,
+            "s",
+        )
+    ]
     starts = [timed(["./provision.py", "--help"], slow) for _ in range(10)]
-    return [*figures, Figure("./provision.py --help, environment present", statistics.median(starts), 0.3, "s")]
+    return [
+        *figures,
+        Figure("./provision.py --help, environment present", statistics.median(starts), 0.3, "s"),
+    ]
 
 
 def path_without(program: str) -> str:
@@ -81,7 +95,8 @@ def machine_figures(work: Path) -> list[Figure]:
         first = timed(["./provision.py", "up", ENVIRONMENT, "--yes"], home)
         second, peak = peak_of_tree(["./provision.py", "up", ENVIRONMENT, "--yes"], home)
         playbook = timed(
-            [".venv/bin/ansible-playbook", "-i", f"inventory/{ENVIRONMENT}/hosts.yml", "playbooks/site.yml"], home
+            [".venv/bin/ansible-playbook", "-i", f"inventory/{ENVIRONMENT}/hosts.yml", "playbooks/site.yml"],
+            home,
         )
         idle = machine_memory(ENVIRONMENT)
     finally:

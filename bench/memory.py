@@ -17,7 +17,9 @@ def peak_of_tree(argv: Sequence[str], cwd: Path) -> tuple[float, int]:
     """Run a command; return its seconds and the highest memory in bytes that it and its children held at once."""
     start = time.monotonic()
     with tempfile_output() as output:
-        process = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
         peak = 0
         while process.poll() is None:
             peak = max(peak, sum(pss(pid) for pid in family(process.pid)))

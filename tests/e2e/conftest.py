@@ -45,7 +45,9 @@ class Checkout:
     def hosts(self) -> Path:
         return self.path / "inventory" / self.environment / "hosts.yml"
 
-    def hangar(self, verb: str, *arguments: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
+    def hangar(
+        self, verb: str, *arguments: str, check: bool = True, timeout: float = 1200
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``./provision.py VERB ENV …`` as a person would, its output captured."""
         done = subprocess.run(
             ["./provision.py", verb, self.environment, *arguments],
@@ -87,8 +89,16 @@ def laptop() -> dict[str, str]:
     # what the engine's own bridge brings, and counters that move by themselves
     moving = ("kernel.random", "fs.dentry", "fs.inode", "fs.file-nr", "kernel.ns_last_pid", "net.netfilter.nf_conntrack_count",
               "fs.quota", "kernel.pty.nr", "dev.raid", "kernel.tainted")  # fmt: skip
-    lines = [line for line in sysctls.splitlines() if not line.startswith(moving) and ".veth" not in line and ".br-" not in line]
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout if shutil.which("nft") else ""
+    lines = [
+        line
+        for line in sysctls.splitlines()
+        if not line.startswith(moving) and ".veth" not in line and ".br-" not in line
+    ]
+    tables = (
+        subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
+        if shutil.which("nft")
+        else ""
+    )
     return {
         "sysctls": "\n".join(lines),
         "passwd": Path("/etc/passwd").read_text(),
@@ -123,7 +133,9 @@ def machine(checkout: Checkout) -> Checkout:
     checkout.first_up = checkout.hangar("up", "--yes", check=False)
     checkout.first_seconds = time.monotonic() - start
     if checkout.first_up.returncode != 0:
-        pytest.fail(f"up ended with {checkout.first_up.returncode}\n{checkout.first_up.stdout[-8000:]}\n{checkout.first_up.stderr[-4000:]}")
+        pytest.fail(
+            f"up ended with {checkout.first_up.returncode}\n{checkout.first_up.stdout[-8000:]}\n{checkout.first_up.stderr[-4000:]}"
+        )
     return checkout
 
 

@@ -40,7 +40,9 @@ def operators_key(machine: Checkout) -> paramiko.PKey:
 
 @pytest.fixture
 def strangers_key(tmp_path: Path) -> paramiko.PKey:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "stranger")], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "stranger")], check=True
+    )
     return paramiko.Ed25519Key.from_private_key_file(str(tmp_path / "stranger"))
 
 
@@ -59,7 +61,9 @@ def test_the_operator_logs_in_with_the_right_key(machine: Checkout, operators_ke
 
 
 @pytest.mark.parametrize("user", ["root", "airflow", "airbyte", "nobody"])
-def test_nobody_else_logs_in_with_the_operators_key(machine: Checkout, operators_key: paramiko.PKey, user: str) -> None:
+def test_nobody_else_logs_in_with_the_operators_key(
+    machine: Checkout, operators_key: paramiko.PKey, user: str
+) -> None:
     assert refused(machine, user, pkey=operators_key)
 
 
@@ -80,8 +84,12 @@ def test_a_password_is_not_even_asked_for(machine: Checkout, user: str) -> None:
 def test_a_key_in_a_home_opens_nothing(machine: Checkout, strangers_key: paramiko.PKey) -> None:
     line = shlex.quote(f"ssh-ed25519 {strangers_key.get_base64()} stranger")
     try:
-        machine.ssh(f"mkdir -p -m 0700 ~/.ssh && echo {line} >> ~/.ssh/authorized_keys && chmod 0600 ~/.ssh/authorized_keys")
-        machine.ssh(f"sudo mkdir -p -m 0700 /root/.ssh && echo {line} | sudo tee -a /root/.ssh/authorized_keys >/dev/null")
+        machine.ssh(
+            f"mkdir -p -m 0700 ~/.ssh && echo {line} >> ~/.ssh/authorized_keys && chmod 0600 ~/.ssh/authorized_keys"
+        )
+        machine.ssh(
+            f"sudo mkdir -p -m 0700 /root/.ssh && echo {line} | sudo tee -a /root/.ssh/authorized_keys >/dev/null"
+        )
         assert refused(machine, "hangar", pkey=strangers_key)
         assert refused(machine, "root", pkey=strangers_key)
     finally:
@@ -112,9 +120,13 @@ async def open_ports(address: str) -> list[int]:
     return [port for port in answers if port is not None]
 
 
-def test_ssh_is_published_on_the_laptops_loopback_only(machine: Checkout, engine: docker.DockerClient) -> None:
+def test_ssh_is_published_on_the_laptops_loopback_only(
+    machine: Checkout, engine: docker.DockerClient
+) -> None:
     (container,) = engine.containers.list(filters={"label": f"hangar.environment={machine.environment}"})
-    published = {port: {binding["HostIp"] for binding in bindings or []} for port, bindings in container.ports.items()}
+    published = {
+        port: {binding["HostIp"] for binding in bindings or []} for port, bindings in container.ports.items()
+    }
     assert published == {"22/tcp": {"127.0.0.1"}}
 
 
@@ -127,7 +139,9 @@ def test_a_service_user_cannot_read_the_others_files(machine: Checkout, user: st
     assert machine.ssh(as_user(user, f"ls /srv/{user}/home")).returncode == 0
     for place in ("home", "secrets", "docker"):
         answer = machine.ssh(as_user(user, f"ls /srv/{other}/{place}"), check=False)
-        assert answer.returncode != 0 and "Permission denied" in answer.stderr, f"{user} reads {other}'s {place}"
+        assert answer.returncode != 0 and "Permission denied" in answer.stderr, (
+            f"{user} reads {other}'s {place}"
+        )
 
 
 @pytest.mark.parametrize("user", ["airflow", "airbyte"])
@@ -138,7 +152,9 @@ def test_a_service_user_cannot_become_root(machine: Checkout, user: str) -> None
 
 def compose_container(machine: Checkout, name: str) -> str:
     environment = "XDG_RUNTIME_DIR=/run/user/$(id -u) DOCKER_HOST=unix:///run/user/$(id -u)/docker.sock"
-    return machine.ssh(as_user("airflow", f"cd / && {environment} docker ps -q --filter name={name}")).stdout.split()[0]
+    return machine.ssh(
+        as_user("airflow", f"cd / && {environment} docker ps -q --filter name={name}")
+    ).stdout.split()[0]
 
 
 def in_docker(command: str) -> str:
@@ -168,7 +184,9 @@ def test_a_container_cannot_reach_the_metadata_server(machine: Checkout) -> None
 def refusals(machine: Checkout) -> int:
     """Packets that the machine's own tables have refused so far, by their counters."""
     listing = json.loads(machine.ssh("sudo nft -j list ruleset").stdout)["nftables"]
-    rules = [entry["rule"]["expr"] for entry in listing if "rule" in entry and "hangar" in entry["rule"]["table"]]
+    rules = [
+        entry["rule"]["expr"] for entry in listing if "rule" in entry and "hangar" in entry["rule"]["table"]
+    ]
     return sum(
         part["counter"]["packets"]
         for rule in rules
@@ -205,8 +223,15 @@ def test_no_secret_stands_in(machine: Checkout, secrets: dict[str, str], place: 
 
 
 def test_no_secret_stands_on_the_laptop(machine: Checkout, secrets: dict[str, str]) -> None:
-    files = [file for root in (machine.state, machine.hosts.parent) for file in root.rglob("*") if file.is_file()]
-    leaks = [(file.name, name) for file in files for name, value in secrets.items() if value in file.read_text(errors="replace")]
+    files = [
+        file for root in (machine.state, machine.hosts.parent) for file in root.rglob("*") if file.is_file()
+    ]
+    leaks = [
+        (file.name, name)
+        for file in files
+        for name, value in secrets.items()
+        if value in file.read_text(errors="replace")
+    ]
     assert leaks == []
 
 
@@ -222,12 +247,17 @@ def test_a_swapped_host_key_stops_everything(machine: Checkout, tmp_path: Path) 
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
     kind, key = (tmp_path / "other.pub").read_text().split()[:2]
     try:
-        pinned.write_text("\n".join(f"{line.split()[0]} {kind} {key}" for line in original.splitlines() if line) + "\n")
+        pinned.write_text(
+            "\n".join(f"{line.split()[0]} {kind} {key}" for line in original.splitlines() if line) + "\n"
+        )
         answer = subprocess.run(
             ["ssh", "-F", str(machine.state / "ssh_config"), "-o", "ControlPath=none", f"hangar-{machine.environment}", "true"],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert answer.returncode != 0
-        assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in answer.stderr or "verification failed" in answer.stderr
+        assert (
+            "REMOTE HOST IDENTIFICATION HAS CHANGED" in answer.stderr
+            or "verification failed" in answer.stderr
+        )
     finally:
         pinned.write_text(original)

@@ -21,10 +21,14 @@ class Airflow:
 
     def __init__(self, base: str, password: str) -> None:
         self.base = base
-        self.token = self.call("POST", "/auth/token", {"username": "admin", "password": password})["access_token"]
+        self.token = self.call("POST", "/auth/token", {"username": "admin", "password": password})[
+            "access_token"
+        ]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(self.base + path, method=method, headers={"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            self.base + path, method=method, headers={"Content-Type": "application/json"}
+        )
         if token := getattr(self, "token", None):
             request.add_header("Authorization", f"Bearer {token}")
         data = json.dumps(body).encode() if body is not None else None

@@ -42,7 +42,9 @@ def strike(place: Checkout, moment: str, blow: signal.Signals) -> int:
     return process.wait(timeout=120)
 
 
-@pytest.mark.parametrize(("moment", "blow"), MOMENTS, ids=[f"{moment}-{blow.name}" for moment, blow in MOMENTS])
+@pytest.mark.parametrize(
+    ("moment", "blow"), MOMENTS, ids=[f"{moment}-{blow.name}" for moment, blow in MOMENTS]
+)
 def test_a_struck_run_ends_at_once(checkout: Checkout, moment: str, blow: signal.Signals) -> None:  # noqa: F811
     expected = {-signal.SIGKILL} if blow is signal.SIGKILL else {130, -signal.SIGINT}
     assert strike(checkout, moment, blow) in expected, f"no line matched {moment!r}, or it did not end"

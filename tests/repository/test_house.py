@@ -13,7 +13,9 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((REPO / "hangar").rglob("*.py"))
-TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+TRACKED = subprocess.run(
+    ["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=True
+).stdout.split("\0")[:-1]
 
 
 def imports(path: Path) -> set[str]:
@@ -27,7 +29,11 @@ def imports(path: Path) -> set[str]:
 
 
 def modules_that_import(name: str) -> set[str]:
-    return {str(path.relative_to(REPO)) for path in PACKAGE if any(found.split(".")[0] == name for found in imports(path))}
+    return {
+        str(path.relative_to(REPO))
+        for path in PACKAGE
+        if any(found.split(".")[0] == name for found in imports(path))
+    }
 
 
 def test_one_module_starts_processes() -> None:
@@ -47,14 +53,29 @@ def test_one_module_prints() -> None:
 
 def test_imports_run_one_way() -> None:
     """A stage knows the record on its left and nothing to its right; only the pipeline and the verbs know the order."""
-    order = ["config", "plan", "cloud", "inventory", "playbook", "verification", "report", "pipeline", "commands"]
+    order = [
+        "config",
+        "plan",
+        "cloud",
+        "inventory",
+        "playbook",
+        "verification",
+        "report",
+        "pipeline",
+        "commands",
+    ]
     rank = {name: number for number, name in enumerate(order)}
     wrong = []
     for path in PACKAGE:
         stage = path.relative_to(REPO / "hangar").parts[0].removesuffix(".py")
         for name in imports(path):
             parts = name.split(".")
-            if parts[0] == "hangar" and len(parts) > 1 and stage in rank and rank.get(parts[1], -1) > rank[stage]:
+            if (
+                parts[0] == "hangar"
+                and len(parts) > 1
+                and stage in rank
+                and rank.get(parts[1], -1) > rank[stage]
+            ):
                 # plan reads the records that the clouds define, not the clouds
                 if not (stage == "plan" and name.startswith("hangar.cloud.base")):
                     wrong.append(f"{path.name} imports {name}")
@@ -68,7 +89,9 @@ def test_every_public_name_has_a_docstring(path: Path) -> None:
         return  # an empty __init__.py
     assert ast.get_docstring(tree), "the module says nothing of itself"
     nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    assert [node.name for node in nodes if not node.name.startswith("_") and not ast.get_docstring(node)] == []
+    assert [
+        node.name for node in nodes if not node.name.startswith("_") and not ast.get_docstring(node)
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
@@ -80,7 +103,9 @@ def test_locks_carry_hashes_and_no_index(name: str) -> None:
 
 
 def test_no_secret_or_inventory_of_a_machine_is_tracked() -> None:
-    assert [name for name in TRACKED if name.endswith(("hosts.yml", ".pem", "id_ed25519", "known_hosts"))] == []
+    assert [
+        name for name in TRACKED if name.endswith(("hosts.yml", ".pem", "id_ed25519", "known_hosts"))
+    ] == []
     keys = [name for name in TRACKED if "PRIVATE KEY" + "-----" in (REPO / name).read_text(errors="replace")]
     assert keys == []
 
@@ -93,9 +118,15 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
 
 
 def test_host_key_checking_is_off_nowhere() -> None:
-    off = re.compile(r"StrictHostKeyChecking[= ](no|off|accept-new)|host_key_checking\s*=\s*(False|no)|AutoAdd" + r"Policy|Warning" + r"Policy")
+    off = re.compile(
+        r"StrictHostKeyChecking[= ](no|off|accept-new)|host_key_checking\s*=\s*(False|no)|AutoAdd"
+        + r"Policy|Warning"
+        + r"Policy"
+    )
     this = str(Path(__file__).relative_to(REPO))
-    assert [name for name in TRACKED if name != this and off.search((REPO / name).read_text(errors="replace"))] == []
+    assert [
+        name for name in TRACKED if name != this and off.search((REPO / name).read_text(errors="replace"))
+    ] == []
 
 
 def test_help_answers_in_a_blink() -> None:
@@ -109,10 +140,14 @@ def test_help_answers_in_a_blink() -> None:
 
 
 def test_the_readme_names_every_verb() -> None:
-    done = subprocess.run([sys.executable, "-m", "hangar.cli", "--help"], cwd=REPO, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "hangar.cli", "--help"], cwd=REPO, capture_output=True, text=True, check=True
+    )
     verbs = {path.stem.replace("_", "-") for path in (REPO / "hangar/commands").glob("*.py")} - {"--init--"}
     assert verbs and [verb for verb in verbs if verb not in done.stdout] == []
-    readme = (REPO / "README.md").read_text() + "".join(path.read_text() for path in (REPO / "docs").glob("*.md"))
+    readme = (REPO / "README.md").read_text() + "".join(
+        path.read_text() for path in (REPO / "docs").glob("*.md")
+    )
     assert [verb for verb in verbs if f"provision.py {verb}" not in readme] == []
 
 

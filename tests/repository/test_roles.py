@@ -20,7 +20,9 @@ def read(path: Path) -> Any:
 
 
 def options(role: str) -> dict[str, dict[str, Any]]:
-    found = read(REPO / "roles" / role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options") or {}
+    found = (
+        read(REPO / "roles" / role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options") or {}
+    )
     return dict(found)
 
 
@@ -34,7 +36,16 @@ def files(role: str, pattern: str) -> list[Path]:
 
 
 def test_the_roles_of_the_machine_are_here() -> None:
-    assert {"base", "service_users", "ssh_server", "firewall", "docker_host", "airflow", "remote_ssh", "monitoring"} <= set(ROLES)
+    assert {
+        "base",
+        "service_users",
+        "ssh_server",
+        "firewall",
+        "docker_host",
+        "airflow",
+        "remote_ssh",
+        "monitoring",
+    } <= set(ROLES)
 
 
 @each_role
@@ -82,9 +93,15 @@ def test_site_lists_every_role_with_its_own_tag() -> None:
 def test_main_only_imports(role: str) -> None:
     """tasks/main.yml reads as a table of contents, unless the role is a handful of tasks."""
     tasks = read(REPO / "roles" / role / "tasks/main.yml") or []
-    modules = {key for task in tasks for key in task if key.startswith("ansible.builtin.") or key == "apply_tree"}
+    modules = {
+        key for task in tasks for key in task if key.startswith("ansible.builtin.") or key == "apply_tree"
+    }
     if len(tasks) > 6:
-        assert modules <= {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks", "ansible.builtin.assert"}
+        assert modules <= {
+            "ansible.builtin.import_tasks",
+            "ansible.builtin.include_tasks",
+            "ansible.builtin.assert",
+        }
 
 
 @each_role
@@ -98,7 +115,11 @@ def test_every_template_says_that_it_is_managed(role: str) -> None:
 def test_suppressions_give_their_reason() -> None:
     """`ignore_errors`, `failed_when: false` and `changed_when: false` on a change need a comment on the line or above."""
     bare = []
-    for path in [*(REPO / "roles").rglob("*.yml"), *(REPO / "playbooks").rglob("*.yml"), *(REPO / "molecule").rglob("*.yml")]:
+    for path in [
+        *(REPO / "roles").rglob("*.yml"),
+        *(REPO / "playbooks").rglob("*.yml"),
+        *(REPO / "molecule").rglob("*.yml"),
+    ]:
         lines = path.read_text().splitlines()
         for number, line in enumerate(lines):
             if re.search(r"ignore_errors:|failed_when: false|ignore_unreachable:", line):
