@@ -87,8 +87,10 @@ def laptop() -> dict[str, str]:
     """What ``up`` must not change on the machine that runs it."""
     sysctls = subprocess.run(["sysctl", "-a"], capture_output=True, text=True).stdout
     # what the engine's own bridge brings, and counters that move by themselves
-    moving = ("kernel.random", "fs.dentry", "fs.inode", "fs.file-nr", "kernel.ns_last_pid", "net.netfilter.nf_conntrack_count",
-              "fs.quota", "kernel.pty.nr", "dev.raid", "kernel.tainted")  # fmt: skip
+    moving = (
+        "kernel.random", "fs.dentry", "fs.inode", "fs.file-nr", "kernel.ns_last_pid", "fs.quota", "kernel.pty.nr",
+        "net.netfilter.nf_conntrack_count", "dev.raid", "kernel.tainted",
+    )  # fmt: skip
     lines = [
         line
         for line in sysctls.splitlines()
@@ -133,9 +135,8 @@ def machine(checkout: Checkout) -> Checkout:
     checkout.first_up = checkout.hangar("up", "--yes", check=False)
     checkout.first_seconds = time.monotonic() - start
     if checkout.first_up.returncode != 0:
-        pytest.fail(
-            f"up ended with {checkout.first_up.returncode}\n{checkout.first_up.stdout[-8000:]}\n{checkout.first_up.stderr[-4000:]}"
-        )
+        done = checkout.first_up
+        pytest.fail(f"up ended with {done.returncode}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}")
     return checkout
 
 

@@ -113,7 +113,7 @@ def test_every_template_says_that_it_is_managed(role: str) -> None:
 
 
 def test_suppressions_give_their_reason() -> None:
-    """`ignore_errors`, `failed_when: false` and `changed_when: false` on a change need a comment on the line or above."""
+    """A suppressed failure has a comment on its line or above."""
     bare = []
     for path in [
         *(REPO / "roles").rglob("*.yml"),
