@@ -122,14 +122,19 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Interrupts a program and all it started, and kills what is left after `PATIENCE`."""
-    for signum, patience in ((signal.SIGINT, PATIENCE), (signal.SIGTERM, PATIENCE), (signal.SIGKILL, None)):
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signum)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+    """Interrupts a program, and after `PATIENCE` ever more firmly; what it started and left goes with it."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            _signal(process, signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: "subprocess.Popen[bytes]", signum: signal.Signals) -> None:
+    """To the whole group, which may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signum)
 
 
 def failure(completed: Completed) -> CommandFailed:

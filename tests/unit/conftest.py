@@ -1,0 +1,30 @@
+"""A repository of their own for tests that read or write one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hangar import config, paths
+
+REPO = paths.REPO
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository with the real templates and an environment `local` of defaults."""
+    monkeypatch.setattr(paths, "REPO", tmp_path)
+    (tmp_path / "templates").symlink_to(REPO / "templates")
+    (tmp_path / "inventory" / "local").mkdir(parents=True)
+    (tmp_path / "inventory" / "local" / "platform.yml").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def make_config(repo: Path) -> Callable[..., config.Config]:
+    """Settings of `local`: the defaults, changed by `path=value`."""
+
+    def make(*overrides: str) -> config.Config:
+        return config.load("local", overrides)
+
+    return make
