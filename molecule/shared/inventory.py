@@ -1,0 +1,22 @@
+"""Write the inventory of a scenario's machine: what `up` would write for an empty platform.yml."""
+
+import sys
+
+from hangar import machine, paths
+from hangar.cloud import cloud_for
+from hangar.config import Config
+from hangar.inventory import render
+from hangar.ssh.files import write_atomically
+
+
+def main(environment: str) -> None:
+    """Write it beside the machine's keys, where destroy finds it."""
+    config = Config(environment=environment)
+    server = cloud_for(config.cloud, environment).server()
+    if server is None:
+        sys.exit(f"hangar-{environment} does not run")
+    write_atomically(paths.state_dir(environment) / "hosts.yml", render(server, config, machine.private_key(config)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
