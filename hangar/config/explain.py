@@ -11,9 +11,9 @@ from pydantic_core import ErrorDetails
 from hangar.errors import Problem
 
 KINDS = {
-    "int_type": "a whole number", "float_type": "a number", "bool_type": "true or false",
-    "string_type": "a text", "tuple_type": "a list", "dict_type": "a list of keys and values",
-    "model_type": "a section", "path_type": "a path",
+    "int_type": "is not a whole number", "float_type": "is not a number",
+    "bool_type": "is neither true nor false", "string_type": "is not a text", "tuple_type": "is not a list",
+    "dict_type": "is not a list of keys and values", "model_type": "is not a section",
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def _what(found: ErrorDetails, context: Mapping[str, Any]) -> str:
     if kind == "hangar":
         return str(context["what"])
     if kind in KINDS:
-        return f"{value} is not {KINDS[kind]}"
+        return f"{value} {KINDS[kind]}"
     match kind:
         case "missing":
             return "is missing"
@@ -73,7 +73,7 @@ def _show(value: object) -> str:
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
     hint = f'did you mean "{close[0]}"?' if close else f"one of {', '.join(known)} would be right"
     return f"there is no such key; {hint}"
 

@@ -42,7 +42,7 @@ def setting(default: Any, description: str, right: str, **limits: Any) -> Any:
 
 
 def section(model: type[Section], description: str) -> Any:
-    return Field(default_factory=model, description=description, validate_default=False)
+    return Field(default_factory=model, description=description, validate_default=True)
 
 
 def wrong(what: str, at: str = "", right: str = "") -> PydanticCustomError:
@@ -87,9 +87,12 @@ def _time_zone(value: str) -> str:
 
 def _network(value: str) -> str:
     try:
-        return str(ip_network(value))
-    except ValueError as error:
-        raise wrong(f'"{value}" is not a network: {str(error).removeprefix(repr(value)).strip()}') from error
+        wide = ip_network(value, strict=False)
+    except ValueError:
+        raise wrong(f'"{value}" is not a network') from None
+    if value not in (str(wide), str(wide.network_address)):
+        raise wrong(f'"{value}" names an address inside a network', right=str(wide))
+    return str(wide)
 
 
 def _as_tuple(value: Any) -> Any:
