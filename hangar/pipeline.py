@@ -23,6 +23,7 @@ def up(config: Config) -> Report:
     """Makes the machine, configures it and proves it; what is right already stays untouched."""
     with _at_work(config, "up") as (progress, cloud):
         with progress.stage("Machine"):
+            cloud.prepare(progress.report)
             made, server = ensure_machine(config, cloud, progress)
         with progress.stage("Connection"):
             introduce(server, config)

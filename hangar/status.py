@@ -7,15 +7,16 @@ from typing import Any
 from hangar.config import Config
 from hangar.services import SERVICES, WATCHED, as_user, uid_of
 
-# CPU time is counted since the start: two readings, at the beginning and the end, say what it is now.
+# CPU time is counted since the start: two readings half a second apart say what it is now.
+# A container counts its uptime from its host's start; systemd knows when this machine began.
 _SCRIPT = """
+echo '# cpu'; head -n 1 /proc/stat; sleep 0.5
 echo '# cpu'; head -n 1 /proc/stat
 echo '# memory'; grep -E '^(MemTotal|MemAvailable):' /proc/meminfo
 echo '# disk'; df -P -k / /srv
-echo '# uptime'; cat /proc/uptime
+echo '# uptime'; cat /proc/uptime; systemctl show --property=UserspaceTimestampMonotonic --value
 echo '# units'; systemctl is-active {units}
 {containers}
-echo '# cpu'; head -n 1 /proc/stat
 true
 """
 
@@ -91,7 +92,7 @@ def read(text: str) -> Health:
             cpu.append([int(number) for number in body.split()[1:9]])
         sections[name] = body.strip().splitlines()
     return Health(
-        uptime=float(sections["uptime"][0].split()[0]),
+        uptime=float(sections["uptime"][0].split()[0]) - int(sections["uptime"][1]) / 1e6,
         cpu=_cpu(cpu[0], cpu[-1]),
         memory=_memory(sections["memory"]),
         disks=dict(_disk(line) for line in sections["disk"][1:]),

@@ -86,6 +86,9 @@ class Server:
 class Cloud(Protocol):
     """Made by the driver's class from an environment's name. Every method may raise CloudError."""
 
+    def prepare(self, report: Report) -> None:
+        """Sees to it that this computer can make such a machine; mends what it may, after asking."""
+
     def observe(self, spec: MachineSpec) -> Observed:
         """Looks; changes nothing."""
 

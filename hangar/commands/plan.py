@@ -27,27 +27,53 @@ def run(args: argparse.Namespace) -> int:
 
     plan, recap = pipeline.plan(settings)
     show(plan)
-    show_recap(recap, args.environment)
+    show_recap(recap)
     if args.json:
         changes = [asdict(change) for change in plan.changes]
-        console.json({"machine": changes, "playbook": None if recap is None else asdict(recap)})
+        console.json({"machine": changes, "playbook": None if recap is None else _as_data(recap)})
     changed = plan.has_changes or recap is None or recap.changed > 0
+    console.say(f"Make it so: ./provision.py up {args.environment}" if changed else "Nothing to do.")
     return CHANGES_FOUND if changed and args.exit_code else 0
 
 
 def show(plan: Plan) -> None:
+    """One line a resource, and below it what changes from what to what."""
     for change in plan.changes:
-        line = f"{SIGNS[change.action]} {change.resource}: {change.action}"
+        action = "no change" if change.action == "nothing" else change.action
+        line = f"{SIGNS[change.action]} {change.resource}: {action}"
         console.say(f"{line}  ({change.detail})" if change.detail else line, STYLES[change.action])
         for name, old, new in change.fields:
             console.say(f"    {name}: {old} → {new}")
 
 
-def show_recap(recap: "Recap | None", environment: str) -> None:
+def show_recap(recap: "Recap | None") -> None:
+    """The tasks that would change something; the differences in full are in the log."""
     if recap is None:
-        console.say("What Ansible would change on the machine can be said once it runs.")
-    elif recap.changed:
-        console.say(f"~ on the machine: {recap.changed} changes", "yellow")
-    else:
-        console.say("= on the machine: nothing to change")
-    console.say(f"Make it so: ./provision.py up {environment}" if recap is None or recap.changed else "")
+        console.say("? on the machine: Ansible can say once it runs")
+        return
+    console.say(
+        f"{'~' if recap.changed else '='} on the machine: {_changes(recap.changed)}",
+        "yellow" if recap.changed else "",
+    )
+    for task in recap.changes:
+        console.say(f"    {task.title}")
+    if recap.changed:
+        console.say(f"  Line by line: {recap.log}")
+
+
+def _changes(count: int) -> str:
+    return (
+        "no change"
+        if count == 0
+        else "1 task would change it"
+        if count == 1
+        else f"{count} tasks would change it"
+    )
+
+
+def _as_data(recap: "Recap") -> dict[str, object]:
+    return {
+        "changed": recap.changed,
+        "tasks": [{"role": task.role, "name": task.name} for task in recap.changes],
+        "log": str(recap.log),
+    }

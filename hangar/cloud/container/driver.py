@@ -38,6 +38,11 @@ class ContainerCloud:
             self._client = engine.connect()
         return self._client
 
+    def prepare(self, report: Report) -> None:
+        from hangar import checks  # which looks at this driver's needs
+
+        checks.prepare(report)
+
     def observe(self, spec: MachineSpec) -> Observed:
         found = self._find()
         if found is None or found["State"]["Status"] == "created":
