@@ -1,8 +1,9 @@
-"""A Docker engine that keeps its containers in memory: the calls of docker.APIClient that Hangar makes, and no others."""
+"""A Docker engine that keeps its containers in memory: those calls of docker.APIClient that Hangar makes."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 from typing import Any
 
@@ -25,6 +26,7 @@ class FakeEngine:
         self.files: dict[str, dict[str, bytes]] = {}
         self.boot_states = ["", "starting", "running"]
         self.timeout = 600
+        self.numbers = itertools.count(1)
         self.answers: dict[str, tuple[int, str]] = {}
         self.options: list[str] = ["name=seccomp,profile=default"]
 
@@ -85,7 +87,7 @@ class FakeEngine:
             for port, (ip, number) in host_config.get("port_bindings", {}).items()
         }
         self.containers_[name] = {
-            "Id": f"id-{name}-{len(self.did('create_container'))}",
+            "Id": f"id-{name}-{next(self.numbers)}",
             "Names": [f"/{name}"],
             "Image": image,
             "Config": {"Labels": labels, **rest},

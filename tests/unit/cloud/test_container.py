@@ -248,7 +248,7 @@ def test_a_machine_without_ssh_says_so(
 ) -> None:
     monkeypatch.setattr(ready, "says_ssh", lambda address, port: False)
     monkeypatch.setattr(ready, "SSH_TIMEOUT", 0.0)
-    with pytest.raises(MachineUnreachable, match="Nothing speaks SSH at 127.0.0.1 port"):
+    with pytest.raises(MachineUnreachable, match="Nothing speaks SSH at"):
         make(cloud, spec())
 
 

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hangar.cloud.base import Server
+from hangar.errors import HangarError
+from hangar.ssh import client_config, sockets
+
+
+def effective(path: Path, host: str) -> dict[str, str]:
+    """What ssh itself makes of a configuration."""
+    said = subprocess.run(
+        ["ssh", "-F", str(path), "-G", host], capture_output=True, text=True, check=True
+    ).stdout
+    return dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+
+
+def test_ssh_reads_what_was_meant(server: Server, tmp_path: Path) -> None:
+    path = client_config.write(server, tmp_path / "a folder" / "id")
+    options = effective(path, "hangar-local")
+    assert options["hostname"] == "127.0.0.1"
+    assert options["port"] == "22022"
+    assert options["user"] == "hangar"
+    assert options["identityfile"] == str(tmp_path / "a folder" / "id")
+    assert options["identitiesonly"] == "yes"
+    assert options["hostkeyalias"] == "hangar-local"
+    assert options["stricthostkeychecking"] in ("yes", "true")
+    assert options["forwardagent"] == "no"
+    assert options["passwordauthentication"] == "no"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_sockets_path_is_short_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    longest = f"{sockets.socket_folder()}/tunnel-{'x' * 30}.{'r' * 16}"
+    assert len(longest) < 108
+
+
+def test_a_long_runtime_folder_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    assert str(sockets.socket_folder()).startswith("/tmp/hangar-")
+
+
+def test_a_folder_that_another_account_made_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    runtime = Path(f"/tmp/r{tmp_path.name[-12:]}")
+    runtime.mkdir(exist_ok=True)
+    try:
+        (runtime / "hangar").symlink_to(tmp_path)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        with pytest.raises(HangarError, match="belongs to another account"):
+            sockets.socket_folder()
+    finally:
+        (runtime / "hangar").unlink()
+        runtime.rmdir()

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hangar.errors import HangarError
+from hangar.ssh import keys
+
+
+def test_a_key_is_made_once(tmp_path: Path) -> None:
+    private = tmp_path / "id"
+    line = keys.ensure_key(private, "hangar-local")
+    assert line.startswith("ssh-ed25519 ")
+    assert line.endswith(" hangar-local")
+    assert private.stat().st_mode & 0o777 == 0o600
+    content = private.read_bytes()
+    assert keys.ensure_key(private, "hangar-local") == line
+    assert private.read_bytes() == content
+
+
+def test_a_lost_public_half_is_derived_again(tmp_path: Path) -> None:
+    private = tmp_path / "id"
+    line = keys.ensure_key(private, "c")
+    keys.public_path(private).unlink()
+    assert keys.read_public_key(private) == line.rsplit(" ", 1)[0]
+    assert keys.ensure_key(private, "c") == line
+
+
+def test_a_passphrase_is_not_asked_for(tmp_path: Path) -> None:
+    private = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(private)], check=True)
+    assert keys.read_public_key(private).startswith("ssh-ed25519 ")
+    keys.public_path(private).unlink()
+    with pytest.raises(HangarError) as caught:
+        keys.read_public_key(private)
+    assert caught.value.resolution == f"Put it beside it: ssh-keygen -y -f {private} > {private}.pub"

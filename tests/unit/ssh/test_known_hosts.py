@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hangar.cloud.base import Server
+from hangar.errors import HangarError
+from hangar.ssh import known_hosts
+
+
+def test_keys_are_pinned_under_the_machines_name(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    assert known_hosts.pin(server, file)
+    assert file.read_text() == f"# The host keys of machine id-1\nhangar-local {server.host_keys[0]}\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not known_hosts.pin(server, file), "a second time nothing changes"
+
+
+def test_a_new_machine_replaces_the_keys(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    known_hosts.pin(server, file)
+    assert known_hosts.pin(replace(server, id="id-2", host_keys=("ssh-ed25519 BBBB",)), file)
+    assert "BBBB" in file.read_text()
+    assert server.host_keys[0] not in file.read_text()
+
+
+def test_other_keys_of_the_same_machine_are_refused(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    known_hosts.pin(server, file)
+    before = file.read_text()
+    with pytest.raises(HangarError) as caught:
+        known_hosts.pin(replace(server, host_keys=("ssh-ed25519 BBBB",)), file)
+    assert caught.value.brief == "The machine hangar-local has other SSH host keys than when it was made."
+    assert str(file) in caught.value.resolution
+    assert file.read_text() == before

@@ -1,0 +1,138 @@
+"""The login proof against an SSH server in this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from hangar import paths
+from hangar.cloud.base import Server
+from hangar.errors import HangarError, MachineUnreachable
+from hangar.ssh import client_config, keys, known_hosts, proof
+from hangar.ssh.__main__ import main
+
+
+class Doorman(paramiko.ServerInterface):
+    """Lets in one key, for one account."""
+
+    def __init__(self, key: str, status: int) -> None:
+        self.key, self.status = key, status
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        right = username == "hangar" and key.get_base64() == self.key
+        return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def answer() -> None:
+            channel.sendall_stderr(b"sudo: no" if self.status else b"")
+            channel.send_exit_status(self.status)
+            channel.close()
+
+        threading.Timer(0.01, answer).start()
+        return True
+
+
+class Machine:
+    """An SSH server on a port of this computer, as long as the test runs."""
+
+    def __init__(self, admitted: str) -> None:
+        self.host_key = paramiko.RSAKey.generate(2048)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.admitted, self.status = admitted, 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            transport = paramiko.Transport(connection)
+            transport.add_server_key(self.host_key)
+            try:
+                transport.start_server(server=Doorman(self.admitted, self.status))
+            except (EOFError, paramiko.SSHException):
+                continue
+
+
+@pytest.fixture
+def machine(server: Server) -> Iterator[Machine]:
+    """The environment `local` as `up` leaves it: key, pinned host key, ssh_config."""
+    private = paths.default_private_key("local")
+    public = keys.ensure_key(private, "x").split()[1]
+    machine = Machine(public)
+    pinned = f"{machine.host_key.get_name()} {machine.host_key.get_base64()}"
+    here = replace(server, port=machine.port, host_keys=(pinned,))
+    known_hosts.pin(here, paths.known_hosts("local"))
+    client_config.write(here, private)
+    yield machine
+    machine.listener.close()
+
+
+def test_a_login_that_works_is_proven(machine: Machine) -> None:
+    proof.prove(proof.Target.of("local"))
+    assert main(["prove", "--env", "local"]) == 0
+
+
+def test_a_refused_key_is_no_proof(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.admitted = "another"
+    assert main(["prove", "--env", "local"]) == 1
+    assert "A new login as hangar at 127.0.0.1" in capsys.readouterr().err
+
+
+def test_another_host_key_is_refused(machine: Machine) -> None:
+    machine.host_key = paramiko.RSAKey.generate(2048)
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert "BadHostKeyException" in caught.value.details
+
+
+def test_an_unpinned_machine_is_refused(machine: Machine) -> None:
+    paths.known_hosts("local").write_text("")
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert "not found in known_hosts" in caught.value.details
+
+
+def test_a_login_that_does_not_lead_to_root_is_no_proof(machine: Machine) -> None:
+    machine.status = 1
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert caught.value.brief == "hangar can log in, but `sudo -n true` fails."
+    assert caught.value.details == "sudo: no"
+
+
+def test_a_closed_port_is_no_proof(machine: Machine) -> None:
+    target = replace(proof.Target.of("local"), port=1)
+    with pytest.raises(MachineUnreachable):
+        proof.prove(target)
+
+
+def test_a_silent_port_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = proof.Target("127.0.0.1", silent.getsockname()[1], "hangar", Path("k"), Path("h"))
+        key = keys.ensure_key(paths.REPO / "k", "x")
+        assert key
+        (paths.REPO / "h").write_text("")
+        target = replace(target, private_key=paths.REPO / "k", known_hosts=paths.REPO / "h")
+        with pytest.raises(MachineUnreachable):
+            proof.prove(target, timeout=0.3)
+
+
+def test_an_environment_without_a_machine_says_how_to_get_on() -> None:
+    with pytest.raises(HangarError) as caught:
+        proof.Target.of("local")
+    assert caught.value.resolution == "Write it: ./provision.py plan local"

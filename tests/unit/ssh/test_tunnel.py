@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from hangar import paths
+from hangar.cloud.base import Server
+from hangar.errors import CommandFailed, HangarError
+from hangar.process import Completed
+from hangar.ssh import tunnel
+
+
+class FakeSsh:
+    """Stands for the ssh program: opens and closes the process that holds the forwards."""
+
+    def __init__(self) -> None:
+        self.opened: list[list[str]] = []
+        self.alive = False
+        self.refuse = False
+
+    def run(self, argv: Sequence[str], **options: object) -> Completed:
+        argv = list(argv)
+        if "-O" in argv:
+            answer = 0 if self.alive else 255
+            if argv[argv.index("-O") + 1] == "exit":
+                self.alive = False
+            return Completed(tuple(argv), answer, "", "")
+        if self.refuse:
+            raise CommandFailed("ssh failed.")
+        self.opened.append([word for word in argv if word.startswith("-L")])
+        self.alive = True
+        tunnel.control("local").touch()
+        return Completed(tuple(argv), 0, "", "")
+
+
+@pytest.fixture
+def ssh(monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
+    fake = FakeSsh()
+    monkeypatch.setattr("hangar.process.run", fake.run)
+    monkeypatch.setattr(tunnel, "is_free", lambda port: port != 8080 or not busy)
+    busy: list[int] = []
+    fake.busy = busy  # type: ignore[attr-defined]
+    return fake
+
+
+def test_a_service_keeps_its_port(server: Server, ssh: FakeSsh) -> None:
+    (forward,) = tunnel.ensure(server, {"airflow": 8080})
+    assert forward == tunnel.Forward("airflow", 8080, 8080)
+    assert forward.url == "http://127.0.0.1:8080"
+    assert not forward.moved
+    assert ssh.opened == [["-L127.0.0.1:8080:127.0.0.1:8080"]]
+
+
+def test_a_taken_port_moves_to_the_next_free_one_and_says_so(server: Server, ssh: FakeSsh) -> None:
+    ssh.busy.append(8080)  # type: ignore[attr-defined]
+    (forward,) = tunnel.ensure(server, {"airflow": 8080})
+    assert forward.local == 8081
+    assert forward.moved
+
+
+def test_an_open_tunnel_is_kept(server: Server, ssh: FakeSsh) -> None:
+    first = tunnel.ensure(server, {"airflow": 8080})
+    assert tunnel.ensure(server, {"airflow": 8080}) == first
+    assert len(ssh.opened) == 1
+
+
+@pytest.mark.parametrize("why", ["dead", "new machine", "other services"])
+def test_a_tunnel_that_does_not_fit_is_replaced(server: Server, ssh: FakeSsh, why: str) -> None:
+    tunnel.ensure(server, {"airflow": 8080})
+    ssh.alive = why != "dead"
+    machine = replace(server, id="id-2") if why == "new machine" else server
+    services = {"airflow": 8090} if why == "other services" else {"airflow": 8080}
+    tunnel.ensure(machine, services)
+    assert len(ssh.opened) == 2
+
+
+def test_a_moved_service_keeps_its_place_while_the_usual_one_is_taken(server: Server, ssh: FakeSsh) -> None:
+    ssh.busy.append(8080)  # type: ignore[attr-defined]
+    tunnel.ensure(server, {"airflow": 8080})
+    tunnel.stop("local")
+    (forward,) = tunnel.ensure(server, {"airflow": 8080})
+    assert forward.local == 8081
+
+
+def test_two_services_never_share_a_port(server: Server, ssh: FakeSsh) -> None:
+    ssh.busy.append(8080)  # type: ignore[attr-defined]
+    forwards = tunnel.ensure(server, {"airflow": 8080, "warehouse": 8081})
+    assert [forward.local for forward in forwards] == [8081, 8082]
+
+
+def test_stop_says_whether_there_was_anything(server: Server, ssh: FakeSsh) -> None:
+    tunnel.ensure(server, {"airflow": 8080})
+    assert tunnel.stop("local")
+    assert not tunnel.stop("local")
+    assert tunnel.current("local") == ()
+
+
+def test_a_failure_shows_what_ssh_said(server: Server, ssh: FakeSsh) -> None:
+    ssh.refuse = True
+    (paths.log_dir("local") / "tunnel.log").write_text("Permission denied (publickey).")
+    with pytest.raises(HangarError) as caught:
+        tunnel.ensure(server, {"airflow": 8080})
+    assert caught.value.brief == "The forwards to hangar-local could not be opened."
+    assert caught.value.details.endswith("Permission denied (publickey).")
+
+
+def test_a_listening_port_is_not_free() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert not tunnel.is_free(taken.getsockname()[1])

@@ -1,0 +1,118 @@
+"""hosts.yml: how Ansible gets in, and that every variable in it is one that a role knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hangar import inventory, paths
+from hangar.cloud.base import Server
+from hangar.config import Config
+from hangar.ssh import keys
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+SERVER = Server(
+    name="hangar-local", environment="local", cloud="container", id="id-1", address="127.0.0.1", port=22022,
+    admin="hangar", host_keys=(), ssh_sources=("172.30.0.1/32",), limits=("vm",),
+)  # fmt: skip
+
+Make = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _no_added_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hangar.trust.ADDED", ())
+
+
+def written(config: Config) -> dict[str, object]:
+    """The host's variables as Ansible reads them."""
+    from ansible.parsing.dataloader import DataLoader
+
+    paths.ensure_state_dir("local")
+    keys.ensure_key(paths.default_private_key("local"), "hangar-local")
+    path = inventory.write_hosts(SERVER, config)
+    host: dict[str, object] = DataLoader().load_from_file(str(path))["all"]["hosts"]["hangar-local"]
+    return host
+
+
+def test_every_variable_belongs_to_a_role(make_config: Make) -> None:
+    known = set()
+    for spec in ROLES.glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(spec.read_text())["argument_specs"].values():
+            known |= set(entry.get("options") or ())
+    ours = {name for name in written(make_config()) if not name.startswith("ansible_")}
+    assert ours <= known, f"no role knows {sorted(ours - known)}"
+
+
+def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, repo: Path) -> None:
+    host = written(make_config())
+    state = repo / ".hangar" / "local"
+    assert (host["ansible_host"], host["ansible_port"], host["ansible_user"]) == (
+        "127.0.0.1",
+        22022,
+        "hangar",
+    )
+    assert host["ansible_ssh_private_key_file"] == str(state / "id_ed25519")
+    assert host["ansible_ssh_common_args"] == (
+        f"-o UserKnownHostsFile={state}/known_hosts -o GlobalKnownHostsFile=/dev/null "
+        "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local"
+    )
+
+
+def test_the_file_is_its_owners_only_and_says_where_it_comes_from(make_config: Make) -> None:
+    written(make_config())
+    path = paths.hosts_file("local")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text().startswith("# Generated from platform.yml by ./provision.py; changes are lost.\n")
+
+
+def test_the_administrators_key_and_the_gateway_are_handed_on(make_config: Make) -> None:
+    host = written(make_config("access.ssh_sources=[10.1.0.0/16]"))
+    public = paths.default_private_key("local").with_suffix(".pub").read_text().strip()
+    assert host["ssh_server_authorized_keys"] == {"hangar": [public]}
+    assert host["firewall_ssh_sources"] == ["172.30.0.1/32", "10.1.0.0/16"]
+    assert host["ssh_server_penalty_exempt"] == ["172.30.0.1/32"]
+
+
+def test_the_service_users_keep_their_order_and_numbers(make_config: Make) -> None:
+    assert written(make_config("users.airbyte={uid: 3000, subids: 500000}"))["service_users_accounts"] == [
+        {"name": "airflow", "uid": 2001, "subids": 200000},
+        {"name": "airbyte", "uid": 3000, "subids": 500000},
+    ]
+
+
+def test_braces_of_a_user_are_not_run_as_jinja(make_config: Make) -> None:
+    written(make_config("airflow.environment={A: '{{ 6 * 7 }}'}"))
+    assert "A: !unsafe '{{ 6 * 7 }}'" in paths.hosts_file("local").read_text()
+
+
+def test_a_connection_is_a_uri_or_its_parts_and_its_password_a_name(make_config: Make) -> None:
+    host = written(
+        make_config(
+            "airflow.connections={a: 'http://u@h', b: {conn_type: postgres, schema: d, password: {secret: P}}}"
+        )
+    )
+    assert host["airflow_connections"] == {
+        "a": "http://u@h",
+        "b": {"conn_type": "postgres", "schema": "d", "password": {"secret": "P"}},
+    }
+
+
+def test_the_same_settings_give_the_same_file(make_config: Make) -> None:
+    written(make_config())
+    before = paths.hosts_file("local").stat()
+    written(make_config())
+    after = paths.hosts_file("local").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns), (
+        "it was not written again"
+    )
+
+
+def test_the_proof_runs_from_any_folder() -> None:
+    argv = inventory.login_proof("local")
+    assert argv[0] == "env"
+    assert argv[1] == f"PYTHONPATH={paths.REPO}"
+    assert argv[-5:] == ["-m", "hangar.ssh", "prove", "--env", "local"]
