@@ -51,10 +51,8 @@ def show_recap(recap: "Recap | None") -> None:
     if recap is None:
         console.say("? on the machine: Ansible can say once it runs")
         return
-    console.say(
-        f"{'~' if recap.changed else '='} on the machine: {_changes(recap.changed)}",
-        "yellow" if recap.changed else "",
-    )
+    sign, style = ("~", "yellow") if recap.changed else ("=", "")
+    console.say(f"{sign} on the machine: {_changes(recap.changed)}", style)
     for task in recap.changes:
         console.say(f"    {task.title}")
     if recap.changed:

@@ -53,29 +53,32 @@ def _syntax(error: yaml.YAMLError) -> Problem:
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
     """Writes `path=value` into the data; returns what could not be applied."""
-    problems = []
-    for override in overrides:
-        path, equals, text = override.partition("=")
-        keys = path.strip().split(".")
-        if not equals or not all(keys):
-            problems.append(Problem(f"--set {override}", "--set airflow.port=8081 would be right"))
-            continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        if not _put(data, keys, value):
-            problems.append(Problem(f"--set {override}", f"{path} leads through a plain value"))
-    return problems
+    return [Problem(f"--set {one}", wrong) for one in overrides if (wrong := _apply(data, one))]
 
 
-def _put(data: dict[str, Any], keys: Sequence[str], value: Any) -> bool:
-    for key in keys[:-1]:
-        inner = data.get(key)
-        if inner is None:
-            inner = data[key] = {}
-        if not isinstance(inner, dict):
-            return False
-        data = inner
+def _apply(data: dict[str, Any], override: str) -> str:
+    """What is wrong with the override, or nothing."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not all(keys):
+        return "it names no setting; --set airflow.port=8081 would be right"
+    if not equals:
+        return f"it names no value; --set {path}=8081 would be right"
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return "the value is not YAML; quotes around it would be right"
+    dead_end = _put(data, keys, value)
+    return f'"{dead_end}" has no keys below it' if dead_end else ""
+
+
+def _put(data: dict[str, Any], keys: Sequence[str], value: Any) -> str:
+    """Sets the value; returns the path of the plain value that stands in the way, or nothing."""
+    for depth, key in enumerate(keys[:-1], start=1):
+        if data.get(key) is None:
+            data[key] = {}
+        if not isinstance(data[key], dict):
+            return ".".join(keys[:depth])
+        data = data[key]
     data[keys[-1]] = value
-    return True
+    return ""

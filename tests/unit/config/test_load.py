@@ -1,0 +1,121 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from hangar import config, paths
+from hangar.config import Config, Connection, Secret
+from hangar.errors import ConfigError, Problem
+
+Make = Callable[..., Config]
+
+
+def refused(env: str = "local", *overrides: str) -> ConfigError:
+    with pytest.raises(ConfigError) as error:
+        config.load(env, overrides)
+    return error.value
+
+
+def test_an_empty_file_means_the_defaults(make_config: Make) -> None:
+    found = make_config()
+    assert found.environment == "local"
+    assert found.server_name == "hangar-local"
+    assert (found.airflow.port, found.users.airflow.uid, found.machine.memory) == (8080, 2001, None)
+
+
+def test_empty_sections_and_lists_mean_the_defaults(repo: Path, make_config: Make) -> None:
+    paths.platform_file("local").write_text(
+        "machine:\nairflow:\n  environment:\n  debian_packages:\nusers:\n  airflow:\nmonitoring: {warn: }\n"
+    )
+    assert make_config() == make_config("airflow.port=8080")
+
+
+def test_the_file_is_read(repo: Path, make_config: Make) -> None:
+    paths.platform_file("local").write_text("machine: {memory: 6.5 GiB, cpus: 2}\nairflow: {port: 8081}\n")
+    found = make_config()
+    assert (found.machine.memory, found.machine.cpus, found.airflow.port) == (int(6.5 * 2**30), 2, 8081)
+
+
+def test_an_override_is_stronger_than_the_file(repo: Path, make_config: Make) -> None:
+    paths.platform_file("local").write_text("airflow: {port: 8081, parallelism: 4}\n")
+    found = make_config("airflow.port=8082", "machine.cpus=3", "access.ssh_sources=[10.0.0.0/8]")
+    assert (found.airflow.port, found.airflow.parallelism) == (8082, 4)
+    assert (found.machine.cpus, found.access.ssh_sources) == (3, ("10.0.0.0/8",))
+
+
+def test_nothing_can_be_changed_afterwards(make_config: Make) -> None:
+    found = make_config()
+    with pytest.raises(pydantic.ValidationError):
+        found.airflow.port = 1
+
+
+def test_paths_start_at_the_files_folder_or_at_home(
+    repo: Path, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(repo))
+    (repo / "key").touch()
+    (paths.env_dir("local") / "plugins").mkdir()
+    found = make_config("access.private_key=~/key", "airflow.plugins=plugins")
+    assert found.access.private_key == repo / "key"
+    assert found.airflow.plugins == paths.env_dir("local") / "plugins"
+
+
+def test_environment_variables_are_text(make_config: Make) -> None:
+    found = make_config("airflow.environment={A: 60, B: true, C: x}")
+    assert found.airflow.environment == {"A": "60", "B": "True", "C": "x"}
+
+
+def test_a_connection_is_a_uri_or_its_parts(make_config: Make) -> None:
+    found = make_config(
+        "airflow.connections.api=https://api.example.org",
+        "airflow.connections.dwh={conn_type: postgres, schema: dwh, password: {secret: DWH}}",
+    )
+    assert found.airflow.connections == {
+        "api": Connection(uri="https://api.example.org"),
+        "dwh": Connection(conn_type="postgres", schema="dwh", password=Secret(secret="DWH")),
+    }
+
+
+def test_a_file_that_is_not_there_says_how_to_write_it(repo: Path) -> None:
+    error = refused("sandbox")
+    assert error.brief == "inventory/sandbox/platform.yml has a problem; nothing was touched."
+    assert error.problems == (Problem("", "there is no such file"),)
+    assert error.resolution == "Write it: ./provision.py init sandbox"
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "Local", "1st", "-x", "a" * 31, "a b", "ä", "a\n"])
+def test_a_name_that_is_no_folder_and_no_host_is_refused(repo: Path, name: str) -> None:
+    error = refused(name)
+    (problem,) = error.problems
+    assert str(problem) == (
+        f'ENV: "{name}" cannot name an environment; '
+        "a lower-case name such as sandbox (letters, digits and -, at most 30) would be right"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("airflow.port", "--set airflow.port: it names no value; --set airflow.port=8081 would be right"),
+        ("=5", "--set =5: it names no setting; --set airflow.port=8081 would be right"),
+        ("airflow.port.x=5", '--set airflow.port.x=5: "airflow.port" has no keys below it'),
+        ("airflow.prot=1", 'airflow.prot: there is no such key; did you mean "port"?'),
+        ("airflow.port=[1", '--set airflow.port=[1: the value is not YAML; quotes around it would be right'),
+    ],
+)  # fmt: skip
+def test_a_bad_override_is_a_problem_like_any_other(repo: Path, override: str, words: str) -> None:
+    paths.platform_file("local").write_text("airflow: {port: 8080}\n")
+    assert [str(problem) for problem in refused("local", override).problems] == [words]
+
+
+def test_problems_of_file_and_overrides_come_together(repo: Path) -> None:
+    paths.platform_file("local").write_text("airflow: {port: eighty}\n")
+    error = refused("local", "machine.cpus=none")
+    assert error.brief == "inventory/local/platform.yml has 2 problems; nothing was touched."
+    assert [problem.path for problem in error.problems] == ["machine.cpus", "airflow.port"]
+
+
+def test_bytes_that_are_no_text_are_a_problem(repo: Path) -> None:
+    paths.platform_file("local").write_bytes(b"airflow: {plugins: \xff}\n")
+    assert refused().problems
