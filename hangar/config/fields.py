@@ -41,8 +41,9 @@ def setting(default: Any, description: str, right: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
-def section(model: type[Section], description: str) -> Any:
-    return Field(default_factory=model, description=description, validate_default=True)
+def section(model: type[Section]) -> Any:
+    """Declares a section; its class's docstring describes it to editors."""
+    return Field(default_factory=model, validate_default=True)
 
 
 def wrong(what: str, at: str = "", right: str = "") -> PydanticCustomError:

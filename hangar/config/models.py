@@ -100,8 +100,8 @@ class AirbyteUser(Section):
 class Users(Section):
     """The service users. Their numbers must not meet."""
 
-    airflow: AirflowUser = section(AirflowUser, "Airflow's account.")
-    airbyte: AirbyteUser = section(AirbyteUser, "Airbyte's account.")
+    airflow: AirflowUser = section(AirflowUser)
+    airbyte: AirbyteUser = section(AirbyteUser)
 
     @field_validator("airbyte")
     @classmethod
@@ -183,10 +183,12 @@ class Monitoring(Section):
     """The node exporter and what `status` makes of it."""
 
     port: int = setting(9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT)
-    warn: Warn = section(Warn, "Thresholds in per cent.")
+    warn: Warn = section(Warn)
 
 
 class Updates(Section):
+    """Security updates."""
+
     unattended: bool = setting(True, "Install security updates by themselves.", "true or false")
 
 
@@ -199,18 +201,18 @@ class Settings(Section):
         "container", "Where the machine comes from: container = systemd container on this machine's Docker.",
         "container",
     )  # fmt: skip
-    machine: Machine = section(Machine, "The machine's size and place.")
-    access: Access = section(Access, "How the controller gets in.")
-    users: Users = section(Users, "The service users' numbers.")
+    machine: Machine = section(Machine)
+    access: Access = section(Access)
+    users: Users = section(Users)
     trusted_certificates: Files | None = setting(
         None,
         "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
         "those that were added to this controller.",
         "a list of PEM files, or null",
     )
-    airflow: Airflow = section(Airflow, "Airflow.")
-    monitoring: Monitoring = section(Monitoring, "Measures and thresholds.")
-    updates: Updates = section(Updates, "Security updates.")
+    airflow: Airflow = section(Airflow)
+    monitoring: Monitoring = section(Monitoring)
+    updates: Updates = section(Updates)
 
     @field_validator("trusted_certificates")
     @classmethod

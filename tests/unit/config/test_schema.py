@@ -15,7 +15,8 @@ def test_every_setting_says_what_it_is_and_what_would_be_right() -> None:
     models = {**schema["$defs"], "Settings": schema}
     for name, model in models.items():
         for key, described in model.get("properties", {}).items():
-            assert described.get("description"), f"{name}.{key}"
+            section = models.get(described.get("$ref", "").rpartition("/")[2], described)
+            assert section.get("description"), f"{name}.{key}"
 
 
 def test_unknown_keys_are_refused_in_the_editor_too() -> None:
