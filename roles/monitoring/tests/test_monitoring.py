@@ -3,8 +3,15 @@ UNITS = ("prometheus-node-exporter.service",)
 
 def test_the_machines_figures_can_be_read_on_loopback(host, options):
     """CPU, memory and disk of the machine can be read on its loopback"""
-    figures = host.check_output(f"curl --silent --fail --max-time 5 http://127.0.0.1:{options['monitoring_port']}/metrics")
-    names = ("node_cpu_seconds_total", "node_memory_MemAvailable_bytes", "node_filesystem_avail_bytes", "node_load1")
+    figures = host.check_output(
+        f"curl --silent --fail --max-time 5 http://127.0.0.1:{options['monitoring_port']}/metrics"
+    )
+    names = (
+        "node_cpu_seconds_total",
+        "node_memory_MemAvailable_bytes",
+        "node_filesystem_avail_bytes",
+        "node_load1",
+    )
     assert [name for name in names if f"\n{name}" not in figures] == []
 
 
@@ -16,9 +23,8 @@ def test_the_figures_are_offered_on_loopback_only(host, options):
 
 
 def test_the_exporter_has_no_rights_beyond_reading(host):
-    shown = host.check_output(
-        "systemctl show prometheus-node-exporter --property User,NoNewPrivileges,ProtectSystem,ProtectHome,CapabilityBoundingSet"
-    )
+    rights = "User,NoNewPrivileges,ProtectSystem,ProtectHome,CapabilityBoundingSet"
+    shown = host.check_output(f"systemctl show {UNITS[0]} --property {rights}")
     assert sorted(shown.splitlines()) == [
         "CapabilityBoundingSet=",
         "NoNewPrivileges=yes",
@@ -29,5 +35,15 @@ def test_the_exporter_has_no_rights_beyond_reading(host):
 
 
 def test_the_exporter_comes_back_by_itself(host):
-    shown = host.check_output("systemctl show prometheus-node-exporter --property UnitFileState,Restart,ActiveState --value")
+    shown = host.check_output(
+        f"systemctl show {UNITS[0]} --property UnitFileState,Restart,ActiveState --value"
+    )
     assert sorted(shown.split()) == ["active", "always", "enabled"]
+
+
+def test_nobody_but_root_reads_the_figures(host, options):
+    """Neither services nor people read the machine's figures; only root does"""
+    url = f"http://127.0.0.1:{options['monitoring_port']}/metrics"
+    accounts = [account["name"] for account in options["service_users_accounts"]] + [options["ansible_user"]]
+    for account in accounts:
+        assert host.run(f"runuser -u {account} -- curl --silent --max-time 3 {url}").rc != 0, account

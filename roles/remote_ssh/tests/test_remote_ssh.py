@@ -84,7 +84,8 @@ def test_programs_run_from_the_home_and_from_the_temporary_directory(client):
 
 def test_the_machine_has_what_the_editors_server_needs(client):
     """The machine has what the server of VS Code needs"""
-    done = client.ssh(command="for name in bash tar gzip curl git ps; do command -v $name; done; ldd --version | head -1; ls /usr/lib/*/libstdc++.so.6")
+    programs = "for name in bash tar gzip curl git ps; do command -v $name; done"
+    done = client.ssh(command=f"{programs}; ldd --version | head -1; ls /usr/lib/*/libstdc++.so.6")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 8
@@ -94,8 +95,9 @@ def test_the_machine_has_what_the_editors_server_needs(client):
 
 @pytest.mark.vm
 def test_an_editor_can_watch_a_large_folder(host, options):
-    found = host.check_output("cat /proc/sys/fs/inotify/max_user_watches /proc/sys/fs/inotify/max_user_instances")
-    assert [int(line) for line in found.split()] == [options["remote_ssh_watched_files"], options["remote_ssh_watchers"]]
+    folder = "/proc/sys/fs/inotify"
+    found = host.check_output(f"cat {folder}/max_user_watches {folder}/max_user_instances").split()
+    assert found == [str(options["remote_ssh_watched_files"]), str(options["remote_ssh_watchers"])]
 
 
 def test_the_limits_for_watched_files_are_set_at_boot(host, options):

@@ -59,7 +59,9 @@ def test_a_service_cannot_become_root(host, names):
 
 def test_the_folders_of_a_service_belong_to_whom_they_should(host, names):
     for name in names:
-        found = host.check_output(f"stat --format '%U:%G %a' /srv/{name} /srv/{name}/home /srv/{name}/secrets")
+        found = host.check_output(
+            f"stat --format '%U:%G %a' /srv/{name} /srv/{name}/home /srv/{name}/secrets"
+        )
         assert found.splitlines() == ["root:root 755", f"{name}:{name} 750", f"root:{name} 750"]
 
 

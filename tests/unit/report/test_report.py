@@ -1,0 +1,152 @@
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hangar import paths, report
+from hangar.cloud.base import Server
+from hangar.config import Config
+from hangar.console import Timing
+from hangar.report import words
+from hangar.report.files import html
+from hangar.report.terminal import summary
+from hangar.ssh.tunnel import Forward
+from hangar.verification import Promise
+
+HELD = Promise("ssh_server", "Root cannot log in", "held", "", 0.1)
+BROKEN = Promise("firewall", "Only 22 answers", "broken", "assert <8080> & 22", 0.2)
+UNCHECKED = Promise("base", "The clock follows time servers", "unchecked", "needs a kernel of its own", 0.0)
+
+
+def make(*promises: Promise, environment: str = "local", **settings: object) -> report.Report:
+    server = Server(
+        name=f"hangar-{environment}", environment=environment, cloud="container", id="1", address="127.0.0.1",
+        port=2222, admin="hangar", host_keys=(), ssh_sources=(), limits=("vm",),
+    )  # fmt: skip
+    return report.Report(
+        Config.model_validate({"environment": environment, **settings}),
+        server,
+        datetime(2026, 11, 21, 3, 0, tzinfo=UTC),
+        promises,
+        (Forward("airflow", 8080, 8081),),
+        (Timing("Machine", 4.0), Timing("Playbook", 90.25)),
+        changed=3,
+    )
+
+
+def test_nothing_broken_is_exit_0_also_when_something_cannot_be_checked() -> None:
+    assert make(HELD, UNCHECKED).exit_code == 0
+    assert make(HELD, BROKEN, UNCHECKED).exit_code == 3
+
+
+def test_what_cannot_be_checked_is_never_counted_as_held() -> None:
+    assert summary(make(HELD, UNCHECKED)) == (
+        "1 promise holds, 0 broken, 1 cannot be checked on a container on this computer."
+    )
+    data = report.as_dict(make(HELD, UNCHECKED))
+    assert (data["held"], data["broken"], data["unchecked"]) == (1, 0, 1)
+    assert [role for role, _ in make(HELD, UNCHECKED).by_role] == ["ssh_server"]
+
+
+def test_the_report_for_programs() -> None:
+    data = report.as_dict(make(HELD))
+    assert data["airflow"] == {
+        "address": "http://127.0.0.1:8081",
+        "user": "admin",
+        "password": "./provision.py ssh sudo cat /srv/airflow/secrets/admin_password",
+    }
+    assert data["changed"] == 3
+    assert data["finished"] == "2026-11-21T03:00:00+00:00"
+    assert data["stages"] == [{"name": "Machine", "seconds": 4.0}, {"name": "Playbook", "seconds": 90.25}]
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_another_environment_is_named_in_every_command() -> None:
+    steps = words.next_steps(make(HELD, environment="sandbox").config, holds=True)
+    commands = [step.how for step in steps if step.how.startswith("./")]
+    assert commands
+    assert all(" sandbox" in command for command in commands)
+
+
+def test_the_limits_are_said_in_words() -> None:
+    said = " ".join(report.as_dict(make(HELD))["limits"])
+    assert "The local container is a place to work, not a security boundary" in said
+    assert "Whoever can write a DAG holds everything that the user airflow holds" in said
+    assert "“live”" in said
+    closed = make(HELD, airflow={"live_dags": False})
+    assert "“live”" not in " ".join(report.as_dict(closed)["limits"])
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [value or "" for name, value in attrs if name in ("src", "srcset") or (tag == "link")]
+        if tag not in ("meta", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_needs_nothing_but_itself_and_says_everything() -> None:
+    source = html(make(HELD, BROKEN, UNCHECKED))
+    page = Page()
+    page.feed(source)
+    text = re.sub(r"\s+", " ", " ".join(page.text))
+    assert page.loads == []
+    assert page.open == []
+    assert "url(" not in source
+    assert "<script" not in source
+    for sentence in (HELD.sentence, BROKEN.sentence, BROKEN.reason, UNCHECKED.sentence):
+        assert sentence in text
+    for part in (
+        "http://127.0.0.1:8081",
+        "admin_password",
+        "not a security boundary",
+        "90.2 s",
+        "does not keep all",
+    ):
+        assert part in text
+
+
+def test_a_page_without_a_tunnel_or_stages_is_whole() -> None:
+    run = make(HELD)
+    bare = report.Report(run.config, run.server, run.finished, run.promises)
+    text = html(bare)
+    assert "no forward is open now" in text
+    assert "How long it took" not in text
+
+
+def test_both_files_are_written_for_their_owner_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(paths, "state_dir", lambda env: tmp_path / env)
+    page = report.write(make(HELD))
+    assert page == tmp_path / "local" / "report.html"
+    data = tmp_path / "local" / "report.json"
+    assert json.loads(data.read_text())["held"] == 1
+    assert [path.stat().st_mode & 0o777 for path in (page, data)] == [0o600, 0o600]
+
+
+def test_the_terminal_lists_each_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    report.show(make(HELD, BROKEN, UNCHECKED), Path("report.html"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "  ✓ Root cannot log in" in lines
+    assert "  ✗ Only 22 answers" in lines
+    assert "      assert <8080> & 22" in lines
+    assert "  – The clock follows time servers: needs a kernel of its own" in lines
+    assert "Airflow   http://127.0.0.1:8081   user admin" in lines
+    assert "Report    report.html" in lines

@@ -1,0 +1,37 @@
+import pytest
+import yaml
+
+from hangar.contracts import Options, effective_options
+
+KEY = "ssh-ed25519 AAAA"
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    variables = {
+        "base_timezone": "Europe/Zurich",
+        "base_locale": "{{ base_timezone | lower }}",
+        "password": "x",
+    }
+    path = tmp_path_factory.mktemp("inventory") / "hosts.yml"
+    path.write_text(yaml.safe_dump({"all": {"hosts": {"machine": variables}}}))
+    return effective_options(path)
+
+
+def test_a_default_is_in_force_unless_it_is_overridden(options: Options) -> None:
+    assert options["base_journal_size"] == "1G"
+    assert options["base_timezone"] == "Europe/Zurich"
+
+
+def test_the_groups_variables_are_in_force(options: Options) -> None:
+    assert [account["name"] for account in options["service_users_accounts"]] == ["airflow", "airbyte"]
+    assert options["docker_host_users"] == options["service_users_accounts"]
+
+
+def test_a_template_is_worked_out(options: Options) -> None:
+    assert options["base_locale"] == "europe/zurich"
+
+
+def test_an_option_that_nobody_sets_is_an_error(options: Options) -> None:
+    with pytest.raises(KeyError, match="base_nothing"):
+        options["base_nothing"]

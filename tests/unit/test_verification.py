@@ -1,0 +1,102 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hangar import process, verification
+from hangar.cloud.base import Server
+from hangar.errors import HangarError, MachineUnreachable
+from hangar.paths import REPO
+from hangar.process import Completed
+from hangar.verification import Promise
+
+SERVER = Server(
+    name="hangar-local", environment="local", cloud="container", id="1", address="127.0.0.1", port=2222,
+    admin="hangar", host_keys=(), ssh_sources=(), limits=("vm",),
+)  # fmt: skip
+
+
+def contract(folder: Path, name: str, tests: int) -> Path:
+    path = folder / f"test_{name}.py"
+    path.write_text("\n".join(f"def test_{number}(): pass" for number in range(tests)))
+    return path
+
+
+def test_contracts_are_dealt_out_evenly(tmp_path: Path) -> None:
+    sizes = {"base": 12, "airflow": 20, "firewall": 9, "ssh_server": 14, "monitoring": 5}
+    contracts = {name: contract(tmp_path, name, size) for name, size in sizes.items()}
+    dealt = verification.shares(contracts, 2)
+    assert sorted(path for share in dealt for path in share) == sorted(contracts.values())
+    loads = [sum(len(re.findall("def ", path.read_text())) for path in share) for share in dealt]
+    assert max(loads) - min(loads) <= 5
+
+
+def test_a_worker_without_a_contract_is_not_started(tmp_path: Path) -> None:
+    assert len(verification.shares({"base": contract(tmp_path, "base", 1)}, 4)) == 1
+
+
+def test_every_role_of_the_site_has_its_contract_read() -> None:
+    contracts = verification._contracts(REPO)
+    assert list(contracts)[:2] == ["interlock", "base"]
+    assert all(path.name == f"test_{role}.py" for role, path in contracts.items())
+
+
+def test_a_machine_that_lets_nobody_in_is_not_verified(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(verification, "ssh_config", lambda env: tmp_path / "ssh_config")
+    refused = Completed((), 255, "", "Permission denied (publickey).\n")
+    monkeypatch.setattr(process, "run", lambda argv, **_: refused)
+    with pytest.raises(MachineUnreachable) as caught, verification._connection(SERVER):
+        pytest.fail("nothing must be asked")
+    assert caught.value == MachineUnreachable(
+        "hangar-local lets nobody in, so nothing can be verified.",
+        "Permission denied (publickey).",
+        "Try: ./provision.py ssh local",
+    )
+
+
+def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = tmp_path / "ssh_config"
+    monkeypatch.setattr(verification, "ssh_config", lambda env: known)
+    called: list[tuple[str, ...]] = []
+
+    def run(argv: list[str], **_: object) -> Completed:
+        called.append(tuple(argv))
+        return Completed(tuple(argv), 0, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    with verification._connection(SERVER) as config:
+        assert config.read_text().splitlines()[-1] == f"Include {known}"
+    assert called[0][-2:] == ("hangar-local", "true")
+    assert called[-1][-3:] == ("-O", "exit", "hangar-local")
+    assert not config.exists()
+
+
+def test_what_a_container_cannot_show_is_asked_of_no_container() -> None:
+    argv = verification._argv(SERVER, Path("/c"), [Path("/t.py")], 7)
+    assert "--cannot=vm" in argv
+    assert "--promises=7" in argv
+    assert "--hosts=ssh://hangar-local" in argv
+
+
+def test_progress_counts_over_all_workers() -> None:
+    told: list[tuple[str, int, int]] = []
+    tally = verification._Tally(lambda *progress: told.append(progress))
+    held = {"role": "base", "sentence": "It holds", "outcome": "held", "reason": "", "seconds": 0.1}
+    first = tally.read(json.dumps(line) for line in ({"count": 1}, held))
+    second = tally.read(json.dumps(line) for line in ({"count": 1}, {**held, "role": "airflow"}))
+    assert [*first, *second] == [
+        Promise("base", "It holds", "held", "", 0.1),
+        Promise("airflow", "It holds", "held", "", 0.1),
+    ]
+    assert told == [("It holds", 1, 1), ("It holds", 2, 2)]
+
+
+def test_tests_that_could_not_run_say_what_they_said(tmp_path: Path) -> None:
+    log = tmp_path / "verification-0.log"
+    log.write_text("INTERNALERROR> out of memory\n")
+    assert verification._unfinished(log) == HangarError(
+        "The verification did not run to its end.", "INTERNALERROR> out of memory", f"Its whole output: {log}"
+    )
