@@ -52,6 +52,7 @@ def create(environment: str, report: Report) -> dict[str, object]:
         public_key=ensure_key(key, f"hangar-{environment}"),
     )
     cloud = ContainerCloud(environment)
+    cloud.prepare(report)
     server = cloud.ensure(make_plan(spec, cloud.observe(spec)), spec, report)
     known_hosts.pin(server, paths.known_hosts(environment))
     client_config.write(server, key)
