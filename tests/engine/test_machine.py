@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,16 +57,28 @@ def parameters() -> dict[str, str]:
     return found
 
 
+ENGINES_OWN = re.compile(r"DOCKER|docker0|br-[0-9a-f]{12}|-j MASQUERADE")
+"""Rules that the engine makes and removes by itself for every network and every published port."""
+
+
 def firewall() -> list[str]:
-    """This computer's firewall rules but for the engine's own, whose place is the interface of a network."""
-    lines: list[str] = []
-    for argv in (["iptables-save"], ["nft", "--stateless", "list", "ruleset"]):
-        try:
-            said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-        except FileNotFoundError:
-            continue
-        lines += [line for line in said.splitlines() if not line.startswith(("#", ":")) and "br-" not in line]
-    return [line for line in lines if "DOCKER" not in line and "172." not in line]
+    """This computer's firewall but for the engine's own rules."""
+    rules = [
+        line for program in ("iptables-save", "ip6tables-save") for line in output(program)
+        if line.startswith("-A") and not ENGINES_OWN.search(line)
+    ]  # fmt: skip
+    for table in output("nft", "list", "tables"):
+        # The tables of iptables are in the list above.
+        if not re.fullmatch(r"table ip6? (filter|nat|raw|mangle)", table):
+            rules += output("nft", "--stateless", "list", *table.split())
+    return rules
+
+
+def output(*argv: str) -> list[str]:
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
+    except FileNotFoundError:
+        return []
 
 
 @pytest.fixture(scope="module")
