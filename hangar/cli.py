@@ -1,6 +1,7 @@
 """The command line: finds the verb, gives it its arguments, turns errors into exit codes, once."""
 
 import argparse
+import difflib
 import importlib
 import signal
 import sys
@@ -44,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb not in VERBS:
-        _overview().parse_args(words or ["--help"])
-        return 0
+        return _without_verb(verb, words)
     words.remove(verb)
     command = cast(Command, importlib.import_module(f"hangar.commands.{verb.replace('-', '_')}"))
     args = parse(verb, command, words)
@@ -75,9 +75,20 @@ def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespa
     return args
 
 
+def _without_verb(verb: str, words: list[str]) -> int:
+    """Shows the overview, or says which verb was probably meant."""
+    parser = _overview()
+    if verb:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]}?" if close else "--help lists them"
+        parser.error(f'there is no verb "{verb}"; {hint}')
+    parser.parse_args([word for word in words if word.startswith("-")] or ["--help"])
+    return 0
+
+
 def _overview() -> argparse.ArgumentParser:
     width = max(map(len, VERBS))
-    parser = argparse.ArgumentParser(
+    return argparse.ArgumentParser(
         prog="provision.py",
         usage="provision.py VERB [ENV] [options]",
         description="One command turns this computer or an empty cloud project into a hardened data machine.",
@@ -85,15 +96,13 @@ def _overview() -> argparse.ArgumentParser:
         + "\n\nENV is a folder under inventory/; default: local. More on a verb: ./provision.py VERB --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("verb", metavar="VERB", choices=VERBS, help="see below")
-    return parser
 
 
 def _guarded(command: Command, args: argparse.Namespace) -> int:
     try:
         return command.run(args)
     except KeyboardInterrupt:
-        console.warn("interrupted; the same command goes on from here.")
+        console.note("interrupted; the same command goes on from here.")
         return INTERRUPTED
     except HangarError as error:
         if args.json:

@@ -40,6 +40,11 @@ def say(text: str = "", style: str = "") -> None:
     _print(sys.stderr if _manner.json else sys.stdout, text, style)
 
 
+def note(text: str) -> None:
+    """A word beside the answer: on standard error."""
+    _print(sys.stderr, text)
+
+
 def warn(text: str) -> None:
     _print(sys.stderr, f"warning: {text}", "yellow")
 

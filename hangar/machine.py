@@ -1,23 +1,26 @@
 """What the settings mean for the machine: its specification, its key, the services that people reach."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hangar import paths
 from hangar.cloud.base import MachineSpec
-from hangar.config import Config
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 
-def private_key(config: Config) -> Path:
+def private_key(config: "Config") -> Path:
     """The key that logs in: the user's own, or the one that Hangar makes for the environment."""
     return config.access.private_key or paths.default_private_key(config.environment)
 
 
-def services(config: Config) -> dict[str, int]:
+def services(config: "Config") -> dict[str, int]:
     """What people reach through SSH: name → port on the machine's loopback."""
     return {"airflow": config.airflow.port}
 
 
-def public_key(config: Config, *, make: bool) -> str:
+def public_key(config: "Config", *, make: bool) -> str:
     """The public half of the key that logs in. Hangar's own is made on demand (`make`), else it may be ""."""
     from hangar.ssh import keys
 
@@ -30,7 +33,7 @@ def public_key(config: Config, *, make: bool) -> str:
     return ""
 
 
-def spec(config: Config, *, make_key: bool) -> MachineSpec:
+def spec(config: "Config", *, make_key: bool) -> MachineSpec:
     """The machine that the settings ask for."""
     return MachineSpec(
         environment=config.environment,

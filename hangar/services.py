@@ -1,8 +1,10 @@
 """What runs on the machine, by the names that people use: where it logs, and how to ask whether it is well."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hangar.config import Config
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ def as_user(uid: int, user: str) -> str:
     return f"sudo -u {user} env DOCKER_HOST=unix:///run/user/{uid}/docker.sock"
 
 
-def uid_of(user: str, config: Config) -> int:
+def uid_of(user: str, config: "Config") -> int:
     return {"airflow": config.users.airflow.uid, "airbyte": config.users.airbyte.uid}[user]
 
 
-def log_command(service: Service, config: Config, *, lines: int, since: int | None, follow: bool) -> str:
+def log_command(service: Service, config: "Config", *, lines: int, since: int | None, follow: bool) -> str:
     """The shell command on the machine that shows a service's log: its last lines, or those of the last
     `since` seconds."""
     if service.project:

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hangar.config import Config
 from hangar.services import SERVICES, WATCHED, as_user, uid_of
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 # CPU time is counted since the start: two readings half a second apart say what it is now.
 # A container counts its uptime from its host's start; systemd knows when this machine began.
@@ -50,7 +52,7 @@ class Health:
     disks: dict[str, Usage]
     services: tuple[ServiceState, ...]
 
-    def warnings(self, config: Config) -> list[str]:
+    def warnings(self, config: "Config") -> list[str]:
         """What is past its threshold, and who is not well."""
         limits = config.monitoring.warn
         found = [("CPUs", self.cpu, limits.cpu), ("memory", self.memory, limits.memory)]
@@ -69,7 +71,7 @@ class Health:
         }
 
 
-def script(config: Config) -> str:
+def script(config: "Config") -> str:
     """The shell script that a machine answers with its health."""
     containers = []
     for name, service in SERVICES.items():

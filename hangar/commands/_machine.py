@@ -3,17 +3,21 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hangar import config, machine
+from hangar import machine
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
 from hangar.errors import MachineMissing
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 
 @dataclass(frozen=True)
 class Machine:
     server: Server
-    settings: config.Config
+    settings: "Config"
 
     @property
     def private_key(self) -> Path:
@@ -31,6 +35,8 @@ def load_machine(args: argparse.Namespace) -> Machine:
     Raises:
         MachineMissing: there is none.
     """
+    from hangar import config
+
     settings = config.load(args.environment, args.overrides)
     server = cloud_for(settings.cloud, args.environment).server()
     if server is None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from hangar import config, console, pipeline
+from hangar import console
 from hangar.errors import HangarError
 
 
@@ -11,6 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hangar import config, pipeline
+
     settings = config.load(args.environment, args.overrides)
     name = settings.server_name
     if not console.confirm(

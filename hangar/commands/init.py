@@ -2,8 +2,8 @@
 
 import argparse
 
-from hangar import console, example, paths
-from hangar.config.load import require_name
+from hangar import console, paths
+from hangar.environments import require_name
 from hangar.errors import HangarError
 
 
@@ -12,6 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hangar import example
+
     require_name(args.environment)
     path = paths.platform_file(args.environment)
     shown = path.relative_to(paths.REPO)

@@ -4,7 +4,7 @@ import argparse
 import re
 from datetime import UTC, datetime
 
-from hangar import config, paths, process
+from hangar import paths, process
 from hangar.errors import HangarError, MachineMissing
 from hangar.services import SERVICES, log_command
 
@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hangar import config
+
     since = None if args.since is None else seconds_ago(args.since, datetime.now(UTC))
     settings = config.load(args.environment, args.overrides)
     ssh_config = paths.ssh_config(args.environment)

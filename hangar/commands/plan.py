@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hangar import config, console
+from hangar import console
 from hangar.cloud.base import Plan
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = config.load(args.environment, args.overrides)
-    from hangar import pipeline
+    from hangar import config, pipeline
 
+    settings = config.load(args.environment, args.overrides)
     plan, recap = pipeline.plan(settings)
     show(plan)
     show_recap(recap)

@@ -3,7 +3,7 @@
 import argparse
 
 from hangar import paths, process
-from hangar.config.load import require_name
+from hangar.environments import require_name
 from hangar.errors import MachineMissing
 
 

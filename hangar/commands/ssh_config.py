@@ -4,7 +4,7 @@ import argparse
 
 from hangar import console
 from hangar.commands._machine import load_machine
-from hangar.config.load import require_name
+from hangar.environments import require_name
 from hangar.ssh import include, tunnel
 
 

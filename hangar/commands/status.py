@@ -1,13 +1,16 @@
 """status: how the machine and its services are."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hangar import config, console, paths, process
+from hangar import console, paths, process
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
 from hangar.errors import MachineUnreachable
 from hangar.status import Health, Usage, read, script
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 TIMEOUT = 60.0
 GIB = 2**30
@@ -18,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hangar import config
+
     settings = config.load(args.environment, args.overrides)
     server = cloud_for(settings.cloud, args.environment).server()
     if server is None:
@@ -35,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def ask(server: Server, settings: config.Config) -> Health:
+def ask(server: Server, settings: "Config") -> Health:
     """The machine's health.
 
     Raises:

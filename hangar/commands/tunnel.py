@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from hangar import console
 from hangar.commands._machine import load_machine
-from hangar.config.load import require_name
+from hangar.environments import require_name
 from hangar.ssh import tunnel
 
 

@@ -2,16 +2,14 @@
 
 import argparse
 
-from hangar import config
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Nothing of its own."""
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = config.load(args.environment, args.overrides)
-    from hangar import pipeline
+    from hangar import config, pipeline
     from hangar.commands import _finish
 
+    settings = config.load(args.environment, args.overrides)
     return _finish.finish(pipeline.up(settings), as_json=args.json)

@@ -1,6 +1,5 @@
 """Reads platform.yml and turns whatever is wrong with it into one list."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from hangar import paths
 from hangar.config.explain import explain
 from hangar.config.models import Config, Settings
 from hangar.config.reading import apply_overrides, read_yaml
+from hangar.environments import require_name
 from hangar.errors import ConfigError, Problem
-
-NAME = r"[a-z][a-z0-9-]{0,29}"
 
 
 def load(env: str, overrides: Sequence[str] = ()) -> Config:
@@ -39,15 +37,6 @@ def load(env: str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(source, problems, "Mend it and run the same command again.")
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return Config.model_construct(environment=env, **fields)
-
-
-def require_name(env: str) -> None:
-    """Raises ConfigError unless `env` can name a folder and a host."""
-    if not re.fullmatch(NAME, env):
-        right = "a lower-case name such as sandbox (letters, digits and -, at most 30) would be right"
-        raise ConfigError(
-            "The command line", [Problem("ENV", f'"{env}" cannot name an environment; {right}')]
-        )
 
 
 def _shown(path: Path) -> str:

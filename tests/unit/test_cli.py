@@ -1,0 +1,183 @@
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hangar import cli, console, paths
+from hangar.errors import ConfigError, HangarError, Problem, PromiseBroken
+
+COMMANDS = paths.REPO / "hangar" / "commands"
+
+
+class Verb:
+    """A verb that does what it is told and remembers what it was given."""
+
+    def __init__(self, does: Any = 0) -> None:
+        self.does = does
+        self.args = argparse.Namespace()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--own", action="store_true")
+
+    def run(self, args: argparse.Namespace) -> int:
+        self.args = args
+        if isinstance(self.does, BaseException):
+            raise self.does
+        return int(self.does)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs `up` as a stand-in; returns the exit code."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def run(does: Any, *words: str) -> int:
+        verb = Verb(does)
+        module = types.SimpleNamespace(add_arguments=verb.add_arguments, run=verb.run)
+        monkeypatch.setitem(sys.modules, "hangar.commands.up", module)  # type: ignore[arg-type]
+        code = cli.main(["up", *words])
+        run.args = verb.args  # type: ignore[attr-defined]
+        console.configure()
+        return code
+
+    return run
+
+
+def test_every_verb_is_a_module_and_every_module_a_verb() -> None:
+    modules = {path.stem.replace("_", "-") for path in COMMANDS.glob("[a-z]*.py")}
+    assert modules == set(cli.VERBS)
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_help_of_its_own(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        cli.main([verb, "--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: provision.py {verb}")
+    for option in ("--set PATH=VALUE", "--json", "--yes", "--verbose"):
+        assert option in text
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["--help"]):
+        with pytest.raises(SystemExit) as done:
+            cli.main(words)
+        assert done.value.code == 0
+        text = capsys.readouterr().out
+        assert [verb for verb in cli.VERBS if f"  {verb} " not in text] == []
+
+
+def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        cli.main(["upp"])
+    assert done.value.code == 2
+    assert 'there is no verb "upp"; did you mean up?' in capsys.readouterr().err
+
+
+def test_the_environment_is_local_unless_named(call: Any) -> None:
+    assert call(0) == 0
+    assert (call.args.environment, call.args.overrides, call.args.rest) == ("local", [], [])
+    assert call(0, "sandbox", "--set", "a=1", "--set", "b=2", "--own") == 0
+    assert (call.args.environment, call.args.overrides, call.args.own) == ("sandbox", ["a=1", "b=2"], True)
+
+
+def test_options_may_stand_before_the_verb(monkeypatch: pytest.MonkeyPatch, call: Any) -> None:
+    call(0)
+    assert cli.main(["--yes", "up", "sandbox"]) == 0
+
+
+def test_what_follows_two_dashes_is_left_alone(call: Any) -> None:
+    call(0, "sandbox", "--", "ls", "--yes", "--", "x")
+    assert (call.args.environment, call.args.yes, call.args.rest) == (
+        "sandbox",
+        False,
+        ["ls", "--yes", "--", "x"],
+    )
+
+
+def test_options_are_not_abbreviated(call: Any) -> None:
+    with pytest.raises(SystemExit):
+        call(0, "--verb")
+
+
+def test_an_error_is_shown_once_with_its_cure(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(HangarError("It broke.", "* first\n* second", "Mend it: mend")) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "error: It broke.\n  * first\n  * second\nMend it: mend\n"
+
+
+def test_a_traceback_comes_on_demand_only(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    call(HangarError("It broke."), "--verbose")
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("platform.yml", [Problem("a", "is wrong")]), 2),
+        (PromiseBroken("A promise does not hold."), 3),
+        (HangarError("No."), 1),
+        (KeyboardInterrupt(), 130),
+        (ValueError("unforeseen"), 1),
+    ],
+)
+def test_errors_become_exit_codes(call: Any, error: BaseException, code: int) -> None:
+    assert call(error) == code
+
+
+def test_an_interruption_is_one_line(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    call(KeyboardInterrupt())
+    assert capsys.readouterr().err == "interrupted; the same command goes on from here.\n"
+
+
+def test_what_nobody_foresaw_is_called_a_defect(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    call(ValueError("unforeseen"))
+    assert capsys.readouterr().err == (
+        "error: ValueError: unforeseen\nThis is a defect in Hangar; --verbose shows where.\n"
+    )
+
+
+def test_a_program_reads_errors_as_data(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    call(ConfigError("platform.yml", [Problem("airflow.port", "is wrong")], "Mend it."), "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "error": {
+            "brief": "platform.yml has a problem; nothing was touched.",
+            "details": "airflow.port: is wrong",
+            "resolution": "Mend it.",
+            "problems": [{"path": "airflow.port", "message": "is wrong"}],
+        }
+    }
+
+
+def test_a_reader_who_left_is_no_error() -> None:
+    """`provision.py init --json | true` and its like."""
+    code = "import sys, hangar.cli; sys.exit(hangar.cli.main(['doctor', '--json']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=paths.REPO
+    )
+    os.close(writer)
+    assert "BrokenPipeError" not in done.stderr
+    assert "defect" not in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from hangar import cli\n"
+        "try: cli.main(['up', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pydantic', 'rich', 'docker', 'paramiko', 'yaml', 'jinja2', 'ansible'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(paths.REPO))
+    assert done.stderr.strip() == ""
