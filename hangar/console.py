@@ -4,6 +4,7 @@ Under --json, standard output belongs to the program that reads it: everything s
 standard error.
 """
 
+import io
 import json as _json
 import sys
 import time
@@ -33,6 +34,10 @@ _manner = _Manner()
 def configure(*, json: bool = False, yes: bool = False) -> None:
     """Set once by the command line, before anything is said."""
     _manner.json, _manner.yes = json, yes
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or pipe that knows no ✓ gets a ? instead of an end.
+            stream.reconfigure(errors="replace")
 
 
 def say(text: str = "", style: str = "") -> None:

@@ -23,6 +23,8 @@ PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 """The pip that is fetched when the system's Python has none."""
 
+GLOBAL_PIP_CONFIG = Path("/etc/pip.conf")
+
 
 class Failed(Exception):
     """The environment cannot be made; the text says why and what would help."""
@@ -114,7 +116,7 @@ def _without_login(url: str) -> str:
 def pip_setting(name: str) -> str:
     """A setting of pip's configuration files (the nearest to the user wins), or nothing."""
     home = Path.home()
-    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    files = [GLOBAL_PIP_CONFIG, home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
     if os.environ.get("PIP_CONFIG_FILE"):
         files.append(Path(os.environ["PIP_CONFIG_FILE"]))
     parser = ConfigParser(interpolation=None)

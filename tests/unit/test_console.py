@@ -1,0 +1,111 @@
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from hangar import console
+from hangar.errors import HangarError, NeedsAnswer
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _plain() -> Iterator[None]:
+    console.configure()
+    yield
+    console.configure()
+
+
+def test_a_pipe_gets_plain_lines(capsys: Captured) -> None:
+    console.say("[bold]not markup[/bold]", "bold red")
+    console.warn("the disk is full")
+    assert capsys.readouterr() == ("[bold]not markup[/bold]\n", "warning: the disk is full\n")
+
+
+def test_what_is_said_to_people_leaves_a_programs_output_alone(capsys: Captured) -> None:
+    console.configure(json=True)
+    console.say("hello")
+    with console.Progress() as progress, progress.stage("Machine"):
+        progress.step("start", 1, 2)
+    console.json({"a": ["ü", 1]})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": ["ü", 1]}
+    assert "hello" in err
+    assert "Machine" in err
+
+
+def test_stages_and_steps_in_a_pipe(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.Progress() as progress, progress.stage("Playbook"):
+        progress.step("base: install", 1, 3)
+        progress.report("no count")
+    assert capsys.readouterr().out == (
+        "  Playbook …\n  Playbook: 1/3 base: install\n  Playbook: no count\n✓ Playbook  2.5 s\n"
+    )
+    assert progress.timings == (console.Timing("Playbook", 2.5),)
+
+
+def test_a_failed_stage_is_not_called_done(capsys: Captured) -> None:
+    progress = console.Progress()
+    with pytest.raises(HangarError), progress, progress.stage("Machine"):
+        raise HangarError("no")
+    assert "✗ Machine" in capsys.readouterr().out
+    assert progress.timings == ()
+
+
+def test_a_table_is_aligned(capsys: Captured) -> None:
+    console.table(("service", "state"), [("ssh", "active"), ("monitoring", "failed")])
+    assert capsys.readouterr().out == "  service     state\n  ssh         active\n  monitoring  failed\n"
+
+
+def test_a_table_without_rows_or_headings_says_nothing(capsys: Captured) -> None:
+    console.table(("", ""), [])
+    assert capsys.readouterr().out == ""
+
+
+def test_yes_answers_every_question() -> None:
+    console.configure(yes=True)
+    assert console.confirm("Remove everything?")
+
+
+def test_a_question_that_nobody_can_answer_stops_and_says_what_it_was() -> None:
+    with pytest.raises(NeedsAnswer) as unasked:
+        console.confirm("Remove everything?")
+    assert unasked.value == NeedsAnswer(
+        "This needs an answer, and there is no terminal to ask on.",
+        "It would have asked: Remove everything?",
+        "Say --yes to answer yes beforehand.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False), ("", False)]
+)
+def test_no_is_the_default(typed: str, answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            return typed
+
+        def write(self, text: str) -> int:
+            return len(text)
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert console.confirm("Sure?") is answer
+
+
+def test_a_narrow_encoding_does_not_stop_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    console.configure()
+    console.say("✓ done")
+    assert raw.getvalue() == b"? done\n"
