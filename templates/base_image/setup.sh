@@ -5,7 +5,11 @@ set -eu
 # Made at the first boot: two machines must never share a host key or an id.
 rm -f /etc/ssh/ssh_host_*
 : > /etc/machine-id
-rm -f /var/lib/dbus/machine-id /var/lib/systemd/random-seed /etc/hostname
+rm -f /var/lib/dbus/machine-id /var/lib/systemd/random-seed
+for file in /etc/hostname /etc/resolv.conf; do
+    # The engine mounts its own there when the image is made in a container.
+    mountpoint -q "$file" || rm -f "$file"
+done
 
 # The packages' sources are the recipe's, whatever the root was made from.
 rm -f /etc/apt/sources.list
