@@ -120,6 +120,7 @@ class ActionModule(ActionBase):
             "verify": args.get("verify"),
             "then": args.get("then") or {},
             "journal": args.get("journal") or JOURNAL,
+            "hidden": bool(self._task.no_log),
         }
         result = self._execute_module(
             "ansible.legacy.apply_tree", module_args=module_args, task_vars=variables
@@ -162,7 +163,7 @@ class ActionModule(ActionBase):
         args = self._task.args
         source = args.get("source") or self._role("source")
         options, skip = args.get("files") or {}, args.get("skip") or []
-        renderer = Renderer(self._templar, self._loader, source, variables)
+        renderer = Renderer(self._templar, self._loader, source, variables, bool(self._task.no_log))
         found = {}
         for file, path in tree(source):
             if not any(fnmatch.fnmatchcase(path, pattern) for pattern in skip):
@@ -184,8 +185,10 @@ class ActionModule(ActionBase):
 class Renderer:
     """Renders templates as Ansible's own `template` does, indentation of blocks left out."""
 
-    def __init__(self, templar: Any, loader: Any, source: str, variables: dict[str, Any]) -> None:
-        self.source, self.loader, self.variables = source, loader, variables
+    def __init__(
+        self, templar: Any, loader: Any, source: str, variables: dict[str, Any], hidden: bool
+    ) -> None:
+        self.source, self.loader, self.variables, self.hidden = source, loader, variables, hidden
         self.templar = templar.copy_with_new_env(searchpath=[source], available_variables=variables)
 
     def file(self, path: str, extra: Mapping[str, Any] | None = None) -> bytes:
@@ -204,7 +207,9 @@ class Renderer:
                 text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True}
             )
         except Exception as error:
-            raise _fail(f"{os.path.relpath(path, self.source)}: {error}") from error
+            # Ansible shows an error's message even where no_log hides the result.
+            said = type(error).__name__ if self.hidden else error
+            raise _fail(f"{os.path.relpath(path, self.source)}: {said}") from (None if self.hidden else error)
         return ("" if rendered is None else str(rendered)).encode()
 
     def extra(self, given: Mapping[str, Any]) -> bytes:

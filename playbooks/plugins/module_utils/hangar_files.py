@@ -183,22 +183,30 @@ def stage(path: str, state: State) -> Staged:
     """Write a file or link under a temporary name in the target's folder, owner and mode already set."""
     folder, name = split(path)
     made: list[str] = []
-    parent = open_directory(folder, create=True, made=made)
-    assert parent is not None  # create=True always opens
-    _clear_leftovers(parent, name)
-    temporary = f"{TEMPORARY}{secrets.token_hex(4)}-{name}"  # the suffix stays: some validators go by it
-    if state.kind == "link":
-        os.symlink(os.fsdecode(state.content), temporary, dir_fd=parent)
-        os.chown(temporary, state.uid, state.gid, dir_fd=parent, follow_symlinks=False)
-        return Staged(path, parent, temporary, made)
+    try:
+        parent = open_directory(folder, create=True, made=made)
+        assert parent is not None  # create=True always opens
+        _clear_leftovers(parent, name)
+        temporary = f"{TEMPORARY}{secrets.token_hex(4)}-{name}"  # the suffix stays: some validators go by it
+        (_make_link if state.kind == "link" else _make_file)(parent, temporary, state)
+    except OSError as error:
+        raise FileProblem(f"{path}: cannot be written: {error.strerror}") from error
+    return Staged(path, parent, temporary, made)
+
+
+def _make_link(parent: int, name: str, state: State) -> None:
+    os.symlink(os.fsdecode(state.content), name, dir_fd=parent)
+    os.chown(name, state.uid, state.gid, dir_fd=parent, follow_symlinks=False)
+
+
+def _make_file(parent: int, name: str, state: State) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=parent), "wb") as stream:
+    with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as stream:
         stream.write(state.content)
         stream.flush()
         os.fchown(stream.fileno(), state.uid, state.gid)
         os.fchmod(stream.fileno(), state.mode)
         os.fsync(stream.fileno())
-    return Staged(path, parent, temporary, made)
 
 
 def set_directory(path: str, uid: int, gid: int, mode: int) -> list[str]:
