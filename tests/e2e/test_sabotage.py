@@ -1,0 +1,137 @@
+"""The operator locks himself out, and is back without lifting a finger. Minutes, since the timers are the real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from .conftest import Checkout
+
+BACK_WITHIN = 90
+"""Seconds from the first refused login to the first that works again."""
+
+SABOTAGE = {
+    "a drop-in that refuses everybody": ("ssh_server", {"ssh_server_allowed_groups": ["nobody-at-all"]}),
+    "a rule that drops port 22": ("firewall", {"firewall_ssh_sources": ["192.0.2.1/32"]}),
+}
+
+
+def playbook(machine: Checkout, *options: str) -> subprocess.Popen[str]:
+    """Plain Ansible, without ./provision.py: the interlock is the roles' own."""
+    argv = [
+        sys.executable,
+        "-m",
+        "ansible",
+        "playbook",
+        "-i",
+        str(machine.hosts),
+        "playbooks/site.yml",
+        *options,
+    ]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(machine.path / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
+    return subprocess.Popen(
+        argv, cwd=machine.path, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def new_login(machine: Checkout) -> bool:
+    """Whether a login works that shares no connection with anybody."""
+    argv = ["ssh", "-F", str(machine.state / "ssh_config"), "-S", "none", "-o", "ConnectTimeout=3",
+            "-o", "BatchMode=yes", f"hangar-{machine.environment}", "true"]  # fmt: skip
+    try:
+        return subprocess.run(argv, capture_output=True, timeout=6).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def journal(machine: Checkout, name: str) -> dict[str, object]:
+    told = json.loads(machine.ssh("sudo /usr/local/lib/hangar/interlock list").stdout)
+    return next(entry for entry in told if entry["name"] == name)
+
+
+def wait_until(condition: object, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.2)
+
+
+@dataclass
+class Lockout:
+    output: str
+    status: int
+    seconds: float
+
+
+def lock_out(machine: Checkout, role: str, values: dict[str, object]) -> Lockout:
+    """Run the sabotage and measure for how long no new login works."""
+    process = playbook(machine, "--tags", role, "--extra-vars", json.dumps(values))
+    try:
+        wait_until(lambda: not new_login(machine), 60, "the sabotage bites")
+        began = time.monotonic()
+        wait_until(lambda: new_login(machine), BACK_WITHIN, "a new login works again")
+        seconds = time.monotonic() - began
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return Lockout(output, process.returncode, seconds)
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE)
+def test_the_operator_is_back_by_himself(machine: Checkout, sabotage: str) -> None:
+    role, values = SABOTAGE[sabotage]
+    lockout = lock_out(machine, role, values)
+    assert lockout.status != 0
+    assert f"The change that {role} made refuses a new login" in lockout.output
+    assert "The machine has undone it by itself and new logins work again" in lockout.output
+    assert lockout.seconds < BACK_WITHIN
+    assert journal(machine, role)["state"] == "undone"
+    again = playbook(machine, "--tags", role)
+    output, _ = again.communicate(timeout=120)
+    assert "changed=0" in output, output
+
+
+def test_a_controller_that_dies_before_the_proof_leaves_no_lasting_lock(machine: Checkout) -> None:
+    """kill -9 between change and proof: the machine restores the state before, and the next run applies again."""
+    values = {"ssh_server_max_auth_tries": 5, "interlock_after": 15}
+    path = "/etc/ssh/sshd_config.d/10-hangar.conf"
+    written = f"sudo grep -q 'MaxAuthTries 5' {path}"
+    process = playbook(machine, "--tags", "ssh_server", "--extra-vars", json.dumps(values))
+    wait_until(lambda: machine.ssh(written, check=False).returncode == 0, 60, "the change is written")
+    process.kill()
+    process.communicate()
+    wait_until(lambda: machine.ssh(written, check=False).returncode != 0, 40, "the machine takes it back")
+    assert journal(machine, "ssh_server")["state"] == "undone"
+    assert "changed=0" in playbook(machine, "--tags", "ssh_server").communicate(timeout=120)[0]
+
+
+def test_ssh_audit_finds_no_fault(machine: Checkout) -> None:
+    """No fail and no warning, of the newest ssh-audit."""
+    host = machine.inventory()
+    argv = [
+        sys.executable,
+        "-m",
+        "ssh_audit.ssh_audit",
+        "--json",
+        "--port",
+        str(host["ansible_port"]),
+        host["ansible_host"],
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    told = json.loads(done.stdout)
+    faults = {
+        f"{kind} {entry['algorithm']}: {level}: {note}"
+        for kind in ("kex", "key", "enc", "mac")
+        for entry in told[kind]
+        for level in ("fail", "warn")
+        for note in entry.get("notes", {}).get(level, [])
+    }
+    assert told["kex"]
+    assert faults == set()
