@@ -3,6 +3,8 @@
 import contextlib
 import fcntl
 import os
+import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,44 +135,64 @@ def _remove_builder(client: APIClient) -> None:
 def _bootstrap(client: APIClient, recipe: Recipe, report: Report) -> None:
     """Makes the image from Debian's signed packages."""
     report("make the base image from Debian's packages")
-    with tempfile.TemporaryDirectory(dir=CACHE, prefix="base-") as folder:
-        files, root = Path(folder, "files.tar"), Path(folder, "root.tar")
+    folder = Path(tempfile.mkdtemp(dir=CACHE, prefix="base-"))
+    try:
+        files, root = folder / "files.tar", folder / "root.tar"
         files.write_bytes(recipe.tar())
         _mmdebstrap(recipe, files, root)
         report("import the base image")
         client.import_image(str(root), repository=REPOSITORY, tag=recipe.hash, changes=_changes(recipe))
+    finally:
+        _discard(folder)
 
 
 def _mmdebstrap(recipe: Recipe, files: Path, root: Path) -> None:
+    if not shutil.which("mmdebstrap"):
+        raise MissingTool(
+            "The base image cannot be made: no registry answers, and mmdebstrap is not installed.",
+            resolution=INSTALL_HINT,
+        )
     if not KEYRING.exists():
         raise MissingTool(
             "Debian's keys are not installed, so the base image's packages could not be verified.",
             f"* Missing: {KEYRING}", INSTALL_HINT,
         )  # fmt: skip
     argv = [
-        "mmdebstrap", "--variant=minbase", "--format=tar",
+        *_own_mounts(), "mmdebstrap", "--variant=minbase", "--format=tar",
         f"--include={','.join(recipe.packages)}",
-        "--aptopt=Acquire::Languages none",
-        f"--customize-hook=tar-in {files} /",
-        f"--customize-hook=chroot \"$1\" /{SETUP}",
+        '--aptopt=Acquire::Languages "none"',
+        f"--customize-hook=tar-in {shlex.quote(str(files))} /",
+        f'--customize-hook=chroot "$1" /{SETUP}',
         SUITE, str(root), str(SOURCES),
     ]  # fmt: skip
     try:
-        # Its scratch folder goes where a killed run's leftovers are found and removed.
-        process.run(argv, env={"TMPDIR": str(root.parent), "DEBIAN_FRONTEND": "noninteractive"})
-    except MissingTool as error:
-        raise MissingTool(
-            "The base image cannot be made: no registry answers, and mmdebstrap is not installed.",
-            error.details, INSTALL_HINT,
-        ) from error  # fmt: skip
+        process.run(argv, env={"DEBIAN_FRONTEND": "noninteractive", **_scratch(root.parent)})
     except CommandFailed as error:
         raise CloudError("The base image could not be made.", error.details, _namespace_hint()) from error
+
+
+def _own_mounts() -> list[str]:
+    """As root, mmdebstrap mounts /proc and devices in its new root: should it be killed, they go with its namespace.
+
+    Without root it makes itself a namespace.
+    """
+    return ["unshare", "--mount", "--propagation", "private", "--"] if os.geteuid() == 0 else []
+
+
+def _scratch(folder: Path) -> dict[str, str]:
+    """As root, the half-made root is where a killed run's leftovers are found and removed.
+
+    Without root, it belongs to subordinate ids, which could not enter our closed folder.
+    """
+    return {"TMPDIR": str(folder)} if os.geteuid() == 0 else {}
 
 
 def _namespace_hint() -> str:
     if os.geteuid() == 0:
         return ""
-    return "Without root, mmdebstrap needs user namespaces and sub-ids (package uidmap): ./provision.py doctor."
+    return (
+        "Without root, mmdebstrap needs user namespaces and sub-ids (package uidmap): ./provision.py doctor."
+    )
 
 
 @contextlib.contextmanager
@@ -185,7 +207,10 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _remove_leftovers() -> None:
     """A run that was killed leaves its half-made root; only the holder of the lock may be using one."""
-    import shutil
-
     for folder in CACHE.glob("base-*/"):
-        shutil.rmtree(folder, ignore_errors=True)  # the next run tries again; it only costs space
+        _discard(folder)
+
+
+def _discard(folder: Path) -> None:
+    # Never into another file system: what a killed run mounted there is this computer's own.
+    process.run(["rm", "-rf", "--one-file-system", "--", str(folder)], check=False)
