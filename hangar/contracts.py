@@ -10,20 +10,20 @@ from hangar.paths import REPO
 
 
 class Options(Mapping[str, Any]):
-    """The variables of a machine, each worked out when it is asked for."""
+    """The variables of a machine, each worked out when it is asked for; `variables` holds them unresolved."""
 
     def __init__(self, variables: Mapping[str, Any], templar: Any) -> None:
-        self._variables = variables
+        self.variables = variables
         self._templar = templar
 
     def __getitem__(self, name: str) -> Any:
-        return self._templar.template(self._variables[name])
+        return self._templar.template(self.variables[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._variables)
+        return iter(self.variables)
 
     def __len__(self) -> int:
-        return len(self._variables)
+        return len(self.variables)
 
 
 @cache
@@ -36,11 +36,10 @@ def effective_options(inventory: Path, playbooks: Path = REPO / "playbooks") -> 
     # Ansible reads its configuration while it is imported, and takes most of a second to do so.
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
-    from ansible.plugins.loader import init_plugin_loader
     from ansible.template import Templar
     from ansible.vars.manager import VariableManager
 
-    init_plugin_loader([])
+    _load_plugins()
     loader = DataLoader()
     loader.set_basedir(str(playbooks))
     hosts = InventoryManager(loader, sources=[str(inventory)])
@@ -48,6 +47,14 @@ def effective_options(inventory: Path, playbooks: Path = REPO / "playbooks") -> 
     variables = _defaults(loader, REPO / "roles")
     variables |= VariableManager(loader, hosts).get_vars(host=machine, include_hostvars=False)
     return Options(variables, Templar(loader, variables=variables))
+
+
+@cache
+def _load_plugins() -> None:
+    """Ansible allows it once a process."""
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader([])
 
 
 def _defaults(loader: Any, roles: Path) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Renders a role's template the way Ansible does, without a machine: defaults, the role's variables, overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hangar.contracts import effective_options
+from hangar.paths import REPO
+
+INVENTORY = REPO / "tests/templates/hosts.yml"
+
+
+def render(role: str, path: str, **overrides: Any) -> str:
+    """The text that `path` on the machine gets from the role's template for it."""
+    options = effective_options(INVENTORY)
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+
+    loader = DataLoader()
+    private = REPO / "roles" / role / "vars/main.yml"
+    variables = dict(options.variables)
+    if private.exists():
+        variables |= loader.load_from_file(str(private), trusted_as_template=True)
+    variables |= {"role_name": role, **overrides}
+    text = (REPO / "roles" / role / "templates" / f"{path.lstrip('/')}.j2").read_text()
+    shape = {"trim_blocks": True, "lstrip_blocks": True}
+    return str(Templar(loader, variables=variables).template(trust_as_template(text), overrides=shape))
+
+
+def settings(text: str, separator: str = "=") -> Mapping[str, str]:
+    """The `key = value` lines of a rendered file; of a key given twice the last counts."""
+    lines = [line for line in text.splitlines() if line and line[0] not in "#[" and separator in line]
+    return {key.strip(): value.strip() for key, value in (line.split(separator, 1) for line in lines)}
