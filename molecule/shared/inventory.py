@@ -15,7 +15,11 @@ def main(environment: str) -> None:
     server = cloud_for(config.cloud, environment).server()
     if server is None:
         sys.exit(f"hangar-{environment} does not run")
-    write_atomically(paths.state_dir(environment) / "hosts.yml", render(server, config, machine.private_key(config)))
+    folder = paths.state_dir(environment)
+    write_atomically(folder / "hosts.yml", render(server, config, machine.private_key(config)))
+    # Ansible looks for them beside the inventory too; the scenarios' playbooks do not stand beside them.
+    (folder / "group_vars").unlink(missing_ok=True)
+    (folder / "group_vars").symlink_to(paths.REPO / "playbooks/group_vars")
 
 
 if __name__ == "__main__":

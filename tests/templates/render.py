@@ -8,7 +8,7 @@ from typing import Any
 from hangar.contracts import effective_options
 from hangar.paths import REPO
 
-INVENTORY = REPO / "tests/templates/hosts.yml"
+INVENTORY = REPO / "tests/templates/inventory.yml"
 
 
 def render(role: str, path: str, **overrides: Any) -> str:
