@@ -5,6 +5,11 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 
 
+def shown(path: Path) -> str:
+    """A path as people read it: from the repository on, where it lies inside."""
+    return str(path.relative_to(REPO)) if path.is_relative_to(REPO) else str(path)
+
+
 def env_dir(env: str) -> Path:
     """The folder that a user edits; kept in git."""
     return REPO / "inventory" / env

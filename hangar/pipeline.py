@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hangar import inventory, lock, machine, playbook, verification
 from hangar.cloud import cloud_for
@@ -11,7 +12,7 @@ from hangar.cloud.base import Cloud, Plan, Server
 from hangar.config import Config
 from hangar.console import Progress, confirm
 from hangar.errors import HangarError, MachineMissing
-from hangar.paths import REPO, hosts_file, known_hosts, state_dir
+from hangar.paths import hosts_file, known_hosts, shown, state_dir
 from hangar.plan import make_plan
 from hangar.playbook import Recap
 from hangar.report import Report
@@ -100,14 +101,18 @@ def introduce(server: Server, config: Config) -> None:
 
 
 def forget(environment: str) -> list[str]:
-    """Removes what was written here about a machine: inventory, keys, reports, logs."""
-    removed = []
-    if hosts_file(environment).exists():
-        hosts_file(environment).unlink()
-        removed.append(str(hosts_file(environment).relative_to(REPO)))
-    # The lock is ours and goes with the rest: see hangar.lock.
-    shutil.rmtree(state_dir(environment))
-    return [*removed, str(state_dir(environment).relative_to(REPO))]
+    """Removes what was written here about a machine: inventory, keys, reports, logs. The lock goes with it."""
+    state = state_dir(environment)
+    found = [
+        path for path in (hosts_file(environment), state) if path.exists() and not _holds_only_the_lock(path)
+    ]
+    hosts_file(environment).unlink(missing_ok=True)
+    shutil.rmtree(state)
+    return [shown(path) for path in found]
+
+
+def _holds_only_the_lock(path: Path) -> bool:
+    return path.is_dir() and [entry.name for entry in path.iterdir()] == ["lock"]
 
 
 def configure(config: Config, progress: Progress, *, check: bool = False) -> Recap:

@@ -55,5 +55,5 @@ def _show(name: str, value: object) -> str:
     if name == "memory_bytes" and isinstance(value, int):
         return f"{value / 2**30:g} GiB"
     if name == "public_key":
-        return " ".join(str(value).split()[:2])[-16:]
+        return f"…{str(value).split()[1][-16:]}" if value else "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -19,7 +19,8 @@ class Service:
 
 
 SERVICES = {
-    "airflow": Service(user_units=("airflow.service",), user="airflow", project="airflow"),
+    "airflow": Service(user="airflow", project="airflow"),
+    "airflow-start": Service(user_units=("airflow.service",)),
     "docker": Service(user_units=("docker.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service", "hangar-interlock.timer")),
@@ -39,7 +40,8 @@ WATCHED = {
 
 def as_user(uid: int, user: str) -> str:
     """What to put before a Docker command so that it speaks to the service user's own daemon."""
-    return f"sudo -u {user} env DOCKER_HOST=unix:///run/user/{uid}/docker.sock"
+    # Compose reads the folder that it stands in, and the service user may not read ours.
+    return f"cd / && sudo -u {user} env DOCKER_HOST=unix:///run/user/{uid}/docker.sock"
 
 
 def uid_of(user: str, config: "Config") -> int:

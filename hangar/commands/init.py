@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_name(args.environment)
     path = paths.platform_file(args.environment)
-    shown = path.relative_to(paths.REPO)
+    shown = paths.shown(path)
     if path.exists():
         raise HangarError(
             f"{shown} is there already.",
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(example.render(args.environment), encoding="utf-8")
     if args.json:
-        console.json({"written": str(shown)})
+        console.json({"written": shown})
     console.say(f"Wrote {shown}: every setting with its default.")
     console.say(f"Next: ./provision.py plan {args.environment}")
     return 0

@@ -1,7 +1,6 @@
 """Reads platform.yml and turns whatever is wrong with it into one list."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,7 +21,7 @@ def load(env: str, overrides: Sequence[str] = ()) -> Config:
     """
     require_name(env)
     path = paths.platform_file(env)
-    source = _shown(path)
+    source = paths.shown(path)
     if not path.is_file():
         raise ConfigError(
             source, [Problem("", "there is no such file")], f"Write it: ./provision.py init {env}"
@@ -37,10 +36,6 @@ def load(env: str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(source, problems, "Mend it and run the same command again.")
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return Config.model_construct(environment=env, **fields)
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(paths.REPO))
 
 
 def schema() -> dict[str, Any]:

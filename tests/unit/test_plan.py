@@ -52,15 +52,18 @@ def test_a_new_size_is_given_to_the_machine_that_runs() -> None:
     [
         ({"ssh_port": 2222}, ("SSH port", "32768", "2222")),
         ({"admin": "boss"}, ("administrator", "hangar", "boss")),
-        ({"public_key": "ssh-ed25519 AAAAother x"}, ("administrator's key", "ZDI1NTE5AAAAIdefault"[-16:], "519 AAAAother"[-16:])),
+        (
+            {"public_key": "ssh-ed25519 AAAAother x"},
+            ("administrator's key", "…NTE5AAAAIdefault", "…AAAAother"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_machine_is_made_with_needs_a_new_one(
     wanted: dict[str, object], field: tuple[str, str, str]
 ) -> None:
     plan = make_plan(replace(SPEC, **wanted), STANDS)  # type: ignore[arg-type]
     assert plan.replaces
-    assert plan.changes[0].fields[0][0] == field[0]
+    assert plan.changes[0].fields == (field,)
 
 
 def test_any_free_port_is_content_with_the_one_it_got() -> None:

@@ -67,10 +67,16 @@ def test_long_work_goes_to_its_log(tmp_path: Path) -> None:
 def test_an_interrupted_block_ends_the_work_and_what_it_started(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = "sleep 60 & echo $!; wait"
-    with pytest.raises(KeyboardInterrupt), process.stream(["sh", "-c", script], log=log) as running:
-        child = _first_number(log)
-        raise KeyboardInterrupt
-    assert running.returncode is not None
+    child = 0
+
+    def interrupted() -> None:
+        nonlocal child
+        with process.stream(["sh", "-c", script], log=log):
+            child = _first_number(log)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert _is_gone(child)
 
 

@@ -1,0 +1,45 @@
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hangar import console, pipeline
+from hangar.commands import destroy
+from hangar.errors import HangarError, NeedsAnswer
+
+ARGUMENTS = argparse.Namespace(environment="local", overrides=[], json=False)
+
+
+@pytest.fixture(autouse=True)
+def _removal(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pipeline, "destroy", lambda config: ["container hangar-local"])
+    yield
+    console.configure()
+
+
+def test_nothing_goes_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NeedsAnswer) as unasked:
+        destroy.run(ARGUMENTS)
+    assert unasked.value.details == (
+        "It would have asked: Remove hangar-local with all its data (DAGs, databases, secrets)? This cannot be undone."
+    )
+
+
+def test_no_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "confirm", lambda question: False)
+    with pytest.raises(HangarError, match="hangar-local was left as it is"):
+        destroy.run(ARGUMENTS)
+
+
+def test_what_was_removed_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(yes=True)
+    assert destroy.run(ARGUMENTS) == 0
+    assert capsys.readouterr().out == "  removed container hangar-local\nNothing of hangar-local is left.\n"
+
+
+def test_a_program_reads_it_as_data(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(yes=True, json=True)
+    destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "json": True}))
+    assert json.loads(capsys.readouterr().out) == {"removed": ["container hangar-local"]}

@@ -1,0 +1,29 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hangar.commands.logs import seconds_ago
+from hangar.errors import HangarError
+
+NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("when", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400)])
+def test_a_duration_says_how_long_ago(when: str, seconds: int) -> None:
+    assert seconds_ago(when, NOW) == seconds
+
+
+def test_a_time_is_counted_back_from_now() -> None:
+    assert seconds_ago("2026-01-31T08:59:00+00:00", NOW) == 60
+    local = (NOW - timedelta(minutes=2)).astimezone().replace(tzinfo=None)
+    assert seconds_ago(local.isoformat(), NOW) == 120
+
+
+def test_the_future_is_now() -> None:
+    assert seconds_ago("2027-01-01T00:00:00+00:00", NOW) == 0
+
+
+@pytest.mark.parametrize("when", ["", "yesterday", "10", "10x", "-5m"])
+def test_anything_else_is_refused(when: str) -> None:
+    with pytest.raises(HangarError, match="is neither a duration nor a time"):
+        seconds_ago(when, NOW)

@@ -1,0 +1,85 @@
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from hangar import console, pipeline
+from hangar.cloud.base import Change, Plan
+from hangar.commands import plan
+from hangar.playbook import Recap, TaskRun
+
+CREATE = Plan((Change("machine hangar-local", "create", "all CPUs, all memory"),))
+NOTHING = Plan((Change("machine hangar-local", "nothing", "all CPUs, all memory"),))
+UPDATE = Plan((Change("machine hangar-local", "update", "", (("memory", "6 GiB", "8 GiB"),)),))
+TASK = TaskRun("base", "Packages | Install", "changed", 1.0)
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    found: tuple[Plan, Recap | None],
+    *,
+    exit_code: bool = True,
+    as_json: bool = False,
+) -> int:
+    monkeypatch.setattr(pipeline, "plan", lambda config: found)
+    console.configure(json=as_json)
+    args = argparse.Namespace(environment="local", overrides=[], json=as_json, exit_code=exit_code)
+    try:
+        return plan.run(args)
+    finally:
+        console.configure()
+
+
+def test_a_machine_to_be_made(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, (CREATE, None)) == 4
+    assert capsys.readouterr().out == (
+        "+ machine hangar-local: create  (all CPUs, all memory)\n"
+        "? on the machine: Ansible can say once it runs\n"
+        "Make it so: ./provision.py up local\n"
+    )
+
+
+def test_nothing_to_do(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, (NOTHING, Recap(ok=20))) == 0
+    assert capsys.readouterr().out == (
+        "= machine hangar-local: no change  (all CPUs, all memory)\n= on the machine: no change\nNothing to do.\n"
+    )
+
+
+def test_changes_here_and_there(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recap = Recap(ok=20, changed=1, tasks=(TASK,), log=Path("/log"))
+    assert run(monkeypatch, (UPDATE, recap)) == 4
+    assert capsys.readouterr().out == (
+        "~ machine hangar-local: update\n    memory: 6 GiB → 8 GiB\n"
+        "~ on the machine: 1 task would change it\n    base: Packages | Install\n  Line by line: /log\n"
+        "Make it so: ./provision.py up local\n"
+    )
+
+
+def test_without_the_option_changes_are_no_failure(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, (CREATE, None), exit_code=False) == 0
+
+
+def test_a_program_reads_it_as_data(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recap = Recap(ok=20, changed=1, tasks=(TASK,), log=Path("/log"))
+    run(monkeypatch, (UPDATE, recap), as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "machine": [
+            {
+                "resource": "machine hangar-local",
+                "action": "update",
+                "detail": "",
+                "fields": [["memory", "6 GiB", "8 GiB"]],
+            }
+        ],
+        "playbook": {"changed": 1, "tasks": [{"role": "base", "name": "Packages | Install"}], "log": "/log"},
+    }

@@ -1,0 +1,199 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hangar import console, paths, pipeline
+from hangar.config import Config
+from hangar.errors import CloudError, HangarError, LockHeld, MachineMissing, NeedsAnswer, PlaybookFailed
+from hangar.playbook import Recap
+from hangar.ssh.tunnel import Forward
+from hangar.verification import Promise
+from tests.unit.fakes import SERVER, FakeCloud
+
+Make = Callable[..., Config]
+PROMISES = (Promise("base", "Time is kept", "held"),)
+FORWARDS = (Forward("airflow", 8080, 8080),)
+
+
+class Stages:
+    """Everything around the pipeline, recorded in order; `fail_at` names the stage that breaks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cloud = FakeCloud()
+        self.calls = self.cloud.calls
+        self.recap = Recap(ok=10, changed=3)
+        self.error: HangarError | None = None
+        monkeypatch.setattr(pipeline, "cloud_for", lambda kind, environment: self.cloud)
+        monkeypatch.setattr(pipeline, "pin", self._stage("pin", True))
+        monkeypatch.setattr(pipeline.client_config, "write", self._stage("ssh_config", None))
+        monkeypatch.setattr(pipeline.inventory, "write_hosts", self._stage("hosts.yml", None))
+        monkeypatch.setattr(pipeline.playbook, "run", self._playbook)
+        monkeypatch.setattr(pipeline.verification, "verify", self._stage("verify", PROMISES))
+        monkeypatch.setattr(pipeline.tunnel, "ensure", self._stage("tunnel", FORWARDS))
+        monkeypatch.setattr(pipeline.tunnel, "current", self._stage("tunnel?", FORWARDS))
+        self.tunnel_was_open = True
+        monkeypatch.setattr(pipeline.tunnel, "stop", lambda environment: self.tunnel_was_open)
+        monkeypatch.setattr(
+            pipeline.include, "remove", self._stage("include removed", ["~/.ssh/config.d/hangar-local"])
+        )
+
+    def _stage(self, name: str, answer: Any) -> Callable[..., Any]:
+        def stage(*_: Any, **__: Any) -> Any:
+            self.calls.append(name)
+            return answer
+
+        return stage
+
+    def _playbook(self, env: str, **options: Any) -> Recap:
+        self.calls.append("playbook --check" if options.get("check") else "playbook")
+        if self.error:
+            raise self.error
+        return self.recap
+
+
+@pytest.fixture
+def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
+    yield Stages(monkeypatch)
+    console.configure()
+
+
+def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> None:
+    report = pipeline.up(make_config())
+    assert stages.calls == [
+        "prepare", "observe", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "verify", "tunnel",
+    ]  # fmt: skip
+    assert (report.server, report.promises, report.forwards) == (SERVER, PROMISES, FORWARDS)
+    assert report.changed == 4
+    assert [timing.stage for timing in report.timings] == [
+        "Machine", "Connection", "Playbook", "Verification", "Tunnel",
+    ]  # fmt: skip
+
+
+def test_a_second_up_changes_nothing(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    stages.recap = Recap(ok=13, changed=0)
+    assert pipeline.up(make_config()).changed == 0
+
+
+def test_hangar_makes_its_own_key_where_none_is_named(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    key = paths.default_private_key("local")
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert stages.cloud.spec
+    assert stages.cloud.spec.public_key == key.with_suffix(".pub").read_text().strip()
+
+
+def test_a_failing_stage_ends_the_run_and_frees_the_lock(stages: Stages, make_config: Make) -> None:
+    stages.error = PlaybookFailed("Ansible stopped.")
+    with pytest.raises(PlaybookFailed):
+        pipeline.up(make_config())
+    assert stages.calls[-1] == "playbook"
+    stages.error = None
+    assert pipeline.up(make_config()).holds
+
+
+@pytest.mark.parametrize("step", ["prepare", "observe", "ensure"])
+def test_nothing_is_configured_where_no_machine_came_to_be(
+    stages: Stages, make_config: Make, step: str
+) -> None:
+    stages.cloud.fail_at = step
+    with pytest.raises(CloudError):
+        pipeline.up(make_config())
+    assert stages.calls[-1] == step
+
+
+def test_a_machine_is_thrown_away_only_after_asking(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    stages.cloud.recipe = "older"
+    with pytest.raises(NeedsAnswer) as unasked:
+        pipeline.up(make_config())
+    assert "Make hangar-local anew?" in unasked.value.details
+    console.configure(yes=True)
+    assert pipeline.up(make_config()).changed == 4
+
+
+def test_no_means_the_machine_stays(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.up(make_config())
+    stages.cloud.recipe = "older"
+    monkeypatch.setattr(pipeline, "confirm", lambda question: False)
+    with pytest.raises(HangarError, match="left as it is"):
+        pipeline.up(make_config())
+    assert stages.cloud.recipe == "older"
+
+
+def test_plan_of_nothing_writes_nothing_but_its_state_folder(
+    stages: Stages, make_config: Make, repo: Path
+) -> None:
+    plan, recap = pipeline.plan(make_config())
+    assert (plan.changes[0].action, recap) == ("create", None)
+    assert stages.calls == ["observe", "server"]
+    assert not paths.default_private_key("local").exists()
+    assert {path.name for path in paths.state_dir("local").iterdir()} == {"lock"}
+
+
+def test_plan_of_a_machine_asks_ansible_in_check_mode(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    stages.calls.clear()
+    plan, recap = pipeline.plan(make_config())
+    assert (plan.has_changes, recap) == (False, stages.recap)
+    assert stages.calls == ["observe", "server", "pin", "ssh_config", "hosts.yml", "playbook --check"]
+
+
+def test_plan_of_a_replacement_does_not_ask_the_machine_that_goes(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    stages.cloud.recipe = "older"
+    plan, recap = pipeline.plan(make_config())
+    assert (plan.replaces, recap) == (True, None)
+
+
+def test_verify_changes_nothing(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    stages.calls.clear()
+    report = pipeline.verify(make_config())
+    assert stages.calls == ["server", "pin", "ssh_config", "hosts.yml", "verify", "tunnel?"]
+    assert (report.changed, report.promises) == (None, PROMISES)
+
+
+def test_verify_needs_a_machine(stages: Stages, make_config: Make) -> None:
+    with pytest.raises(MachineMissing, match="The environment local has no machine"):
+        pipeline.verify(make_config())
+
+
+def test_destroy_leaves_nothing(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    paths.hosts_file("local").write_text("all: {}\n")
+    (paths.log_dir("local") / "old.log").touch()
+    assert pipeline.destroy(make_config()) == [
+        "the forwards", "container hangar-local", "~/.ssh/config.d/hangar-local",
+        "inventory/local/hosts.yml", ".hangar/local",
+    ]  # fmt: skip
+    assert not paths.hosts_file("local").exists()
+    assert not paths.state_dir("local").exists()
+    assert paths.platform_file("local").exists()
+
+
+def test_destroying_nothing_removes_nothing(stages: Stages, make_config: Make) -> None:
+    stages.tunnel_was_open = False
+    assert pipeline.destroy(make_config()) == ["~/.ssh/config.d/hangar-local"]
+    assert not paths.state_dir("local").exists()
+
+
+def test_what_destroy_could_not_remove_keeps_its_state(stages: Stages, make_config: Make) -> None:
+    """The key and the pinned host keys are needed for another try."""
+    pipeline.up(make_config())
+    stages.cloud.fail_at = "destroy"
+    with pytest.raises(CloudError):
+        pipeline.destroy(make_config())
+    assert paths.default_private_key("local").exists()
+
+
+@pytest.mark.parametrize("verb", [pipeline.up, pipeline.plan, pipeline.verify, pipeline.destroy])
+def test_one_at_a_time(stages: Stages, make_config: Make, verb: Callable[[Config], object]) -> None:
+    config = make_config()
+    with pipeline.lock.held("local", "provision.py up local"), pytest.raises(LockHeld):
+        verb(config)
+    assert stages.calls == []

@@ -1,0 +1,41 @@
+from collections.abc import Callable
+
+import pytest
+
+from hangar.config import Config
+from hangar.services import SERVICES, log_command
+
+Make = Callable[..., Config]
+
+
+def command(config: Config, service: str, since: int | None = None, *, follow: bool = False) -> str:
+    return log_command(SERVICES[service], config, lines=100, since=since, follow=follow)
+
+
+def test_a_units_log_comes_from_the_journal(make_config: Make) -> None:
+    assert command(make_config(), "ssh") == (
+        "sudo journalctl --no-pager --output=short-iso --lines=100 _SYSTEMD_UNIT=ssh.service + UNIT=ssh.service"
+    )
+
+
+def test_time_and_following(make_config: Make) -> None:
+    assert command(make_config(), "firewall", 600, follow=True) == (
+        "sudo journalctl --no-pager --output=short-iso --since=-600s --follow "
+        "_SYSTEMD_UNIT=hangar-firewall.service + UNIT=hangar-firewall.service"
+    )
+
+
+def test_a_user_unit_is_found_whoever_runs_it(make_config: Make) -> None:
+    assert "_SYSTEMD_USER_UNIT=docker.service + USER_UNIT=docker.service" in command(make_config(), "docker")
+
+
+def test_containers_are_asked_as_their_service_user(make_config: Make) -> None:
+    assert command(make_config("users.airflow.uid=2005"), "airflow", 60, follow=True) == (
+        "cd / && sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock "
+        "docker compose -p airflow logs --timestamps --no-color --since=60s --follow"
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_a_log(make_config: Make, service: str) -> None:
+    assert "logs" in command(make_config(), service) or "_UNIT=" in command(make_config(), service)

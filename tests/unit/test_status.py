@@ -1,0 +1,90 @@
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from hangar.config import Config
+from hangar.status import ServiceState, read, script
+
+Make = Callable[..., Config]
+
+ANSWER = """
+# cpu
+cpu  100 0 50 800 50 0 0 0 0 0
+# cpu
+cpu  160 0 70 900 70 0 0 0 0 0
+# memory
+MemTotal:       16384 kB
+MemAvailable:    4096 kB
+# disk
+Filesystem     1024-blocks     Used Available Capacity Mounted on
+overlay          106442448 20000000  80000000      20% /
+/dev/sda1             1000      900        50      95% /srv
+# uptime
+10000.50 300.00
+9000000000
+# units
+active
+inactive
+active
+# containers airflow
+postgres	running	Up 2 minutes (healthy)
+scheduler	running	Up 2 minutes (unhealthy)
+triggerer	running	Up 5 seconds (health: starting)
+migrate	exited	Exited (0) 2 minutes ago
+api-server	exited	Exited (1) 2 minutes ago
+other	running	Up 2 minutes
+"""
+
+
+def test_the_machines_answer_is_read() -> None:
+    health = read(ANSWER)
+    assert health.uptime == pytest.approx(1000.5)
+    assert health.cpu.percent == 40.0
+    assert (health.memory.percent, health.memory.total) == (75.0, 16384 * 1024)
+    assert {place: usage.percent for place, usage in health.disks.items()} == {"/": 20.0, "/srv": 94.7}
+
+
+def test_services_are_well_or_not() -> None:
+    assert read(ANSWER).services == (
+        ServiceState("firewall", "active", True),
+        ServiceState("monitoring", "inactive", False),
+        ServiceState("ssh", "active", True),
+        ServiceState("airflow/postgres", "healthy", True),
+        ServiceState("airflow/scheduler", "unhealthy", False),
+        ServiceState("airflow/triggerer", "starting", True),
+        ServiceState("airflow/migrate", "done", True),
+        ServiceState("airflow/api-server", "exited", False),
+        ServiceState("airflow/other", "running", True),
+    )
+
+
+def test_warnings_past_the_thresholds(make_config: Make) -> None:
+    config = make_config("monitoring.warn={cpu: 40, memory: 74, disk: 90}")
+    assert read(ANSWER).warnings(config) == [
+        "memory: 75.0 % used, more than 74 %",
+        "disk /srv: 94.7 % used, more than 90 %",
+        "monitoring is inactive",
+        "airflow/scheduler is unhealthy",
+        "airflow/api-server is exited",
+    ]
+
+
+def test_a_stack_that_is_not_there_is_not_well() -> None:
+    services = read(ANSWER.split("postgres\t")[0]).services
+    assert services[-1] == ServiceState("airflow", "not running", False)
+
+
+def test_a_program_gets_numbers() -> None:
+    data = read(ANSWER).as_data()
+    assert data["cpu"] == {"used_percent": 40.0}
+    assert data["memory"]["used_percent"] == 75.0
+    assert data["disks"]["/srv"]["used_percent"] == 94.7
+    assert data["services"][0] == {"name": "firewall", "state": "active", "well": True}
+
+
+def test_the_script_is_shell_and_asks_the_service_users_daemon(make_config: Make) -> None:
+    text = script(make_config("users.airflow.uid=2005"))
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+    assert "sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock docker ps --all" in text
+    assert "systemctl is-active hangar-firewall.service prometheus-node-exporter.service ssh.service" in text
