@@ -53,13 +53,14 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
     `since` seconds."""
     if service.project:
         asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
-        shown = ["logs --timestamps --no-color", *asked, *(["--follow"] if follow else [])]
+        shown = ["logs --no-color", *asked, *(["--follow"] if follow else [])]
         docker = [
             as_user(uid_of(service.user, config), service.user),
             "docker compose",
             f"-p {service.project}",
         ]
-        return " ".join([*docker, *shown])
+        # Compose clears lines that it never wrote, even where there is no terminal.
+        return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
     asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
     matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]

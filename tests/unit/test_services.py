@@ -32,7 +32,7 @@ def test_a_user_unit_is_found_whoever_runs_it(make_config: Make) -> None:
 def test_containers_are_asked_as_their_service_user(make_config: Make) -> None:
     assert command(make_config("users.airflow.uid=2005"), "airflow", 60, follow=True) == (
         "cd / && sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock "
-        "docker compose -p airflow logs --timestamps --no-color --since=60s --follow"
+        "docker compose -p airflow logs --no-color --since=60s --follow | sed --unbuffered 's/\\x1b\\[2K//'"
     )
 
 
