@@ -23,5 +23,6 @@ systemctl mask console-getty.service systemd-udevd.service systemd-udevd-kernel.
     systemd-udevd-control.socket systemd-udev-trigger.service systemd-modules-load.service
 systemctl enable hangar-startup.service ssh.service
 
+# Not /tmp: mmdebstrap keeps the settings there that hold its apt in the new root, and would go on in the old one.
 apt-get clean
-rm -rf /var/lib/apt/lists/* /var/log/*.log /var/log/apt/* /tmp/* /var/tmp/* "$0"
+rm -rf /var/lib/apt/lists/* /var/log/*.log /var/log/apt/* "$0"
