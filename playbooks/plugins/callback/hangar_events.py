@@ -43,9 +43,6 @@ def count_tasks(blocks: list[Any], only: Any, skip: Any) -> int:
 def message(result: dict[str, Any]) -> str:
     """Say why a task failed: its message, then what the program wrote."""
     parts = [str(result[key]).strip() for key in ("msg", "stderr", "stdout") if result.get(key)]
-    for item in result.get("results", []):
-        if item.get("failed"):
-            parts.append(message(item))
     return "\n".join(dict.fromkeys(part for part in parts if part))[:MESSAGE_LIMIT]
 
 
@@ -59,6 +56,7 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._number, self._began, self._stream = 0, 0.0, None
+        self._items: list[str] = []  # why items of the running task's loop failed
         descriptor = os.environ.get("HANGAR_EVENTS_FD", "")
         if not descriptor.isdigit():
             self.disabled = True
@@ -83,7 +81,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """A task begins."""
         del is_conditional
-        self._number, self._began = self._number + 1, time.monotonic()
+        self._number, self._began, self._items = self._number + 1, time.monotonic(), []
         self._write("task", number=self._number, **self._title(task))
 
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
@@ -100,7 +98,7 @@ class CallbackModule(CallbackBase):
         task, fields = result._task, result._result
         hidden = task.no_log or "censored" in fields
         wanted = status in ("failed", "ignored", "unreachable")
-        text = "" if not wanted else HIDDEN if hidden else message(fields)
+        text = "" if not wanted else HIDDEN if hidden else "\n".join([message(fields), *self._items])
         seconds = round(time.monotonic() - self._began, 3)
         self._write("result", status=status, seconds=seconds, message=text, **self._title(task))
 
@@ -115,6 +113,10 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A task failed."""
         self._result(result, "ignored" if ignore_errors else "failed")
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        """One item of a loop failed; the task's own result does not say why in every release."""
+        self._items.append(message(result._result))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """The machine does not answer."""
