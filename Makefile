@@ -42,6 +42,9 @@ lock:                     ## resolve the locks again (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
+schema: environment       ## write inventory/platform.schema.json again
+	$(BIN)/python -m hangar.config
+
 clean:                    ## remove what make and Python left behind (machines stay)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible
 	find . -name __pycache__ -prune -exec rm -rf {} +

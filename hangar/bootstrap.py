@@ -28,7 +28,7 @@ PLAIN, DEV = "requirements.lock", "requirements-dev.lock"
 def enter(argv: Sequence[str]) -> None:
     """Returns when this interpreter has everything that Hangar needs; otherwise starts `argv` anew in one
     that has, making it first if need be."""
-    inside = Path(sys.prefix) == VENV
+    inside = _inside()
     ready = _fits(_record(), PLAIN)
     if inside and ready:
         return
@@ -131,11 +131,16 @@ def _record_of(prefix: str | Path) -> dict[str, Any]:
 def _fits(record: dict[str, Any], lock: str) -> bool:
     return (
         record.get("state") == "made"
-        and record.get("python") == _version()
         and record.get("home") == str(VENV)  # a moved clone breaks the scripts' first lines
+        # Another Python may start us; but when the environment's own became another, its packages are lost to it.
+        and (record.get("python") == _version() or not _inside())
         and all(record.get("locks", {}).get(name) == _digest(name) for name in {PLAIN, lock})
         and (VENV / "bin/python").exists()
     )
+
+
+def _inside() -> bool:
+    return Path(sys.prefix) == VENV
 
 
 def _is_users_own() -> bool:
@@ -185,6 +190,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="hangar.bootstrap", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="with the tools for working on Hangar")
     _make_or_exit(DEV if parser.parse_args().dev else PLAIN)
+    if _is_users_own():
+        say(f"{VENV} was not made by Hangar; it is used as it is.")
     return 0
 
 

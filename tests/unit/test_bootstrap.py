@@ -89,6 +89,7 @@ def move(clone: Path) -> None:
 
 def upgrade_python(clone: Path) -> None:
     bootstrap.RECORD.write_text(json.dumps({**record(), "python": "3.1"}))
+    sys.prefix = str(bootstrap.VENV)
 
 
 def lose_python(clone: Path) -> None:
@@ -101,8 +102,9 @@ def spoil_record(clone: Path) -> None:
 
 @pytest.mark.parametrize("harm", [change_lock, move, upgrade_python, lose_python, spoil_record])
 def test_an_environment_that_no_longer_fits_is_made_again(
-    clone: Path, installer: Installer, harm: Callable[[Path], None]
+    clone: Path, installer: Installer, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     bootstrap.make(bootstrap.PLAIN)
     harm(clone)
     bootstrap.make(bootstrap.PLAIN)
@@ -118,6 +120,16 @@ def test_an_interrupted_making_is_begun_again(clone: Path, installer: Installer)
     installer.interrupt = False
     bootstrap.make(bootstrap.PLAIN)
     assert record()["state"] == "made"
+
+
+def test_another_python_may_start_it(
+    clone: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    bootstrap.make(bootstrap.PLAIN)
+    bootstrap.RECORD.write_text(json.dumps({**record(), "python": "3.1"}))
+    bootstrap.make(bootstrap.PLAIN)
+    assert installer.locks == ["requirements.lock"]
 
 
 def test_two_at_once_make_it_once(
