@@ -15,14 +15,14 @@ from tests.e2e.conftest import Checkout, checkout  # noqa: F401  (the fixture)
 MOMENTS = [
     (r"Machine", signal.SIGKILL),
     (r"Machine", signal.SIGINT),
-    (r"base \|", signal.SIGKILL),
-    (r"service_users \|", signal.SIGKILL),
-    (r"ssh_server \|", signal.SIGKILL),
-    (r"firewall \|", signal.SIGINT),
-    (r"firewall \|", signal.SIGKILL),
-    (r"docker_host \|", signal.SIGKILL),
-    (r"airflow \| .*[Ii]mage", signal.SIGKILL),
-    (r"airflow \| .*[Ss]tart", signal.SIGKILL),
+    (r"base: ", signal.SIGKILL),
+    (r"service_users: ", signal.SIGKILL),
+    (r"ssh_server: ", signal.SIGKILL),
+    (r"firewall: ", signal.SIGINT),
+    (r"firewall: ", signal.SIGKILL),
+    (r"docker_host: ", signal.SIGKILL),
+    (r"airflow: .*[Ii]mage", signal.SIGKILL),
+    (r"airflow: .*[Ss]tart", signal.SIGKILL),
     (r"Verif", signal.SIGKILL),
 ]
 
