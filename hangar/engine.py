@@ -23,6 +23,9 @@ START_TIMEOUT = 60.0
 SLOW = 600
 """Seconds for one answer of the engine: importing an image or stopping a busy machine takes long."""
 
+SYSTEMD = Path("/run/systemd/system")
+"""There while systemd is the first process."""
+
 LOG = REPO / ".hangar" / "dockerd.log"
 
 
@@ -136,27 +139,36 @@ def start() -> None:
     """Starts the engine: through systemd where it runs, else dockerd itself, in the background.
 
     Raises:
-        CloudError: it does not answer within `START_TIMEOUT`.
+        CloudError: it ended, or does not answer within `START_TIMEOUT`.
     """
-    if Path("/run/systemd/system").is_dir():
+    pid = None
+    if SYSTEMD.is_dir():
         process.run([*sudo(), "systemctl", "start", "docker"])
     elif shutil.which("dockerd", path=_system_path()):
         LOG.parent.mkdir(mode=0o700, exist_ok=True)
-        process.background([*sudo(), "dockerd"], log=LOG, env={"PATH": _system_path()})
+        pid = process.background([*sudo(), "dockerd"], log=LOG, env={"PATH": _system_path()})
     else:
         raise CloudError("The Docker engine does not run.", resolution=start_hint())
-    _wait_for_answer()
+    _wait_for_answer(pid)
 
 
-def _wait_for_answer() -> None:
+def _wait_for_answer(pid: int | None) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not answers():
-        if time.monotonic() > deadline:
+        ended = pid is not None and _has_ended(pid)
+        if ended or time.monotonic() > deadline:
             tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-10:]) if LOG.exists() else ""
-            raise CloudError(
-                f"The Docker engine did not answer within {START_TIMEOUT:g} s.", tail, start_hint()
-            )
+            what = "ended again" if ended else f"did not answer within {START_TIMEOUT:g} s"
+            raise CloudError(f"The Docker engine {what}.", tail, start_hint())
         time.sleep(0.2)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether our child has ended; until it is waited for, it stays as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def sudo() -> list[str]:
@@ -179,7 +191,7 @@ def install_hint() -> str:
 def start_hint() -> str:
     if sys.platform == "darwin":
         return "Start it: open -a Docker"
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         return "Start it: sudo systemctl start docker"
     return "Start it: sudo dockerd"
 

@@ -1,12 +1,10 @@
 """The SSH client configuration of an environment: .hangar/<env>/ssh_config, for `ssh`, tunnels and the login proof."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hangar import paths
 from hangar.cloud.base import Server
 from hangar.ssh.files import write_atomically
-from hangar.ssh.sockets import socket_folder
 
 KEEP_ALIVE = 15
 """Seconds between two signs of life; after four without an answer a connection counts as dead."""
@@ -15,12 +13,14 @@ KEEP_ALIVE = 15
 def write(server: Server, private_key: Path) -> Path:
     """Writes the environment's ssh_config and returns its path."""
     path = paths.ssh_config(server.environment)
-    write_atomically(path, render(server, private_key, shared=True))
+    write_atomically(path, render(server, private_key))
     return path
 
 
-def render(server: Server, private_key: Path, *, shared: bool, extra: Sequence[str] = ()) -> str:
-    """One Host block. `shared` lets several sessions use one connection."""
+def render(server: Server, private_key: Path) -> str:
+    """One Host block. No shared connection: its socket's folder may be gone after a restart of this computer, and
+    then ssh would not connect at all.
+    """
     lines = [
         f"Host {server.name}",
         f"HostName {server.address}",
@@ -38,14 +38,8 @@ def render(server: Server, private_key: Path, *, shared: bool, extra: Sequence[s
         "ForwardAgent no",
         f"ServerAliveInterval {KEEP_ALIVE}",
         "ServerAliveCountMax 4",
-        *(_sharing() if shared else ()),
-        *extra,
     ]
     return "\n  ".join(lines) + "\n"
-
-
-def _sharing() -> list[str]:
-    return ["ControlMaster auto", f"ControlPath {socket_folder()}/%C", "ControlPersist 60"]
 
 
 def quote(path: Path) -> str:

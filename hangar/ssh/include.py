@@ -31,7 +31,7 @@ def write(server: Server, private_key: Path, forwards: Sequence[tunnel.Forward])
 
 def text(server: Server, private_key: Path, forwards: Sequence[tunnel.Forward]) -> str:
     """The machine's Host block, and the forwards for sessions that find none open in the background."""
-    block = render(server, private_key, shared=False)
+    block = render(server, private_key)
     if not forwards:
         return HEADER + block
     lines = [f"LocalForward 127.0.0.1:{forward.local} 127.0.0.1:{forward.remote}" for forward in forwards]

@@ -1,5 +1,6 @@
-"""Where shared connections have their sockets: a short path, since a socket's may have 108 characters only."""
+"""Where tunnels have their control sockets: a short path, since a socket's may have 108 characters only."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -21,8 +22,14 @@ def socket_folder() -> Path:
     if folder.is_symlink() or folder.lstat().st_uid != os.getuid():
         raise HangarError(
             f"{folder} belongs to another account.",
-            "Hangar keeps the sockets of its SSH connections there.",
+            "Hangar keeps the control sockets of its tunnels there.",
             f"Have it removed, or set XDG_RUNTIME_DIR: sudo rm -r {folder}",
         )
     folder.chmod(0o700)
     return folder
+
+
+def tidy() -> None:
+    """Removes the folder when no tunnel is left in it."""
+    with contextlib.suppress(OSError):  # not empty, or gone
+        socket_folder().rmdir()

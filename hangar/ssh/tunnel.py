@@ -11,7 +11,7 @@ from hangar.cloud.base import Server
 from hangar.cloud.container.ports import is_free
 from hangar.errors import CommandFailed, HangarError
 from hangar.ssh.files import write_atomically
-from hangar.ssh.sockets import socket_folder
+from hangar.ssh.sockets import socket_folder, tidy
 
 LOOPBACK = "127.0.0.1"
 ATTEMPTS = 20
@@ -77,6 +77,7 @@ def stop(env: str) -> bool:
     """Closes the environment's forwards; returns whether there were any. Its record stays: the same ports next time."""
     alive = is_alive(env) and _command(env, "exit")
     control(env).unlink(missing_ok=True)
+    tidy()
     return alive
 
 

@@ -140,7 +140,7 @@ class FakeEngine:
 
     def logs(self, name: str, tail: int) -> bytes:
         self.inspect_container(name)
-        return b"boot message\r\n"
+        return b"\x1b[0;32mboot\x1b[0m message\r\n"
 
     def exec_create(self, name: str, argv: list[str], environment: Any = None) -> dict[str, str]:
         if not self.inspect_container(name)["State"]["Running"]:

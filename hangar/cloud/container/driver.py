@@ -18,6 +18,8 @@ from hangar.errors import CloudError
 
 APPARMOR_PROFILE = Path("/etc/apparmor.d/hangar-machine")
 PORT_ATTEMPTS = 10
+UNUSABLE = ("created", "dead")
+"""Its making or its removal was interrupted."""
 
 
 class ContainerCloud:
@@ -45,7 +47,7 @@ class ContainerCloud:
 
     def observe(self, spec: MachineSpec) -> Observed:
         found = self._find()
-        if found is None or found["State"]["Status"] == "created":
+        if found is None or found["State"]["Status"] in UNUSABLE:
             # Never started: the making was interrupted, and `ensure` begins again.
             return Observed(exists=False, running=False, recipe_now=self.recipe.hash)
         info = self.client.info()
@@ -60,7 +62,7 @@ class ContainerCloud:
     def ensure(self, plan: Plan, spec: MachineSpec, report: Report) -> Server:
         with _engine_errors():
             found = self._find()
-            if found is not None and (plan.replaces or found["State"]["Status"] == "created"):
+            if found is not None and (plan.replaces or found["State"]["Status"] in UNUSABLE):
                 self._discard(found, report)
                 found = None
             if found is None:

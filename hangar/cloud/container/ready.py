@@ -1,8 +1,8 @@
 """When is a container a machine: systemd has booted and SSH answers. And what to read when it does not come to that."""
 
+import re
 import socket
 import time
-from typing import Any
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
@@ -15,6 +15,8 @@ BOOT_TIMEOUT = 120.0
 SSH_TIMEOUT = 30.0
 PAUSE = 0.1
 """Seconds between two looks."""
+
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 KEYS = "cat /etc/ssh/ssh_host_*_key.pub"
 
@@ -39,7 +41,12 @@ def wait_until_ready(client: APIClient, name: str, report: Report) -> None:
         time.sleep(PAUSE)
     report("wait for SSH")
     bound = client.inspect_container(name)["NetworkSettings"]["Ports"][SSH][0]
-    wait_for_ssh(bound["HostIp"], int(bound["HostPort"]), read_console, client, name)
+    address, port = bound["HostIp"], int(bound["HostPort"])
+    if not answers_in_time(address, port):
+        raise MachineUnreachable(
+            f"Nothing speaks SSH at {address} port {port}, though the machine {name} has booted.",
+            read_console(client, name),
+        )
 
 
 def boot_state(client: APIClient, name: str) -> str:
@@ -52,15 +59,14 @@ def boot_state(client: APIClient, name: str) -> str:
     return output.strip()
 
 
-def wait_for_ssh(address: str, port: int, console: Any, client: APIClient, name: str) -> None:
+def answers_in_time(address: str, port: int) -> bool:
+    """Whether an SSH server says its name there within `SSH_TIMEOUT`."""
     deadline = time.monotonic() + SSH_TIMEOUT
     while not says_ssh(address, port):
         if time.monotonic() > deadline:
-            raise MachineUnreachable(
-                f"Nothing speaks SSH at {address} port {port}, though the machine {name} has booted.",
-                console(client, name),
-            )
+            return False
         time.sleep(PAUSE)
+    return True
 
 
 def says_ssh(address: str, port: int) -> bool:
@@ -90,7 +96,7 @@ def execute(client: APIClient, name: str, argv: list[str]) -> tuple[int, str]:
 def read_console(client: APIClient, name: str) -> str:
     """The end of what the machine wrote while booting, and its failed units where it can still be asked."""
     try:
-        text = client.logs(name, tail=60).decode(errors="replace")
+        text = COLOURS.sub("", client.logs(name, tail=60).decode(errors="replace")).replace("\r", "")
     except NotFound:
         return ""
     try:
@@ -103,7 +109,8 @@ def read_console(client: APIClient, name: str) -> str:
 
 def _require_alive(client: APIClient, name: str) -> None:
     state = client.inspect_container(name)["State"]
-    if not state["Running"] or state.get("Restarting"):
+    # Restarting: it was told to reboot, and the engine starts it again.
+    if not (state["Running"] or state.get("Restarting")):
         raise CloudError(
             f"The machine {name} ended while booting (status {state.get('ExitCode')}).",
             read_console(client, name),

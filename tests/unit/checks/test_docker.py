@@ -137,8 +137,6 @@ def test_an_engine_on_this_computer_is_taken_wherever_it_listens(address: str) -
 def test_docker_host_wins_over_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///mine.sock")
     assert engine.endpoint() == ("unix:///mine.sock", None)
-        "/mine.sock"
-    )
 
 
 def test_a_context_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

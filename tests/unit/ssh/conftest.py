@@ -22,11 +22,14 @@ def server() -> Server:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home, a repository and a runtime folder of the test's own."""
-    (tmp_path / "run").mkdir()
+
+    def run() -> Path:
+        (tmp_path / "run").mkdir(exist_ok=True)
+        return tmp_path / "run"
+
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(paths, "REPO", tmp_path / "repo")
-    monkeypatch.setattr("hangar.ssh.sockets.socket_folder", lambda: tmp_path / "run")
-    monkeypatch.setattr("hangar.ssh.tunnel.socket_folder", lambda: tmp_path / "run")
-    monkeypatch.setattr("hangar.ssh.client_config.socket_folder", lambda: tmp_path / "run")
+    monkeypatch.setattr("hangar.ssh.sockets.socket_folder", run)
+    monkeypatch.setattr("hangar.ssh.tunnel.socket_folder", run)
     return tmp_path / "home"

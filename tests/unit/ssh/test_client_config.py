@@ -30,6 +30,7 @@ def test_ssh_reads_what_was_meant(server: Server, tmp_path: Path) -> None:
     assert options["stricthostkeychecking"] in ("yes", "true")
     assert options["forwardagent"] == "no"
     assert options["passwordauthentication"] == "no"
+    assert options["controlmaster"] in ("no", "false")
     assert path.stat().st_mode & 0o777 == 0o600
 
 
