@@ -64,7 +64,7 @@ def is_refused(done):
 
 
 def test_a_password_opens_nothing(client):
-    """The server does not even ask for one; the operator's key opens"""
+    """A password opens nothing: the server does not even ask for one"""
     asking = ["-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password,keyboard-interactive"]
     assert is_refused(client.ssh(*asking, command="true"))
     assert client.ssh(command="true").returncode == 0
