@@ -139,6 +139,8 @@ class _Tally:
     def read(self, lines: IO[str]) -> None:
         """Until the playbook closes its end."""
         for line in lines:
+            if not line.endswith("\n"):
+                return  # Ansible was killed while it wrote
             event = json.loads(line)
             getattr(self, f"_{event.pop('event')}")(event)
 

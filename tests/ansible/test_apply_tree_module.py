@@ -263,6 +263,17 @@ def test_a_change_that_was_never_proven_is_armed_again(apply: Apply, tmp_path: P
     assert journal(tmp_path).state == "undone"
 
 
+def test_there_is_always_one_timer_that_counts(apply: Apply, tmp_path: Path, timer: Timer) -> None:
+    """Armed anew and refused: the first timer still leads back."""
+    (tmp_path / "a").write_text("first\n")
+    apply(file(tmp_path / "a", "second\n"), undo=UNDO)
+    armed = journal(tmp_path)
+    timer.refuses = True
+    assert "cannot be started" in apply(file(tmp_path / "a", "third\n"), undo=UNDO)["msg"]
+    assert journal(tmp_path) == armed
+    assert (tmp_path / "a").read_text() == "second\n"
+
+
 def test_two_journals_do_not_mix(apply: Apply, tmp_path: Path, timer: Timer) -> None:
     apply(file(tmp_path / "a"), undo=UNDO)
     apply(file(tmp_path / "b"), undo=UNDO, name="other")

@@ -94,46 +94,43 @@ def save(journal: Journal, root: str = ROOT) -> None:
     files.stage(path, files.State("file", os.geteuid(), os.getegid(), 0o600, content)).commit()
 
 
-def _unit(journal: Journal) -> str:
-    return f"hangar-undo-{journal.name.replace('_', '-')}-{journal.token}"
+def _unit(name: str, token: str) -> str:
+    return f"hangar-undo-{name.replace('_', '-')}-{token}"
 
 
 def arm(journal: Journal, after: int, root: str = ROOT) -> None:
     """Start the timer that undoes this journal in `after` seconds; an older timer no longer counts.
 
+    The order matters: killed at any point, either the old timer counts or the new one.
     Raises JournalProblem when systemd refuses: nothing may be changed then.
     """
-    disarm(journal)
-    journal.token = secrets.token_hex(4)
-    journal.state = "open"
-    journal.undo_at = time.time() + after
-    save(journal, root)
-    argv = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(journal)}", f"--on-active={after}s"]
-    argv += ["--timer-property=AccuracySec=100ms", PROGRAM, "undo", journal.name, "--token", journal.token]
+    token, old = secrets.token_hex(4), journal.token
+    argv = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(journal.name, token)}"]
+    argv += [f"--on-active={after}s", "--timer-property=AccuracySec=100ms"]
+    argv += [PROGRAM, "undo", journal.name, "--token", token]
     try:
         subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
-        journal.state = "kept"
-        save(journal, root)
         said = getattr(error, "stderr", "") or str(error)
-        raise JournalProblem(
-            f"the timer that would undo the change cannot be started: {said.strip()}"
-        ) from error
+        raise JournalProblem(f"the timer that undoes the change cannot be started: {said.strip()}") from error
+    journal.token, journal.state, journal.undo_at = token, "open", time.time() + after
+    save(journal, root)
+    _stop_timer(journal.name, old)
 
 
-def disarm(journal: Journal) -> None:
-    """Stop the timer; a timer that fires all the same finds that its token no longer counts."""
-    if journal.token:
-        timer = _unit(journal) + ".timer"
+def _stop_timer(name: str, token: str) -> None:
+    """Stop a timer; one that fires all the same finds that its token no longer counts."""
+    if token:
+        argv = ["systemctl", "stop", "--quiet", _unit(name, token) + ".timer"]
         # Fails where the timer has fired or the machine has been restarted: nothing is left to stop then.
-        subprocess.run(["systemctl", "stop", "--quiet", timer], check=False, capture_output=True, timeout=30)
+        subprocess.run(argv, check=False, capture_output=True, timeout=30)
 
 
 def keep(journal: Journal, root: str = ROOT) -> None:
     """Close the journal: the change is proven and stays."""
     journal.state = "kept"
     save(journal, root)
-    disarm(journal)
+    _stop_timer(journal.name, journal.token)
 
 
 def restore(journal: Journal) -> list[str]:
