@@ -3,12 +3,11 @@
 import json
 import os
 import re
+import selectors
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,14 +49,10 @@ def verify(server: Server, progress: Progress = lambda sentence, done, total: No
     """
     contracts = _contracts(REPO)
     tally = _Tally(progress)
-    with _connection(server) as config, ThreadPoolExecutor(WORKERS) as pool:
-        runs = [
-            pool.submit(_run, server, config, share, number, tally)
-            for number, share in enumerate(shares(contracts, WORKERS))
-        ]
-        promises = [promise for run in runs for promise in run.result()]
+    with _connection(server) as config:
+        _run(server, config, shares(contracts, WORKERS), tally)
     order = {role: number for number, role in enumerate(contracts)}
-    return tuple(sorted(promises, key=lambda promise: order.get(promise.role, len(order))))
+    return tuple(sorted(tally.promises, key=lambda promise: order.get(promise.role, len(order))))
 
 
 def _contracts(repo: Path) -> dict[str, Path]:
@@ -117,21 +112,39 @@ def _argv(server: Server, config: Path, contracts: Sequence[Path], descriptor: i
     ]  # fmt: skip
 
 
-def _run(
-    server: Server, config: Path, contracts: Sequence[Path], number: int, tally: "_Tally"
-) -> list[Promise]:
-    """One worker: a pytest of its own, read line by line while it works."""
-    log = log_dir(server.environment) / f"verification-{number}.log"
+def _run(server: Server, config: Path, dealt: Sequence[Sequence[Path]], tally: "_Tally") -> None:
+    """A pytest for each share, side by side, read line by line while they work. Interrupted, all of them end."""
+    log = log_dir(server.environment) / "verification.log"
     log.unlink(missing_ok=True)
-    ours, theirs = os.pipe()
-    argv = _argv(server, config, contracts, theirs)
-    with process.stream(argv, log=log, cwd=REPO, pass_fds=(theirs,)) as running:
-        os.close(theirs)
-        with os.fdopen(ours, encoding="utf-8") as lines:
-            promises = list(tally.read(lines))
-    if running.returncode not in (0, 1):  # 1: some test failed, which its promise says
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        workers = []
+        for share in dealt:
+            ours, theirs = os.pipe()
+            stack.callback(os.close, ours)
+            argv = _argv(server, config, share, theirs)
+            try:
+                worker = process.stream(argv, log=log, cwd=REPO, pass_fds=(theirs,))
+                workers.append(stack.enter_context(worker))
+            finally:
+                os.close(theirs)
+            selector.register(ours, selectors.EVENT_READ)
+        for line in _lines(selector):
+            tally.read(line)
+        codes = {worker.wait() for worker in workers}
+    if not codes <= {0, 1}:  # 1: some test failed, which its promise says
         raise _unfinished(log)
-    return promises
+
+
+def _lines(selector: selectors.BaseSelector) -> Iterator[bytes]:
+    """The lines that arrive at any of the descriptors, until all of them are closed at their other end."""
+    waiting: dict[int, bytes] = {}
+    while selector.get_map():
+        for key, _ in selector.select():
+            data = os.read(key.fd, 65536)
+            if not data:
+                selector.unregister(key.fd)
+            *lines, waiting[key.fd] = (waiting.get(key.fd, b"") + data).split(b"\n")
+            yield from lines
 
 
 def _unfinished(log: Path) -> HangarError:
@@ -142,22 +155,19 @@ def _unfinished(log: Path) -> HangarError:
 
 
 class _Tally:
-    """Reads what the workers write, and counts over all of them."""
+    """Collects what the workers write, and counts over all of them."""
 
     def __init__(self, progress: Progress) -> None:
+        self.promises: list[Promise] = []
         self._progress = progress
-        self._lock = threading.Lock()
-        self._done = 0
         self._total = 0
 
-    def read(self, lines: Iterable[str]) -> Iterator[Promise]:
-        for line in lines:
-            said: dict[str, Any] = json.loads(line)
-            with self._lock:
-                if "count" in said:
-                    self._total += said["count"]
-                    continue
-                promise = Promise(**said)
-                self._done += 1
-                self._progress(promise.sentence, self._done, max(self._done, self._total))
-            yield promise
+    def read(self, line: bytes) -> None:
+        said: dict[str, Any] = json.loads(line)
+        if "count" in said:
+            self._total += said["count"]
+            return
+        promise = Promise(**said)
+        self.promises.append(promise)
+        done = len(self.promises)
+        self._progress(promise.sentence, done, max(done, self._total))

@@ -1,5 +1,7 @@
 import json
 import re
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -85,13 +87,67 @@ def test_progress_counts_over_all_workers() -> None:
     told: list[tuple[str, int, int]] = []
     tally = verification._Tally(lambda *progress: told.append(progress))
     held = {"role": "base", "sentence": "It holds", "outcome": "held", "reason": "", "seconds": 0.1}
-    first = tally.read(json.dumps(line) for line in ({"count": 1}, held))
-    second = tally.read(json.dumps(line) for line in ({"count": 1}, {**held, "role": "airflow"}))
-    assert [*first, *second] == [
+    for line in ({"count": 1}, held, {"count": 1}, {**held, "role": "airflow"}):
+        tally.read(json.dumps(line).encode())
+    assert tally.promises == [
         Promise("base", "It holds", "held", "", 0.1),
         Promise("airflow", "It holds", "held", "", 0.1),
     ]
     assert told == [("It holds", 1, 1), ("It holds", 2, 2)]
+
+
+def workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
+    """Let each worker be a Python script that knows its contract ($1) and its descriptor ($2)."""
+    monkeypatch.setattr(verification, "log_dir", lambda env: tmp_path)
+    monkeypatch.setattr(
+        verification,
+        "_argv",
+        lambda server, config, share, fd: [sys.executable, "-c", script, str(share[0]), str(fd)],
+    )
+
+
+def test_workers_run_side_by_side_and_are_read_as_they_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each waits for the other to have begun, and writes its line in two halves."""
+    script = f"""
+import json, os, pathlib, sys, time
+name, fd = sys.argv[1], int(sys.argv[2])
+folder = pathlib.Path({str(tmp_path)!r})
+(folder / name).touch()
+while not (folder / "a").exists() or not (folder / "b").exists():
+    time.sleep(0.01)
+line = json.dumps(dict(role=name, sentence="It holds", outcome="held", reason="", seconds=0)).encode()
+os.write(fd, line[:10]); time.sleep(0.05); os.write(fd, line[10:] + b"\\n")
+sys.exit(1)
+"""
+    workers(monkeypatch, tmp_path, script)
+    tally = verification._Tally(lambda *_: None)
+    verification._run(SERVER, Path("/c"), [[Path("a")], [Path("b")]], tally)
+    assert sorted(promise.role for promise in tally.promises) == ["a", "b"]
+
+
+def test_a_worker_that_dies_is_not_taken_for_one_that_found_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workers(monkeypatch, tmp_path, "import sys; print('no such option'); sys.exit(4)")
+    with pytest.raises(HangarError, match="did not run to its end") as caught:
+        verification._run(SERVER, Path("/c"), [[Path("a")]], verification._Tally(lambda *_: None))
+    assert caught.value.details == "no such option"
+
+
+def test_an_interrupt_ends_the_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = "import os, sys, time; os.write(int(sys.argv[2]), b'{\"count\": 1}\\n'); time.sleep(60)"
+    workers(monkeypatch, tmp_path, script)
+
+    class Interrupted(verification._Tally):
+        def read(self, line: bytes) -> None:
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        verification._run(SERVER, Path("/c"), [[Path("a")], [Path("b")]], Interrupted(lambda *_: None))
+    assert time.monotonic() - began < 8
 
 
 def test_tests_that_could_not_run_say_what_they_said(tmp_path: Path) -> None:
