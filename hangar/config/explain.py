@@ -1,7 +1,7 @@
 """Turns what pydantic found into sentences: `path: what is wrong, what would be right`."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -38,7 +38,7 @@ def _problem(found: ErrorDetails, model: type[BaseModel]) -> Problem:
         loc += context["at"].split(".")
     path = ".".join(loc)
     if found["type"] == "extra_forbidden":
-        return Problem(path, _unknown_key(loc[-1], _keys(model, loc[:-1])))
+        return Problem(path, f"there is no such key; {_meant(loc[-1], _keys(model, loc[:-1]), model)}")
     right = context.get("right") or _right(model, loc)
     what = _what(found, context)
     return Problem(path, f"{what}; {right} would be right" if right else what)
@@ -72,10 +72,25 @@ def _show(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _unknown_key(key: str, known: list[str]) -> str:
+def _meant(key: str, known: list[str], model: type[BaseModel]) -> str:
+    """What the writer of an unknown key probably had in mind: a like one beside it, or the same elsewhere
+    (a line that slipped to the left, say)."""
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
-    hint = f'did you mean "{close[0]}"?' if close else f"one of {', '.join(known)} would be right"
-    return f"there is no such key; {hint}"
+    elsewhere = list(_places(model, key))
+    if close:
+        return f'did you mean "{close[0]}"?'
+    if elsewhere:
+        return f"did you mean {' or '.join(elsewhere)}?"
+    return f"one of {', '.join(known)} would be right"
+
+
+def _places(model: type[BaseModel], key: str, above: str = "") -> Iterator[str]:
+    """Where sections have this key."""
+    for name, field in model.model_fields.items():
+        if name == key:
+            yield f"{above}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _places(field.annotation, key, f"{above}{name}.")
 
 
 def _right(model: type[BaseModel], loc: list[str]) -> str:
