@@ -173,7 +173,7 @@ class Progress:
             _manner.status.start()
         from rich.text import Text
 
-        _manner.status.update(Text(text))
+        _manner.status.update(Text(text, no_wrap=True, overflow="ellipsis"))
 
 
 def _chatter() -> TextIO:

@@ -1,10 +1,14 @@
+import contextlib
+import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from hangar import console
+from hangar import console, paths
 from hangar.errors import HangarError, NeedsAnswer
 
 Captured = pytest.CaptureFixture[str]
@@ -102,10 +106,37 @@ def test_no_is_the_default(typed: str, answer: bool, monkeypatch: pytest.MonkeyP
 
 
 def test_a_narrow_encoding_does_not_stop_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     console.configure()
     console.say("✓ done")
     assert raw.getvalue() == b"? done\n"
+
+
+def test_a_terminal_shows_a_live_line_and_colours() -> None:
+    code = (
+        "from hangar import console\n"
+        "with console.Progress() as progress, progress.stage('Playbook'):\n"
+        "    progress.step('base: install', 1, 3)\n"
+        "    console.say('beside the live line', 'red')\n"
+    )
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=theirs,
+        stderr=theirs,
+        cwd=paths.REPO,
+        env=environment,
+        check=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        while read := os.read(ours, 65536):
+            shown += read
+    os.close(ours)
+    text = shown.decode()
+    assert "Playbook: 1/3 base: install" in text
+    assert "\x1b[31mbeside the live line" in text
+    assert "\x1b[32m✓ Playbook" in text
