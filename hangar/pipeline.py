@@ -80,9 +80,19 @@ def ensure_machine(config: Config, cloud: Cloud, progress: Progress) -> tuple[Pl
     """The machine runs as the settings say. Asks before it throws one away."""
     spec = machine.spec(config, make_key=True)
     wanted = make_plan(spec, cloud.observe(spec))
-    if wanted.replaces and not confirm(f"Make {spec.name} anew? What is under /srv stays, the rest goes."):
-        raise HangarError("The machine was left as it is.", resolution="Undo the change in platform.yml.")
+    if wanted.replaces and not confirm(_anew(wanted, spec.name)):
+        raise HangarError("The machine was left as it is.", _differences(wanted), "See: ./provision.py plan")
     return wanted, cloud.ensure(wanted, spec, progress.report)
+
+
+def _anew(wanted: Plan, name: str) -> str:
+    return f"Make {name} anew ({_differences(wanted)})? What is under /srv stays, the rest goes."
+
+
+def _differences(wanted: Plan) -> str:
+    return ", ".join(
+        f"{name}: {old} → {new}" for change in wanted.changes for name, old, new in change.fields
+    )
 
 
 def require_server(config: Config, cloud: Cloud) -> Server:
