@@ -32,7 +32,7 @@ def source() -> Finding:
 
 
 def _from_packages() -> Finding:
-    from hangar.cloud.base_image import KEYRING
+    from hangar.cloud.debian_root import KEYRING
 
     if not shutil.which("mmdebstrap"):
         return needs_packages(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hangar import engine
 from hangar.checks.finding import Finding, ok
-from hangar.cloud.container.driver import APPARMOR_PROFILE
+from hangar.cloud.container.request import APPARMOR_PROFILE
 from hangar.paths import REPO
 
 SYSCTL = Path("/proc/sys")

@@ -79,9 +79,10 @@ class FakeEngine:
     def create_host_config(self, **settings: Any) -> dict[str, Any]:
         return settings
 
-    def create_container(self, image: str, command: list[str], *, name: str, host_config: dict[str, Any],
+    def create_container(self, image: str, command: list[str], *, name: str = "", host_config: dict[str, Any],
                          labels: dict[str, str], **rest: Any) -> dict[str, Any]:  # fmt: skip
         self._note("create_container", name)
+        name = name or "unnamed"
         bindings = {
             port: [{"HostIp": ip, "HostPort": str(number)}]
             for port, (ip, number) in host_config.get("port_bindings", {}).items()
@@ -101,9 +102,10 @@ class FakeEngine:
         return self.containers_[name]
 
     def inspect_container(self, name: str) -> dict[str, Any]:
-        if name not in self.containers_:
-            raise NotFound(name)
-        return self.containers_[name]
+        for known, found in self.containers_.items():
+            if name in (known, found["Id"]):
+                return found
+        raise NotFound(name)
 
     def put_archive(self, name: str, path: str, data: bytes) -> bool:
         self._note("put_archive", name)

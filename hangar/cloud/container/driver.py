@@ -1,7 +1,6 @@
 """ContainerCloud: the Cloud protocol on this computer's Docker engine."""
 
 import contextlib
-from pathlib import Path
 from typing import Any
 
 from docker import APIClient
@@ -16,7 +15,6 @@ from hangar.cloud.container.ready import host_keys, read_console, wait_until_rea
 from hangar.cloud.recipe import Recipe, pack
 from hangar.errors import CloudError
 
-APPARMOR_PROFILE = Path("/etc/apparmor.d/hangar-machine")
 PORT_ATTEMPTS = 10
 UNUSABLE = ("created", "dead")
 """Its making or its removal was interrupted."""
@@ -159,7 +157,7 @@ class ContainerCloud:
     def _create_container(self, spec: MachineSpec, image: str, port: int) -> None:
         info = self.client.info()
         limits = request.limits(spec, info["NCPU"], info["MemTotal"])
-        settings = request.host_config(spec, port, limits, _security_options(info))
+        settings = request.host_config(spec, port, limits, request.security_options(info))
         self.client.create_container(
             **request.container(spec, image, self.recipe.hash),
             host_config=self.client.create_host_config(**settings),
@@ -198,15 +196,6 @@ class ContainerCloud:
     def _ensure_volume(self) -> None:
         """What outlives the machine. An existing volume is kept as it is."""
         self.client.create_volume(request.volume_name(self.name), labels={request.OWNER: self.environment})
-
-
-def _security_options(info: dict[str, Any]) -> list[str]:
-    """Systemd and nested containers need more system calls than the engine's profiles allow."""
-    options = ["seccomp=unconfined"]
-    if any("name=apparmor" in option for option in info.get("SecurityOptions") or ()):
-        # Ubuntu's kernel refuses user namespaces to unconfined processes; this profile admits them (see doctor).
-        options.append(f"apparmor={APPARMOR_PROFILE.name if APPARMOR_PROFILE.exists() else 'unconfined'}")
-    return options
 
 
 def _port_taken(error: APIError) -> bool:

@@ -1,7 +1,8 @@
-"""What the engine is asked for, built without asking it: pure functions from a MachineSpec to API arguments."""
+"""What the engine is asked for, built without asking it: functions from a MachineSpec to API arguments."""
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from hangar.cloud.base import MachineSpec
@@ -15,6 +16,9 @@ SSH = "22/tcp"
 INIT = "/usr/lib/hangar/init"
 STARTUP = "/usr/lib/hangar/startup"
 LOOPBACK = "127.0.0.1"
+APPARMOR_PROFILE = Path("/etc/apparmor.d/hangar-machine")
+"""See templates/apparmor."""
+
 PERIOD = 100_000
 """Microseconds in which a CPU quota is spent."""
 
@@ -29,6 +33,15 @@ CAPABILITIES = (
 )  # fmt: skip
 """What systemd and nested rootless containers need. Missing on purpose: whatever reaches the computer itself,
 such as SYS_MODULE, SYS_RAWIO, SYS_BOOT, SYS_TIME (the clock), SYSLOG (the kernel's log), BPF, MAC_ADMIN."""
+
+
+def security_options(info: dict[str, Any]) -> list[str]:
+    """Systemd and nested containers need more system calls than the engine's profiles allow."""
+    options = ["seccomp=unconfined"]
+    if any("name=apparmor" in option for option in info.get("SecurityOptions") or ()):
+        # Ubuntu's kernel refuses user namespaces to unconfined processes; this profile admits them (see doctor).
+        options.append(f"apparmor={APPARMOR_PROFILE.name if APPARMOR_PROFILE.exists() else 'unconfined'}")
+    return options
 
 
 def volume_name(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from docker.errors import APIError
 
 from hangar import process
-from hangar.cloud import base_image
+from hangar.cloud import base_image, debian_root
 from hangar.cloud.recipe import FOLDER, Recipe
 from hangar.errors import CloudError, CommandFailed, MissingTool
 from tests.unit.fake_engine import FakeEngine
@@ -32,8 +32,8 @@ def mmdebstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[st
     calls: list[tuple[str, ...]] = []
     key = tmp_path / "keyring.gpg"
     key.touch()
-    monkeypatch.setattr(base_image, "KEYRING", key)
-    monkeypatch.setattr(base_image.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(debian_root, "KEYRING", key)
+    monkeypatch.setattr(debian_root.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(process, "run", but_for_removals(lambda argv, **_: calls.append(tuple(argv))))
     return calls
 
@@ -86,7 +86,7 @@ def test_a_failed_installation_names_the_command_and_leaves_no_container(empty: 
 def test_a_missing_mmdebstrap_is_named_with_the_command_that_installs_it(
     empty: FakeEngine, mmdebstrap: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base_image.shutil, "which", lambda name: None)
+    monkeypatch.setattr(debian_root.shutil, "which", lambda name: None)
     with pytest.raises(MissingTool) as caught:
         ensure(empty)
     assert (
@@ -99,7 +99,7 @@ def test_a_missing_mmdebstrap_is_named_with_the_command_that_installs_it(
 def test_missing_keys_stop_before_anything_is_fetched(
     empty: FakeEngine, mmdebstrap: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(base_image, "KEYRING", tmp_path / "none.gpg")
+    monkeypatch.setattr(debian_root, "KEYRING", tmp_path / "none.gpg")
     with pytest.raises(MissingTool, match="Debian's keys are not installed"):
         ensure(empty)
     assert mmdebstrap == []
@@ -122,7 +122,7 @@ def test_what_a_failed_build_said_is_shown(
 def test_what_mmdebstrap_mounts_goes_with_it(
     empty: FakeEngine, mmdebstrap: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, root: bool
 ) -> None:
-    monkeypatch.setattr(base_image.os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(debian_root.os, "geteuid", lambda: 0 if root else 1000)
     ensure(empty)
     assert mmdebstrap[0][:2] == (("unshare", "--mount") if root else ("mmdebstrap", "--variant=minbase"))
 
@@ -130,8 +130,13 @@ def test_what_mmdebstrap_mounts_goes_with_it(
 def test_what_a_killed_run_left_is_removed(engine: FakeEngine) -> None:
     left = base_image.CACHE / "base-killed"
     left.mkdir(parents=True)
+    engine.create_container("debian", [], host_config={}, labels={"hangar.builder": str(base_image.CACHE)})
+    engine.create_container(
+        "debian", [], name="x", host_config={}, labels={"hangar.builder": "another checkout"}
+    )
     ensure(engine)
     assert not left.exists()
+    assert list(engine.containers_) == ["x"]
 
 
 def test_the_tag_follows_everything_in_the_recipe(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_apparmor_is_named_only_where_the_engine_has_it(
     file = tmp_path / "hangar-machine"
     if profile:
         file.touch()
-    monkeypatch.setattr("hangar.cloud.container.driver.APPARMOR_PROFILE", file)
+    monkeypatch.setattr("hangar.cloud.container.request.APPARMOR_PROFILE", file)
     engine.options = options
     make(cloud, spec())
     assert engine.containers_["hangar-local"]["HostConfig"]["asked"]["security_opt"] == expected
