@@ -1,5 +1,6 @@
 """Lets ssh and editors know a machine: one file in ~/.ssh/config.d, and one Include line in ~/.ssh/config."""
 
+import contextlib
 import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,9 +52,18 @@ def remove(env: str) -> list[str]:
         before = config.read_text(encoding="utf-8")
         after = without_include(before)
         if after != before:
-            write_atomically(config, after, config.stat().st_mode & 0o777)
+            accept(after)
             removed.append(f"the Include line in {config}")
+    _remove_if_empty(config, path.parent)
     return removed
+
+
+def _remove_if_empty(config: Path, parts: Path) -> None:
+    """What we made and nobody else has used."""
+    if config.is_file() and not config.is_symlink() and config.stat().st_size == 0:
+        config.unlink()
+    with contextlib.suppress(OSError):  # others keep files there, or it never was
+        parts.rmdir()
 
 
 def is_included() -> bool:

@@ -1,10 +1,12 @@
 """ContainerCloud: the Cloud protocol on this computer's Docker engine."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from docker import APIClient
 from docker.errors import APIError, DockerException, NotFound
+from requests import RequestException
 
 from hangar import engine
 from hangar.cloud import base_image, startup
@@ -44,6 +46,10 @@ class ContainerCloud:
         checks.prepare(report)
 
     def observe(self, spec: MachineSpec) -> Observed:
+        with _engine_errors():
+            return self._observe()
+
+    def _observe(self) -> Observed:
         found = self._find()
         if found is None or found["State"]["Status"] in UNUSABLE:
             # Never started: the making was interrupted, and `ensure` begins again.
@@ -204,10 +210,10 @@ def _port_taken(error: APIError) -> bool:
 
 
 @contextlib.contextmanager
-def _engine_errors() -> Any:
+def _engine_errors() -> Iterator[None]:
     """What the engine refuses becomes one of our errors."""
     try:
         yield
-    except DockerException as error:
+    except (DockerException, RequestException) as error:
         said = getattr(error, "explanation", None) or str(error)
         raise CloudError("The Docker engine refused.", f"* It said: {said}") from error
