@@ -22,13 +22,20 @@ LONGEST_FIRST = ("default", "airflow", "docker_host")
 def scenarios() -> list[str]:
     """Every scenario, the long ones first so that they do not run alone at the end."""
     names = sorted(path.parent.name for path in (REPO / "molecule").glob("*/molecule.yml"))
-    return sorted(names, key=lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST))
+    return sorted(
+        names, key=lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    )
 
 
 def run(name: str) -> tuple[str, int, float, Path]:
     """One scenario to its end: create, converge, idempotence, contracts, destroy. The whole output goes to a file."""
     log = Path(tempfile.gettempdir()) / f"hangar-molecule-{name}.log"
-    environment = {**os.environ, "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}", "PY_COLORS": "0", "NO_COLOR": "1"}
+    environment = {
+        **os.environ,
+        "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}",
+        "PY_COLORS": "0",
+        "NO_COLOR": "1",
+    }
     start = time.monotonic()
     with log.open("w") as output:
         done = subprocess.run(
@@ -48,7 +55,11 @@ def main(names: list[str]) -> int:
             print(f"molecule {name:<16} {'passed' if code == 0 else 'FAILED'} in {seconds:.0f} s", flush=True)
             if code != 0:
                 failed += 1
-                print("\n".join(log.read_text(errors="replace").splitlines()[-80:]), f"\nthe whole log: {log}", flush=True)
+                print(
+                    "\n".join(log.read_text(errors="replace").splitlines()[-80:]),
+                    f"\nthe whole log: {log}",
+                    flush=True,
+                )
     print(f"{len(wanted) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
