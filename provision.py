@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hangar's door: needs nothing but Python 3.11 or newer, and makes the rest itself.
 
-Written so that an older Python 3 can read it too, and say what is wanted.
+Written so that any Python can read it, an old one too, and say what is wanted.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 OLDEST = (3, 11)
 
 
-def main() -> int:
+def main():  # type: () -> int
     here = os.path.dirname(os.path.abspath(__file__))
     if sys.version_info < OLDEST:
         sys.stderr.write(
