@@ -1,0 +1,220 @@
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+UNITS = ("user@2001.service",)
+
+COMPONENTS = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
+SERVICES = {"postgres", "api-server", "scheduler", "dag-processor", "triggerer"}
+SECRETS = "/srv/airflow/secrets"
+GENERATED = ("admin_password", "api_secret_key", "fernet_key", "jwt_secret", "postgres_password")
+
+# Runs on the machine, so that no secret leaves it: argument 1 is a port; prints what each attempt came to.
+ATTEMPTS = """
+import json, sys, urllib.error, urllib.request
+base = f"http://127.0.0.1:{sys.argv[1]}"
+password = open("/srv/airflow/secrets/admin_password").read()
+def ask(path, body=None, token=None):
+    request = urllib.request.Request(base + path, json.dumps(body).encode() if body else None, {"Content-Type": "application/json"})
+    if token:
+        request.add_header("Authorization", "Bearer " + token)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, {}
+login = lambda secret: ask("/auth/token", {"username": "admin", "password": secret})
+status, answer = login(password)
+token = answer.get("access_token")
+print(json.dumps({
+    "health": ask("/api/v2/monitor/health")[1],
+    "anonymous": ask("/api/v2/dags")[0],
+    "anonymous connections": ask("/api/v2/connections")[0],
+    "forged": ask("/api/v2/dags", token="e30.e30.e30")[0],
+    "wrong password": login("wrong")[0], "default password": login("airflow")[0], "admin": login("admin")[0],
+    "generated password": status,
+    "dags": ask("/api/v2/dags", token=token)[1],
+    "import errors": ask("/api/v2/importErrors", token=token)[1],
+    "version": ask("/api/v2/version")[1],
+}))
+"""
+
+# Prints the names of the secrets that stand in what COMMAND prints. The values stay on the machine.
+LEAKS = """
+set -eu
+place=$(mktemp)
+trap 'rm -f "$place"' EXIT
+{ COMMAND; } > "$place" || true
+test -s "$place" || echo nothing was read
+for secret in /srv/airflow/secrets/*; do
+    if grep --quiet --fixed-strings --file "$secret" "$place"; then echo "$secret"; fi
+done
+"""
+
+
+def in_docker(host, arguments):
+    return host.check_output(f"as-service airflow docker {arguments}")
+
+
+@pytest.fixture(scope="module")
+def answers(host, options):
+    """What the API says to strangers and to the generated administrator."""
+    return json.loads(host.check_output(f"python3 -c {shlex.quote(ATTEMPTS)} {options['airflow_port']}"))
+
+
+@pytest.fixture(scope="module")
+def containers(host):
+    """Each container of the stack as Docker describes it, by the name of its service."""
+    ids = in_docker(host, "ps --quiet --filter label=com.docker.compose.project=airflow").split()
+    found = json.loads(in_docker(host, f"inspect {' '.join(ids)}"))
+    return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in found}
+
+
+@pytest.fixture(scope="module")
+def listeners(host):
+    """Local address and owner of every TCP socket that listens."""
+    lines = host.check_output("ss --no-header --listening --tcp --numeric").splitlines()
+    return [line.split()[3] for line in lines]
+
+
+def test_all_of_airflow_is_healthy(answers):
+    assert {name: part["status"] for name, part in answers["health"].items()} == dict.fromkeys(COMPONENTS, "healthy")
+
+
+def test_every_container_runs_and_is_healthy(containers):
+    assert {name: one["State"].get("Health", {}).get("Status") for name, one in containers.items()} == dict.fromkeys(SERVICES, "healthy")
+
+
+def test_airflow_refuses_who_does_not_log_in(answers):
+    assert [answers[who] for who in ("anonymous", "anonymous connections")] == [401, 401]
+    assert answers["forged"] in (401, 403)
+
+
+def test_airflow_refuses_wrong_and_well_known_passwords(answers):
+    assert [answers[who] for who in ("wrong password", "default password", "admin")] == [401, 401, 401]
+
+
+def test_airflow_lets_the_generated_administrator_in(answers):
+    assert answers["generated password"] in (200, 201)
+
+
+def test_the_released_dags_are_read_without_an_error(answers, options):
+    released = [dag["dag_id"] for dag in answers["dags"]["dags"] if dag["bundle_name"] == "released"]
+    assert ("city_temperatures" in released) == options["airflow_examples_enabled"]
+    assert [error for error in answers["import errors"]["import_errors"] if error.get("bundle_name") == "released"] == []
+
+
+def test_airflow_is_the_release_that_is_locked(answers):
+    lock = (Path(__file__).parents[1] / "files/requirements.lock").read_text()
+    assert f"apache-airflow=={answers['version']['version']} " in lock
+
+
+def test_airflow_listens_on_loopback_only(listeners, options):
+    port = options["airflow_port"]
+    assert {address for address in listeners if address.endswith(f":{port}")} == {f"127.0.0.1:{port}"}
+
+
+def test_containers_publish_nothing_else(containers, options):
+    published = [
+        (name, binding["HostIp"], binding["HostPort"])
+        for name, one in containers.items()
+        for bindings in one["HostConfig"]["PortBindings"].values()
+        for binding in bindings
+    ]
+    assert published == [("api-server", "127.0.0.1", str(options["airflow_port"]))]
+
+
+def test_containers_have_no_rights_beyond_their_own(containers):
+    for name, one in containers.items():
+        rights = one["HostConfig"]
+        assert rights["CapDrop"] == ["ALL"] and not rights["CapAdd"], name
+        assert "no-new-privileges:true" in rights["SecurityOpt"], name
+        assert rights["ReadonlyRootfs"] and not rights["Privileged"], name
+        assert one["Config"]["User"].split(":")[0] not in ("", "0", "root"), name
+
+
+# A container on a laptop has no controllers to bound its own containers with.
+@pytest.mark.vm
+def test_containers_are_bounded_in_memory_and_processes(containers):
+    for name, one in containers.items():
+        assert one["HostConfig"]["Memory"] > 0 and one["HostConfig"]["PidsLimit"] > 0, name
+
+
+def test_processes_of_airflow_are_sub_ids_of_the_service(host, options, containers):
+    """Airflow's processes are sub-ids of the service user, neither root nor the service user itself"""
+    (account,) = [one for one in options["service_users_accounts"] if one["name"] == "airflow"]
+    pids = " ".join(str(one["State"]["Pid"]) for one in containers.values())
+    uids = {int(uid) for uid in host.check_output(f"ps -o uid= -p {pids.replace(' ', ',')}").split()}
+    assert uids and all(account["subids"] <= uid < account["subids"] + 65536 for uid in uids)
+
+
+def test_the_secrets_are_readable_by_root_and_the_service_only(host):
+    found = host.check_output(f"stat --format '%A %U:%G %n' {SECRETS} /srv/airflow/connections {SECRETS}/* /srv/airflow/connections/*")
+    for line in found.splitlines():
+        mode, owner, path = line.split()
+        assert (mode, owner) == ("drwxr-x---" if mode[0] == "d" else "-r--r-----", "root:airflow"), path
+    for other in ("nobody", "airbyte"):
+        assert host.run(f"runuser -u {other} -- cat {SECRETS}/admin_password").rc != 0
+
+
+def test_every_secret_is_there_and_long(host):
+    sizes = host.check_output(f"stat --format %s {' '.join(f'{SECRETS}/{name}' for name in GENERATED)}")
+    assert all(int(size) >= 32 for size in sizes.split())
+
+
+def test_no_secret_shows_in_a_process_list_a_journal_or_docker_inspect(host):
+    """No secret shows in the process list, in a process's environment, in the journal or in docker inspect"""
+    places = {
+        "process list": "ps -eo args",
+        "environments": "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'",
+        "journal": "journalctl --no-pager --output cat --boot",
+        "docker": "as-service airflow docker ps --all --quiet | xargs as-service airflow docker inspect",
+        "recipes and settings": "cat /srv/airflow/stack/*.* /srv/airflow/stack/*/*.* /srv/airflow/state/*.log",
+        "Docker's own files": "cat /srv/airflow/docker/containers/*/config.v2.json",
+    }
+    for place, command in places.items():
+        found = host.check_output(f"bash -c {shlex.quote(LEAKS.replace('COMMAND', command))}")
+        assert found == "", f"{place}: {found}"
+
+
+def test_airflow_cannot_change_what_is_released(host):
+    """Airflow cannot change the DAGs that are released to it"""
+    inside = "as-service airflow docker compose --project-directory /srv/airflow/stack exec -T scheduler"
+    assert host.run(f"{inside} test -r /srv/airflow/released").rc == 0
+    assert host.run(f"{inside} touch /srv/airflow/released/x").rc != 0
+    assert host.run("runuser -u airflow -- touch /srv/airflow/released/x").rc != 0
+
+
+def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options):
+    if not options["airflow_live_dags_enabled"]:
+        pytest.skip("switched off in platform.yml (airflow.live_dags)")
+    rights = host.check_output("getfacl --absolute-names --omit-header /srv/airflow/dags").split()
+    assert host.check_output("stat --format '%U:%G %A' /srv/airflow/dags") == "root:dags drwxrws---"
+    assert {"group:airflow:r-x", "default:group:airflow:r-x", "default:group::rwx", "other::---", "default:other::---"} <= set(rights)
+    assert host.run("runuser -u airflow -- touch /srv/airflow/dags/x").rc != 0
+    assert host.run("runuser -u nobody -- ls /srv/airflow/dags").rc != 0
+
+
+def test_the_images_were_made_on_this_machine(containers):
+    for name, one in containers.items():
+        assert one["Config"]["Image"].startswith("hangar/"), name
+
+
+def test_airflow_calls_nobody_home(host):
+    assert re.search(r"^\[usage_data_collection\]\n(#.*\n)*enabled = False$", host.file("/srv/airflow/stack/config/airflow.cfg").content_string, re.MULTILINE)
+
+
+def test_airflow_comes_back_at_boot(host):
+    """Airflow comes back at boot, and whenever its Docker daemon does"""
+    link = host.file("/etc/systemd/user/docker.service.wants/airflow.service")
+    assert link.linked_to == "/etc/systemd/user/airflow.service"
+    shown = host.check_output("as-service airflow systemctl --user show airflow.service --property ActiveState,BindsTo,After")
+    assert "ActiveState=active" in shown and "BindsTo=docker.service" in shown
+    assert "docker.service" in host.check_output("as-service airflow systemctl --user show docker.service --property Wants --value").replace("airflow.service", "docker.service")
+
+
+def test_the_logs_of_tasks_leave_after_a_while(host, options):
+    assert f"/srv/airflow/logs - - - {options['airflow_log_age']}" in host.file("/etc/tmpfiles.d/hangar-airflow.conf").content_string

@@ -1,0 +1,110 @@
+import json
+import re
+
+import pytest
+
+UNITS = ("user@2001.service", "user@2002.service")
+
+
+@pytest.fixture(scope="module")
+def users(options):
+    return options["docker_host_users"]
+
+
+@pytest.fixture(scope="module")
+def processes(host):
+    """The uid of every process with its name and arguments."""
+    lines = host.check_output("ps -eo uid=,comm=,args=").splitlines()
+    return [line.split(None, 2) for line in lines]
+
+
+def as_service(host, user, command):
+    return host.run(f"as-service {user} {command}")
+
+
+def test_each_service_user_has_a_docker_daemon_of_its_own(host, users):
+    for user in users:
+        asked = as_service(host, user["name"], "docker info --format '{{json .}}'")
+        info = json.loads(asked.stdout)
+        assert info["DockerRootDir"] == f"/srv/{user['name']}/docker"
+        assert "name=rootless" in info["SecurityOptions"]
+
+
+def test_no_docker_daemon_runs_as_root(processes):
+    uids = {int(uid) for uid, name, *_ in processes if name in ("dockerd", "containerd", "rootlesskit")}
+    assert uids and 0 not in uids
+
+
+def test_the_docker_daemon_of_root_cannot_be_started(host):
+    shown = host.check_output("systemctl show --property LoadState --value docker.service docker.socket containerd.service")
+    assert shown.split() == ["masked"] * 3
+    assert host.run("systemctl start docker.service").rc != 0
+    assert not host.file("/var/run/docker.sock").exists
+
+
+def test_nobody_is_in_the_group_docker(host):
+    entry = host.check_output("getent group docker")
+    gid, members = entry.split(":")[2:]
+    assert members == ""
+    assert not [line for line in host.check_output("getent passwd").splitlines() if line.split(":")[3] == gid]
+
+
+def test_a_service_user_cannot_talk_to_anothers_docker(host, users):
+    for user in users:
+        for other in users:
+            socket = f"unix:///run/user/{other['uid']}/docker.sock"
+            asked = host.run(f"runuser -u {user['name']} -- docker --host {socket} version --format '{{{{.Server.Version}}}}'")
+            assert (asked.rc == 0) == (user == other), f"{user['name']} asks {other['name']}'s Docker"
+
+
+def test_people_cannot_talk_to_a_services_docker(host, users):
+    for user in users:
+        socket = f"unix:///run/user/{user['uid']}/docker.sock"
+        assert host.run(f"runuser -u nobody -- docker --host {socket} version").rc != 0
+
+
+def test_a_containers_root_is_a_service_user_on_the_machine(host, users):
+    """What runs in containers runs as the service user or one of its sub-ids, never as the machine's root"""
+    for user in users:
+        daemon = host.check_output(f"pgrep --uid {user['uid']} --exact dockerd")
+        inside, outside, _ = host.check_output(f"head -1 /proc/{daemon}/uid_map").split()
+        assert (inside, outside) == ("0", str(user["uid"]))
+        ranges = host.check_output(f"tail -n +2 /proc/{daemon}/uid_map").split()
+        assert ranges == ["1", str(user["subids"]), "65536"]
+
+
+def test_a_container_cannot_use_a_setuid_program_to_become_root(host, users):
+    for user in users:
+        assert "no-new-privileges" in as_service(host, user["name"], "docker info --format '{{.SecurityOptions}}'").stdout
+
+
+def test_the_logs_of_containers_are_bounded(host, options):
+    settings = json.loads(host.file("/etc/docker/rootless.json").content_string)
+    assert settings["log-driver"] in ("local", "json-file")
+    assert settings["log-opts"] == {
+        "max-size": options["docker_host_log_size"],
+        "max-file": str(options["docker_host_log_files"]),
+    }
+
+
+def test_a_daemons_settings_and_unit_are_roots(host, users):
+    """A service user cannot change its daemon's settings or unit"""
+    for path in ("/etc/docker/rootless.json", "/etc/systemd/user/docker.service", "/usr/local/sbin/as-service"):
+        for user in users:
+            assert host.run(f"runuser -u {user['name']} -- test -w {path}").rc != 0
+        assert host.file(path).user == "root"
+
+
+def test_what_docker_no_longer_uses_is_removed_regularly(host, users):
+    for user in users:
+        asked = as_service(host, user["name"], "systemctl --user show docker-prune.timer --property ActiveState,NextElapseUSecRealtime")
+        assert "ActiveState=active" in asked.stdout
+        assert re.search(r"NextElapseUSecRealtime=\S+", asked.stdout)
+
+
+def test_a_daemon_comes_back_at_boot(host, users):
+    """The daemons come back at boot, before anybody logs in"""
+    for user in users:
+        assert host.file(f"/var/lib/systemd/linger/{user['name']}").exists
+        assert as_service(host, user["name"], "systemctl --user is-enabled docker.service").stdout.strip() == "enabled"
+    assert host.file("/etc/systemd/user/default.target.wants/docker.service").linked_to == "/etc/systemd/user/docker.service"
