@@ -98,7 +98,7 @@ def _unit(name: str, token: str) -> str:
     return f"hangar-undo-{name.replace('_', '-')}-{token}"
 
 
-def arm(journal: Journal, after: int, root: str = ROOT) -> None:
+def arm(journal: Journal, after: float, root: str = ROOT) -> None:
     """Start the timer that undoes this journal in `after` seconds; an older timer no longer counts.
 
     The order matters: killed at any point, either the old timer counts or the new one.

@@ -22,12 +22,12 @@ def change(name, after):
         journals.arm(journal, after)
         files.stage(path, files.State("file", 0, 0, 0o600, b"after")).commit()
     return path
-undone, kept = change("contract_undone", 1), change("contract_kept", 1)
+kept = change("contract_kept", 0.3)
 journals.keep(journals.load("contract_kept"))
+undone = change("contract_undone", 0.3)  # armed later: when it is undone, the other one's time is up as well
 deadline = time.monotonic() + 10
 while journals.load("contract_undone").state == "open" and time.monotonic() < deadline:
     time.sleep(0.05)
-time.sleep(0.3)
 print(open(undone).read(), open(kept).read())
 os.unlink(undone); os.unlink(kept)
 """
