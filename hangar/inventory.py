@@ -10,6 +10,7 @@ import yaml
 from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
+from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
 from hangar.ssh.keys import read_public_key
 from hangar.trust import Certificate, certificates
@@ -37,7 +38,7 @@ def render(server: Server, config: Config, private_key: Path) -> str:
 def connection(server: Server, private_key: Path) -> dict[str, Any]:
     """How Ansible gets in: with one key, to the machine whose host keys are pinned."""
     options = [
-        "-o", f"UserKnownHostsFile={paths.known_hosts(server.environment)}",
+        "-o", f"UserKnownHostsFile={quote(paths.known_hosts(server.environment))}",
         "-o", "GlobalKnownHostsFile=/dev/null",
         "-o", "StrictHostKeyChecking=yes",
         "-o", f"HostKeyAlias={server.name}",

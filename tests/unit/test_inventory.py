@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, 
         f"-o UserKnownHostsFile={state}/known_hosts -o GlobalKnownHostsFile=/dev/null "
         "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local"
     )
+
+
+def test_a_checkout_in_a_folder_with_a_blank_in_its_name_works(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config()
+    monkeypatch.setattr(paths, "REPO", tmp_path / "my data")
+    arguments = shlex.split(str(written(config)["ansible_ssh_common_args"]))
+    # ssh takes a list of files here, so the name has quotes of its own.
+    assert f'UserKnownHostsFile="{tmp_path}/my data/.hangar/local/known_hosts"' in arguments
 
 
 def test_the_file_is_its_owners_only_and_says_where_it_comes_from(make_config: Make) -> None:

@@ -36,11 +36,14 @@ such as SYS_MODULE, SYS_RAWIO, SYS_BOOT, SYS_TIME (the clock), SYSLOG (the kerne
 
 
 def security_options(info: dict[str, Any]) -> list[str]:
-    """Systemd and nested containers need more system calls than the engine's profiles allow."""
+    """What systemd and nested containers need beyond the engine's profiles: more system calls, more mounts."""
+    has = " ".join(info.get("SecurityOptions") or ())
     options = ["seccomp=unconfined"]
-    if any("name=apparmor" in option for option in info.get("SecurityOptions") or ()):
+    if "name=apparmor" in has:
         # Ubuntu's kernel refuses user namespaces to unconfined processes; this profile admits them (see doctor).
         options.append(f"apparmor={APPARMOR_PROFILE.name if APPARMOR_PROFILE.exists() else 'unconfined'}")
+    if "name=selinux" in has:
+        options.append("label=disable")
     return options
 
 

@@ -258,9 +258,10 @@ def test_a_machine_without_ssh_says_so(
         (["name=seccomp"], False, ["seccomp=unconfined"]),
         (["name=apparmor"], False, ["seccomp=unconfined", "apparmor=unconfined"]),
         (["name=apparmor"], True, ["seccomp=unconfined", "apparmor=hangar-machine"]),
+        (["name=seccomp", "name=selinux"], False, ["seccomp=unconfined", "label=disable"]),
     ],
 )
-def test_apparmor_is_named_only_where_the_engine_has_it(
+def test_a_security_module_is_named_only_where_the_engine_has_it(
     cloud: ContainerCloud, engine: FakeEngine, spec: Spec, tmp_path, monkeypatch: pytest.MonkeyPatch,
     options: list[str], profile: bool, expected: list[str],
 ) -> None:  # fmt: skip
