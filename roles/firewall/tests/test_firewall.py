@@ -119,7 +119,10 @@ def test_ssh_is_the_only_open_port_and_only_for_the_configured_networks(rules, o
 
 
 def test_nothing_but_ssh_listens_beyond_loopback(host):
-    told = host.check_output("ss -Hlntu").splitlines()
+    told = host.check_output("ss -Hlntup").splitlines()
+    # A container's own question (to a name server, say) leaves through a UDP socket of slirp4netns. It looks like
+    # a listener, but the firewall lets nothing in to it but the answer.
+    told = [line for line in told if not (line.startswith("udp") and '"slirp4netns"' in line)]
     beyond = {
         line.split()[4] for line in told if not re.match(r"(127\.|\[::1\]|\[::ffff:127)", line.split()[4])
     }
