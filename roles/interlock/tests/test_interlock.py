@@ -1,6 +1,7 @@
 """The machine's way back: tried with a harmless file of its own."""
 
 import json
+import shlex
 
 import pytest
 
@@ -24,7 +25,7 @@ def change(name, after):
     return path
 kept = change("contract_kept", 0.3)
 journals.keep(journals.load("contract_kept"))
-undone = change("contract_undone", 0.3)  # armed later: when it is undone, the other one's time is up as well
+undone = change("contract_undone", 0.3)  # armed later: when it is undone, the time of the other is up as well
 deadline = time.monotonic() + 10
 while journals.load("contract_undone").state == "open" and time.monotonic() < deadline:
     time.sleep(0.05)
@@ -41,7 +42,7 @@ def machine(host):
         stat -c '%U %a %n' {PROGRAM} /usr/local/lib/hangar /usr/local/lib/hangar/*.py /var/lib/hangar/journal; echo ==
         systemctl is-enabled hangar-interlock.service
         systemctl show -p Before --value hangar-interlock.service; echo ==
-        python3 -c '{TRIAL}'; rm -rf /var/lib/hangar/journal/contract_*
+        python3 -c {shlex.quote(TRIAL)}; rm -rf /var/lib/hangar/journal/contract_*
     """)
     journals, files, unit, trial = (part.strip() for part in told.split("==\n"))
     return {"journals": json.loads(journals), "files": files.splitlines(), "unit": unit, "trial": trial}
