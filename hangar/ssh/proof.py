@@ -9,7 +9,7 @@ import paramiko
 
 from hangar import paths
 from hangar.errors import HangarError, MachineUnreachable
-from hangar.ssh.keys import public_path
+from hangar.ssh.keys import read_public_key
 
 TIMEOUT = 10.0
 """Seconds for each step of the login."""
@@ -88,12 +88,20 @@ def pin_host_keys(keys: paramiko.HostKeys, target: Target) -> None:
 
 
 def _key(path: Path) -> paramiko.PKey:
-    """The private key; one with a passphrase is used through the agent, and then it alone."""
+    """The private key; one that cannot be read here (a passphrase) is used through the agent, and then it alone.
+
+    Raises:
+        HangarError: the agent does not have it.
+    """
     try:
         return paramiko.PKey.from_path(path)
-    except paramiko.PasswordRequiredException:
-        wanted = public_path(path).read_text(encoding="utf-8").split()[1]
+    except (TypeError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+        wanted = read_public_key(path).split()[1]
         for key in paramiko.Agent().get_keys():
             if key.get_base64() == wanted:
                 return key
-        raise
+        raise HangarError(
+            f"The key {path} cannot be used for a login that nobody watches.",
+            f"It has a passphrase or is of another kind ({error}), and no agent has it.",
+            f"Give it to the agent: ssh-add {path}",
+        ) from error

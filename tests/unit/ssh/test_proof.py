@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -130,6 +131,20 @@ def test_a_silent_port_is_given_up_in_time() -> None:
         target = replace(target, private_key=paths.REPO / "k", known_hosts=paths.REPO / "h")
         with pytest.raises(MachineUnreachable):
             proof.prove(target, timeout=0.3)
+
+
+def test_a_key_with_a_passphrase_comes_from_the_agent(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = paths.default_private_key("local")
+    plain = paramiko.PKey.from_path(private)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(private)], check=True)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with pytest.raises(HangarError) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert caught.value.resolution == f"Give it to the agent: ssh-add {private}"
+    monkeypatch.setattr(paramiko.Agent, "get_keys", lambda agent: (paramiko.RSAKey.generate(2048), plain))
+    proof.prove(proof.Target.of("local"))
 
 
 def test_an_environment_without_a_machine_says_how_to_get_on() -> None:
