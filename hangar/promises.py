@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+LINES, WIDTH = 15, 400
+"""How much of a failed assertion goes into a report."""
+
 _NAMES = """
 Airbyte Airflow API CPU DAG DAGs Debian Docker FAB Fernet HTTP ICMP IPv4 IPv6 JWT NTP PermitOpen Postgres
 SSH TCP TLS UTC VM
@@ -110,4 +113,11 @@ def _reason(report: pytest.TestReport) -> str:
         for title, content in report.sections
         if "journal" in title and content
     ]
-    return "\n".join([text.rstrip(), *sections])
+    return "\n".join([_short(text), *sections])
+
+
+def _short(text: str) -> str:
+    """As much as a report can show; the log of the run has the whole."""
+    lines = text.rstrip().splitlines()
+    shown = [line if len(line) <= WIDTH else f"{line[:WIDTH]} …" for line in lines[:LINES]]
+    return "\n".join(shown if len(lines) <= LINES else [*shown, "…"])

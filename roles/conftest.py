@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testinfra.backend.base import CommandResult
 
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
@@ -33,7 +34,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="promises with this marker cannot be shown on this kind of machine")  # fmt: skip
 
 
+def told(result: CommandResult) -> str:
+    """A command and how it ended, in a failed assertion. What it printed is left out: it may be long, or secret."""
+    command = result.command.decode(errors="replace") if isinstance(result.command, bytes) else result.command
+    said = result.stderr.strip().splitlines()[-1:] or ["nothing on standard error"]
+    return f"{' '.join(command.split())[:200]!r} ended with {result.rc}: {said[0][:300]}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    CommandResult.__repr__ = told  # type: ignore[method-assign]
     config.addinivalue_line("markers", "vm: needs a kernel of its own, which a container does not have")
 
 

@@ -92,3 +92,15 @@ def test_a_contract_that_cannot_be_read_is_a_broken_promise(tmp_path: Path) -> N
     assert (broken["role"], broken["outcome"]) == ("sample", "broken")
     assert broken["sentence"] == "The contract of sample can be read"
     assert "nothing_of_that_name" in str(broken["reason"])
+
+
+def test_a_long_reason_is_cut(tmp_path: Path) -> None:
+    contract = """
+def test_it_holds():
+    raise ValueError("x" * 5000 + "\\n" + "line\\n" * 50)
+"""
+    (broken,) = [line for line in promises(tmp_path, contract) if "role" in line]
+    lines = str(broken["reason"]).splitlines()
+    assert len(lines) == 16
+    assert lines[-1] == "…"
+    assert all(len(line) <= 402 for line in lines)
