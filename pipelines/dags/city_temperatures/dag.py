@@ -16,6 +16,10 @@ from pendulum import datetime
 
 HERE = Path(__file__).parent
 DATABASE = Path(os.environ.get("PIPELINE_DATA", "/srv/airflow/data")) / "city_temperatures.sqlite"
+TABLE = """
+CREATE TABLE IF NOT EXISTS temperatures (
+    city TEXT, day TEXT, lowest REAL, highest REAL, mean REAL, PRIMARY KEY (city, day)
+)"""
 PLAUSIBLE = (-60.0, 60.0)
 """Degrees Celsius between which a reading is believed."""
 
@@ -41,7 +45,13 @@ def city_temperatures() -> None:
             if PLAUSIBLE[0] <= celsius <= PLAUSIBLE[1]:
                 found.setdefault((reading["city"], reading["day"]), []).append(celsius)
         return [
-            {"city": city, "day": day, "lowest": min(values), "highest": max(values), "mean": round(sum(values) / len(values), 2)}
+            {
+                "city": city,
+                "day": day,
+                "lowest": min(values),
+                "highest": max(values),
+                "mean": round(sum(values) / len(values), 2),
+            }
             for (city, day), values in sorted(found.items())
         ]
 
@@ -49,10 +59,10 @@ def city_temperatures() -> None:
     def load(rows: list[dict[str, str | float]]) -> int:
         """Write the rows in one transaction; a row that is there already is replaced."""
         with closing(sqlite3.connect(DATABASE)) as database, database:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS temperatures (city TEXT, day TEXT, lowest REAL, highest REAL, mean REAL, PRIMARY KEY (city, day))"
+            database.execute(TABLE)
+            database.executemany(
+                "INSERT OR REPLACE INTO temperatures VALUES (:city, :day, :lowest, :highest, :mean)", rows
             )
-            database.executemany("INSERT OR REPLACE INTO temperatures VALUES (:city, :day, :lowest, :highest, :mean)", rows)
         return len(rows)
 
     @task
@@ -60,7 +70,9 @@ def city_temperatures() -> None:
         """Fail when the table does not hold what was loaded."""
         with closing(sqlite3.connect(DATABASE)) as database:
             (rows,) = database.execute("SELECT count(*) FROM temperatures").fetchone()
-            (wrong,) = database.execute("SELECT count(*) FROM temperatures WHERE NOT lowest <= mean OR NOT mean <= highest").fetchone()
+            (wrong,) = database.execute(
+                "SELECT count(*) FROM temperatures WHERE NOT lowest <= mean OR NOT mean <= highest"
+            ).fetchone()
         if rows < loaded or wrong:
             raise ValueError(f"{rows} rows where {loaded} were loaded, {wrong} of them impossible")
 

@@ -18,7 +18,8 @@ import json, sys, urllib.error, urllib.request
 base = f"http://127.0.0.1:{sys.argv[1]}"
 password = open("/srv/airflow/secrets/admin_password").read()
 def ask(path, body=None, token=None):
-    request = urllib.request.Request(base + path, json.dumps(body).encode() if body else None, {"Content-Type": "application/json"})
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(base + path, data, {"Content-Type": "application/json"})
     if token:
         request.add_header("Authorization", "Bearer " + token)
     try:
@@ -81,11 +82,15 @@ def listeners(host):
 
 
 def test_all_of_airflow_is_healthy(answers):
-    assert {name: part["status"] for name, part in answers["health"].items()} == dict.fromkeys(COMPONENTS, "healthy")
+    assert {name: part["status"] for name, part in answers["health"].items()} == dict.fromkeys(
+        COMPONENTS, "healthy"
+    )
 
 
 def test_every_container_runs_and_is_healthy(containers):
-    assert {name: one["State"].get("Health", {}).get("Status") for name, one in containers.items()} == dict.fromkeys(SERVICES, "healthy")
+    assert {
+        name: one["State"].get("Health", {}).get("Status") for name, one in containers.items()
+    } == dict.fromkeys(SERVICES, "healthy")
 
 
 def test_airflow_refuses_who_does_not_log_in(answers):
@@ -104,7 +109,9 @@ def test_airflow_lets_the_generated_administrator_in(answers):
 def test_the_released_dags_are_read_without_an_error(answers, options):
     released = [dag["dag_id"] for dag in answers["dags"]["dags"] if dag["bundle_name"] == "released"]
     assert ("city_temperatures" in released) == options["airflow_examples_enabled"]
-    assert [error for error in answers["import errors"]["import_errors"] if error.get("bundle_name") == "released"] == []
+    assert [
+        error for error in answers["import errors"]["import_errors"] if error.get("bundle_name") == "released"
+    ] == []
 
 
 def test_airflow_is_the_release_that_is_locked(answers):
@@ -130,9 +137,9 @@ def test_containers_publish_nothing_else(containers, options):
 def test_containers_have_no_rights_beyond_their_own(containers):
     for name, one in containers.items():
         rights = one["HostConfig"]
-        assert rights["CapDrop"] == ["ALL"] and not rights["CapAdd"], name
+        assert (rights["CapDrop"], rights["CapAdd"] or []) == (["ALL"], []), name
         assert "no-new-privileges:true" in rights["SecurityOpt"], name
-        assert rights["ReadonlyRootfs"] and not rights["Privileged"], name
+        assert (rights["ReadonlyRootfs"], rights["Privileged"]) == (True, False), name
         assert one["Config"]["User"].split(":")[0] not in ("", "0", "root"), name
 
 
@@ -140,7 +147,7 @@ def test_containers_have_no_rights_beyond_their_own(containers):
 @pytest.mark.vm
 def test_containers_are_bounded_in_memory_and_processes(containers):
     for name, one in containers.items():
-        assert one["HostConfig"]["Memory"] > 0 and one["HostConfig"]["PidsLimit"] > 0, name
+        assert min(one["HostConfig"]["Memory"], one["HostConfig"]["PidsLimit"]) > 0, name
 
 
 def test_processes_of_airflow_are_sub_ids_of_the_service(host, options, containers):
@@ -148,11 +155,14 @@ def test_processes_of_airflow_are_sub_ids_of_the_service(host, options, containe
     (account,) = [one for one in options["service_users_accounts"] if one["name"] == "airflow"]
     pids = " ".join(str(one["State"]["Pid"]) for one in containers.values())
     uids = {int(uid) for uid in host.check_output(f"ps -o uid= -p {pids.replace(' ', ',')}").split()}
-    assert uids and all(account["subids"] <= uid < account["subids"] + 65536 for uid in uids)
+    assert uids
+    assert all(account["subids"] <= uid < account["subids"] + 65536 for uid in uids)
 
 
 def test_the_secrets_are_readable_by_root_and_the_service_only(host):
-    found = host.check_output(f"stat --format '%A %U:%G %n' {SECRETS} /srv/airflow/connections {SECRETS}/* /srv/airflow/connections/*")
+    found = host.check_output(
+        f"stat --format '%A %U:%G %n' {SECRETS} /srv/airflow/connections {SECRETS}/* /srv/airflow/connections/*"
+    )
     for line in found.splitlines():
         mode, owner, path = line.split()
         assert (mode, owner) == ("drwxr-x---" if mode[0] == "d" else "-r--r-----", "root:airflow"), path
@@ -193,7 +203,13 @@ def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options
         pytest.skip("switched off in platform.yml (airflow.live_dags)")
     rights = host.check_output("getfacl --absolute-names --omit-header /srv/airflow/dags").split()
     assert host.check_output("stat --format '%U:%G %A' /srv/airflow/dags") == "root:dags drwxrws---"
-    assert {"group:airflow:r-x", "default:group:airflow:r-x", "default:group::rwx", "other::---", "default:other::---"} <= set(rights)
+    assert {
+        "group:airflow:r-x",
+        "default:group:airflow:r-x",
+        "default:group::rwx",
+        "other::---",
+        "default:other::---",
+    } <= set(rights)
     assert host.run("runuser -u airflow -- touch /srv/airflow/dags/x").rc != 0
     assert host.run("runuser -u nobody -- ls /srv/airflow/dags").rc != 0
 
@@ -204,17 +220,27 @@ def test_the_images_were_made_on_this_machine(containers):
 
 
 def test_airflow_calls_nobody_home(host):
-    assert re.search(r"^\[usage_data_collection\]\n(#.*\n)*enabled = False$", host.file("/srv/airflow/stack/config/airflow.cfg").content_string, re.MULTILINE)
+    assert re.search(
+        r"^\[usage_data_collection\]\n(#.*\n)*enabled = False$",
+        host.file("/srv/airflow/stack/config/airflow.cfg").content_string,
+        re.MULTILINE,
+    )
 
 
 def test_airflow_comes_back_at_boot(host):
     """Airflow comes back at boot, and whenever its Docker daemon does"""
     link = host.file("/etc/systemd/user/docker.service.wants/airflow.service")
     assert link.linked_to == "/etc/systemd/user/airflow.service"
-    shown = host.check_output("as-service airflow systemctl --user show airflow.service --property ActiveState,BindsTo,After")
-    assert "ActiveState=active" in shown and "BindsTo=docker.service" in shown
-    assert "docker.service" in host.check_output("as-service airflow systemctl --user show docker.service --property Wants --value").replace("airflow.service", "docker.service")
+    shown = host.check_output(
+        "as-service airflow systemctl --user show airflow.service --property ActiveState,BindsTo,After"
+    )
+    assert {"ActiveState=active", "BindsTo=docker.service"} <= set(shown.splitlines())
+    wants = "as-service airflow systemctl --user show docker.service --property Wants --value"
+    assert "airflow.service" in host.check_output(wants)
 
 
 def test_the_logs_of_tasks_leave_after_a_while(host, options):
-    assert f"/srv/airflow/logs - - - {options['airflow_log_age']}" in host.file("/etc/tmpfiles.d/hangar-airflow.conf").content_string
+    assert (
+        f"/srv/airflow/logs - - - {options['airflow_log_age']}"
+        in host.file("/etc/tmpfiles.d/hangar-airflow.conf").content_string
+    )

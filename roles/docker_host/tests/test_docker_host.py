@@ -32,11 +32,14 @@ def test_each_service_user_has_a_docker_daemon_of_its_own(host, users):
 
 def test_no_docker_daemon_runs_as_root(processes):
     uids = {int(uid) for uid, name, *_ in processes if name in ("dockerd", "containerd", "rootlesskit")}
-    assert uids and 0 not in uids
+    assert uids
+    assert 0 not in uids
 
 
 def test_the_docker_daemon_of_root_cannot_be_started(host):
-    shown = host.check_output("systemctl show --property LoadState --value docker.service docker.socket containerd.service")
+    shown = host.check_output(
+        "systemctl show --property LoadState --value docker.service docker.socket containerd.service"
+    )
     assert shown.split() == ["masked"] * 3
     assert host.run("systemctl start docker.service").rc != 0
     assert not host.file("/var/run/docker.sock").exists
@@ -53,7 +56,9 @@ def test_a_service_user_cannot_talk_to_anothers_docker(host, users):
     for user in users:
         for other in users:
             socket = f"unix:///run/user/{other['uid']}/docker.sock"
-            asked = host.run(f"runuser -u {user['name']} -- docker --host {socket} version --format '{{{{.Server.Version}}}}'")
+            asked = host.run(
+                f"runuser -u {user['name']} -- docker --host {socket} version --format '{{{{.Server.Version}}}}'"
+            )
             assert (asked.rc == 0) == (user == other), f"{user['name']} asks {other['name']}'s Docker"
 
 
@@ -75,7 +80,10 @@ def test_a_containers_root_is_a_service_user_on_the_machine(host, users):
 
 def test_a_container_cannot_use_a_setuid_program_to_become_root(host, users):
     for user in users:
-        assert "no-new-privileges" in as_service(host, user["name"], "docker info --format '{{.SecurityOptions}}'").stdout
+        assert (
+            "no-new-privileges"
+            in as_service(host, user["name"], "docker info --format '{{.SecurityOptions}}'").stdout
+        )
 
 
 def test_the_logs_of_containers_are_bounded(host, options):
@@ -89,7 +97,11 @@ def test_the_logs_of_containers_are_bounded(host, options):
 
 def test_a_daemons_settings_and_unit_are_roots(host, users):
     """A service user cannot change its daemon's settings or unit"""
-    for path in ("/etc/docker/rootless.json", "/etc/systemd/user/docker.service", "/usr/local/sbin/as-service"):
+    for path in (
+        "/etc/docker/rootless.json",
+        "/etc/systemd/user/docker.service",
+        "/usr/local/sbin/as-service",
+    ):
         for user in users:
             assert host.run(f"runuser -u {user['name']} -- test -w {path}").rc != 0
         assert host.file(path).user == "root"
@@ -97,7 +109,11 @@ def test_a_daemons_settings_and_unit_are_roots(host, users):
 
 def test_what_docker_no_longer_uses_is_removed_regularly(host, users):
     for user in users:
-        asked = as_service(host, user["name"], "systemctl --user show docker-prune.timer --property ActiveState,NextElapseUSecRealtime")
+        asked = as_service(
+            host,
+            user["name"],
+            "systemctl --user show docker-prune.timer --property ActiveState,NextElapseUSecRealtime",
+        )
         assert "ActiveState=active" in asked.stdout
         assert re.search(r"NextElapseUSecRealtime=\S+", asked.stdout)
 
@@ -106,5 +122,11 @@ def test_a_daemon_comes_back_at_boot(host, users):
     """The daemons come back at boot, before anybody logs in"""
     for user in users:
         assert host.file(f"/var/lib/systemd/linger/{user['name']}").exists
-        assert as_service(host, user["name"], "systemctl --user is-enabled docker.service").stdout.strip() == "enabled"
-    assert host.file("/etc/systemd/user/default.target.wants/docker.service").linked_to == "/etc/systemd/user/docker.service"
+        assert (
+            as_service(host, user["name"], "systemctl --user is-enabled docker.service").stdout.strip()
+            == "enabled"
+        )
+    assert (
+        host.file("/etc/systemd/user/default.target.wants/docker.service").linked_to
+        == "/etc/systemd/user/docker.service"
+    )
