@@ -98,18 +98,34 @@ def test_the_operator_is_back_by_himself(machine: Checkout, sabotage: str) -> No
     assert "changed=0" in output, output
 
 
-def test_a_controller_that_dies_before_the_proof_leaves_no_lasting_lock(machine: Checkout) -> None:
-    """kill -9 between change and proof: the machine restores the state before, and the next run applies again."""
-    values = {"ssh_server_max_auth_tries": 5, "interlock_after": 15}
-    path = "/etc/ssh/sshd_config.d/10-hangar.conf"
-    written = f"sudo grep -q 'MaxAuthTries 5' {path}"
+WRITTEN = "sudo grep -q 'MaxAuthTries 5' /etc/ssh/sshd_config.d/10-hangar.conf"
+
+
+def kill_between_change_and_proof(machine: Checkout, after: int) -> None:
+    """A controller that dies at the worst moment: the change is written, nothing is proven."""
+    values = {"ssh_server_max_auth_tries": 5, "interlock_after": after}
     process = playbook(machine, "--tags", "ssh_server", "--extra-vars", json.dumps(values))
-    wait_until(lambda: machine.ssh(written, check=False).returncode == 0, 60, "the change is written")
+    wait_until(lambda: machine.ssh(WRITTEN, check=False).returncode == 0, 60, "the change is written")
     process.kill()
     process.communicate()
-    wait_until(lambda: machine.ssh(written, check=False).returncode != 0, 40, "the machine takes it back")
+    assert journal(machine, "ssh_server")["state"] == "open"
+
+
+def test_a_controller_that_dies_before_the_proof_leaves_no_lasting_lock(machine: Checkout) -> None:
+    """kill -9 between change and proof: the machine restores the state before, and the next run applies again."""
+    kill_between_change_and_proof(machine, after=15)
+    wait_until(lambda: machine.ssh(WRITTEN, check=False).returncode != 0, 40, "the machine takes it back")
     assert journal(machine, "ssh_server")["state"] == "undone"
     assert "changed=0" in playbook(machine, "--tags", "ssh_server").communicate(timeout=120)[0]
+
+
+def test_a_restart_before_the_proof_takes_the_change_back(machine: Checkout) -> None:
+    """Timers do not outlive a restart; what runs at every start does their work. Here both without the restart."""
+    kill_between_change_and_proof(machine, after=600)
+    machine.ssh("sudo systemctl stop 'hangar-undo-*.timer'; sudo systemctl restart hangar-interlock.service")
+    assert journal(machine, "ssh_server")["state"] == "undone"
+    assert machine.ssh(WRITTEN, check=False).returncode != 0
+    machine.ssh("sudo systemctl reload ssh.service")
 
 
 def test_ssh_audit_finds_no_fault(machine: Checkout) -> None:
