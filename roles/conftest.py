@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +104,19 @@ def client(request: pytest.FixtureRequest) -> Client:
     """The machine from outside."""
     name = request.config.getoption("--hosts").split("://")[-1].split("?")[0]
     return Client(name, Path(request.config.getoption("--ssh-config")))
+
+
+@pytest.fixture(scope="module")
+def attempt(host: Any) -> Callable[[Mapping[Any, str]], dict[Any, int]]:
+    """Runs many commands as root in one go; tells the exit status of each by its key."""
+
+    def run(commands: Mapping[Any, str]) -> dict[Any, int]:
+        script = "\n".join(
+            f"( {command}\n) >/dev/null 2>&1 </dev/null; echo $?" for command in commands.values()
+        )
+        return dict(zip(commands, map(int, host.check_output(script).split()), strict=True))
+
+    return run
 
 
 @pytest.hookimpl(wrapper=True)
