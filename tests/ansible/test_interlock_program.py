@@ -1,0 +1,113 @@
+"""The machine's program, with journals in a folder of the test's own."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from ansible.module_utils import hangar_files as files
+from ansible.module_utils import hangar_journal as journals
+
+PROGRAM = Path(__file__).resolve().parents[2] / "roles/interlock/templates/usr/local/lib/hangar/interlock"
+
+
+@pytest.fixture
+def interlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, imported; systemd is not asked for anything."""
+    monkeypatch.setitem(sys.modules, "hangar_journal", journals)
+    for name in ("names", "locked", "load", "save", "keep", "undo", "arm"):
+        function = getattr(journals, name)
+        function = getattr(function, "__wrapped__", function)
+        ours = [
+            str(tmp_path / "journal") if value == journals.ROOT else value for value in function.__defaults__
+        ]
+        monkeypatch.setattr(function, "__defaults__", tuple(ours))
+    monkeypatch.setattr(journals, "_stop_timer", lambda name, token: None)
+    loader = importlib.machinery.SourceFileLoader("interlock_program", str(PROGRAM))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def changed(tmp_path: Path, interlock: ModuleType) -> Path:
+    """A file that was changed and is unproven; undoing it leaves a trace."""
+    path = tmp_path / "file"
+    path.write_text("before\n")
+    journal = journals.Journal("trial", state="open", token="t1", command=f"touch {tmp_path}/reloaded")
+    journal.before[str(path)] = files.look(str(path))
+    with journals.locked("trial"):
+        journals.save(journal)
+    path.write_text("after\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_undo_brings_back_content_and_mode_and_makes_it_count(interlock: ModuleType, changed: Path) -> None:
+    before = changed.stat().st_mode
+    assert interlock.main(["undo", "trial", "--token", "t1"]) == 0
+    assert changed.read_text() == "before\n"
+    assert changed.stat().st_mode != before
+    assert (changed.parent / "reloaded").exists()
+
+
+def test_a_timer_that_was_replaced_does_nothing(interlock: ModuleType, changed: Path) -> None:
+    assert interlock.main(["undo", "trial", "--token", "t0"]) == 0
+    assert changed.read_text() == "after\n"
+
+
+def test_what_is_kept_stays_whatever_fires_later(interlock: ModuleType, changed: Path) -> None:
+    assert interlock.main(["keep", "trial"]) == 0
+    for late in (["undo", "trial", "--token", "t1"], ["undo", "trial", "--if-open"], ["boot"]):
+        assert interlock.main(late) == 0
+    assert changed.read_text() == "after\n"
+    assert interlock.main(["undo", "trial"]) == 1
+
+
+def test_a_proof_that_comes_too_late_is_told_so(
+    interlock: ModuleType, changed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interlock.main(["undo", "trial"])
+    assert interlock.main(["keep", "trial"]) == 1
+    assert "is undone already" in capsys.readouterr().err
+
+
+def test_a_start_undoes_all_that_is_open_and_starts_nothing(interlock: ModuleType, changed: Path) -> None:
+    assert interlock.main(["boot"]) == 0
+    assert changed.read_text() == "before\n"
+    assert not (changed.parent / "reloaded").exists()
+
+
+def test_one_path_that_cannot_be_brought_back_does_not_stop_the_others(
+    interlock: ModuleType, changed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = journals.load("trial")
+    blocked = changed.parent / "blocked"
+    (blocked / "inside").mkdir(parents=True)
+    journal.before[str(blocked)] = files.State()  # was not there; now it is a folder with something in it
+    journals.save(journal)
+    assert interlock.main(["undo", "trial"]) == 1
+    assert changed.read_text() == "before\n"
+    assert f"{blocked}: cannot be removed" in capsys.readouterr().err
+
+
+def test_the_list_is_for_programs(
+    interlock: ModuleType, changed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert interlock.main(["list"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["name"], entry["state"], entry["paths"]) == ("trial", "open", [str(changed)])
+
+
+def test_a_name_that_leads_elsewhere_is_refused(
+    interlock: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert interlock.main(["undo", "../../etc"]) == 1
+    assert "is not a journal's name" in capsys.readouterr().err
