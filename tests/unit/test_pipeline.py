@@ -109,7 +109,9 @@ def test_a_machine_is_thrown_away_only_after_asking(stages: Stages, make_config:
     stages.cloud.recipe = "older"
     with pytest.raises(NeedsAnswer) as unasked:
         pipeline.up(make_config())
-    assert "Make hangar-local anew (base image: older → r1)? What is under /srv stays" in unasked.value.details
+    assert (
+        "Make hangar-local anew (base image: older → r1)? What is under /srv stays" in unasked.value.details
+    )
     console.configure(yes=True)
     assert pipeline.up(make_config()).changed == 4
 
