@@ -1,0 +1,107 @@
+"""What the rules of SSH and the firewall say under odd values; nft and sshd judge the text where they are there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .render import render
+
+RULES = "/etc/hangar/firewall.nft"
+DROP_IN = "/etc/ssh/sshd_config.d/10-hangar.conf"
+USERS = [
+    {"name": "airflow", "uid": 2001, "subids": 200000},
+    {"name": "air-byte", "uid": 2002, "subids": 300000},
+]
+
+
+def rules(**values: object) -> str:
+    return render("firewall", RULES, **{"firewall_service_users": USERS, **values})
+
+
+def chain(text: str, name: str) -> list[str]:
+    found = re.search(rf"chain {name} \{{\n(.*?)\n    \}}", text, re.DOTALL)
+    assert found is not None, f"no chain {name}"
+    return [line.strip() for line in found[1].splitlines() if not line.strip().startswith("#")]
+
+
+def test_only_our_table_is_replaced_and_in_one_transaction() -> None:
+    lines = [line for line in rules().splitlines() if line and not line.startswith("#")]
+    assert lines[:3] == [
+        "table inet hangar_firewall",
+        "delete table inet hangar_firewall",
+        "table inet hangar_firewall {",
+    ]
+    assert "flush" not in "".join(lines)
+
+
+def test_sources_of_both_families_find_their_set() -> None:
+    text = rules(firewall_ssh_sources=["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"])
+    sets = dict(re.findall(r"set ssh_sources_(ipv[46]) \{(.*?)\n    \}", text, re.DOTALL))
+    assert "elements = { 10.0.0.0/8, 192.0.2.7 }" in sets["ipv4"]
+    assert "elements = { 2001:db8::/32 }" in sets["ipv6"]
+
+
+def test_without_sources_nobody_reaches_ssh_rather_than_everybody() -> None:
+    assert "elements" not in rules(firewall_ssh_sources=[])
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda user: str(user["name"]))
+def test_a_service_user_is_its_uid_and_all_its_sub_ids(user: dict[str, int]) -> None:
+    numbers = f"{{ {user['uid']}, {user['subids']}-{user['subids'] + 65535} }}"
+    name = str(user["name"]).replace("-", "_")
+    assert f"meta skuid {numbers} goto loopback_{name}" in chain(rules(), "loopback")
+    opened = rules(firewall_metadata_accounts=[user["name"]])
+    assert f"meta skuid {numbers} accept" in chain(opened, "metadata")
+
+
+def test_each_service_user_gets_its_declared_ports_only() -> None:
+    declared = [
+        {"user": "airflow", "port": 8000},
+        {"user": "airflow", "port": 5432},
+        {"user": "air-byte", "port": 1},
+    ]
+    text = rules(firewall_loopback_rules=declared)
+    assert chain(text, "loopback_airflow") == ["tcp dport { 8000, 5432 } accept", "goto refuse"]
+    assert chain(text, "loopback_air_byte") == ["tcp dport { 1 } accept", "goto refuse"]
+    assert chain(rules(firewall_loopback_rules=[]), "loopback_airflow") == ["goto refuse"]
+
+
+def test_metadata_ends_in_a_refusal_that_is_counted() -> None:
+    lines = chain(rules(firewall_metadata_accounts=["_chrony"]), "metadata")
+    assert 'meta skuid "_chrony" accept' in lines
+    assert lines[-3] == "counter name metadata_refused"
+    assert all("reject" in line for line in lines[-2:])
+
+
+def test_keys_and_groups_stand_on_lines_of_their_own() -> None:
+    text = render(
+        "ssh_server", DROP_IN, ssh_server_allowed_groups=["a", "b"], ssh_server_host_keys=["ed25519", "rsa"]
+    )
+    assert "AllowGroups a b\n" in text
+    assert text.count("\nHostKey ") == 2
+    assert "HostKeyAlgorithms ssh-ed25519,rsa-sha2-512,rsa-sha2-256\n" in text
+    assert "PerSourcePenaltyExemptList" not in render("ssh_server", DROP_IN, ssh_server_penalty_exempt=[])
+
+
+@pytest.mark.parametrize("classic", [True, False])
+def test_classic_key_exchange_comes_last_and_on_demand_only(classic: bool) -> None:
+    text = render("ssh_server", DROP_IN, ssh_server_classic_key_exchange=classic)
+    (offered,) = re.findall(r"^KexAlgorithms (.*)$", text, re.MULTILINE)
+    assert ("curve25519-sha256" in offered.split(",")) is classic
+    assert offered.startswith("mlkem768x25519-sha256,sntrup761x25519-sha512")
+
+
+@pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not installed here")
+def test_nft_understands_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "rules.nft"
+    path.write_text(rules(firewall_metadata_accounts=["airflow"], firewall_published_ports=[8080]))
+    argv = ["unshare", "--map-root-user", "--net", "nft", "-c", "-f", str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if "unshare" in done.stderr:
+        pytest.skip("no namespaces here")
+    assert done.returncode == 0, done.stderr
