@@ -86,7 +86,10 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
             "Airflow", f"127.0.0.1:{airflow}", here.get(airflow, ""), "people, with Airflow's own log-in"
         ),
         Service(
-            "Node exporter", f"127.0.0.1:{figures}", here.get(figures, ""), "root alone; for a Prometheus of yours"
+            "Node exporter",
+            f"127.0.0.1:{figures}",
+            here.get(figures, ""),
+            "root alone; for a Prometheus of yours",
         ),
     ]
 

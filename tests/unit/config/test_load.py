@@ -84,7 +84,9 @@ def test_a_file_that_is_not_there_says_how_to_write_it(repo: Path) -> None:
     assert error.resolution == "Write it: ./provision.py init sandbox"
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "Local", "1st", "-x", "a" * 31, "a b", "ä", "a\n", "cache"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "a/b", "Local", "1st", "-x", "a" * 31, "a b", "ä", "a\n", "cache"]
+)
 def test_a_name_that_is_no_folder_and_no_host_is_refused(repo: Path, name: str) -> None:
     error = refused(name)
     (problem,) = error.problems
