@@ -28,6 +28,7 @@ BROKEN = {
         "/not/in/the/tree: the tree brings no such file",
     ),
     "glob": ({"files": {"/x/*": {"content": "y"}}}, "not a glob"),
+    "twice": ({"links": {"{target}/app.conf": "x"}}, "/app.conf: wanted both as file and as link"),
     "undo": ({"undo": {"after": 5}}, "exactly the keys after and command"),
 }
 
@@ -70,6 +71,7 @@ def results(place: Path) -> dict[str, Any]:
         "files": {
             f"{target}/*": {**MINE, "mode": "0644"},
             f"{target}/sub/*": {"mode": "0600"},
+            f"{target}/unwanted.conf": {"mode": "0600"},
             f"{target}/app.conf": {"validate": "grep -q 'n = 7' %s"},
             f"{target}/from-text": {"content": "{{ numbers | length }} numbers\n"},
             f"{target}/greeting": {"template": "_part.j2", "vars": {"who": "{{ inventory_hostname }}"}},

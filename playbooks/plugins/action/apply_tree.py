@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,15 @@ def check_options(args: Mapping[str, Any]) -> None:
     undo = args.get("undo")
     if undo and set(undo) != {"after", "command"}:
         raise _fail("undo needs exactly the keys after and command")
+
+
+def check_once(entries: list[dict[str, Any]]) -> None:
+    """Refuse two wishes for one path: each run would undo the other's."""
+    seen: dict[str, str] = {}
+    for one in entries:
+        path, kind = one["path"], one["kind"]
+        if seen.setdefault(path, kind) != kind:
+            raise _fail(f"{path}: wanted both as {seen[path]} and as {kind}")
 
 
 def tree(source: str) -> Iterator[tuple[str, str]]:
@@ -103,15 +112,11 @@ class ActionModule(ActionBase):
         args = self._task.args
         check_options(args)
         copies = list(self._folders())
+        entries = [*self._directories(), *copies, *self._files(variables), *self._links(), *self._absent()]
+        check_once(entries)
         module_args = {
             "name": args.get("name") or self._role("name"),
-            "entries": [
-                *self._directories(),
-                *copies,
-                *self._files(variables),
-                *self._links(),
-                *self._absent(),
-            ],
+            "entries": entries,
             "exclusive": [
                 *(args.get("exclusive") or []),
                 *(one["path"] for one in copies if one["kind"] == "directory"),
@@ -164,18 +169,20 @@ class ActionModule(ActionBase):
         source = args.get("source") or self._role("source")
         options, skip = args.get("files") or {}, args.get("skip") or []
         renderer = Renderer(self._templar, self._loader, source, variables, bool(self._task.no_log))
-        found = {}
+        found, skipped = {}, set()
         for file, path in tree(source):
-            if not any(fnmatch.fnmatchcase(path, pattern) for pattern in skip):
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in skip):
+                skipped.add(path)
+            else:
                 found[path] = entry(path, "file", matching(path, options), renderer.file(file))
         for path, given in options.items():
             if not {"content", "template"}.isdisjoint(given or {}):
                 found[path] = entry(path, "file", matching(path, options), renderer.extra(given))
-        self._check_matches(options, found)
+        self._check_matches(options, skipped.union(found))
         return list(found.values())
 
     @staticmethod
-    def _check_matches(options: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    def _check_matches(options: Mapping[str, Any], found: Container[str]) -> None:
         """A rule for a path that is no longer there is a mistake: a secret's mode, say, after a renaming."""
         for path in options:
             if not any(sign in path for sign in "*?[") and path not in found:
