@@ -8,12 +8,11 @@ from pathlib import Path
 
 from hangar import paths, process
 from hangar.cloud.base import Server
-from hangar.cloud.container.ports import is_free
 from hangar.errors import CommandFailed, HangarError
+from hangar.ports import LOOPBACK, is_free
 from hangar.ssh.files import write_atomically
 from hangar.ssh.sockets import socket_folder, tidy
 
-LOOPBACK = "127.0.0.1"
 ATTEMPTS = 20
 CONNECT_TIMEOUT = 15
 """Seconds that the log-in may take."""

@@ -16,6 +16,7 @@ from hangar.cloud.container.ports import free_ports
 from hangar.cloud.container.ready import host_keys, read_console, wait_until_ready
 from hangar.cloud.recipe import Recipe, pack
 from hangar.errors import CloudError
+from hangar.ports import LOOPBACK
 
 PORT_ATTEMPTS = 10
 UNUSABLE = ("created", "dead")
@@ -93,7 +94,7 @@ class ContainerCloud:
                 environment=self.environment,
                 cloud="container",
                 id=found["Id"],
-                address=request.LOOPBACK,
+                address=LOOPBACK,
                 port=int(bound["HostPort"]),
                 admin=made_with.admin if made_with else "",
                 host_keys=host_keys(self.client, self.name),
@@ -106,6 +107,7 @@ class ContainerCloud:
         ours = {"label": f"{request.OWNER}={self.environment}"}
         with _engine_errors():
             for found in self.client.containers(all=True, filters=ours):
+                self._require_ours(found)
                 name = found["Names"][0].lstrip("/")
                 report(f"remove the container {name}")
                 self.client.remove_container(found["Id"], v=True, force=True)
@@ -134,7 +136,18 @@ class ContainerCloud:
                 f"There is a container named {self.name} that Hangar did not make.",
                 resolution=f"Rename or remove it: docker rm -f {self.name}",
             )
+        self._require_ours(found)
         return found
+
+    def _require_ours(self, found: dict[str, Any]) -> None:
+        """Two checkouts with an environment of the same name must not take each other's machine."""
+        if folder := request.other_checkout(found):
+            raise CloudError(
+                f"The machine {self.name} belongs to another checkout of Hangar.",
+                f"* That checkout: {folder}",
+                f"Remove it there (./provision.py destroy {self.environment}), or use an environment of another name"
+                " here: ./provision.py init NAME",
+            )
 
     def _discard(self, found: dict[str, Any], report: Report) -> None:
         """Removes the container and keeps /srv. Services end in order first: databases live there."""

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from hangar.cloud.base import MachineSpec
+from hangar.paths import REPO
+from hangar.ports import LOOPBACK
 
 OWNER = "hangar.environment"
 SPEC = "hangar.spec"
 RECIPE = "hangar.recipe"
+CHECKOUT = "hangar.checkout"
 """Labels. Only what carries ours is ever changed or removed."""
 
 SSH = "22/tcp"
 INIT = "/usr/lib/hangar/init"
 STARTUP = "/usr/lib/hangar/startup"
-LOOPBACK = "127.0.0.1"
 APPARMOR_PROFILE = Path("/etc/apparmor.d/hangar-machine")
 """See templates/apparmor."""
 
@@ -52,7 +54,18 @@ def volume_name(name: str) -> str:
 
 
 def labels(spec: MachineSpec, recipe: str) -> dict[str, str]:
-    return {OWNER: spec.environment, SPEC: json.dumps(asdict(spec), sort_keys=True), RECIPE: recipe}
+    return {
+        OWNER: spec.environment,
+        SPEC: json.dumps(asdict(spec), sort_keys=True),
+        RECIPE: recipe,
+        CHECKOUT: str(REPO),
+    }
+
+
+def other_checkout(found: dict[str, Any]) -> Path | None:
+    """The folder of the checkout that a machine belongs to, when it is another than ours and still there."""
+    folder = (found.get("Labels") or found.get("Config", {}).get("Labels") or {}).get(CHECKOUT)
+    return Path(folder) if folder and folder != str(REPO) and Path(folder).exists() else None
 
 
 def spec_of(found: dict[str, Any], cpus: int, memory: int) -> MachineSpec | None:

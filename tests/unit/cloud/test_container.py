@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from docker.errors import APIError
@@ -272,3 +273,25 @@ def test_a_security_module_is_named_only_where_the_engine_has_it(
     engine.options = options
     make(cloud, spec())
     assert engine.containers_["hangar-local"]["HostConfig"]["asked"]["security_opt"] == expected
+
+
+def test_a_machine_of_another_checkout_is_neither_taken_nor_removed(
+    cloud: ContainerCloud, engine: FakeEngine, spec: Spec, tmp_path: Path
+) -> None:
+    make(cloud, spec())
+    engine.containers_["hangar-local"]["Config"]["Labels"][request.CHECKOUT] = str(tmp_path)
+    engine.calls.clear()
+    for attempt in (lambda: cloud.observe(spec()), cloud.server, lambda: cloud.destroy(print)):
+        with pytest.raises(CloudError) as refused:
+            attempt()
+        assert refused.value.brief == "The machine hangar-local belongs to another checkout of Hangar."
+        assert refused.value.details == f"* That checkout: {tmp_path}"
+    assert engine.calls == []
+
+
+def test_a_machine_whose_checkout_is_gone_can_be_removed(
+    cloud: ContainerCloud, engine: FakeEngine, spec: Spec, tmp_path: Path
+) -> None:
+    make(cloud, spec())
+    engine.containers_["hangar-local"]["Config"]["Labels"][request.CHECKOUT] = str(tmp_path / "gone")
+    assert "container hangar-local" in cloud.destroy(lambda _: None)
