@@ -52,7 +52,7 @@ def test_nobody_is_in_the_group_docker(host):
     assert not [line for line in host.check_output("getent passwd").splitlines() if line.split(":")[3] == gid]
 
 
-def test_a_service_user_cannot_talk_to_anothers_docker(host, users):
+def test_a_service_user_cannot_talk_to_the_docker_of_another(host, users):
     for user in users:
         for other in users:
             socket = f"unix:///run/user/{other['uid']}/docker.sock"
@@ -62,7 +62,7 @@ def test_a_service_user_cannot_talk_to_anothers_docker(host, users):
             assert (asked.rc == 0) == (user == other), f"{user['name']} asks {other['name']}'s Docker"
 
 
-def test_people_cannot_talk_to_a_services_docker(host, users):
+def test_people_cannot_talk_to_the_docker_of_a_service(host, users):
     for user in users:
         socket = f"unix:///run/user/{user['uid']}/docker.sock"
         assert host.run(f"runuser -u nobody -- docker --host {socket} version").rc != 0
