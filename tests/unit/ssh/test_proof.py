@@ -65,7 +65,7 @@ class Machine:
             transport.add_server_key(self.host_key)
             try:
                 transport.start_server(server=Doorman(self.admitted, self.status))
-            except (EOFError, paramiko.SSHException):
+            except (EOFError, OSError, paramiko.SSHException):  # the client refused us, as it should
                 continue
 
 
