@@ -21,6 +21,8 @@ def show(report: Report, page: Path | None = None) -> None:
         console.say(f"Password  {words.password_command(report.config.environment)}")
     if page:
         console.say(f"Report    {page}")
+    _limits(report)
+    _next(report)
 
 
 def summary(report: Report) -> str:
@@ -55,3 +57,19 @@ def _unchecked(report: Report) -> None:
     for promise in report.of("unchecked"):
         sign, style = SIGNS["unchecked"]
         console.say(f"  {sign} {promise.sentence}: {promise.reason}", style)
+
+
+def _limits(report: Report) -> None:
+    """The first sentence of each; the report has the whole."""
+    console.say()
+    console.say("What it does not protect from", "bold")
+    for limit in words.limits(report.config, report.server):
+        console.say(f"  {limit.partition('. ')[0].rstrip('.')}.")
+
+
+def _next(report: Report) -> None:
+    console.say()
+    console.say("What to do next", "bold")
+    for step in words.next_steps(report.config, holds=report.holds):
+        if not report.airflow or step.how != words.password_command(report.config.environment):
+            console.say(f"  {step.what}: {step.how}")

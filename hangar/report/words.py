@@ -132,7 +132,7 @@ def next_steps(config: Config, *, holds: bool) -> list[Step]:
         Step(f"Log in to Airflow as {AIRFLOW_USER}; this shows the password", password_command(env)),
         Step("Work on the machine from VS Code: host hangar-" + env, command("ssh-config", env)),
         Step("See how the machine is", command("status", env)),
-        Step("Read a service's log", command("logs", env, "airflow")),
+        Step("Read a service's log", command("logs airflow", env)),
         Step(
             "Change something",
             f"inventory/{env}/platform.yml, then {command('plan', env)} and {command('up', env)}",

@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 from datetime import UTC, datetime
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hangar import paths, report
+from hangar import cli, paths, report
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.console import Timing
@@ -69,6 +70,28 @@ def test_another_environment_is_named_in_every_command() -> None:
     commands = [step.how for step in steps if step.how.startswith("./")]
     assert commands
     assert all(" sandbox" in command for command in commands)
+
+
+@pytest.mark.parametrize("environment", ["local", "other"])
+def test_every_command_that_is_named_can_be_typed(environment: str) -> None:
+    steps = words.next_steps(make(HELD, environment=environment).config, holds=False)
+    named = [part for step in steps for part in re.findall(r"\./provision\.py (.+?)(?= and |$)", step.how)]
+    assert {words.split()[0] for words in named} >= {
+        "ssh",
+        "ssh-config",
+        "status",
+        "logs",
+        "plan",
+        "up",
+        "destroy",
+    }
+    for verb, *rest in map(str.split, named):
+        command = importlib.import_module(f"hangar.commands.{verb.replace('-', '_')}")
+        args = cli.parse(verb, command, rest)
+        if verb != "ssh":  # which finds out by itself whether its first word is an environment
+            assert args.environment == environment
+        if verb == "logs":
+            assert args.service == "airflow"
 
 
 def test_the_limits_are_said_in_words() -> None:
@@ -150,3 +173,14 @@ def test_the_terminal_lists_each_promise(capsys: pytest.CaptureFixture[str]) -> 
     assert "  – The clock follows time servers: needs a kernel of its own" in lines
     assert "Airflow   http://127.0.0.1:8081   user admin" in lines
     assert "Report    report.html" in lines
+
+
+def test_the_terminal_says_the_limits_and_what_to_do_next(capsys: pytest.CaptureFixture[str]) -> None:
+    report.show(make(HELD))
+    lines = capsys.readouterr().out.splitlines()
+    address = lines.index("Airflow   http://127.0.0.1:8081   user admin")
+    limits, following = lines.index("What it does not protect from"), lines.index("What to do next")
+    assert address < limits < following
+    assert "  The operator's account hangar is root by sudo: who holds its key holds the machine." in lines
+    assert "  See how the machine is: ./provision.py status" in lines
+    assert "".join(lines).count("admin_password") == 1
