@@ -69,6 +69,7 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         "service_users_accounts": [
             {"name": name, "uid": user.uid, "subids": user.subids} for name, user in config.users
         ],
+        "service_users_dag_writers": [server.admin],
         "monitoring_port": config.monitoring.port,
     }
 

@@ -214,6 +214,19 @@ def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options
     assert host.run("runuser -u nobody -- ls /srv/airflow/dags").rc != 0
 
 
+def test_the_operator_puts_a_file_into_the_live_folder(host, client, options):
+    """The operator can put a file into the live folder, and Airflow can read it, whatever the umask"""
+    if not options["airflow_live_dags_enabled"]:
+        pytest.skip("switched off in platform.yml (airflow.live_dags)")
+    path = "/srv/airflow/dags/.contract"
+    try:
+        written = client.ssh(command=f"umask 077; cat > {path}", input="contract")
+        assert written.returncode == 0
+        assert host.check_output(f"runuser -u airflow -- cat {path}") == "contract"
+    finally:
+        host.run(f"rm -f {path}")
+
+
 def test_the_images_were_made_on_this_machine(containers):
     for name, one in containers.items():
         assert one["Config"]["Image"].startswith("hangar/"), name

@@ -137,3 +137,13 @@ def test_the_groups_of_people_are_there(found, options):
     numbers = {line.split(":")[0]: line.split(":")[2] for line in found["all groups"]}
     for group in options["service_users_groups"]:
         assert group["gid"] in ("-", numbers[group["name"]])
+
+
+def test_who_writes_dags_is_in_their_group(found, options):
+    (members,) = [line.split(":")[3].split(",") for line in found["all groups"] if line.startswith("dags:")]
+    assert set(options["service_users_dag_writers"]) <= set(members)
+
+
+def test_the_operator_writes_dags(client):
+    """The operator is in the group dags with a fresh login"""
+    assert "dags" in client.ssh(command="id --groups --name").stdout.split()
