@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hangar import process
-from hangar.errors import CloudError, MissingTool
+from hangar.errors import CloudError, EngineRefused, MissingTool
 from hangar.paths import REPO
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def require_local(address: str) -> None:
 def unavailable(address: str, said: str) -> CloudError | MissingTool:
     """The error for an engine that does not answer, with the command that mends it."""
     if "permission denied" in said.lower():
-        return CloudError(
+        return EngineRefused(
             "This account may not use the Docker engine.",
             f"* Engine: {address}\n* It said: {said}",
             "Join its group and log in again: sudo usermod -aG docker $USER\n"
@@ -101,9 +101,15 @@ def installed() -> bool:
 
 
 def answers() -> bool:
-    """Whether the engine can be used now."""
+    """Whether the engine can be used now.
+
+    Raises:
+        EngineRefused: it runs, but this account may not use it.
+    """
     try:
         connect(timeout=10).close()
+    except EngineRefused:
+        raise
     except (CloudError, MissingTool):
         return False
     return True
@@ -140,6 +146,7 @@ def start() -> None:
 
     Raises:
         CloudError: it ended, or does not answer within `START_TIMEOUT`.
+        EngineRefused: it answers, but not to this account.
     """
     pid = None
     if SYSTEMD.is_dir():

@@ -76,6 +76,10 @@ class CloudError(HangarError):
     """The place where the machine lives refused or failed."""
 
 
+class EngineRefused(CloudError):
+    """The Docker engine runs, but not for this account: waiting or starting would not help."""
+
+
 class MachineMissing(HangarError):
     """The environment has no machine yet."""
 

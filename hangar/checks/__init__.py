@@ -25,6 +25,7 @@ def prepare(report: Report) -> None:
     """Returns when a local machine can be made here; mends what it may, after asking (--yes answers).
 
     Raises:
+        EngineRefused: this account may not use the engine, which starting it would not change.
         HangarError: something is missing still; names each thing with its cure.
     """
     report("look at this computer")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hangar import engine, process
-from hangar.errors import CloudError
+from hangar.errors import CloudError, EngineRefused
 
 
 @pytest.fixture
@@ -67,3 +67,22 @@ def test_nothing_to_start(computer: Path) -> None:
     with pytest.raises(CloudError) as caught:
         engine.start()
     assert caught.value.resolution == "Start it: sudo dockerd"
+
+
+def test_an_engine_that_refuses_this_account_is_not_waited_for(
+    computer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on refusing until the account has joined the group and logged in again."""
+    (computer / "systemd").mkdir()
+    monkeypatch.setattr(process, "run", lambda argv: None)
+    asked: list[int] = []
+
+    def connect(timeout: int) -> None:
+        asked.append(timeout)
+        raise engine.unavailable("unix:///var/run/docker.sock", "PermissionError(13, 'Permission denied')")
+
+    monkeypatch.setattr(engine, "connect", connect)
+    with pytest.raises(EngineRefused, match="may not use the Docker engine") as caught:
+        engine.start()
+    assert "sudo usermod -aG docker $USER" in caught.value.resolution
+    assert len(asked) == 1

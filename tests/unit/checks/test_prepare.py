@@ -8,7 +8,7 @@ import pytest
 
 from hangar import checks, console, engine, process
 from hangar.checks.finding import Finding
-from hangar.errors import HangarError, NeedsAnswer
+from hangar.errors import EngineRefused, HangarError, NeedsAnswer
 
 DOCKER = Finding(
     "Docker engine", "missing", "not installed", "sudo apt-get install docker.io", ("docker.io",)
@@ -77,6 +77,19 @@ def test_the_engine_is_installed_and_started(computer: Computer) -> None:
     assert computer.ran == [
         [*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", "docker.io"], ["start"],
     ]  # fmt: skip
+
+
+def test_an_engine_that_refuses_this_account_is_not_started(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers() -> bool:
+        raise EngineRefused("This account may not use the Docker engine.")
+
+    monkeypatch.setattr(engine, "answers", answers)
+    computer.ill = [SLEEPY]
+    with pytest.raises(EngineRefused):
+        prepare()
+    assert computer.ran == []
 
 
 def test_the_profile_is_installed(computer: Computer) -> None:
