@@ -18,6 +18,7 @@ from hangar import process
 from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
+from hangar.ssh import client_config
 
 Outcome = Literal["held", "broken", "unchecked"]
 
@@ -85,8 +86,11 @@ def _connection(server: Server) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="hangar-") as folder:
         config = Path(folder) / "ssh_config"
-        known = ssh_config(server.environment)
-        config.write_text(f"ControlPath {folder}/s\nControlPersist 600\nInclude {known}\n", encoding="utf-8")
+        known = client_config.quote(ssh_config(server.environment))
+        config.write_text(
+            f"ControlPath {client_config.quote(Path(folder) / 's')}\nControlPersist 600\nInclude {known}\n",
+            encoding="utf-8",
+        )
         ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
         opened = process.run([*ssh, "-o", "ControlMaster=yes", server.name, "true"], check=False, timeout=60)
         if opened.returncode != 0:
@@ -105,6 +109,7 @@ def _argv(server: Server, config: Path, contracts: Sequence[Path], descriptor: i
     return [
         sys.executable, "-m", "pytest", *map(str, contracts),
         "-p", "hangar.promises", "-p", "no:cacheprovider", "--tb=short", "-q",
+        "--continue-on-collection-errors",
         f"--promises={descriptor}",
         f"--hosts=ssh://{server.name}", f"--ssh-config={config}", "--sudo",
         f"--ansible-inventory={hosts_file(server.environment)}",

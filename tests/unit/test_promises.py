@@ -2,12 +2,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hangar import verification
 from hangar.paths import REPO
 from hangar.promises import sentence
+from tests.unit.fakes import SERVER
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,24 @@ def test_a_contract_that_cannot_be_read_is_a_broken_promise(tmp_path: Path) -> N
     assert (broken["role"], broken["outcome"]) == ("sample", "broken")
     assert broken["sentence"] == "The contract of sample can be read"
     assert "nothing_of_that_name" in str(broken["reason"])
+
+
+def test_a_contract_that_cannot_be_read_does_not_silence_the_others(tmp_path: Path) -> None:
+    for role, contract in (("torn", "import nothing_of_that_name"), ("whole", "def test_it_holds(): pass")):
+        folder = tmp_path / role / "tests"
+        folder.mkdir(parents=True)
+        (folder / f"test_{role}.py").write_text(contract)
+    reader, writer = os.pipe()
+    share = [tmp_path / role / "tests" / f"test_{role}.py" for role in ("torn", "whole")]
+    argv = verification._argv(replace(SERVER, limits=()), tmp_path / "none", share, writer)
+    done = subprocess.run(
+        [*argv, f"--rootdir={tmp_path}"], cwd=REPO, pass_fds=[writer], capture_output=True, check=False
+    )
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        told = {line["role"]: line["outcome"] for line in map(json.loads, lines) if "role" in line}
+    assert told == {"torn": "broken", "whole": "held"}
+    assert done.returncode == 1  # as when a test fails: see verification._run
 
 
 def test_a_long_reason_is_cut(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_machine_that_lets_nobody_in_is_not_verified(
 
 
 def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    known = tmp_path / "ssh_config"
+    known = tmp_path / "a folder" / "ssh_config"
     monkeypatch.setattr(verification, "ssh_config", lambda env: known)
     called: list[tuple[str, ...]] = []
 
@@ -70,7 +70,7 @@ def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(process, "run", run)
     with verification._connection(SERVER) as config:
-        assert config.read_text().splitlines()[-1] == f"Include {known}"
+        assert config.read_text().splitlines()[-1] == f'Include "{known}"'
     assert called[0][-2:] == ("hangar-local", "true")
     assert called[-1][-3:] == ("-O", "exit", "hangar-local")
     assert not config.exists()
