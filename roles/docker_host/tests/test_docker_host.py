@@ -96,7 +96,7 @@ def test_the_logs_of_containers_are_bounded(host, options):
 
 
 def test_a_daemons_settings_and_unit_are_roots(host, users):
-    """A service user cannot change its daemon's settings or unit"""
+    """A service user cannot write the files of its daemon's settings and unit"""
     for path in (
         "/etc/docker/rootless.json",
         "/etc/systemd/user/docker.service",
