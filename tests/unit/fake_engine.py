@@ -185,6 +185,11 @@ class FakeEngine:
     def volumes(self, filters: dict[str, str]) -> dict[str, Any]:
         return {"Volumes": [v for v in self.volumes_.values() if _labelled(v["Labels"], filters)]}
 
+    def inspect_volume(self, name: str) -> dict[str, Any]:
+        if name not in self.volumes_:
+            raise NotFound(name)
+        return self.volumes_[name]
+
     def create_volume(self, name: str, labels: dict[str, str]) -> None:
         self._note("create_volume", name)
         self.volumes_.setdefault(name, {"Name": name, "Labels": labels})

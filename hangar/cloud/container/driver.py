@@ -106,16 +106,20 @@ class ContainerCloud:
         removed = []
         ours = {"label": f"{request.OWNER}={self.environment}"}
         with _engine_errors():
-            for found in self.client.containers(all=True, filters=ours):
+            containers = self.client.containers(all=True, filters=ours)
+            networks = self.client.networks(filters=ours)
+            volumes = (self.client.volumes(filters=ours) or {}).get("Volumes") or ()
+            for found in (*containers, *networks, *volumes):
                 self._require_ours(found)
-                name = found["Names"][0].lstrip("/")
+            for container in containers:
+                name = container["Names"][0].lstrip("/")
                 report(f"remove the container {name}")
-                self.client.remove_container(found["Id"], v=True, force=True)
+                self.client.remove_container(container["Id"], v=True, force=True)
                 removed.append(f"container {name}")
-            for network in self.client.networks(filters=ours):
+            for network in networks:
                 self.client.remove_network(network["Id"])
                 removed.append(f"network {network['Name']}")
-            for volume in (self.client.volumes(filters=ours) or {}).get("Volumes") or ():
+            for volume in volumes:
                 report(f"remove the volume {volume['Name']}")
                 self.client.remove_volume(volume["Name"])
                 removed.append(f"volume {volume['Name']}")
@@ -207,14 +211,22 @@ class ContainerCloud:
 
     def _ensure_network(self) -> None:
         """A bridge of the machine's own; its gateway is where log-ins come from."""
-        if not self.client.networks(names=[f"^{self.name}$"]):
-            self.client.create_network(
-                self.name, driver="bridge", check_duplicate=True, labels={request.OWNER: self.environment}
-            )
+        found = self.client.networks(names=[f"^{self.name}$"])
+        for network in found:
+            self._require_ours(network)
+        if not found:
+            labels = request.ownership(self.environment)
+            self.client.create_network(self.name, driver="bridge", check_duplicate=True, labels=labels)
 
     def _ensure_volume(self) -> None:
         """What outlives the machine. An existing volume is kept as it is."""
-        self.client.create_volume(request.volume_name(self.name), labels={request.OWNER: self.environment})
+        name = request.volume_name(self.name)
+        try:
+            found = self.client.inspect_volume(name)
+        except NotFound:
+            self.client.create_volume(name, labels=request.ownership(self.environment))
+        else:
+            self._require_ours(found)
 
 
 def _port_taken(error: APIError) -> bool:

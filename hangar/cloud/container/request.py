@@ -53,17 +53,23 @@ def volume_name(name: str) -> str:
     return f"{name}-srv"
 
 
+def ownership(environment: str) -> dict[str, str]:
+    """The labels of everything that is made: whose it is."""
+    return {OWNER: environment, CHECKOUT: str(REPO)}
+
+
 def labels(spec: MachineSpec, recipe: str) -> dict[str, str]:
     return {
-        OWNER: spec.environment,
+        **ownership(spec.environment),
         SPEC: json.dumps(asdict(spec), sort_keys=True),
         RECIPE: recipe,
-        CHECKOUT: str(REPO),
     }
 
 
 def other_checkout(found: dict[str, Any]) -> Path | None:
-    """The folder of the checkout that a machine belongs to, when it is another than ours and still there."""
+    """The folder of the checkout that a container, network or volume belongs to, when it is another than ours and
+    still there. Without the label it is ours.
+    """
     folder = (found.get("Labels") or found.get("Config", {}).get("Labels") or {}).get(CHECKOUT)
     return Path(folder) if folder and folder != str(REPO) and Path(folder).exists() else None
 

@@ -295,3 +295,31 @@ def test_a_machine_whose_checkout_is_gone_can_be_removed(
     make(cloud, spec())
     engine.containers_["hangar-local"]["Config"]["Labels"][request.CHECKOUT] = str(tmp_path / "gone")
     assert "container hangar-local" in cloud.destroy(lambda _: None)
+
+
+def test_a_volume_of_another_checkout_is_neither_taken_nor_removed(
+    cloud: ContainerCloud, engine: FakeEngine, spec: Spec, tmp_path: Path
+) -> None:
+    """The other checkout's container may be gone: its data must not become ours, nor its network."""
+    make(cloud, spec())
+    engine.containers_.clear()
+    for place in (engine.volumes_["hangar-local-srv"], engine.networks_["hangar-local"]):
+        assert place["Labels"][request.CHECKOUT] == str(request.REPO)
+        place["Labels"][request.CHECKOUT] = str(tmp_path)
+        engine.calls.clear()
+        for attempt in (lambda: make(cloud, spec()), lambda: cloud.destroy(print)):
+            with pytest.raises(CloudError) as refused:
+                attempt()
+            assert refused.value.details == f"* That checkout: {tmp_path}"
+        assert engine.calls == []
+        place["Labels"][request.CHECKOUT] = str(tmp_path / "gone")
+    assert make(cloud, spec()).name == "hangar-local"
+
+
+def test_a_volume_without_a_checkouts_name_is_ours(
+    cloud: ContainerCloud, engine: FakeEngine, spec: Spec
+) -> None:
+    make(cloud, spec())
+    for place in (engine.volumes_["hangar-local-srv"], engine.networks_["hangar-local"]):
+        del place["Labels"][request.CHECKOUT]
+    assert len(cloud.destroy(lambda _: None)) == 3
