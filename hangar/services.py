@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Service:
-    """`units` are system units. `user` is the service user whose rootless Docker and user units belong to it;
+    """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is the service user whose rootless Docker and user units belong to it;
     `project` names its containers (the Compose project)."""
 
     units: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
     user_units: tuple[str, ...] = ()
     user: str = ""
     project: str = ""
@@ -23,7 +24,7 @@ SERVICES = {
     "airflow-start": Service(user_units=("airflow.service",)),
     "docker": Service(user_units=("docker.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
-    "interlock": Service(units=("hangar-interlock.service", "hangar-interlock.timer")),
+    "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
     "monitoring": Service(units=("prometheus-node-exporter.service",)),
     "ssh": Service(units=("ssh.service",)),
     "startup": Service(units=("hangar-startup.service",)),
@@ -63,6 +64,7 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
         return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
     asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
+    matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
     matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
     journal = ["sudo journalctl --no-pager --output=short-iso", *asked, *(["--follow"] if follow else [])]
     return f"{' '.join(journal)} {' + '.join(matches)}"

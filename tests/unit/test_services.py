@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from hangar.config import Config
+from hangar.paths import REPO
 from hangar.services import SERVICES, log_command
 
 Make = Callable[..., Config]
@@ -33,6 +34,16 @@ def test_containers_are_asked_as_their_service_user(make_config: Make) -> None:
     assert command(make_config("users.airflow.uid=2005"), "airflow", 60, follow=True) == (
         "cd / && sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock "
         "docker compose -p airflow logs --no-color --since=60s --follow | sed --unbuffered 's/\\x1b\\[2K//'"
+    )
+
+
+def test_an_undo_is_in_the_interlocks_log_whatever_its_unit_is_called(make_config: Make) -> None:
+    journal = (REPO / "playbooks/plugins/module_utils/hangar_journal.py").read_text()
+    assert 'LOGGED_AS = "hangar-interlock"' in journal
+    assert "--property=SyslogIdentifier={LOGGED_AS}" in journal
+    assert command(make_config(), "interlock").endswith(
+        " _SYSTEMD_UNIT=hangar-interlock.service + UNIT=hangar-interlock.service"
+        " + SYSLOG_IDENTIFIER=hangar-interlock"
     )
 
 

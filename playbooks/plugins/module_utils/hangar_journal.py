@@ -26,6 +26,7 @@ except ImportError:  # on the machine, beside the interlock program
 
 ROOT = "/var/lib/hangar/journal"
 PROGRAM = "/usr/local/lib/hangar/interlock"
+LOGGED_AS = "hangar-interlock"  # one name in the log for the units of all undos, each of which has its own
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -107,6 +108,7 @@ def arm(journal: Journal, after: float, root: str = ROOT) -> None:
     token, old = secrets.token_hex(4), journal.token
     argv = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(journal.name, token)}"]
     argv += [f"--on-active={after}s", "--timer-property=AccuracySec=100ms"]
+    argv += [f"--property=SyslogIdentifier={LOGGED_AS}"]
     argv += [PROGRAM, "undo", journal.name, "--token", token]
     try:
         subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30)
