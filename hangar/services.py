@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Service:
-    """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is the service user whose rootless Docker and user units belong to it;
-    `project` names its containers (the Compose project)."""
+    """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is
+    the service user whose rootless Docker and user units belong to it; `project` names its containers (the Compose
+    project).
+    """
 
     units: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
