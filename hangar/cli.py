@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import importlib
+import itertools
 import signal
 import sys
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code (see docs: 0 done, 1 failed, 2 configuration wrong, …)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    verb = next((word for word in words if not word.startswith("-")), "")
+    verb = _verb(words)
     if verb not in VERBS:
         return _without_verb(verb, words)
     words.remove(verb)
@@ -52,6 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.configure(json=args.json, yes=args.yes)
     signal.signal(signal.SIGTERM, _terminate)
     return _guarded(command, args)
+
+
+def _verb(words: Sequence[str]) -> str:
+    """The first word that is neither an option nor the value of --set: both may stand before the verb."""
+    options = list(itertools.takewhile(lambda word: word != "--", words))
+    said = [word for before, word in zip(["", *options], options, strict=False)
+            if before != "--set" and not word.startswith("-")]  # fmt: skip
+    return said[0] if said else ""
 
 
 def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespace:

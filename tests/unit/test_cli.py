@@ -94,6 +94,16 @@ def test_options_may_stand_before_the_verb(monkeypatch: pytest.MonkeyPatch, call
     assert cli.main(["--yes", "up", "sandbox"]) == 0
 
 
+def test_the_value_of_an_option_before_the_verb_is_no_verb(
+    call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(0)
+    assert cli.main(["--set", "airflow.port=8081", "up"]) == 0
+    with pytest.raises(SystemExit):
+        cli.main(["--set", "airflow.port=8081", "upp", "--", "up"])
+    assert 'there is no verb "upp"' in capsys.readouterr().err
+
+
 def test_what_follows_two_dashes_is_left_alone(call: Any) -> None:
     call(0, "sandbox", "--", "ls", "--yes", "--", "x")
     assert (call.args.environment, call.args.yes, call.args.rest) == (
