@@ -1,9 +1,14 @@
 """destroy: remove the machine and everything that belongs to it."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hangar import console
-from hangar.errors import HangarError
+from hangar.environments import require_name
+from hangar.errors import ConfigError, HangarError
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar import config, pipeline
+    from hangar import pipeline
 
-    settings = config.load(args.environment, args.overrides)
+    settings = _settings(args)
     name = settings.server_name
     if not console.confirm(
         f"Remove {name} with all its data (DAGs, databases, secrets)? This cannot be undone."
@@ -26,3 +31,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.json({"removed": removed})
     return 0
+
+
+def _settings(args: argparse.Namespace) -> "Config":
+    """Those of platform.yml; where it cannot be used, the defaults: what is removed is found by its name alone."""
+    from hangar import config
+
+    try:
+        return config.load(args.environment, args.overrides)
+    except ConfigError as error:
+        require_name(args.environment)
+        console.warn(f"{error.brief.partition(';')[0]}; the machine is looked for by its name alone.")
+        return config.Config(environment=args.environment)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hangar import console, pipeline
+from hangar import console, paths, pipeline
 from hangar.commands import destroy
-from hangar.errors import HangarError, NeedsAnswer
+from hangar.errors import ConfigError, HangarError, NeedsAnswer
 
 ARGUMENTS = argparse.Namespace(environment="local", overrides=[], json=False)
 
@@ -43,3 +43,23 @@ def test_a_program_reads_it_as_data(capsys: pytest.CaptureFixture[str]) -> None:
     console.configure(yes=True, json=True)
     destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "json": True}))
     assert json.loads(capsys.readouterr().out) == {"removed": ["container hangar-local"]}
+
+
+@pytest.mark.parametrize("content", [None, "machine: {memory: 1 MiB}\n", "a: [\n"])
+def test_a_machine_can_be_removed_whatever_its_file_says(
+    content: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.configure(yes=True)
+    paths.platform_file("local").unlink()
+    if content is not None:
+        paths.platform_file("local").write_text(content)
+    assert destroy.run(ARGUMENTS) == 0
+    said = capsys.readouterr()
+    assert "platform.yml has a problem; the machine is looked for by its name alone." in said.err
+    assert "Nothing of hangar-local is left." in said.out
+
+
+def test_an_environment_of_an_impossible_name_is_refused_as_ever() -> None:
+    console.configure(yes=True)
+    with pytest.raises(ConfigError):
+        destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "environment": "../x"}))
