@@ -1,8 +1,9 @@
 """What goes into Airflow's containers by platform.yml: connections and environment variables."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -16,6 +17,12 @@ OWNED = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
 }
 """Generated on the machine; a second set would break the first."""
+
+SECRETIVE = re.compile(
+    r"(?!.*_(url|uri|endpoint|path|file|id|name|type|lifetime)$).*(password|passwd|secret|token|private_key|api_key)",
+    re.IGNORECASE,
+)
+"""What is called so holds a secret, and not only says where one is or comes from."""
 
 
 def _text(value: Any) -> str:
@@ -72,7 +79,26 @@ class Connection(Section):
             raise wrong("says neither what kind of connection it is nor its URI", "", "a URI, or conn_type")
         if self.uri is not None:
             _check_uri(self.uri)
+        clear = list(_in_clear(self.extra or {}, "extra"))
+        if clear:
+            raise all_wrong(
+                [("a secret in clear has no place in this file", at, "{secret: NAME}") for at in clear]
+            )
         return self
+
+
+def _in_clear(value: Any, at: str) -> Iterator[str]:
+    """Where keys that are called like a secret hold a text; `{secret: NAME}` says where the secret is."""
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _in_clear(inner, f"{at}.{number}")
+    if not isinstance(value, dict) or set(value) == {"secret"}:
+        return
+    for key, inner in value.items():
+        place = f"{at}.{key}"
+        if SECRETIVE.match(str(key)) and inner and isinstance(inner, str | int) and inner is not True:
+            yield place
+        yield from _in_clear(inner, place)
 
 
 def _check_uri(uri: str) -> None:
@@ -84,6 +110,12 @@ def _check_uri(uri: str) -> None:
         raise wrong(
             f'"{shown}" holds a password in clear', "", "password: {secret: NAME} beside host and login"
         )
+    for name, _ in parse_qsl(parts.query):
+        if SECRETIVE.match(name):
+            shown = uri.partition("?")[0]
+            raise wrong(
+                f'"{shown}?{name}=…" holds a secret in clear', "", "{secret: NAME} in the connection's extra"
+            )
 
 
 def check_connections(value: dict[str, Connection]) -> dict[str, Connection]:

@@ -121,3 +121,42 @@ def test_problems_of_file_and_overrides_come_together(repo: Path) -> None:
 def test_bytes_that_are_no_text_are_a_problem(repo: Path) -> None:
     paths.platform_file("local").write_bytes(b"airflow: {plugins: \xff}\n")
     assert refused().problems
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("{conn_type: http, extra: {API_Key: abc}}", "airflow.connections.c.extra.API_Key"),
+        (
+            "{conn_type: http, extra: {a: {client_secret: abc}}}",
+            "airflow.connections.c.extra.a.client_secret",
+        ),
+        ("{conn_type: http, extra: {hosts: [{passwd: 1234}]}}", "airflow.connections.c.extra.hosts.0.passwd"),
+    ],
+)
+def test_a_secret_in_clear_among_the_options_is_refused(repo: Path, given: str, problem: str) -> None:
+    (found,) = refused("local", f"airflow.connections.c={given}").problems
+    assert str(found) == (
+        f"{problem}: a secret in clear has no place in this file; {{secret: NAME}} would be right"
+    )
+
+
+def test_a_secret_in_a_uris_query_is_refused(repo: Path) -> None:
+    (found,) = refused("local", "airflow.connections.c=https://u@example.org/?a=b&access_token=abc").problems
+    assert found.message == (
+        '"https://u@example.org/?access_token=…" holds a secret in clear; '
+        "{secret: NAME} in the connection's extra would be right"
+    )
+
+
+def test_options_may_say_where_a_secret_is(make_config: Make) -> None:
+    options = (
+        "{token: {secret: TOKEN}, token_url: https://x, private_key_file: /k, verify_token: true,"
+        " a: {password: {secret: P}}}"
+    )
+    connection = make_config(
+        f"airflow.connections.c={{conn_type: http, extra: {options}}}"
+    ).airflow.connections["c"]
+    assert connection.extra is not None
+    assert connection.extra["token"] == {"secret": "TOKEN"}
+    assert connection.extra["a"] == {"password": {"secret": "P"}}
