@@ -59,7 +59,7 @@ def clone(into: Path) -> Path:
 
 
 def environment_figures(work: Path) -> list[Figure]:
-    """Making the environment without and with uv on the path, and the start-up of the command line."""
+    """Making the environment with pip, where there is no uv, and the start-up of the command line."""
     without_uv = {**os.environ, "PATH": path_without("uv")}
     slow = clone(work / "pip")
     figures = [

@@ -13,7 +13,7 @@ import pytest
 from .conftest import Checkout
 
 DAG = "city_temperatures"
-SECOND_UP_SECONDS = 30  # the budget on two cores, verification included
+SECOND_UP_SECONDS = 30  # the budget on two cores, verification included
 
 
 class Airflow:

@@ -1,6 +1,6 @@
 """The controller's half of `apply_tree`: render a role's templates and send them in one transfer.
 
-Role of this action: design decision 13. Its options are documented in
+Why whole trees: docs/decisions/0004. Its options are documented in
 `playbooks/plugins/modules/apply_tree.py`.
 """
 
