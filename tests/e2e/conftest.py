@@ -14,6 +14,8 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests.engine.test_machine import firewall
+
 REPO = Path(__file__).resolve().parents[2]
 LOGS = Path("/tmp/hangar-e2e-logs")
 # The files in the order of a machine's life; each leaves a healthy machine to the next.
@@ -96,17 +98,12 @@ def laptop() -> dict[str, str]:
         for line in sysctls.splitlines()
         if not line.startswith(moving) and ".veth" not in line and ".br-" not in line
     ]
-    tables = (
-        subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
-        if shutil.which("nft")
-        else ""
-    )
     return {
         "sysctls": "\n".join(lines),
         "passwd": Path("/etc/passwd").read_text(),
         "group": Path("/etc/group").read_text(),
         "subuid": Path("/etc/subuid").read_text() if Path("/etc/subuid").exists() else "",
-        "hangar tables": "\n".join(line for line in tables.splitlines() if "hangar" in line),
+        "firewall": "\n".join(firewall()),
     }
 
 
