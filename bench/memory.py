@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ SAMPLE_SECONDS = 0.25
 def peak_of_tree(argv: Sequence[str], cwd: Path) -> tuple[float, int]:
     """Run a command; return its seconds and the highest memory in bytes that it and its children held at once."""
     start = time.monotonic()
-    with tempfile_output() as output:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
@@ -28,12 +29,6 @@ def peak_of_tree(argv: Sequence[str], cwd: Path) -> tuple[float, int]:
             output.seek(0)
             sys.exit(f"{' '.join(argv)} ended with {process.returncode}\n{output.read()[-4000:]!r}")
     return time.monotonic() - start, peak
-
-
-def tempfile_output():  # type: ignore[no-untyped-def]  # an anonymous file; its type is private to tempfile
-    import tempfile
-
-    return tempfile.TemporaryFile()
 
 
 def family(root: int) -> list[int]:
