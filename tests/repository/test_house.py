@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((REPO / "hangar").rglob("*.py"))
@@ -150,3 +151,15 @@ def test_links_in_the_documents_lead_somewhere() -> None:
                 if "://" not in target and not (REPO / name).parent.joinpath(target).exists():
                     broken.append(f"{name}: {target}")
     assert broken == []
+
+
+def test_the_accounts_are_the_same_with_and_without_a_plan() -> None:
+    """The defaults of platform.yml, and those of the playbooks for whoever uses Ansible alone."""
+    from hangar.config.models import Config
+
+    shared = yaml.safe_load((REPO / "playbooks/group_vars/all/users.yml").read_text())[
+        "service_users_accounts"
+    ]
+    users = Config(environment="local").users
+    named = {name: getattr(users, name) for name in type(users).model_fields}
+    assert [{"name": name, "uid": user.uid, "subids": user.subids} for name, user in named.items()] == shared
