@@ -17,11 +17,19 @@ from hangar.paths import REPO
 if TYPE_CHECKING:
     from docker import APIClient, TLSConfig
 
+    from hangar.cloud.base import Report
+
 START_TIMEOUT = 60.0
 """Seconds that an engine gets to answer after it was started."""
 
+GRACE = 5.0
+"""Seconds that another engine gets to answer after ours has ended: two calls at once start two, and one gives way."""
+
 SLOW = 600
 """Seconds for one answer of the engine: importing an image or stopping a busy machine takes long."""
+
+SOCKET = Path("/var/run/docker.sock")
+"""Where the system's engine listens."""
 
 SYSTEMD = Path("/run/systemd/system")
 """There while systemd is the first process."""
@@ -96,8 +104,16 @@ def unavailable(address: str, said: str) -> CloudError | MissingTool:
 
 
 def installed() -> bool:
-    """Whether this computer has an engine that could be started (or, with DOCKER_HOST, one elsewhere on it)."""
-    return any(shutil.which(name, path=_system_path()) for name in ("dockerd", "docker"))
+    """Whether this computer has an engine that could be started.
+
+    The client alone is none, unless it is set to another engine than the system's: Docker Desktop shows no dockerd.
+    """
+    if shutil.which("dockerd", path=_system_path()) or SOCKET.exists():
+        return True
+    try:
+        return shutil.which("docker") is not None and not endpoint()[0].endswith(str(SOCKET))
+    except CloudError:
+        return True  # set to an engine that `connect` will name
 
 
 def answers() -> bool:
@@ -141,6 +157,17 @@ def shares_our_kernel() -> bool:
     return said is None or str(said.get("KernelVersion")) == platform.release()
 
 
+def ensure_runs(report: "Report") -> None:
+    """Starts the engine if it is installed and does not answer.
+
+    Raises:
+        CloudError, EngineRefused: see `start`.
+    """
+    if installed() and not answers():
+        report("start the Docker engine")
+        start()
+
+
 def start() -> None:
     """Starts the engine: through systemd where it runs, else dockerd itself, in the background.
 
@@ -161,9 +188,11 @@ def start() -> None:
 
 def _wait_for_answer(pid: int | None) -> None:
     deadline = time.monotonic() + START_TIMEOUT
+    ended = False
     while not answers():
-        ended = pid is not None and _has_ended(pid)
-        if ended or time.monotonic() > deadline:
+        if not ended and pid is not None and _has_ended(pid):
+            ended, deadline = True, time.monotonic() + GRACE
+        if time.monotonic() > deadline:
             tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-10:]) if LOG.exists() else ""
             what = "ended again" if ended else f"did not answer within {START_TIMEOUT:g} s"
             raise CloudError(f"The Docker engine {what}.", tail, start_hint())

@@ -15,6 +15,10 @@ CHECKS: tuple[Check, ...] = (
 """In the order in which their cures are applied."""
 
 
+APT_PATIENCE = 300
+"""Seconds to wait for another call of apt."""
+
+
 def look() -> list[Finding]:
     """Everything at once; changes nothing."""
     engine.forget()
@@ -35,9 +39,7 @@ def prepare(report: Report) -> None:
     packages = tuple(dict.fromkeys(name for finding in ill for name in finding.packages))
     if packages and engine.has_apt() and _may(f"Install {', '.join(packages)} with apt-get?", ill):
         install(packages, report)
-    if engine.installed() and not engine.answers():
-        report("start the Docker engine")
-        engine.start()
+    engine.ensure_runs(report)
     ill = _missing(look())
     for finding in ill:
         if finding.commands and _may(f"{finding.name}: {finding.detail}. Run `{finding.cure}`?", ill):
@@ -61,7 +63,9 @@ def _may(question: str, ill: list[Finding]) -> bool:
 
 def install(packages: tuple[str, ...], report: Report) -> None:
     """Installs Debian packages from the sources that this computer has."""
-    apt = [*engine.sudo(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    # A laptop's own updates may hold dpkg's lock for a while.
+    apt = [*engine.sudo(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q",
+           f"-oDPkg::Lock::Timeout={APT_PATIENCE}"]  # fmt: skip
     report("fetch the package index")
     process.run([*apt, "update"])
     report(f"install {', '.join(packages)}")

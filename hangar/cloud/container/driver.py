@@ -103,6 +103,8 @@ class ContainerCloud:
             )
 
     def destroy(self, report: Report) -> list[str]:
+        if self._client is None:
+            engine.ensure_runs(report)
         removed = []
         ours = {"label": f"{request.OWNER}={self.environment}"}
         with _engine_errors():

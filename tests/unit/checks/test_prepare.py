@@ -73,7 +73,7 @@ def test_a_healthy_computer_is_left_alone(computer: Computer) -> None:
 def test_the_engine_is_installed_and_started(computer: Computer) -> None:
     computer.ill = [DOCKER, SLEEPY]
     prepare()
-    apt = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    apt = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-oDPkg::Lock::Timeout=300"]
     assert computer.ran == [
         [*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", "docker.io"], ["start"],
     ]  # fmt: skip
