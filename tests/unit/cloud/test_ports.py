@@ -24,6 +24,8 @@ def test_an_environment_begins_its_search_at_the_same_place(
 def test_a_port_in_use_is_passed_over(spec: Callable[..., MachineSpec], monkeypatch) -> None:  # type: ignore[no-untyped-def]
     (first,) = ports.free_ports(spec(), 1)
     with socket.socket() as taken:
+        # A machine that was removed just now leaves connections that wait for their end.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", first))
         taken.listen()
         assert first not in list(ports.free_ports(spec(), 3))
