@@ -19,7 +19,10 @@ from tests.engine.test_machine import firewall
 REPO = Path(__file__).resolve().parents[2]
 LOGS = Path("/tmp/hangar-e2e-logs")
 # The files in the order of a machine's life; each leaves a healthy machine to the next.
-ORDER = ("test_readme.py", "test_attacks.py", "test_sabotage.py", "test_destroy.py")
+ORDER = (
+    "test_readme.py", "test_attacks.py", "test_own_platform.py", "test_restart.py",
+    "test_sabotage.py", "test_destroy.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

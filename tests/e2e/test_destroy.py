@@ -7,12 +7,12 @@ from urllib.parse import urlparse
 
 import docker
 
+from .airflow import address
 from .conftest import Checkout, laptop
-from .test_readme import airflow_address
 
 
 def test_destroy_leaves_nothing_behind(machine: Checkout, engine: docker.DockerClient) -> None:
-    port = urlparse(airflow_address(machine)).port
+    port = urlparse(address(machine)).port
     machine.hangar("destroy", "--yes")
 
     mine = {"label": f"hangar.environment={machine.environment}"}

@@ -6,44 +6,19 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any
 
 import pytest
 
+from .airflow import Airflow, address, health
 from .conftest import Checkout
 
 DAG = "city_temperatures"
 SECOND_UP_SECONDS = 30  # the budget on two cores, verification included
 
 
-class Airflow:
-    """The public API of the Airflow at the end of the tunnel, as the generated administrator."""
-
-    def __init__(self, base: str, password: str) -> None:
-        self.base = base
-        self.token = self.call("POST", "/auth/token", {"username": "admin", "password": password})[
-            "access_token"
-        ]
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(
-            self.base + path, method=method, headers={"Content-Type": "application/json"}
-        )
-        if token := getattr(self, "token", None):
-            request.add_header("Authorization", f"Bearer {token}")
-        data = json.dumps(body).encode() if body is not None else None
-        with urllib.request.urlopen(request, data, timeout=30) as answer:
-            return json.load(answer)
-
-
-def airflow_address(machine: Checkout) -> str:
-    return str(machine.report()["airflow"]["address"])
-
-
 @pytest.fixture(scope="module")
 def airflow(machine: Checkout) -> Airflow:
-    password = machine.ssh("sudo cat /srv/airflow/secrets/admin_password").stdout.strip()
-    return Airflow(airflow_address(machine), password)
+    return Airflow.of(machine)
 
 
 def test_up_makes_a_verified_machine(machine: Checkout) -> None:
@@ -55,9 +30,7 @@ def test_up_makes_a_verified_machine(machine: Checkout) -> None:
 
 
 def test_airflow_answers_on_the_laptop_through_the_forward(machine: Checkout) -> None:
-    with urllib.request.urlopen(airflow_address(machine) + "/api/v2/monitor/health", timeout=30) as answer:
-        health = json.load(answer)
-    assert {part: state["status"] for part, state in health.items()} == {
+    assert health(machine) == {
         "metadatabase": "healthy",
         "scheduler": "healthy",
         "triggerer": "healthy",
@@ -67,19 +40,12 @@ def test_airflow_answers_on_the_laptop_through_the_forward(machine: Checkout) ->
 
 def test_the_api_refuses_strangers(machine: Checkout) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(airflow_address(machine) + "/api/v2/dags", timeout=30)
+        urllib.request.urlopen(address(machine) + "/api/v2/dags", timeout=30)
     assert refused.value.code == 401
 
 
 def test_the_example_dag_runs_to_success(airflow: Airflow) -> None:
-    airflow.call("PATCH", f"/api/v2/dags/{DAG}", {"is_paused": False})
-    run = airflow.call("POST", f"/api/v2/dags/{DAG}/dagRuns", {"logical_date": None})
-    deadline = time.monotonic() + 180
-    state = run["state"]
-    while state not in {"success", "failed"} and time.monotonic() < deadline:
-        time.sleep(1)  # between two looks at the condition
-        state = airflow.call("GET", f"/api/v2/dags/{DAG}/dagRuns/{run['dag_run_id']}")["state"]
-    assert state == "success"
+    assert airflow.run(DAG)["state"] == "success"
 
 
 def test_a_second_up_changes_nothing_and_is_quick(machine: Checkout) -> None:

@@ -1,0 +1,27 @@
+"""A DAG that needs all that a user may add to Airflow: a package, a program, a variable, a connection."""
+
+import hashlib
+import os
+import shutil
+
+from airflow.sdk import BaseHook, dag, task
+
+
+@dag(schedule=None)
+def own_platform():
+    @task
+    def use():
+        import humanize
+
+        assert humanize.intcomma(12345) == "12,345"
+        assert shutil.which("tree")
+        assert os.environ["OWN_VARIABLE"] == "50% of $HOME"
+        connection = BaseHook.get_connection("erp")
+        assert (connection.host, connection.login) == ("erp.example.com", "reader")
+        # Its hash, so that the password stands in no file of this repository and in no log.
+        return hashlib.sha256(connection.password.encode()).hexdigest()
+
+    use()
+
+
+own_platform()
