@@ -34,7 +34,7 @@ def settings() -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def platform(machine: Checkout) -> Iterator[Checkout]:
-    """The machine with its platform.yml changed; afterwards the file is as it was."""
+    """The machine with its platform.yml changed; afterwards both are as they were."""
     file = machine.path / "inventory" / machine.environment / "platform.yml"
     before = file.read_text()
     shutil.copytree(OWN, file.parent / "own")
@@ -45,6 +45,7 @@ def platform(machine: Checkout) -> Iterator[Checkout]:
     file.write_text(before)
     shutil.rmtree(file.parent / "own")
     machine.ssh(f"rm -f {DAG}")
+    machine.hangar("up", "--yes")
 
 
 def pipe(machine: Checkout, text: str, *command: str) -> None:
