@@ -16,6 +16,9 @@ from .conftest import Checkout
 BACK_WITHIN = 90
 """Seconds from the first refused login to the first that works again."""
 
+SSH_FAILED = 255
+"""The exit status of ssh itself; commands have their own."""
+
 SABOTAGE = {
     "a drop-in that refuses everybody": ("ssh_server", {"ssh_server_allowed_groups": ["nobody-at-all"]}),
     "a rule that drops port 22": ("firewall", {"firewall_ssh_sources": ["192.0.2.1/32"]}),
@@ -51,8 +54,21 @@ def new_login(machine: Checkout) -> bool:
         return False
 
 
+def ask(machine: Checkout, command: str) -> str:
+    """What a command prints. A server that reloads just now refuses connections for a moment: ask until it answers."""
+    answers: list[subprocess.CompletedProcess[str]] = []
+
+    def answered() -> bool:
+        answers.append(machine.ssh(command, check=False))
+        return answers[-1].returncode != SSH_FAILED
+
+    wait_until(answered, 20, "the machine answers")
+    assert answers[-1].returncode == 0, answers[-1].stderr
+    return answers[-1].stdout
+
+
 def journal(machine: Checkout, name: str) -> dict[str, object]:
-    told = json.loads(machine.ssh("sudo /usr/local/lib/hangar/interlock list").stdout)
+    told = json.loads(ask(machine, "sudo /usr/local/lib/hangar/interlock list"))
     return next(entry for entry in told if entry["name"] == name)
 
 
@@ -98,14 +114,17 @@ def test_the_operator_is_back_by_himself(machine: Checkout, sabotage: str) -> No
     assert "changed=0" in output, output
 
 
-WRITTEN = "sudo grep -q 'MaxAuthTries 5' /etc/ssh/sshd_config.d/10-hangar.conf"
+def is_written(machine: Checkout) -> bool:
+    """Whether the change that is never proven stands in the file."""
+    drop_in = ask(machine, "sudo cat /etc/ssh/sshd_config.d/10-hangar.conf")
+    return "MaxAuthTries 5" in drop_in
 
 
 def kill_between_change_and_proof(machine: Checkout, after: int) -> None:
     """A controller that dies at the worst moment: the change is written, nothing is proven."""
     values = {"ssh_server_max_auth_tries": 5, "interlock_after": after}
     process = playbook(machine, "--tags", "ssh_server", "--extra-vars", json.dumps(values))
-    wait_until(lambda: machine.ssh(WRITTEN, check=False).returncode == 0, 60, "the change is written")
+    wait_until(lambda: is_written(machine), 60, "the change is written")
     process.kill()
     process.communicate()
     assert journal(machine, "ssh_server")["state"] == "open"
@@ -114,7 +133,7 @@ def kill_between_change_and_proof(machine: Checkout, after: int) -> None:
 def test_a_controller_that_dies_before_the_proof_leaves_no_lasting_lock(machine: Checkout) -> None:
     """kill -9 between change and proof: the machine restores the state before, and the next run applies again."""
     kill_between_change_and_proof(machine, after=15)
-    wait_until(lambda: machine.ssh(WRITTEN, check=False).returncode != 0, 40, "the machine takes it back")
+    wait_until(lambda: not is_written(machine), 40, "the machine takes it back")
     assert journal(machine, "ssh_server")["state"] == "undone"
     assert "changed=0" in playbook(machine, "--tags", "ssh_server").communicate(timeout=120)[0]
 
@@ -122,10 +141,10 @@ def test_a_controller_that_dies_before_the_proof_leaves_no_lasting_lock(machine:
 def test_a_restart_before_the_proof_takes_the_change_back(machine: Checkout) -> None:
     """Timers do not outlive a restart; what runs at every start does their work. Here both without the restart."""
     kill_between_change_and_proof(machine, after=600)
-    machine.ssh("sudo systemctl stop 'hangar-undo-*.timer'; sudo systemctl restart hangar-interlock.service")
+    ask(machine, "sudo systemctl stop 'hangar-undo-*.timer'; sudo systemctl restart hangar-interlock.service")
     assert journal(machine, "ssh_server")["state"] == "undone"
-    assert machine.ssh(WRITTEN, check=False).returncode != 0
-    machine.ssh("sudo systemctl reload ssh.service")
+    assert not is_written(machine)
+    ask(machine, "sudo systemctl reload ssh.service")
 
 
 def test_ssh_audit_finds_no_fault(machine: Checkout) -> None:
