@@ -107,15 +107,21 @@ def test_a_daemons_settings_and_unit_are_roots(host, users):
         assert host.file(path).user == "root"
 
 
+def next_time(host, user, timer):
+    """When a service user's timer strikes next, and whether it waits for that at all."""
+    shown = as_service(
+        host, user, f"systemctl --user show {timer} --property ActiveState,NextElapseUSecRealtime"
+    )
+    assert "ActiveState=active" in shown.stdout
+    return re.search(r"NextElapseUSecRealtime=\S+", shown.stdout)
+
+
 def test_what_docker_no_longer_uses_is_removed_regularly(host, users):
-    for user in users:
-        asked = as_service(
-            host,
-            user["name"],
-            "systemctl --user show docker-prune.timer --property ActiveState,NextElapseUSecRealtime",
-        )
-        assert "ActiveState=active" in asked.stdout
-        assert re.search(r"NextElapseUSecRealtime=\S+", asked.stdout)
+    assert all(next_time(host, user["name"], "docker-prune.timer") for user in users)
+
+
+def test_what_is_in_the_images_is_looked_over_for_security_updates_every_day(host, users):
+    assert all(next_time(host, user["name"], "image-updates.timer") for user in users)
 
 
 def test_a_daemon_comes_back_at_boot(host, users):
