@@ -20,7 +20,7 @@ lint: environment         ## ruff, mypy, yamllint, ansible-lint
 	$(BIN)/ansible-lint --offline
 
 unit: environment         ## what needs no machine: unit, templates, the house rules
-	$(PYTEST) -n auto tests/unit tests/ansible tests/templates tests/repository
+	$(PYTEST) -n auto tests/unit tests/ansible tests/templates tests/repository tests/google -m 'not machine'
 
 check: lint unit          ## seconds: everything that needs no machine
 

@@ -12,6 +12,9 @@ from tests.google.errors import GoogleError, info
 from tests.google.state import State
 
 TOKEN_SECONDS = 3600
+AUDIENCE = "https://oauth2.googleapis.com/token"
+"""What google-auth writes into an assertion, whatever the key file's token_uri."""
+
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 MISSING = (
     "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or "
@@ -52,7 +55,7 @@ def grant(state: State, form: dict[str, str], base_url: str) -> dict[str, Any]:
     if form.get("grant_type") != GRANT:
         raise Refused("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type')}")
     email, claims = _verified(state, form.get("assertion", ""))
-    if email is None or claims.get("aud") != f"{base_url}/token":
+    if email is None or claims.get("aud") not in (AUDIENCE, f"{base_url}/token"):
         raise Refused("invalid_grant", "Invalid JWT Signature.")
     if not claims.get("scope"):
         raise Refused("invalid_scope", "Invalid OAuth scope or ID token audience provided.")

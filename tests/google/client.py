@@ -25,6 +25,8 @@ class Google:
         self._arguments = ("--project", project, *arguments)
         self._process: subprocess.Popen[str] | None = None
         self.base_url = ""
+        self.tolerates_violations = False
+        """A test that sends what is wrong on purpose says so."""
 
     def start(self) -> "Google":
         """Serves; after a `kill` again at the same port, with the state of before."""
@@ -53,6 +55,11 @@ class Google:
         file.write_text(json.dumps(self._get("key", account=account, project=self.project)))
         file.chmod(0o600)
         return file
+
+    def reset(self) -> None:
+        """An empty project again; keys and tokens stay good."""
+        self.tolerates_violations = False
+        self._post("reset", {})
 
     # What a test orders
 

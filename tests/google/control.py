@@ -23,6 +23,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/_control/rules", set_rules)
     app.router.add_post("/_control/settings", settings)
     app.router.add_post("/_control/edit", edit)
+    app.router.add_post("/_control/reset", reset)
     app.router.add_get("/_control/key", key)
 
 
@@ -104,6 +105,14 @@ async def edit(request: web.Request) -> web.Response:
     else:
         state.resources[wanted["path"]].update(wanted["fields"])
     state.save()
+    return web.json_response({})
+
+
+async def reset(request: web.Request) -> web.Response:
+    """An empty project again, without rules or a past. Keys and tokens stay good."""
+    world = _world(request)
+    world.reset()
+    world.state.save()
     return web.json_response({})
 
 

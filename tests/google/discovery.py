@@ -12,8 +12,8 @@ APIS = (
     "compute.v1",
     "iam.v1",
     "cloudresourcemanager.v3",
-    "cloudresourcemanager.v1",
     "serviceusage.v1",
+    "cloudresourcemanager.v1",
     "storage.v1",
 )
 """What is served, in the order in which a path is looked up. They meet nowhere that Hangar goes."""

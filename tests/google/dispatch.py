@@ -7,6 +7,7 @@ from typing import Any
 from tests.google import operations, permissions
 from tests.google.discovery import Method
 from tests.google.errors import GoogleError
+from tests.google.partial import masked
 from tests.google.schema import missing_fields, parameter_problems, problems, settable
 from tests.google.world import HANDLERS, Answer, Call, World
 
@@ -18,6 +19,7 @@ def build(
     query: list[tuple[str, str]],
     raw: bytes,
     principal: str,
+    content_type: str,
 ) -> tuple[Call, list[GoogleError]]:
     """The call, and everything that the discovery document has against it."""
     found = _path_problems(method, values) + parameter_problems(method, query)
@@ -25,7 +27,8 @@ def build(
     if not method.upload and raw:
         body, more = _body(method, raw)
         found += more
-    call = Call(world, method, values | dict(query), body, principal, raw if method.upload else b"")
+    media = raw if method.upload else b""
+    call = Call(world, method, values | dict(query), body, principal, media, content_type, query)
     if method.request and not method.upload:
         found += missing_fields(method, body)
         if not found:
@@ -60,6 +63,8 @@ async def answer(call: Call) -> Answer:
         result = await result
     if isinstance(result, dict):
         _check_response(call, result)
+        if call.values.get("fields"):
+            return masked(result, call.values["fields"])
     return result  # type: ignore[return-value]
 
 

@@ -1,20 +1,24 @@
-"""The stand-in as a pytest fixture: `from tests.google.fixture import google` in a conftest."""
+"""The stand-in as pytest fixtures, `google` and `google_server`; a conftest imports both."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.google.client import Google
 
 
+@pytest.fixture(scope="session")
+def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
+    """One process for all tests (of a worker)."""
+    stand_in = Google(tmp_path_factory.mktemp("google")).start()
+    yield stand_in
+    stand_in.stop()
+
+
 @pytest.fixture
-def google(tmp_path: Path) -> Iterator[Google]:
-    """A stand-in of the test's own. What it was asked must have been right, unless the test says otherwise."""
-    folder = tmp_path / "google"
-    folder.mkdir()
-    stand_in = Google(folder).start()
-    try:
-        yield stand_in
-    finally:
-        stand_in.stop()
+def google(google_server: Google) -> Iterator[Google]:
+    """An empty project. At the end every request must have been one that Google's documents allow."""
+    google_server.reset()
+    yield google_server
+    if not google_server.tolerates_violations:
+        assert google_server.violations() == []

@@ -12,7 +12,7 @@ VERBS = {
     "wait": "get",
     "getFromFamily": "getFromFamily",
 }
-FREE = ("testIamPermissions",)
+FREE = ("testIamPermissions", "serviceusage.operations.get")
 """Asking what one may do asks for nothing."""
 
 SERVICES = {
@@ -27,7 +27,7 @@ SERVICES = {
 def needed(call: Call) -> list[str]:
     """The permissions that Google's documents ask for this call, the method's own first."""
     service, *middle, verb = call.method.id.removesuffix(".v1").split(".")
-    if verb in FREE:
+    if verb in FREE or call.method.id in FREE:
         return []
     if call.method.id in PERMISSIONS:
         return PERMISSIONS[call.method.id](call)

@@ -14,7 +14,7 @@ from tests.google.discovery import catalog
 from tests.google.errors import GoogleError
 from tests.google.rules import AFTER, BEFORE, Fault, Rules
 from tests.google.state import State
-from tests.google.world import Answer, Call, World
+from tests.google.world import Answer, Call, Media, World
 
 LARGEST_BODY = 4 * 1024 * 1024
 SAID = {
@@ -67,7 +67,9 @@ class StandIn:
         except GoogleError as error:
             return _error(error, method.api)
         query = list(request.rel_url.query.items())
-        call, problems = dispatch.build(self.world, method, values, query, raw, principal)
+        call, problems = dispatch.build(
+            self.world, method, values, query, raw, principal, request.headers.get("Content-Type", "")
+        )
         entry = self._journal(call, problems)
         try:
             response = await self._answer(call, problems, request)
@@ -112,7 +114,7 @@ def base_url(request: web.Request) -> str:
 def make_world(folder: Path | None, project: str, operation_seconds: float) -> World:
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    world = World(State(folder), Rules(), operation_seconds=operation_seconds)
+    world = World(State(folder), Rules(), usual_seconds=operation_seconds)
     world.state.table("projects").setdefault(project, {"number": "123456789012"})
     return world
 
@@ -146,8 +148,9 @@ def _reset(request: web.Request) -> None:
 def _response(result: Answer) -> web.Response:
     if result is None:
         return web.Response(status=204)
-    if isinstance(result, bytes):
-        return web.Response(body=result, content_type="application/octet-stream")
+    if isinstance(result, Media):
+        headers = {**result.headers, "Content-Type": result.content_type}
+        return web.Response(body=result.content, headers=headers)
     return web.Response(text=json.dumps(result), content_type="application/json")
 
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ class State:
         # Whole or not at all: the process may be killed here.
         draft = self._file.with_suffix(".new")
         draft.write_text(text, encoding="utf-8")
-        os.replace(draft, self._file)
+        draft.replace(self._file)
         self._saved = text
 
 

@@ -1,14 +1,27 @@
 """All that a handler can see: the state, the rules, the operations, and the call that it answers."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from typing import Any, Protocol
 
 from tests.google.discovery import Method
+from tests.google.errors import GoogleError
 from tests.google.rules import Fault, Rules
 from tests.google.state import State
 
-Answer = dict[str, Any] | bytes | None
+
+@dataclass(frozen=True)
+class Media:
+    """An object's content."""
+
+    content: bytes
+    content_type: str
+    headers: dict[str, str]
+
+
+Answer = dict[str, Any] | Media | None
 Handler = Callable[["Call"], Answer | Awaitable[Answer]]
 
 HANDLERS: dict[str, Handler] = {}
@@ -42,9 +55,25 @@ class World:
     state: State
     rules: Rules
     machines: Machines | None = None
-    operation_seconds: float = 0.05
+    usual_seconds: float = 0.05
+    """How long an operation takes, where a test has not ordered otherwise."""
     journal: list[dict[str, Any]] = field(default_factory=list)
     violations: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.operation_seconds = self.usual_seconds
+
+    def reset(self) -> None:
+        """Empties the world, but for who may call and the projects."""
+        tables = self.state.tables
+        kept = {name: tables[name] for name in ("keys", "tokens", "counters") if name in tables}
+        projects = {name: {"number": known["number"]} for name, known in self.state.table("projects").items()}
+        tables.clear()
+        tables.update(kept, projects=projects)
+        self.rules = Rules()
+        self.operation_seconds = self.usual_seconds
+        self.journal.clear()
+        self.violations.clear()
 
     def violation(self, kind: str, method: str, message: str) -> None:
         """Something that no client should send, or that the stand-in should not answer."""
@@ -60,6 +89,9 @@ class Call:
     body: dict[str, Any]
     principal: str
     media: bytes = b""
+    """An upload's body, with its content type."""
+    content_type: str = ""
+    query: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
 
     @property
@@ -72,13 +104,36 @@ class Call:
 
     @property
     def project(self) -> str:
-        return project_of(self.method, self.values)
+        """The project that the call speaks of: named, or the one that its bucket belongs to."""
+        bucket = self.state.table("buckets").get(self.values.get("bucket", ""), {})
+        return project_of(self.method, self.values) or str(bucket.get("_project", ""))
+
+    def names(self, parameter: str) -> list[str]:
+        """The values of a parameter that may be repeated."""
+        return [value for name, value in self.query if name == parameter]
+
+    def content(self) -> tuple[bytes, dict[str, Any]]:
+        """An upload's content and what was said about it: the two parts of multipart/related, or the body alone.
+
+        Raises:
+            GoogleError: 400, the two parts are not there.
+        """
+        if self.values.get("uploadType") != "multipart":
+            return self.media, {}
+        head = f"Content-Type: {self.content_type}\r\n\r\n".encode()
+        parts = message_from_bytes(head + self.media).get_payload()
+        if not isinstance(parts, list) or len(parts) != 2:
+            raise GoogleError(400, "Malformed multipart body.", "badRequest")
+        described, content = (part.get_payload(decode=True) for part in parts)
+        return bytes(content), json.loads(described)
 
 
 def project_of(method: Method, values: dict[str, str]) -> str:
     """The project that a call speaks of."""
     for name in ("project", "projectId", "name", "resource", "parent"):
         value = values.get(name, "")
+        if value.startswith("projects/-/"):  # any project: an account's address names its own
+            return value.partition("@")[2].split(".")[0]
         if value.startswith("projects/"):
             return value.split("/")[1]
         if value and (name.startswith("project") or method.id.endswith(".v1")):

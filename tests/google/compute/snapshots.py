@@ -49,7 +49,6 @@ def _make(call: Call, disk_path: str) -> dict[str, Any]:
             or [disk["zone"].split("/")[-1].rsplit("-", 1)[0]],
             "labelFingerprint": fingerprint(labels),
             **({"diskEncryptionKey": disk["diskEncryptionKey"]} if "diskEncryptionKey" in disk else {}),
-            **({"sourceImage": disk["sourceImage"]} if "sourceImage" in disk else {}),
         },
     )
     call.state.resources[path] = snapshot
