@@ -3,12 +3,18 @@
 import argparse
 import asyncio
 import json
+import secrets
 import signal
+import sys
 from pathlib import Path
 
 from aiohttp import web
 
+from hangar import engine
+from tests.google import machines
+from tests.google.background import Background
 from tests.google.server import StandIn, make_world
+from tests.google.state import State
 
 
 def main() -> None:
@@ -18,12 +24,28 @@ def main() -> None:
     parser.add_argument(
         "--project", default="hangar-test", help="the project that exists (default: hangar-test)"
     )
+    parser.add_argument(
+        "--machines",
+        choices=("none", "docker"),
+        default="none",
+        help="docker: an instance is a container that boots and answers SSH",
+    )
+    parser.add_argument(
+        "--cleanup", action="store_true", help="only remove what killed stand-ins left in Docker"
+    )
     parser.add_argument("--operation-seconds", type=float, default=0.05, help="how long an operation takes")
-    asyncio.run(serve(parser.parse_args()))
+    args = parser.parse_args()
+    if args.cleanup:
+        print(json.dumps({"removed": machines.cleanup(engine.connect())}))
+        return
+    asyncio.run(serve(args))
 
 
 async def serve(args: argparse.Namespace) -> None:
     world = make_world(args.state, args.project, args.operation_seconds)
+    if args.machines == "docker":
+        world.background = Background()
+        world.machines = await asyncio.to_thread(_machines, world.state)
     runner = web.AppRunner(StandIn(world).app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", args.port).start()
@@ -34,6 +56,17 @@ async def serve(args: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await ended.wait()
     await runner.cleanup()
+    if world.machines and world.background:
+        world.background.close()
+        await asyncio.to_thread(world.machines.cleanup)
+
+
+def _machines(state: State) -> machines.DockerMachines:
+    """Machines under a name of this state's own, so that the next process finds them."""
+    named = state.table("machines")
+    made = machines.DockerMachines(named.setdefault("name", f"google-{secrets.token_hex(3)}"))
+    made.prepare(lambda step: print(step, file=sys.stderr, flush=True))
+    return made
 
 
 if __name__ == "__main__":

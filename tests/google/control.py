@@ -1,5 +1,6 @@
 """The control endpoint: what a test orders and reads back. It is no part of Google's APIs and asks for no bearer."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -111,6 +112,8 @@ async def edit(request: web.Request) -> web.Response:
 async def reset(request: web.Request) -> web.Response:
     """An empty project again, without rules or a past. Keys and tokens stay good."""
     world = _world(request)
+    if world.machines:
+        await asyncio.to_thread(world.machines.cleanup)
     world.reset()
     world.state.save()
     return web.json_response({})

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ class StandIn:
         except Dropped:
             entry["status"] = 0
             return web.Response()  # which nobody gets
+        except Exception as error:
+            self.world.violation("stand-in", method.id, f"The stand-in is broken: {error!r}")
+            traceback.print_exc()
+            response = _error(
+                GoogleError(500, f"The stand-in is broken: {error!r}", "backendError"), method.api
+            )
         entry["status"] = response.status
         return response
 
@@ -112,9 +119,12 @@ def base_url(request: web.Request) -> str:
 
 
 def make_world(folder: Path | None, project: str, operation_seconds: float) -> World:
+    """A world with the state that is kept in `folder`. What was held for a machine is begun again."""
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     world = World(State(folder), Rules(), usual_seconds=operation_seconds)
+    for operation in world.state.operations.values():
+        operation["_held"] = False
     world.state.table("projects").setdefault(project, {"number": "123456789012"})
     return world
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any, Protocol
 
+from tests.google.background import Background
 from tests.google.discovery import Method
 from tests.google.errors import GoogleError
 from tests.google.rules import Fault, Rules
@@ -30,24 +31,18 @@ PERMISSIONS: dict[str, Callable[["Call"], list[str]]] = {}
 
 
 class Machines(Protocol):
-    """What stands behind an instance. All of it may take long and runs outside the server's loop."""
+    """Real machines behind instances, and volumes behind disks. All of it may take long; it runs in threads."""
 
-    def start(self, path: str, instance: dict[str, Any], guest: "Guest") -> None: ...
-    def stop(self, path: str) -> None: ...
-    def remove(self, path: str) -> None: ...
-    def remove_disk(self, path: str) -> None: ...
-    def console(self, path: str) -> str: ...
-    def address(self, path: str) -> tuple[str, int] | None: ...
-
-
-@dataclass(frozen=True)
-class Guest:
-    """What a machine tells the server, in the server's own thread."""
-
-    started: Callable[[str | None], None]
-    """It was started, or was not, and why."""
-    wrote_keys: Callable[[dict[str, str]], None]
-    """Its SSH host keys, by type, as it writes them to its guest attributes."""
+    def start(self, instance: str, described: dict[str, Any], data: list[str]) -> None: ...
+    def host_keys(self, instance: str) -> dict[str, str]: ...
+    def stop(self, instance: str) -> None: ...
+    def restart(self, instance: str) -> None: ...
+    def remove(self, instance: str) -> None: ...
+    def remove_disk(self, disk: str) -> None: ...
+    def copy_disk(self, source: str, target: str) -> None: ...
+    def console(self, instance: str) -> str: ...
+    def address(self, instance: str) -> tuple[str, int] | None: ...
+    def cleanup(self) -> list[str]: ...
 
 
 @dataclass
@@ -55,6 +50,7 @@ class World:
     state: State
     rules: Rules
     machines: Machines | None = None
+    background: Background | None = None
     usual_seconds: float = 0.05
     """How long an operation takes, where a test has not ordered otherwise."""
     journal: list[dict[str, Any]] = field(default_factory=list)
@@ -66,7 +62,7 @@ class World:
     def reset(self) -> None:
         """Empties the world, but for who may call and the projects."""
         tables = self.state.tables
-        kept = {name: tables[name] for name in ("keys", "tokens", "counters") if name in tables}
+        kept = {name: tables[name] for name in ("keys", "tokens", "counters", "machines") if name in tables}
         projects = {name: {"number": known["number"]} for name, known in self.state.table("projects").items()}
         tables.clear()
         tables.update(kept, projects=projects)

@@ -147,6 +147,8 @@ def set_auto_delete(call: Call, instance: dict[str, Any]) -> None:
 def attach_disk(call: Call, instance: dict[str, Any]) -> None:
     from tests.google.compute.instances import describe_attachment, require_free
 
+    if call.world.machines:
+        raise GoogleError(501, "A machine of this stand-in gets its disks when it is made.", "notImplemented")
     path = refer(call, "source", call.body.get("source", ""), "disks")
     require_free(call, path, call.body.get("mode", "READ_WRITE"))
     disk = find(call, path)

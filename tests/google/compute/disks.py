@@ -20,6 +20,7 @@ from tests.google.compute.resources import (
     resolve,
 )  # fmt: skip
 from tests.google.errors import OperationFailed, already_exists, in_use, invalid, required
+from tests.google.held import handle, held, later
 from tests.google.operations import effect
 from tests.google.state import compute_time, fingerprint
 from tests.google.world import PERMISSIONS, Call, World, handles
@@ -103,7 +104,18 @@ def refuse_beyond_quota(call: Call, zone: str, operation: dict[str, Any]) -> Non
 
 @effect("disk ready")
 def disk_ready(world: World, operation: dict[str, Any]) -> None:
-    world.state.resources[operation["_target"]]["status"] = "READY"
+    path = operation["_target"]
+    disk = world.state.resources[path]
+    if not held(world, operation, lambda: fill(world, path)):
+        disk["status"] = "READY"
+
+
+def fill(world: World, path: str) -> None:
+    """Copies what is in the snapshot that a disk was made from. Blocks."""
+    resources = world.state.resources
+    source = resources[path].get("sourceSnapshot", "").split("/v1/")[-1]
+    if source in resources and world.machines:
+        world.machines.copy_disk(handle(source, resources[source]), handle(path, resources[path]))
 
 
 @handles("compute.disks.delete")
@@ -123,9 +135,11 @@ def remove_disk(world: World, operation: dict[str, Any]) -> None:
 
 
 def drop(world: World, path: str) -> None:
-    world.state.resources.pop(path, None)
-    if world.machines:
-        world.machines.remove_disk(path)
+    gone = world.state.resources.pop(path, None)
+    machines = world.machines
+    if gone is not None and machines is not None:
+        name = handle(path, gone)
+        later(world, lambda: machines.remove_disk(name))
 
 
 @handles("compute.disks.resize")

@@ -16,6 +16,7 @@ from tests.google.compute.disks import (
 )
 from tests.google.compute.resources import KINDS, find, new, refer, required_body, resolve
 from tests.google.errors import GoogleError, in_use, invalid, required
+from tests.google.held import held
 from tests.google.operations import effect
 from tests.google.state import fingerprint
 from tests.google.world import PERMISSIONS, Call, World, handles
@@ -210,6 +211,7 @@ def _free_address(call: Call, subnetwork: dict[str, Any]) -> str:
 def instance_gone(world: World, operation: dict[str, Any]) -> None:
     """A failed insert leaves nothing: neither the instance nor the disks that were made for it."""
     path = operation["_target"]
+    guests.discard(world, path)
     for attached in world.state.resources.pop(path, {}).get("disks", ()):
         disk = attached["source"].split("/v1/")[-1]
         if disk in operation["_work"]["made"]:
@@ -233,12 +235,10 @@ def delete(call: Call) -> dict[str, Any]:
 @effect("delete instance")
 def deleted(world: World, operation: dict[str, Any]) -> None:
     path = operation["_target"]
-    instance = world.state.resources.pop(path, None)
-    if instance is None:
+    if path not in world.state.resources or held(world, operation, guests.removal(world, path)):
         return
+    instance = world.state.resources.pop(path)
     guests.forget(world, path)
-    if world.machines:
-        world.machines.remove(path)
     for attached in instance["disks"]:
         disk = attached["source"].split("/v1/")[-1]
         if attached["autoDelete"]:

@@ -8,6 +8,7 @@ from tests.google.compute import guests
 from tests.google.compute.disks import refuse_beyond_quota
 from tests.google.compute.resources import KINDS, find
 from tests.google.errors import GoogleError
+from tests.google.held import held
 from tests.google.operations import effect
 from tests.google.state import compute_time
 from tests.google.world import Call, World, handles
@@ -46,7 +47,7 @@ def stop(call: Call) -> dict[str, Any]:
 def reset(call: Call) -> dict[str, Any]:
     path = INSTANCES.path(call)
     _require(find(call, path), path, "RUNNING")
-    return operations.begin(call, path, "instance runs")
+    return operations.begin(call, path, "instance resets")
 
 
 def refuse_without_stock(world: World, operation: dict[str, Any]) -> None:
@@ -69,18 +70,24 @@ def runs(world: World, operation: dict[str, Any]) -> None:
     instance = world.state.resources.get(path)
     if instance is None:
         return
+    if held(world, operation, guests.starting(world, path)):
+        # The operation ends when the machine has been started; it boots after that, as Google's do.
+        instance["status"] = "STAGING"
+        return
     for attached in instance["disks"]:
         disk = world.state.resources.get(attached["source"].split("/v1/")[-1])
         if disk:
             disk["status"] = "READY"
-    if world.machines and not operation["_work"].get("started"):
-        # The operation ends when the machine has been started; it boots after that, as Google's do.
-        operation["_held"], operation["_work"]["started"] = True, True
-        instance["status"] = "STAGING"
-        guests.boot(world, path, operation)
-        return
     instance.update(status="RUNNING", lastStartTimestamp=compute_time(), _started=time.time())
     instance.pop("lastStopTimestamp", None)
+    guests.booting(world, path)
+
+
+@effect("instance resets")
+def resets(world: World, operation: dict[str, Any]) -> None:
+    path = operation["_target"]
+    if path in world.state.resources:
+        held(world, operation, guests.restarting(world, path))
 
 
 @effect("instance stays off")
@@ -92,10 +99,9 @@ def stays_off(world: World, operation: dict[str, Any]) -> None:
 @effect("instance stops")
 def stops(world: World, operation: dict[str, Any]) -> None:
     path = operation["_target"]
-    if path not in world.state.resources:
+    if path not in world.state.resources or held(world, operation, guests.stopping(world, path)):
         return
     world.state.resources[path].update(status="TERMINATED", lastStopTimestamp=compute_time())
-    guests.off(world, path)
 
 
 @effect("instance still runs")

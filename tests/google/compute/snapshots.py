@@ -6,6 +6,7 @@ from tests.google import operations
 from tests.google.compute.disks import DISKS
 from tests.google.compute.resources import KINDS, check_labels, describe, find, find_ready, new, refer
 from tests.google.errors import stale
+from tests.google.held import handle, held
 from tests.google.operations import effect
 from tests.google.state import fingerprint
 from tests.google.world import PERMISSIONS, Call, World, handles
@@ -58,7 +59,13 @@ def _make(call: Call, disk_path: str) -> dict[str, Any]:
 
 @effect("snapshot ready")
 def ready(world: World, operation: dict[str, Any]) -> None:
-    snapshot = world.state.resources[operation["_work"]["snapshot"]]
+    path, resources = operation["_work"]["snapshot"], world.state.resources
+    snapshot, machines = resources[path], world.machines
+    disk = snapshot["sourceDisk"].split("/v1/")[-1]
+    if machines is not None and disk in resources:
+        source, target = handle(disk, resources[disk]), handle(path, snapshot)
+        if held(world, operation, lambda: machines.copy_disk(source, target)):
+            return
     snapshot.update(status="READY", storageBytes="123456789", storageBytesStatus="UP_TO_DATE")
 
 
@@ -71,7 +78,7 @@ def gone(world: World, operation: dict[str, Any]) -> None:
 def delete(call: Call) -> dict[str, Any]:
     path = SNAPSHOTS.path(call)
     find_ready(call, path)["status"] = "DELETING"
-    return operations.begin(call, path, "remove")
+    return operations.begin(call, path, "remove disk")
 
 
 @handles("compute.snapshots.setLabels", "compute.disks.setLabels", "compute.instances.setLabels")
