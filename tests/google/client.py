@@ -28,6 +28,11 @@ class Google:
         self.tolerates_violations = False
         """A test that sends what is wrong on purpose says so."""
 
+    @property
+    def tunnel_url(self) -> str:
+        """Where the tunnel's far end listens (in place of wss://tunnel.cloudproxy.app)."""
+        return self.base_url.replace("http://", "ws://")
+
     def start(self) -> "Google":
         """Serves; after a `kill` again at the same port, with the state of before."""
         port = self.base_url.rsplit(":", 1)[-1] or "0"
@@ -99,6 +104,16 @@ class Google:
     def exhaust(self, *places: str) -> None:
         """Zones, or ZONE/MACHINE_TYPE, that have nothing left."""
         self._post("rules", {"stockouts": list(places)})
+
+    def relay(self, **wanted: Any) -> None:
+        """The tunnel's far end: backends={instance: "host:port"} in place of a machine's port 22;
+        drop_after=N cuts the websocket after N bytes, drops=M times (1) in a session.
+        """
+        self._post("rules", {"relay": wanted})
+
+    def console(self, text: str) -> None:
+        """What the serial console of an instance without a machine shows."""
+        self._post("rules", {"console": text})
 
     def settings(self, **wanted: Any) -> None:
         """operation_seconds, projects (more that exist)."""

@@ -10,7 +10,7 @@ from tests.google import auth
 from tests.google.state import shown
 from tests.google.world import World
 
-STANDING = ("denied", "disabled", "quotas", "stockouts", "constraints", "relay")
+STANDING = ("denied", "disabled", "quotas", "stockouts", "constraints", "relay", "console")
 
 
 def add_routes(app: web.Application) -> None:

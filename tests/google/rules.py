@@ -57,6 +57,8 @@ class Rules:
     """Zones, or ZONE/MACHINE_TYPE, that have nothing left."""
     relay: dict[str, Any] = field(default_factory=dict)
     """The tunnel's far end: {backends: {instance: host:port}, drop_after: bytes, drops: times}."""
+    console: str = ""
+    """What the serial console of an instance without a machine shows."""
     _next: int = 1
 
     def add(self, **wanted: Any) -> Fault:

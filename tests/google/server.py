@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.google import auth, control, dispatch, handlers, permissions
 from tests.google.discovery import catalog
 from tests.google.errors import GoogleError
+from tests.google.relay import Relay
 from tests.google.rules import AFTER, BEFORE, Fault, Rules
 from tests.google.state import State
 from tests.google.world import Answer, Call, Media, World
@@ -44,6 +45,7 @@ class StandIn:
         self.app["world"] = world
         self.app.router.add_post("/token", self.token)
         control.add_routes(self.app)
+        Relay(world).add_routes(self.app)
         self.app.router.add_route("*", "/{path:.*}", self.api)
 
     async def token(self, request: web.Request) -> web.Response:

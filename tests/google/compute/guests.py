@@ -167,5 +167,4 @@ def _invented_keys() -> dict[str, str]:
 
 
 def _invented_console(call: Call, instance: dict[str, Any]) -> str:
-    ordered: str = call.rules.relay.get("console", "")
-    return ordered or f"[    0.000000] Linux version (stand-in)\n{instance['name']} login: \n"
+    return call.rules.console or f"[    0.000000] Linux version (stand-in)\n{instance['name']} login: \n"
