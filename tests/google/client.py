@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hangar.paths import REPO
 
 PATIENCE = 20.0
 """Seconds that the stand-in gets to answer a control call or to end."""
+
+LOOK = 0.02
 
 
 class Google:
@@ -80,6 +83,18 @@ class Google:
         """How often a fault has struck."""
         return next(int(one["fired"]) for one in self._get("faults") if one["id"] == fault)
 
+    def wait_until_fired(self, fault: int, seconds: float = PATIENCE) -> None:
+        """Returns when a fault strikes: with delay-before or delay-after, while the call that it struck hangs.
+
+        Raises:
+            TimeoutError: it did not strike in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.fired(fault):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"The fault {fault} has not struck.")
+            time.sleep(LOOK)
+
     def clear_faults(self) -> None:
         self._check(requests.delete(f"{self.base_url}/_control/faults", timeout=PATIENCE))
 
@@ -107,7 +122,8 @@ class Google:
 
     def relay(self, **wanted: Any) -> None:
         """The tunnel's far end: backends={instance: "host:port"} in place of a machine's port 22;
-        drop_after=N cuts the websocket after N bytes, drops=M times (1) in a session.
+        drop_after=N cuts the websocket after N bytes, drops=M times (1) in a session; with code=4004 it is
+        closed with that code instead.
         """
         self._post("rules", {"relay": wanted})
 

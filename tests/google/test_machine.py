@@ -147,7 +147,9 @@ def test_what_lies_under_srv_outlives_the_instance_and_the_host_keys_do_not(
     before = host_keys(machine)
     snapshot = compute_v1.Snapshot(name="snap")
     machine.done(
-        machine.Disks.create_snapshot_unary(project=PROJECT, zone=ZONE, disk="data", snapshot_resource=snapshot)
+        machine.Disks.create_snapshot_unary(
+            project=PROJECT, zone=ZONE, disk="data", snapshot_resource=snapshot
+        )
     )
     machine.done(machine.Instances.stop_unary(project=PROJECT, zone=ZONE, instance="vm"))
     machine.done(machine.Instances.start_unary(project=PROJECT, zone=ZONE, instance="vm"))

@@ -132,6 +132,43 @@ def test_a_lost_session_is_taken_up_where_it_was(google: Google, reachable: Clou
     with_backend(google, echo, talk(), drop_after=5)
 
 
+def test_a_session_is_taken_over_from_a_websocket_that_only_seems_to_be_there(
+    google: Google, reachable: Cloud
+) -> None:
+    async def talk() -> None:
+        bearer = token(reachable)
+        async with tunnel(google, bearer) as first:
+            sid = (await receive(first)).data.decode()
+            async with tunnel(google, bearer, "reconnect", sid=sid, ack="0", zone=ZONE) as second:
+                await receive(second)
+                await second.send_bytes(encode(Frame(DATA, b"hello")))
+                assert (await receive(second)).data == b"hello"
+
+    with_backend(google, echo, talk())
+
+
+def test_an_acknowledgement_of_what_was_never_sent_ends_the_session(google: Google, reachable: Cloud) -> None:
+    google.tolerates_violations = True
+
+    async def talk() -> None:
+        async with tunnel(google, token(reachable)) as socket:
+            await receive(socket)
+            await socket.send_bytes(encode(Frame(ACK, number=1)))
+            assert await close_code(socket) == 4005
+
+    with_backend(google, echo, talk())
+
+
+def test_a_websocket_is_closed_with_the_ordered_code(google: Google, reachable: Cloud) -> None:
+    async def talk() -> None:
+        async with tunnel(google, token(reachable)) as socket:
+            await receive(socket)
+            await socket.send_bytes(encode(Frame(DATA, b"hello")))
+            assert await close_code(socket) == 4004
+
+    with_backend(google, echo, talk(), drop_after=1, code=4004)
+
+
 def test_a_session_of_nobody_is_not_taken_up(google: Google, reachable: Cloud) -> None:
     async def talk() -> None:
         async with tunnel(google, token(reachable), "reconnect", sid="made-up", ack="0", zone=ZONE) as socket:
@@ -208,7 +245,7 @@ def test_a_frame_that_is_none_ends_the_session_and_is_noted(google: Google, reac
             await receive(socket)
             await socket.send_bytes(b"\x00\x00\x00\x04\x00\x00\x00\x01x")  # a tag of four bytes, with a tag 0
             await socket.send_bytes(b"\x00\x04\x00\x00\x00\x09x")
-            assert await close_code(socket) == 1002
+            assert await close_code(socket) == 4013
 
     with_backend(google, echo, talk())
     assert google.violations()[0]["message"] == "The client sent a frame that says 9 bytes and carries 1."
