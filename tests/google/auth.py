@@ -37,7 +37,9 @@ class Refused(Exception):
 def key_file(state: State, base_url: str, project: str, account: str) -> dict[str, Any]:
     """The JSON key file of a service account of the operator; google-auth reads it as it reads Google's."""
     email = f"{account}@{project}.iam.gserviceaccount.com"
-    kept = state.table("keys").setdefault(email, {"private": _new_key(), "id": secrets.token_hex(20)})
+    kept = state.table("keys").setdefault(email, {})
+    if not kept:
+        kept.update(_new_key(), id=secrets.token_hex(20))
     return {
         "type": "service_account",
         "project_id": project,
@@ -76,9 +78,11 @@ def principal(state: State, header: str | None) -> str:
     issued = state.table("tokens").get(token)
     if issued and issued["until"] > time.time():
         return str(issued["email"])
-    email = _verified(state, token)[0] if token.count(".") == 2 else None
+    email, claims = _verified(state, token) if token.count(".") == 2 else (None, {})
     if email is None:
         raise _unauthenticated(INVALID, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
+    # Checking a signature costs more than most calls.
+    state.table("tokens")[token] = {"email": email, "until": claims["exp"]}
     return email
 
 
@@ -89,21 +93,19 @@ def _verified(state: State, token: str) -> tuple[str | None, dict[str, Any]]:
         kept = state.table("keys").get(email)
         if kept is None:
             return None, {}
-        return email, dict(jwt.decode(token, certs=_public(kept["private"]), clock_skew_in_seconds=10))
+        return email, dict(jwt.decode(token, certs=kept["public"], clock_skew_in_seconds=10))
     except (ValueError, exceptions.GoogleAuthError):
         return None, {}
 
 
-def _new_key() -> str:
+def _new_key() -> dict[str, str]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form, secret = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, form, secret).decode()
-
-
-def _public(private: str) -> str:
-    key = serialization.load_pem_private_key(private.encode(), password=None).public_key()
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_bytes(serialization.Encoding.PEM, form).decode()
+    public = serialization.PublicFormat.SubjectPublicKeyInfo
+    return {
+        "private": key.private_bytes(serialization.Encoding.PEM, form, secret).decode(),
+        "public": key.public_key().public_bytes(serialization.Encoding.PEM, public).decode(),
+    }
 
 
 def _unauthenticated(message: str, reason: str) -> GoogleError:
