@@ -16,6 +16,9 @@ from tests.google.background import Background
 from tests.google.server import StandIn, make_world
 from tests.google.state import State
 
+LAST_WORDS = 1.0
+"""Seconds that open tunnels get to end when the server does."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.google", description=__doc__)
@@ -31,12 +34,14 @@ def main() -> None:
         help="docker: an instance is a container that boots and answers SSH",
     )
     parser.add_argument(
-        "--cleanup", action="store_true", help="only remove what killed stand-ins left in Docker"
+        "--cleanup",
+        action="store_true",
+        help="only remove what a killed stand-in left in Docker: that of --state, or without it every one's",
     )
     parser.add_argument("--operation-seconds", type=float, default=0.05, help="how long an operation takes")
     args = parser.parse_args()
     if args.cleanup:
-        print(json.dumps({"removed": machines.cleanup(engine.connect())}))
+        print(json.dumps({"removed": _left_by(args.state)}))
         return
     asyncio.run(serve(args))
 
@@ -46,7 +51,7 @@ async def serve(args: argparse.Namespace) -> None:
     if args.machines == "docker":
         world.background = Background()
         world.machines = await asyncio.to_thread(_machines, world.state)
-    runner = web.AppRunner(StandIn(world).app, access_log=None)
+    runner = web.AppRunner(StandIn(world).app, access_log=None, shutdown_timeout=LAST_WORDS)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", args.port).start()
     port = runner.addresses[0][1]
@@ -61,10 +66,19 @@ async def serve(args: argparse.Namespace) -> None:
         await asyncio.to_thread(world.machines.cleanup)
 
 
+def _left_by(folder: Path | None) -> list[str]:
+    client = engine.connect()
+    if folder is None:
+        return machines.cleanup(client)
+    name = State(folder).table("machines").get("name")
+    return machines.cleanup(client, f"{machines.LABEL}={name}") if name else []
+
+
 def _machines(state: State) -> machines.DockerMachines:
     """Machines under a name of this state's own, so that the next process finds them."""
     named = state.table("machines")
     made = machines.DockerMachines(named.setdefault("name", f"google-{secrets.token_hex(3)}"))
+    state.save()  # before anything is made, so that whoever cleans up behind a kill knows the name
     made.prepare(lambda step: print(step, file=sys.stderr, flush=True))
     return made
 

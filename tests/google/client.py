@@ -52,7 +52,12 @@ class Google:
         return self
 
     def stop(self) -> None:
+        """Ends it, and what a killed one left in Docker."""
+        killed = self._process is None
         self._end(kill=False)
+        if killed and "docker" in self._arguments:
+            command = [sys.executable, "-m", "tests.google", "--cleanup", "--state", str(self.folder)]
+            subprocess.run(command, cwd=REPO, check=True, stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:
         self._end(kill=True)
@@ -75,7 +80,8 @@ class Google:
         """At the nth call (0: each) of a method, or of those that match a pattern; returns the rule's id.
 
         Kinds: 503-before, 503-after (the work is done), 500-before, 429, 403, reset-before, reset-after,
-        delay-before and delay-after (`seconds`), operation-error (`code`, `message`).
+        delay-before and delay-after (`seconds`), operation-error (`code`, `message`). Of the others, `message` and
+        `reason` (errors[].reason) may be given.
         """
         return int(self._post("faults", {"method": method, "kind": kind, "nth": nth, **more})["id"])
 
@@ -127,12 +133,20 @@ class Google:
         """
         self._post("rules", {"relay": wanted})
 
+    def unbill(self, *projects: str) -> None:
+        """Projects whose billing is off."""
+        self._post("rules", {"unbilled": list(projects)})
+
+    def delay_accounts(self, seconds: float) -> None:
+        """How long a new service account is unknown to Compute and to policies."""
+        self._post("rules", {"account_seconds": seconds})
+
     def console(self, text: str) -> None:
         """What the serial console of an instance without a machine shows."""
         self._post("rules", {"console": text})
 
     def settings(self, **wanted: Any) -> None:
-        """operation_seconds, projects (more that exist)."""
+        """operation_seconds, projects (more that exist), project_metadata ({"enable-oslogin": "TRUE"})."""
         self._post("settings", wanted)
 
     def edit(self, path: str, **fields: Any) -> None:

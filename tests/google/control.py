@@ -10,7 +10,17 @@ from tests.google import auth
 from tests.google.state import shown
 from tests.google.world import World
 
-STANDING = ("denied", "disabled", "quotas", "stockouts", "constraints", "relay", "console")
+STANDING = (
+    "denied",
+    "disabled",
+    "quotas",
+    "stockouts",
+    "constraints",
+    "relay",
+    "console",
+    "unbilled",
+    "account_seconds",
+)
 
 
 def add_routes(app: web.Application) -> None:
@@ -91,6 +101,10 @@ async def settings(request: web.Request) -> web.Response:
     for project in wanted.get("projects", ()):
         number = str(123456789012 + len(world.state.table("projects")))
         world.state.table("projects").setdefault(project, {"number": number})
+    if "project_metadata" in wanted:
+        items = [{"key": key, "value": value} for key, value in wanted["project_metadata"].items()]
+        for known in world.state.table("projects").values():
+            known["metadata"] = items
     world.state.save()
     return web.json_response({"operation_seconds": world.operation_seconds})
 

@@ -1,6 +1,7 @@
 """IAM: service accounts and their own policies."""
 
 import re
+import time
 from typing import Any
 
 from tests.google.errors import GoogleError
@@ -50,7 +51,7 @@ def create(call: Call) -> dict[str, Any]:
         "oauth2ClientId": number,
         "etag": fingerprint(number),
     }
-    _accounts(call)[path] = account
+    _accounts(call)[path] = {**account, "_known": time.time() + call.rules.account_seconds}
     return account
 
 

@@ -140,12 +140,15 @@ class DockerMachines:
 
     def _wait_for_ssh(self, container: str) -> None:
         """Not until systemd is done: that waits for the start-up script, and Google's guest agent does not."""
-        found = self.client.inspect_container(container)
-        address = found["NetworkSettings"]["Networks"][self.name]["IPAddress"]
         deadline = time.monotonic() + ready.BOOT_TIMEOUT
-        while not ready.answers_in_time(address, 22):
-            if time.monotonic() > deadline:
+        while True:
+            found = self.client.inspect_container(container)
+            address = found["NetworkSettings"]["Networks"][self.name]["IPAddress"]
+            if address and ready.says_ssh(address, 22):
+                return
+            if time.monotonic() > deadline or not found["State"]["Running"]:
                 raise RuntimeError(f"Nothing speaks SSH in {container}.")
+            time.sleep(ready.PAUSE)
 
     def _ensure_network(self) -> None:
         """A network of our own inside the tunnel's range; other stand-ins may have taken parts of it."""

@@ -69,6 +69,8 @@ def refusal(call: Call, permission: str, target: str) -> GoogleError:
 def require_enabled(call: Call) -> None:
     """Raises: GoogleError 403 SERVICE_DISABLED, if the API is switched off in the project."""
     service, title = SERVICES.get(call.method.api, ("", ""))
+    if call.method.api == "compute" and call.project in call.rules.unbilled:
+        raise _unbilled(call, service)
     if not service or not call.project or not call.rules.is_disabled(call.project, service):
         return
     page = f"https://console.developers.google.com/apis/api/{service}/overview?project={call.project}"
@@ -94,6 +96,16 @@ def require_enabled(call: Call) -> None:
         help_,
     )
     raise GoogleError(403, text, "accessNotConfigured", domain="usageLimits", details=details)
+
+
+def _unbilled(call: Call, service: str) -> GoogleError:
+    text = (
+        f"This API method requires billing to be enabled. Please enable billing on project #{call.project} by visiting "
+        f"https://console.developers.google.com/billing/enable?project={call.project} then retry. If you enabled "
+        "billing for this project recently, wait a few minutes for the action to propagate to our systems and retry."
+    )
+    detail = info("BILLING_DISABLED", "googleapis.com", service=service, consumer=f"projects/{call.project}")
+    return GoogleError(403, text, "forbidden", details=(detail,))
 
 
 def require_policy(call: Call, target: str) -> None:

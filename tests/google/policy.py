@@ -5,6 +5,7 @@ import re
 from functools import cache
 from typing import Any
 
+from tests.google.accounts import is_known
 from tests.google.discovery import catalog
 from tests.google.errors import GoogleError
 from tests.google.state import State, fingerprint
@@ -104,8 +105,7 @@ def _binding(call: Call, given: dict[str, Any]) -> dict[str, Any]:
             raise GoogleError(400, f"Invalid member: '{member}'.")
         kind, _, email = member.partition(":")
         own = kind == "serviceAccount" and email.endswith(f"@{call.project}.iam.gserviceaccount.com")
-        keys, accounts = call.state.table("keys"), call.state.table("serviceAccounts")
-        if own and email not in keys and f"projects/{call.project}/serviceAccounts/{email}" not in accounts:
+        if own and email not in call.state.table("keys") and not is_known(call, email):
             raise GoogleError(400, f"Service account {email} does not exist.")
     return {
         "role": role,

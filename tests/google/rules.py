@@ -24,6 +24,8 @@ class Fault:
     code: str = ""
     """operation-error: what the operation ends with, such as ZONE_RESOURCE_POOL_EXHAUSTED."""
     message: str = ""
+    reason: str = ""
+    """What stands in errors[].reason, where it is not the kind's usual one."""
     seconds: float = 0.0
     project: str = ""
     calls: int = 0
@@ -57,6 +59,10 @@ class Rules:
     """Zones, or ZONE/MACHINE_TYPE, that have nothing left."""
     relay: dict[str, Any] = field(default_factory=dict)
     """The tunnel's far end: {backends: {instance: host:port}, drop_after: bytes, drops: times}."""
+    unbilled: list[str] = field(default_factory=list)
+    """Projects without a billing account."""
+    account_seconds: float = 0.0
+    """How long a new service account is unknown to the other APIs: Google's own take up to a minute and more."""
     console: str = ""
     """What the serial console of an instance without a machine shows."""
     _next: int = 1

@@ -144,7 +144,7 @@ async def _strike(fault: Fault | None, moment: str, request: web.Request) -> Non
         _reset(request)
     elif kind in SAID:
         code, message, reason = SAID[kind]
-        raise GoogleError(code, fault.message or message, reason)
+        raise GoogleError(code, fault.message or message, fault.reason or reason)
 
 
 def _reset(request: web.Request) -> None:

@@ -1,5 +1,6 @@
 """What a test orders happens when it was ordered, and only then."""
 
+import threading
 import time
 import uuid
 
@@ -129,6 +130,33 @@ def test_an_api_that_is_off_says_how_to_switch_it_on(google: Google, cloud: Clou
         operation = cloud.request("GET", f"v1/{operation['name']}").json()
     assert cloud.request("GET", service).json()["state"] == "ENABLED"
     cloud.done(insert(cloud, "disk"))
+
+
+def test_a_project_without_billing_says_so(google: Google, cloud: Cloud) -> None:
+    google.unbill(PROJECT)
+    with pytest.raises(exceptions.Forbidden, match="requires billing to be enabled") as caught:
+        insert(cloud, "disk")
+    assert caught.value.reason == "BILLING_DISABLED"
+
+
+def test_a_call_that_hangs_can_be_waited_for(google: Google, cloud: Cloud) -> None:
+    fault = google.fault(DISK, "delay-after", seconds=30)
+    with pytest.raises(TimeoutError):
+        google.wait_until_fired(fault, seconds=0.1)
+
+    def hang() -> None:
+        with pytest.raises(requests.ConnectionError):
+            insert(cloud, "disk")
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    google.wait_until_fired(fault)
+    while not google.resources("disks"):
+        assert thread.is_alive()
+    google.kill()
+    thread.join()
+    google.start()
+    assert list(google.resources("disks")) == ["disk"]
 
 
 def test_an_organisation_policy_forbids_a_method(google: Google, cloud: Cloud) -> None:

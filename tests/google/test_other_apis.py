@@ -78,6 +78,27 @@ def test_a_role_goes_to_an_account_that_exists(cloud: Cloud) -> None:
     assert answer.json()["error"]["message"] == f"Service account {EMAIL} does not exist."
 
 
+def test_a_new_account_is_not_known_everywhere_at_once(google: Google, cloud: Cloud) -> None:
+    google.delay_accounts(0.3)
+    create_account(cloud)
+    assert cloud.request("GET", f"{ACCOUNTS}/{EMAIL}").status_code == 200
+
+    def grant() -> int:
+        binding = {"role": "roles/viewer", "members": [f"serviceAccount:{EMAIL}"]}
+        wanted = {**policy(cloud), "bindings": [binding]}
+        return cloud.request("POST", f"{POLICY}:setIamPolicy", json={"policy": wanted}).status_code
+
+    assert grant() == 400
+    while grant() != 200:
+        pass
+
+
+def test_the_projects_metadata_is_seen(google: Google, cloud: Cloud) -> None:
+    google.settings(project_metadata={"enable-oslogin": "TRUE"})
+    found = cloud.Projects.get(project=PROJECT).common_instance_metadata.items
+    assert [(item.key, item.value) for item in found] == [("enable-oslogin", "TRUE")]
+
+
 def test_a_deleted_account_stays_in_the_policy_under_another_name(cloud: Cloud) -> None:
     create_account(cloud)
     wanted = {**policy(cloud), "bindings": [{"role": "roles/viewer", "members": [f"serviceAccount:{EMAIL}"]}]}

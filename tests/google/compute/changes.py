@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.google import operations
+from tests.google.accounts import is_known
 from tests.google.compute.disks import attach, detach
 from tests.google.compute.resources import KINDS, find, find_ready, refer
 from tests.google.errors import GoogleError, invalid, required, stale
@@ -43,8 +44,7 @@ def service_accounts(call: Call, given: list[dict[str, Any]]) -> list[dict[str, 
         default = (
             f"{call.state.table('projects')[call.project]['number']}-compute@developer.gserviceaccount.com"
         )
-        known = f"projects/{call.project}/serviceAccounts/{email}" in call.state.table("serviceAccounts")
-        if email not in ("default", default) and not known:
+        if email not in ("default", default) and not is_known(call, email):
             text = f"The resource '{email}' of type 'serviceAccount' was not found."
             raise GoogleError(400, text, "invalid")
     return given
