@@ -20,7 +20,7 @@ lint: environment         ## ruff, mypy, yamllint, ansible-lint
 	$(BIN)/ansible-lint --offline
 
 unit: environment         ## what needs no machine: unit, templates, the house rules
-	$(PYTEST) -n auto tests/unit tests/ansible tests/templates tests/repository
+	$(PYTEST) -n auto tests/unit tests/ansible tests/templates tests/repository tests/google -m 'not machine'
 
 check: lint unit          ## seconds: everything that needs no machine
 
@@ -28,7 +28,7 @@ molecule: environment     ## each role by itself, and all of site.yml, on system
 	$(BIN)/python -m tests.molecule $(SCENARIOS)
 
 e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
-	$(PYTEST) tests/engine tests/e2e
+	$(PYTEST) tests/engine tests/google/test_machine.py tests/e2e
 
 test: check molecule e2e  ## what the README promises; CI runs this
 
