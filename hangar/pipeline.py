@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hangar import inventory, lock, machine, playbook, verification
+from hangar import arrival, inventory, lock, machine, playbook, verification
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
@@ -29,6 +29,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
             introduce(server, config)
+            arrival.wait(server, cloud, progress.report)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
         with progress.stage("Verification"):
@@ -84,6 +85,19 @@ def destroy(config: Config, *, with_data: bool = True, break_lock: bool = False)
         closed = ["the forwards"] if tunnel.stop(environment) else []
         gone = cloud.destroy(progress.report, with_data=with_data)
         return [*closed, *gone, *include.remove(environment), *forget(environment)]
+
+
+def resize(config: Config, *, break_lock: bool = False) -> Plan:
+    """The machine's part of `up` alone: its type and its disks are as the settings say, and it admits us again."""
+    with _at_work(config, "resize") as (progress, cloud), ExitStack() as held:
+        with progress.stage("Machine"):
+            cloud.prepare(progress.report)
+            held.enter_context(cloud.hold(_named("resize", config), break_lock=break_lock))
+            made, server = ensure_machine(config, cloud, progress)
+        with progress.stage("Connection"):
+            introduce(server, config)
+            arrival.wait(server, cloud, progress.report)
+        return made
 
 
 def ensure_machine(

@@ -51,8 +51,8 @@ class Environment:
 
     def writes(self, since: int = 0) -> list[str]:
         """The methods called that change something, but for the lock."""
-        return [call["method"] for call in self.google.journal(since=since)
-                if call["method"].split(".")[-1] not in READS and not call["method"].startswith("storage.")]  # fmt: skip
+        called = [call["method"] for call in self.google.journal(since=since)]
+        return [one for one in called if one.split(".")[-1] not in READS and not one.startswith("storage.")]
 
     def calls(self) -> int:
         return len(self.google.journal())

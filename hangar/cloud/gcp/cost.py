@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -107,13 +106,3 @@ def _note(table: Table, own: Prices, missing: list[str]) -> str:
         source = f"your prices, else {source}"
     left_out = f"; without {', '.join(missing)}: add to gcp.prices" if missing else ""
     return f"{source}; traffic, NAT, logs and snapshots come on top{left_out}"
-
-
-def as_data(cost: Cost) -> dict[str, Any]:
-    return {
-        "before": None if cost.before is None else round(cost.before, 2),
-        "after": round(cost.after, 2),
-        "currency": cost.currency,
-        "note": cost.note,
-        "items": [{"what": what, "month": round(price, 2)} for what, price in cost.items],
-    }

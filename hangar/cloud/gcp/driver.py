@@ -8,6 +8,7 @@ from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
 from hangar.cloud.gcp import comparison, cost, host_keys, machine, making, reading, removal, snapshots
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, OutOfStock
+from hangar.cloud.gcp.fit import require_fit, require_image
 from hangar.cloud.gcp.host_keys import console_tail
 from hangar.cloud.gcp.lock import Lock
 from hangar.cloud.gcp.names import Names
@@ -87,6 +88,7 @@ class GoogleCloud:
                 wanted, existing = self.look(spec)
             try:
                 if self._replaces(plan, wanted, existing) and existing.instance:
+                    require_image(wanted, existing)
                     machine.discard(self.api, wanted, existing.instance, work)
                     existing = replace(existing, instance=None, boot_disk=None)
                     wanted = replace(wanted, spec=spec if spec.public_key else wanted.spec)
@@ -180,25 +182,3 @@ class GoogleCloud:
 def nobody(names: Names) -> MachineSpec:
     """A specification for where nothing is made."""
     return MachineSpec(names.environment, names.machine, None, None, None, "hangar", "")
-
-
-def require_fit(wanted: Wanted, existing: Existing) -> None:
-    """Raises CloudError if the project forbids what we are about to do, or lacks what it should bring."""
-    project = {one["key"]: one.get("value", "") for one in _common(existing)}
-    if project.get("enable-oslogin", "").upper() == "TRUE":
-        raise CloudError(
-            f"The project {wanted.names.project} uses OS Login, which Hangar does not support yet.",
-            "* Its metadata says enable-oslogin=TRUE; Google's agent would edit sshd's settings and make accounts.",
-            "Use a project of its own, or switch it off there: gcloud compute project-info add-metadata"
-            f" --project {wanted.names.project} --metadata enable-oslogin=FALSE",
-        )
-    if not wanted.own_network and existing.subnetwork is None:
-        raise CloudError(
-            f"There is no subnetwork {wanted.gcp.network.subnetwork} in {wanted.names.region}.",
-            "* platform.yml names it in gcp.network.subnetwork.",
-            f"List them: gcloud compute networks subnets list --project {wanted.names.project}",
-        )
-
-
-def _common(existing: Existing) -> list[reading.Body]:
-    return list((existing.project.get("commonInstanceMetadata") or {}).get("items") or ())

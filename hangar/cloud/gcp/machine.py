@@ -10,6 +10,7 @@ from hangar.cloud.gcp.names import IMAGE_LABEL
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, HOST_KEYS, OPERATOR, Wanted
 from hangar.cloud.gcp.work import Step, Work, call
+from hangar.errors import HangarError
 
 Body = dict[str, Any]
 Views = dict[str, str]
@@ -18,23 +19,35 @@ Views = dict[str, str]
 def change(api: Api, wanted: Wanted, existing: Existing, work: Work) -> None:
     """The instance is as wanted and runs; one that fits and runs is not touched."""
     assert existing.instance is not None
-    instance, path = existing.instance, wanted.names.instance
+    instance = existing.instance
     old = views.instance(instance, existing.boot_disk)
     new = views.instance(requests.instance(wanted, wanted.gcp.image or "", ""))
     differs = {name for name in new if old.get(name) != new[name]}
     _in_place(api, wanted, existing, differs, work)
     stop = differs & set(WITH_A_STOP)
-    runs = instance["status"] in RUNNING
-    if stop and runs:
-        _save(api, wanted, work)
-        work.wave([Step("stop the machine", lambda: api.begin("POST", f"{path}/stop"))])
-    elif not runs:
-        _settle(api, path)
-    for name, arguments in _stopped_calls(wanted, path, stop):
-        work.wave([call(api, f"change the {name}", *arguments)])
-    if stop or not runs:
-        work.wave([Step("start the machine", lambda: api.begin("POST", f"{path}/start"))])
+    if stop or instance["status"] not in RUNNING:
+        _while_off(api, wanted, instance, stop, work)
     remember(api, wanted, instance, work)
+
+
+def _while_off(api: Api, wanted: Wanted, instance: Body, stop: set[str], work: Work) -> None:
+    """Stops it if it runs, changes what needs that, starts it."""
+    path = wanted.names.instance
+    if instance["status"] in RUNNING:
+        _save(api, wanted, work)
+        work.wave([call(api, "stop the machine", "POST", f"{path}/stop")])
+    else:
+        _settle(api, path)
+    try:
+        for name, arguments in _stopped_calls(wanted, path, stop):
+            work.wave([call(api, f"change the {name}", *arguments)])
+        work.wave([call(api, "start the machine", "POST", f"{path}/start")])
+    except HangarError as error:
+        error.details += f"\n* {wanted.names.machine} is off."
+        error.resolution += (
+            "\nTo start it as it was, take the change back in platform.yml and run `up` again."
+        )
+        raise
 
 
 def _in_place(api: Api, wanted: Wanted, existing: Existing, differs: set[str], work: Work) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from hangar.cloud.gcp import policy, requests, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.comparison import wanted_views
+from hangar.cloud.gcp.fit import require_image
 from hangar.cloud.gcp.machine import change as change_machine
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
 from hangar.cloud.gcp.work import Step, Work, call
-from hangar.errors import CloudError
 
 Body = dict[str, Any]
 
@@ -145,30 +145,6 @@ def _new_machine(api: Api, wanted: Wanted, existing: Existing) -> Step:
     image = require_image(wanted, existing)
     body = requests.instance(wanted, image, views.pack(wanted_views(wanted)))
     return _insert(api, "machine", f"{wanted.names.in_zone}/instances", body)
-
-
-def require_image(wanted: Wanted, existing: Existing) -> str:
-    """The exact image that a new machine is made from.
-
-    Raises:
-        CloudError: there is none, or Shielded VM cannot start from it.
-    """
-    gcp, image = wanted.gcp, existing.image
-    if image is None:
-        named = f"image {gcp.image}" if gcp.image else f"image family {gcp.image_family}"
-        raise CloudError(
-            f"There is no {named} in the project {gcp.image_project}.",
-            "",
-            f"List them: gcloud compute images list --project {gcp.image_project} --no-standard-images",
-        )
-    features = {one.get("type") for one in image.get("guestOsFeatures") or ()}
-    if "UEFI_COMPATIBLE" not in features:
-        raise CloudError(
-            f"The image {image['name']} cannot start with Shielded VM.",
-            "* It is not marked UEFI_COMPATIBLE.",
-            "Choose another: gcp.image_family (debian-13 is one that can).",
-        )
-    return str(image["name"])
 
 
 def _insert(api: Api, kind: str, path: str, body: Body) -> Step:

@@ -30,6 +30,7 @@ class Existing:
     account: Body | None = None
     roles: tuple[str, ...] = ()
     image: Body | None = None
+    machine_type: Body | None = None
     project: Body = field(default_factory=dict)
 
 
@@ -67,6 +68,9 @@ def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:
         "account": lambda: api.find("iam", f"v1/{names.root}/serviceAccounts/{names.email}"),
         "roles": lambda: policy.roles_of(api, names.email),
         "image": lambda: _image(api, wanted),
+        "machine_type": lambda: api.find(
+            "compute", f"{names.in_zone}/machineTypes/{wanted.gcp.machine_type}"
+        ),
         "project": lambda: api.call("GET", "compute", names.root),
     }
     if wanted.own_network:
