@@ -1,11 +1,10 @@
 """GoogleCloud: the Cloud protocol on Compute Engine."""
 
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
-from hangar.cloud.gcp import comparison, cost, host_keys, machine, making, reading, removal, snapshots
+from hangar.cloud.gcp import comparison, cost, host_keys, iap, machine, making, reading, removal, snapshots
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, OutOfStock
 from hangar.cloud.gcp.fit import require_fit, require_image
@@ -136,17 +135,13 @@ class GoogleCloud:
             admin=self.config.access.admin,
             host_keys=host_keys.recorded(instance),
             ssh_sources=(*IAP_RANGES, *IAP_RANGES_6),
-            proxy_command=self.proxy_command(),
+            proxy_command=iap.proxy_command(
+                self.names.project,
+                self.names.zone,
+                self.names.machine,
+                endpoint=self.config.gcp.tunnel_endpoint,
+            ),
         )
-
-    def proxy_command(self) -> tuple[str, ...]:
-        """Our own relay; it needs nothing that is not here already."""
-        endpoint = self.config.gcp.tunnel_endpoint
-        return (
-            sys.executable, "-m", "hangar.cloud.gcp.relay",
-            "--project", self.names.project, "--zone", self.names.zone, "--instance", self.names.machine,
-            *(("--endpoint", endpoint) if endpoint else ()),
-        )  # fmt: skip
 
     def removal(self, *, with_data: bool) -> Removal:
         wanted, existing = self._look_for_removal()

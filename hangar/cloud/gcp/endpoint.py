@@ -1,16 +1,11 @@
 """Where Google's APIs are reached, and to which hosts Google credentials may go."""
 
-import os
 from urllib.parse import urlsplit
 
+from hangar.cloud.gcp.relay.target import ALLOWED, is_trusted
 from hangar.errors import HangarError
 
 GOOGLE = "https://{api}.googleapis.com"
-ALLOWED = "HANGAR_ALLOW_API_HOST"
-"""An environment variable, because whoever can change platform.yml must not be able to send for credentials."""
-
-OWN = (".googleapis.com", ".cloudproxy.app")
-"""Google's own domains for its APIs and for the IAP tunnel."""
 
 
 def base(endpoint: str | None, api: str) -> str:
@@ -20,22 +15,18 @@ def base(endpoint: str | None, api: str) -> str:
         HangarError: the host is not Google's, and nobody outside the repository allowed it.
     """
     address = (endpoint or GOOGLE).replace("{api}", api)
-    require_allowed(address)
+    require_trusted(address)
     return address
 
 
-def require_allowed(address: str) -> None:
+def require_trusted(address: str) -> None:
     """Raises HangarError unless Google credentials may be sent to this address."""
     parts = urlsplit(address)
     host = parts.hostname or ""
-    if parts.scheme in ("https", "wss") and host.endswith(OWN):
-        return
-    place = parts.netloc.rpartition("@")[2]
-    allowed = {one.strip() for one in os.environ.get(ALLOWED, "").split(",")}
-    if place in allowed or host in allowed:
+    if is_trusted(host, parts.netloc):
         return
     raise HangarError(
-        f"Your Google credentials would go to {place}, which is not Google's.",
+        f"Your Google credentials would go to {host}, which is not Google's.",
         f"* platform.yml names {address}.\n* A host outside Google has to be allowed outside the repository as well.",
-        f"If you trust it: export {ALLOWED}={place}",
+        f"If you trust it with them: export {ALLOWED}={host}",
     )
