@@ -102,7 +102,9 @@ def translate(refusal: Refusal) -> GoogleRefused:
         error = judge(refusal)
         if error is not None:
             return error
-    return GoogleRefused(refusal, "Google Cloud refused.")
+    return GoogleRefused(
+        refusal, "Google Cloud refused.", "Run the same command again: it goes on from what is there."
+    )
 
 
 def _stock(said: Refusal) -> GoogleRefused | None:
