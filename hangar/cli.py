@@ -23,6 +23,12 @@ VERBS = {
     "ssh-config": "let ssh and editors know the machine",
     "tunnel": "forward the machine's services to this computer",
     "logs": "read the log of a service",
+    "resize": "bring a machine in the cloud to the size that platform.yml says",
+    "stop": "shut a machine in the cloud down; its disks stay",
+    "start": "start a machine in the cloud again",
+    "snapshot": "take, list and delete snapshots of its data disk",
+    "restore": "make a new machine beside it with a snapshot's data",
+    "cost": "what the settings cost a month in the cloud",
     "doctor": "look for what would stop a machine here, and name the cure",
     "destroy": "remove the machine and everything that belongs to it",
 }

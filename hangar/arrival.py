@@ -1,0 +1,53 @@
+"""A machine that was just made or started, behind a tunnel: when does it admit us."""
+
+import time
+
+from hangar import paths, process
+from hangar.cloud.base import Cloud, Report, Server
+from hangar.cloud.startup import FINISHED
+from hangar.errors import MachineUnreachable
+
+LIMIT = 600.0
+"""Seconds from its start: it boots, its start-up script makes the operator's account and mounts the data disk."""
+
+LOGIN = 60.0
+"""Seconds that one login may take."""
+
+PAUSE = 2.0
+
+READY = f"test -e {FINISHED} && {{ ! test -x /usr/local/sbin/hangar-grow || sudo -n /usr/local/sbin/hangar-grow; }}"
+"""The start-up script is through; and where /srv is a disk of its own, its file system is as large as the disk."""
+
+
+def wait(server: Server, cloud: Cloud, report: Report) -> None:
+    """Returns when a login works and the start-up script has finished. Without a tunnel the cloud has seen to that.
+
+    Raises:
+        MachineUnreachable: not within `LIMIT`; with what the last login said and the end of the machine's console.
+    """
+    if not server.proxy_command:
+        return
+    report("wait for SSH and the start-up script")
+    argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]
+    until = time.monotonic() + LIMIT
+    while True:
+        tried = process.run(argv, check=False, timeout=LOGIN)
+        if tried.returncode == 0:
+            return
+        if time.monotonic() > until:
+            raise _never(server, cloud, tried)
+        time.sleep(PAUSE)
+
+
+def _never(server: Server, cloud: Cloud, tried: process.Completed) -> MachineUnreachable:
+    env = server.environment
+    if tried.returncode == 255:
+        what = f"{server.name} admits nobody, {LIMIT / 60:.0f} minutes after its start."
+    else:
+        what = f"The start-up script of {server.name} is not through after {LIMIT / 60:.0f} minutes."
+    said = tried.stderr.strip() or "nothing"
+    return MachineUnreachable(
+        what,
+        f"* The last login said: {said}\n* The end of the machine's console:\n{cloud.console()}",
+        f"Run the same command again; ./provision.py ssh {env} shows more once it answers.",
+    )

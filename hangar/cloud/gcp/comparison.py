@@ -1,0 +1,188 @@
+"""Pure: what is wanted × what is there → the plan. What Hangar wanted last tells a setting's change from a hand's."""
+
+from dataclasses import replace
+from typing import Any
+
+from hangar.cloud.gcp import requests, views
+from hangar.cloud.gcp.api import last
+from hangar.cloud.gcp.reading import Existing
+from hangar.cloud.gcp.requests import APPLIED, OPERATOR, Wanted
+from hangar.cloud.gcp.views import View
+from hangar.errors import CloudError
+from hangar.plan import Action, Change
+
+Body = dict[str, Any]
+
+WITH_A_STOP = {
+    "machine type": "a machine type changes only on a stopped machine",
+    "service account": "the account changes only on a stopped machine",
+    "scopes": "the account changes only on a stopped machine",
+    "secure boot": "Shielded VM changes only on a stopped machine",
+    "virtual TPM": "Shielded VM changes only on a stopped machine",
+    "integrity monitoring": "Shielded VM changes only on a stopped machine",
+}
+ANEW = ("boot disk type", "boot disk key", "network", "image")
+"""What an instance is made with; /srv is on another disk and stays."""
+
+NEVER = {
+    "data disk": ("type", "key"),
+    "subnetwork": ("addresses",),
+    "network": ("automatic subnetworks",),
+}
+"""What cannot change without losing something that Hangar does not throw away."""
+
+RUNNING = ("PROVISIONING", "STAGING", "RUNNING", "REPAIRING")
+
+
+def adapted(wanted: Wanted, existing: Existing) -> Wanted:
+    """The operator whose key the machine was made with stays: a colleague's plan has nothing to do."""
+    recorded = views.metadata(existing.instance).get(OPERATOR, "") if existing.instance else ""
+    return replace(wanted, spec=replace(wanted.spec, public_key=recorded)) if recorded else wanted
+
+
+def wanted_views(wanted: Wanted) -> dict[str, View]:
+    """Every resource that belongs to the environment, in the order of its making."""
+    names = wanted.names
+    found: dict[str, View] = {f"service account {names.account}": views.roles(wanted.roles)}
+    if wanted.own_network:
+        found[f"network {names.machine}"] = views.network(requests.network(wanted))
+        found[f"subnetwork {names.machine}"] = views.subnetwork(requests.subnetwork(wanted))
+        found[f"router {names.machine}"] = views.router(requests.router(wanted))
+    for rule in requests.firewalls(wanted):
+        found[f"firewall rule {rule['name']}"] = views.firewall(rule)
+    found[f"snapshot schedule {names.policy}"] = views.snapshot_policy(requests.snapshot_policy(wanted))
+    found[f"data disk {names.data_disk}"] = views.data_disk(requests.data_disk(wanted))
+    view = views.instance(requests.instance(wanted, wanted.gcp.image or "", ""))
+    if wanted.gcp.image:
+        view["image"] = wanted.gcp.image
+    found[f"machine {names.machine}"] = view
+    return found
+
+
+def existing_views(wanted: Wanted, existing: Existing) -> dict[str, View | None]:
+    """The same, of what is there; None where there is nothing."""
+    names = wanted.names
+    found: dict[str, View | None] = {
+        f"service account {names.account}": views.roles(existing.roles) if existing.account else None,
+        f"network {names.machine}": existing.network and views.network(existing.network),
+        f"subnetwork {names.machine}": existing.subnetwork and views.subnetwork(existing.subnetwork),
+        f"router {names.machine}": existing.router and views.router(existing.router),
+        f"snapshot schedule {names.policy}": existing.policy and views.snapshot_policy(existing.policy),
+        f"data disk {names.data_disk}": existing.data_disk and views.data_disk(existing.data_disk),
+        f"machine {names.machine}": existing.instance and _machine(wanted, existing),
+    }
+    for name in names.firewalls:
+        rule = existing.firewalls.get(name)
+        found[f"firewall rule {name}"] = rule and views.firewall(rule)
+    return found
+
+
+def _machine(wanted: Wanted, existing: Existing) -> View:
+    assert existing.instance is not None
+    view = views.instance(existing.instance, existing.boot_disk)
+    if wanted.gcp.image:
+        view["image"] = last((existing.boot_disk or {}).get("sourceImage", ""))
+    return view
+
+
+def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
+    """One line a resource.
+
+    Raises:
+        CloudError: something would have to change that cannot, such as a disk's size downwards.
+    """
+    there = existing_views(wanted, existing)
+    return tuple(_change(what, view, there[what], existing) for what, view in wanted_views(wanted).items())
+
+
+def _change(what: str, wanted: View, there: View | None, existing: Existing) -> Change:
+    if there is None:
+        return Change(what, "create", summary(wanted))
+    different = [
+        (name, there.get(name, views.NONE), new)
+        for name, new in wanted.items()
+        if there.get(name, views.NONE) != new
+    ]
+    fields = tuple((name, views.short(old), views.short(new)) for name, old, new in different)
+    names = [name for name, _, _ in different]
+    _require_possible(what, fields)
+    if not what.startswith("machine "):
+        return Change(what, "update" if fields else "nothing", "", fields)
+    action, detail = _how(names, existing)
+    return Change(what, action, detail or ("" if fields else summary(wanted)), fields)
+
+
+def _how(names: list[str], existing: Existing) -> tuple[Action, str]:
+    runs = (existing.instance or {}).get("status") in RUNNING
+    if any(name in ANEW for name in names):
+        return "replace", "made again; /srv is kept"
+    reasons = list(dict.fromkeys(WITH_A_STOP[name] for name in names if name in WITH_A_STOP))
+    if reasons and runs:
+        return "restart", "; ".join(reasons)
+    if not runs:
+        return "update", "start it"
+    if "boot disk" in names:
+        return "update", "the boot disk's new size is used from the next start on"
+    if "start-up script" in names:
+        return "update", "the script runs at the next start"
+    return ("update" if names else "nothing"), ""
+
+
+def summary(view: View) -> str:
+    """The one or two fields that say most."""
+    named = [
+        view[name] for name in ("machine type", "size", "type", "addresses", "roles", "at") if name in view
+    ]
+    return ", ".join(named[:2])
+
+
+def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...]) -> None:
+    for name, old, new in fields:
+        shrinks = name in ("size", "boot disk") and _gib(new) < _gib(old)
+        frozen = any(what.startswith(f"{kind} ") and name in never for kind, never in NEVER.items())
+        if shrinks or frozen:
+            raise CloudError(
+                f"The {what} cannot change its {name} from {old} to {new}.",
+                "* A disk only grows." if shrinks else "* Google sets it once, when it is made.",
+                f"Take the change back in platform.yml. To start with another {name}, take a snapshot, remove all"
+                " (./provision.py destroy ENV --with-data) and restore (docs/google-cloud.md).",
+            )
+
+
+def _gib(size: str) -> int:
+    number = size.partition(" ")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def drift(wanted: Wanted, existing: Existing, public_key: str) -> tuple[str, ...]:
+    """What differs from what the last `up` wanted, and what is there that nobody wanted."""
+    instance = existing.instance
+    if instance is None:
+        return ()
+    applied = views.unpack(views.metadata(instance).get(APPLIED, ""))
+    there = existing_views(wanted, existing)
+    found = []
+    for what, view in applied.items():
+        now = there.get(what)
+        if now is None:
+            found.append(f"{what} is gone")
+            continue
+        found += [
+            f"{what}: {name}: {old} → {views.short(now.get(name, views.NONE))}"
+            for name, old in view.items()
+            if views.short(now.get(name, views.NONE)) != old
+        ]
+    others = sorted(set(views.metadata(instance)) - views.OURS)
+    if others:
+        found.append(f"machine {wanted.names.machine}: more metadata: {', '.join(others)} (it stays)")
+    return (*found, *_another_operator(instance, public_key))
+
+
+def _another_operator(instance: Body, public_key: str) -> tuple[str, ...]:
+    recorded = views.metadata(instance).get(OPERATOR, "")
+    if not recorded or not public_key or recorded.split()[:2] == public_key.split()[:2]:
+        return ()
+    return (
+        f"the machine was made with another operator's key (…{recorded.split()[1][-12:]}); yours"
+        f" (…{public_key.split()[1][-12:]}) is admitted only where that operator admitted it",
+    )

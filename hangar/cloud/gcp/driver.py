@@ -1,0 +1,179 @@
+"""GoogleCloud: the Cloud protocol on Compute Engine."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
+from hangar.cloud.gcp import comparison, cost, host_keys, iap, machine, making, reading, removal, snapshots
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.errors import Conflict, OutOfStock
+from hangar.cloud.gcp.fit import require_fit, require_image
+from hangar.cloud.gcp.host_keys import console_tail
+from hangar.cloud.gcp.lock import Lock
+from hangar.cloud.gcp.names import Names
+from hangar.cloud.gcp.reading import Existing
+from hangar.cloud.gcp.requests import IAP_RANGES, IAP_RANGES_6, Wanted
+from hangar.cloud.gcp.work import Work, elsewhere, left_over
+from hangar.config import Config
+from hangar.errors import CloudError
+
+ROUNDS = 6
+"""How often ensure looks again when somebody, or an earlier try of ours, was quicker."""
+
+ROUND_PAUSE = 2.0
+"""Seconds before another look."""
+
+
+class GoogleCloud:
+    """The machine of one environment and all that belongs to it. Nothing of its state is kept here."""
+
+    def __init__(self, config: Config, api: Api | None = None) -> None:
+        gcp = config.gcp
+        if gcp.project is None or gcp.zone is None:
+            raise ValueError("platform.yml lets no such settings through")
+        self.config = config
+        self.names = Names(config.environment, gcp.project, gcp.zone)
+        self.api = api or Api(gcp.project, gcp.api_endpoint)
+        self._lock = Lock(self.api, self.names)
+        self._seen: tuple[Wanted, Existing] | None = None
+
+    def prepare(self, report: Report) -> None:
+        """Credentials are here, and nothing in the project contradicts us."""
+        report("look at your Google login")
+        self.api.session.renew()
+
+    def hold(self, command: str, *, break_lock: bool = False) -> AbstractContextManager[None]:
+        return self._lock.held(command, break_lock=break_lock)
+
+    def plan(self, spec: MachineSpec) -> Plan:
+        wanted, existing = self.look(spec)
+        return Plan(
+            changes=comparison.changes(wanted, existing),
+            cost=cost.estimate(wanted, existing),
+            drift=comparison.drift(wanted, existing, spec.public_key),
+            guarded=True,
+        )
+
+    def ensure(self, plan: Plan, spec: MachineSpec, report: Report) -> Server:
+        """Returns when the machine's host keys are known; whether it admits us the next stage finds out."""
+        self.make(plan, spec, report)
+        wanted, _ = self._seen or self.look(spec)
+        instance = host_keys.ensure(self.api, wanted, report)
+        self._seen = None
+        return self._server(instance)
+
+    def make(self, plan: Plan, spec: MachineSpec, report: Report) -> None:
+        """Everything in the cloud is as wanted, and the machine runs.
+
+        Raises:
+            CloudError: with what was made before, and how to go on or be rid of it.
+        """
+        work = Work(self.api, report)
+        try:
+            self._make(plan, spec, work)
+        except OutOfStock as error:
+            elsewhere(error, self._other_zones(), self.names.environment)
+            left_over(error, work.made, self.names.environment)
+            raise
+        except CloudError as error:
+            left_over(error, work.made, self.names.environment)
+            raise
+
+    def _make(self, plan: Plan, spec: MachineSpec, work: Work) -> None:
+        wanted, existing = self._seen or self.look(spec)
+        for attempt in range(ROUNDS):
+            if attempt:
+                self.api.sleep(ROUND_PAUSE * attempt)
+                wanted, existing = self.look(spec)
+            try:
+                if self._replaces(plan, wanted, existing) and existing.instance:
+                    require_image(wanted, existing)
+                    machine.discard(self.api, wanted, existing.instance, work)
+                    existing = replace(existing, instance=None, boot_disk=None)
+                    wanted = replace(wanted, spec=spec if spec.public_key else wanted.spec)
+                making.make(self.api, wanted, existing, work)
+            except Conflict:
+                if attempt == ROUNDS - 1:
+                    raise
+                continue
+            self._seen = (wanted, existing)
+            return
+
+    def _replaces(self, plan: Plan, wanted: Wanted, existing: Existing) -> bool:
+        """Only what was agreed to is thrown away."""
+        now = Plan(comparison.changes(wanted, existing)).replaces
+        if now and not plan.replaces:
+            raise CloudError(
+                f"{self.names.machine} was changed while you looked at the plan.", "",
+                f"Look again: ./provision.py plan {self.names.environment}",
+            )  # fmt: skip
+        return now
+
+    def look(self, spec: MachineSpec) -> tuple[Wanted, Existing]:
+        """What is wanted, and everything that there is, read now."""
+        wanted = Wanted(self.names, self.config.gcp, spec)
+        existing = reading.read(self.api, wanted)
+        require_fit(wanted, existing)
+        wanted = comparison.adapted(wanted, existing)
+        self._seen = (wanted, existing)
+        return self._seen
+
+    def server(self) -> Server | None:
+        instance = self.api.find("compute", self.names.instance)
+        if instance is None or instance.get("status") != "RUNNING" or not host_keys.recorded(instance):
+            return None
+        return self._server(instance)
+
+    def _server(self, instance: reading.Body) -> Server:
+        return Server(
+            name=self.names.machine,
+            environment=self.names.environment,
+            cloud="gcp",
+            id=str(instance["id"]),
+            address=instance["networkInterfaces"][0].get("networkIP", self.names.machine),
+            port=22,
+            admin=self.config.access.admin,
+            host_keys=host_keys.recorded(instance),
+            ssh_sources=(*IAP_RANGES, *IAP_RANGES_6),
+            proxy_command=iap.proxy_command(
+                self.names.project,
+                self.names.zone,
+                self.names.machine,
+                endpoint=self.config.gcp.tunnel_endpoint,
+            ),
+        )
+
+    def removal(self, *, with_data: bool) -> Removal:
+        wanted, existing = self._look_for_removal()
+        kept = snapshots.found(self.api, self.names)
+        return removal.removal(wanted, existing, kept, with_data=with_data)
+
+    def destroy(self, report: Report, *, with_data: bool) -> list[str]:
+        wanted, existing = self._look_for_removal()
+        removed = removal.remove(self.api, wanted, existing, Work(self.api, report), with_data=with_data)
+        self._lock.forget_bucket = True
+        return removed
+
+    def _look_for_removal(self) -> tuple[Wanted, Existing]:
+        """No matter what platform.yml wants of it: what is there may go."""
+        wanted = Wanted(self.names, self.config.gcp, nobody(self.names))
+        return wanted, reading.read(self.api, wanted)
+
+    def console(self) -> str:
+        return console_tail(self.api, self.names)
+
+    def _other_zones(self) -> list[str]:
+        try:
+            zones = self.api.items(
+                f"{self.names.root}/zones", {"filter": f'name eq "{self.names.region}-.*"'}
+            )
+        except CloudError:
+            return []  # this is only a hint beside another error
+        return sorted(
+            one["name"] for one in zones if one.get("status") == "UP" and one["name"] != self.names.zone
+        )
+
+
+def nobody(names: Names) -> MachineSpec:
+    """A specification for where nothing is made."""
+    return MachineSpec(names.environment, names.machine, None, None, None, "hangar", "")

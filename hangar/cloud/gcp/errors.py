@@ -1,0 +1,211 @@
+"""What Google says when it says no, turned into what happened, the detail, and the command to type next."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from hangar.cloud.gcp.permissions import role_for
+from hangar.errors import CloudError
+
+
+class GoogleRefused(CloudError):
+    """Google answered no. `status` is HTTP's, `reason` Google's own word."""
+
+    def __init__(self, refusal: "Refusal", brief: str, resolution: str = "") -> None:
+        super().__init__(brief, refusal.text, resolution)
+        self.status, self.reason = refusal.status, refusal.reason
+
+
+class NotThere(GoogleRefused):
+    """404."""
+
+
+class Conflict(GoogleRefused):
+    """Somebody, perhaps an earlier try of ours, was quicker: it exists, or it was changed meanwhile."""
+
+
+class NotReady(GoogleRefused):
+    """What it needs is still being made; the same call works a little later."""
+
+
+class OutOfStock(GoogleRefused):
+    """The zone has no such machine left."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What Google said, taken apart. `place` is the API and the method."""
+
+    project: str
+    place: str
+    status: int
+    message: str
+    reason: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        said = f"* Google said ({self.status} {self.reason or 'without a reason'}): {self.message}"
+        return f"{said}\n* Asked for: {self.place}"
+
+
+PERMISSION = re.compile(r"(?:Required|Permission) '([\w.]+)'")
+STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "STOCKOUT",
+            "resource_availability")  # fmt: skip
+QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
+CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
+
+
+def read(project: str, place: str, status: int, body: Any) -> Refusal:
+    """Google's two forms of an error (old: errors[].reason, new: details[].reason) as one record."""
+    error = body.get("error", {}) if isinstance(body, dict) else {}
+    if not isinstance(error, dict):  # the token endpoint's form
+        return Refusal(project, place, status, str(body.get("error_description", error)), str(error))
+    reason = next((str(one["reason"]) for one in error.get("errors") or () if one.get("reason")), "")
+    facts: dict[str, str] = {}
+    for detail in error.get("details") or ():
+        reason = detail.get("reason") or reason
+        facts |= {name: str(value) for name, value in (detail.get("metadata") or {}).items()}
+    return Refusal(
+        project,
+        place,
+        status,
+        str(error.get("message", body))[:2000],
+        reason or error.get("status", ""),
+        facts,
+    )
+
+
+def read_operation(project: str, place: str, operation: dict[str, Any]) -> Refusal:
+    """An operation that ended in an error."""
+    found = (operation.get("error", {}).get("errors") or [{}])[0]
+    facts: dict[str, str] = {}
+    for detail in found.get("errorDetails") or ():
+        facts |= {
+            name: str(value) for name, value in (detail.get("errorInfo", {}).get("metadatas") or {}).items()
+        }
+    message = str(found.get("message") or operation.get("httpErrorMessage", "no message"))
+    return Refusal(
+        project,
+        place,
+        int(operation.get("httpErrorStatusCode", 500)),
+        message,
+        str(found.get("code", "")),
+        facts,
+    )
+
+
+def translate(refusal: Refusal) -> GoogleRefused:
+    """The error that tells a person what to do."""
+    for judge in (_stock, _quota, _disabled, _billing, _policy, _ready, _exists, _permission, _credentials):
+        error = judge(refusal)
+        if error is not None:
+            return error
+    return GoogleRefused(
+        refusal, "Google Cloud refused.", "Run the same command again: it goes on from what is there."
+    )
+
+
+def _stock(said: Refusal) -> GoogleRefused | None:
+    if said.reason not in STOCKOUT and "does not have enough resources available" not in said.message:
+        return None
+    return OutOfStock(
+        said, "The zone has no such machine left at the moment.", "Try again later, or choose another zone."
+    )
+
+
+def _quota(said: Refusal) -> GoogleRefused | None:
+    if said.reason not in QUOTA:
+        return None
+    metric = said.facts.get("metricName") or said.facts.get("quota_metric", "")
+    brief = f"The project's quota does not allow it{f' ({metric})' if metric else ''}."
+    return GoogleRefused(
+        said, brief,
+        "Choose a smaller gcp.machine_type or disk, or ask for more: "
+        f"https://console.cloud.google.com/iam-admin/quotas?project={said.project}",
+    )  # fmt: skip
+
+
+def _disabled(said: Refusal) -> GoogleRefused | None:
+    if said.reason not in ("SERVICE_DISABLED", "accessNotConfigured"):
+        return None
+    named = re.search(r"apis/api/([\w.-]+)/", said.message)
+    service = said.facts.get("service") or (named[1] if named else "compute.googleapis.com")
+    return GoogleRefused(
+        said, f"The API {service} is not enabled in the project.",
+        f"Enable it, wait a minute and go on: gcloud services enable {service} --project {said.project}",
+    )  # fmt: skip
+
+
+def _billing(said: Refusal) -> GoogleRefused | None:
+    if said.reason not in (
+        "BILLING_DISABLED",
+        "UREQ_PROJECT_BILLING_NOT_FOUND",
+        "accountDisabled",
+    ) and not re.search(r"billing (account|to be enabled|is disabled)", said.message, re.IGNORECASE):
+        return None
+    return GoogleRefused(
+        said, f"The project {said.project} has no active billing account.",
+        f"Link one: gcloud billing projects link {said.project} --billing-account ACCOUNT_ID"
+        " (gcloud billing accounts list shows yours)",
+    )  # fmt: skip
+
+
+def _policy(said: Refusal) -> GoogleRefused | None:
+    found = CONSTRAINT.search(said.message)
+    if found is None:
+        return None
+    name = found[1]
+    return GoogleRefused(
+        said, f"Your organisation's policy {name} forbids it.",
+        f"Ask whoever administers the organisation for an exception, and show them: "
+        f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
+    )  # fmt: skip
+
+
+def _ready(said: Refusal) -> GoogleRefused | None:
+    if said.reason not in ("resourceNotReady", "RESOURCE_NOT_READY"):
+        return None
+    return NotReady(
+        said, "Something that Google is still making is needed first.", "Run the same command again."
+    )
+
+
+def _exists(said: Refusal) -> GoogleRefused | None:
+    if said.status == 404:
+        return NotThere(said, "Google Cloud does not find it.")
+    if said.status in (409, 412) or said.reason in EXISTS:
+        if said.reason in ("resourceInUseByAnotherResource", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"):
+            return GoogleRefused(said, "Something else in the project still uses it.")
+        return Conflict(
+            said, "It was made or changed meanwhile by somebody else.", "Run the same command again."
+        )
+    return None
+
+
+def _permission(said: Refusal) -> GoogleRefused | None:
+    if said.status != 403:
+        return None
+    named = PERMISSION.search(said.message)
+    permission = said.facts.get("permission") or (named[1] if named else "")
+    if not permission:
+        return GoogleRefused(
+            said, "Your account may not do this.",
+            f"./provision.py doctor ENV names the permissions that are missing in {said.project}.",
+        )  # fmt: skip
+    return GoogleRefused(
+        said, f"Your account lacks the permission {permission}.",
+        f"The role {role_for(permission)} has it: gcloud projects add-iam-policy-binding {said.project} "
+        f"--member user:YOU --role {role_for(permission)}",
+    )  # fmt: skip
+
+
+def _credentials(said: Refusal) -> GoogleRefused | None:
+    if said.status != 401:
+        return None
+    return GoogleRefused(
+        said,
+        "Google does not accept these credentials.",
+        "Log in again: gcloud auth application-default login",
+    )

@@ -1,0 +1,64 @@
+"""What has to hold before anything is touched: the project allows it, and what platform.yml names is there."""
+
+from typing import Any
+
+from hangar.cloud.gcp.reading import Existing
+from hangar.cloud.gcp.requests import Wanted
+from hangar.errors import CloudError
+
+Body = dict[str, Any]
+
+
+def require_fit(wanted: Wanted, existing: Existing) -> None:
+    """Raises CloudError if the project forbids what we are about to do, or lacks what it should bring."""
+    project = {one["key"]: one.get("value", "") for one in _common(existing)}
+    if project.get("enable-oslogin", "").upper() == "TRUE":
+        raise CloudError(
+            f"The project {wanted.names.project} uses OS Login, which Hangar does not support yet.",
+            "* Its metadata says enable-oslogin=TRUE; Google's agent would edit sshd's settings and make accounts.",
+            "Use a project of its own, or switch it off there: gcloud compute project-info add-metadata"
+            f" --project {wanted.names.project} --metadata enable-oslogin=FALSE",
+        )
+    if existing.machine_type is None:
+        raise CloudError(
+            f"There is no machine type {wanted.gcp.machine_type} in the zone {wanted.names.zone}.",
+            "* platform.yml names it in gcp.machine_type.",
+            "List them: gcloud compute machine-types list"
+            f" --zones {wanted.names.zone} --project {wanted.names.project}",
+        )
+    if existing.instance is None:
+        require_image(wanted, existing)
+    if not wanted.own_network and existing.subnetwork is None:
+        raise CloudError(
+            f"There is no subnetwork {wanted.gcp.network.subnetwork} in {wanted.names.region}.",
+            "* platform.yml names it in gcp.network.subnetwork.",
+            f"List them: gcloud compute networks subnets list --project {wanted.names.project}",
+        )
+
+
+def _common(existing: Existing) -> list[Body]:
+    return list((existing.project.get("commonInstanceMetadata") or {}).get("items") or ())
+
+
+def require_image(wanted: Wanted, existing: Existing) -> str:
+    """The exact image that a new machine is made from.
+
+    Raises:
+        CloudError: there is none, or Shielded VM cannot start from it.
+    """
+    gcp, image = wanted.gcp, existing.image
+    if image is None:
+        named = f"image {gcp.image}" if gcp.image else f"image family {gcp.image_family}"
+        raise CloudError(
+            f"There is no {named} in the project {gcp.image_project}.",
+            "",
+            f"List them: gcloud compute images list --project {gcp.image_project} --no-standard-images",
+        )
+    features = {one.get("type") for one in image.get("guestOsFeatures") or ()}
+    if "UEFI_COMPATIBLE" not in features:
+        raise CloudError(
+            f"The image {image['name']} cannot start with Shielded VM.",
+            "* It is not marked UEFI_COMPATIBLE.",
+            "Choose another: gcp.image_family (debian-13 is one that can).",
+        )
+    return str(image["name"])

@@ -1,0 +1,136 @@
+"""The machine's SSH host keys: read once from its guest attributes, then kept in its metadata, which it cannot write.
+
+Any process on the machine can write guest attributes, so they are switched off once they were read.
+"""
+
+import base64
+import binascii
+import json
+import time
+from typing import Any
+
+from hangar.cloud.base import Report
+from hangar.cloud.gcp import requests, views
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotThere
+from hangar.cloud.gcp.names import Names
+from hangar.cloud.gcp.requests import ATTRIBUTES, HOST_KEYS, Wanted
+from hangar.errors import CloudError
+
+Body = dict[str, Any]
+
+LIMIT = 300.0
+"""Seconds from the machine's start until its agent has written them: it boots, and some images are slow."""
+
+PAUSE = 5.0
+"""Seconds between two looks; Google allows about ten a minute."""
+
+KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
+TRIES = 3
+
+
+def recorded(instance: Body) -> tuple[str, ...]:
+    """The keys in the instance's metadata, `type base64`; none if they were another instance's of the name."""
+    try:
+        kept = json.loads(views.metadata(instance).get(HOST_KEYS, "{}"))
+        keys = tuple(kept["keys"]) if kept.get("instance") == str(instance["id"]) else ()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()
+    return keys if all(is_key(key) for key in keys) else ()
+
+
+def ensure(api: Api, wanted: Wanted, report: Report) -> Body:
+    """The instance, whose host keys are recorded.
+
+    Raises:
+        CloudError: it wrote none in time, or it may not write them.
+    """
+    for _ in range(TRIES):
+        instance = api.call("GET", "compute", wanted.names.instance)
+        if recorded(instance):
+            return instance
+        keys = _wait(api, wanted, instance, report)
+        try:
+            _record(api, wanted, instance, keys)
+        except Conflict:
+            continue  # the metadata was changed meanwhile
+    raise CloudError(
+        f"The metadata of {wanted.names.machine} keeps changing.",
+        "",
+        "Run the same command again when nobody else does.",
+    )
+
+
+def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str, ...]:
+    if views.metadata(instance).get(ATTRIBUTES) != "TRUE":
+        raise _silent(wanted)
+    report("wait for the machine's host keys")
+    until = time.monotonic() + LIMIT
+    while True:
+        keys = _read(api, wanted)
+        if keys:
+            return keys
+        if time.monotonic() > until:
+            raise _none(api, wanted)
+        api.sleep(PAUSE)
+
+
+def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
+    path = f"{wanted.names.instance}/getGuestAttributes"
+    try:
+        found = api.call("GET", "compute", path, params={"queryPath": "hostkeys/"})
+    except NotThere:
+        return ()  # not written yet
+    items = (found.get("queryValue") or {}).get("items") or ()
+    keys = {one["key"]: f"{one['key']} {one['value'].strip()}" for one in items if one.get("key") in KINDS}
+    return tuple(keys[kind] for kind in KINDS if kind in keys and is_key(keys[kind]))
+
+
+def is_key(line: str) -> bool:
+    """Whether a line is `type base64` and the base64 says the same type: what is pinned must be nothing else."""
+    kind, _, text = line.partition(" ")
+    try:
+        blob = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    name = kind.encode()
+    return kind in KINDS and blob.startswith(len(name).to_bytes(4, "big") + name)
+
+
+def _record(api: Api, wanted: Wanted, instance: Body, keys: tuple[str, ...]) -> None:
+    values = {
+        **views.metadata(instance),
+        HOST_KEYS: json.dumps({"instance": str(instance["id"]), "keys": list(keys)}, sort_keys=True),
+        ATTRIBUTES: "FALSE",
+    }
+    body = {"items": requests.items(values), "fingerprint": instance["metadata"]["fingerprint"]}
+    api.do("POST", f"{wanted.names.instance}/setMetadata", body)
+
+
+def _silent(wanted: Wanted) -> CloudError:
+    names = wanted.names
+    return CloudError(
+        f"The host keys of {names.machine} are not known, and it may not tell them.",
+        f"* Its metadata {ATTRIBUTES} is not TRUE, and {HOST_KEYS} does not hold them.",
+        f"Let it tell them at its next start: gcloud compute instances add-metadata {names.machine}"
+        f" --zone {names.zone} --project {names.project} --metadata {ATTRIBUTES}=TRUE,"
+        f" then restart it and run ./provision.py up {names.environment}",
+    )
+
+
+def _none(api: Api, wanted: Wanted) -> CloudError:
+    return CloudError(
+        f"{wanted.names.machine} told no SSH host keys within {LIMIT / 60:.0f} minutes.",
+        console_tail(api, wanted.names),
+        "If the machine has booted: does your organisation forbid guest attributes"
+        " (compute.disableGuestAttributesAccess)? Else run the same command again.",
+    )
+
+
+def console_tail(api: Api, names: Names, lines: int = 30) -> str:
+    """The end of what the machine wrote on its serial console."""
+    try:
+        found = api.call("GET", "compute", f"{names.instance}/serialPort", params={"port": "1"})
+    except GoogleRefused as error:
+        return f"* Its console cannot be read: {error.brief}"
+    return "\n".join(str(found.get("contents", "")).replace("\r", "").splitlines()[-lines:])

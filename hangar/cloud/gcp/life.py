@@ -1,0 +1,84 @@
+"""A machine's life on Compute Engine after its birth: stop, start, snapshots, a restored disk, the cost."""
+
+import time
+from contextlib import AbstractContextManager
+
+from hangar.cloud.base import Report
+from hangar.cloud.gcp import cost, requests, snapshots
+from hangar.cloud.gcp.comparison import RUNNING
+from hangar.cloud.gcp.driver import GoogleCloud, nobody
+from hangar.cloud.gcp.names import Names
+from hangar.cloud.gcp.reading import Existing
+from hangar.cloud.gcp.requests import Wanted
+from hangar.cloud.gcp.work import Step, Work, call
+from hangar.config import Config
+from hangar.errors import HangarError, MachineMissing
+from hangar.plan import Cost
+
+
+class LastingMachine:
+    """The verbs beside plan, up and destroy, for one environment."""
+
+    def __init__(self, config: Config, cloud: GoogleCloud | None = None) -> None:
+        self._cloud = cloud or GoogleCloud(config)
+        self._api, self._names = self._cloud.api, self._cloud.names
+
+    def hold(self, command: str, *, break_lock: bool = False) -> AbstractContextManager[None]:
+        return self._cloud.hold(command, break_lock=break_lock)
+
+    def stop(self, report: Report) -> bool:
+        if self._status() not in RUNNING:
+            return False
+        self._do(report, call(self._api, "stop the machine", "POST", f"{self._names.instance}/stop"))
+        return True
+
+    def start(self, report: Report) -> bool:
+        if self._status() in RUNNING:
+            return False
+        self._do(report, call(self._api, "start the machine", "POST", f"{self._names.instance}/start"))
+        return True
+
+    def snapshots(self) -> list[snapshots.Snapshot]:
+        return snapshots.found(self._api, self._names)
+
+    def take_snapshot(self, report: Report) -> str:
+        name = snapshots.new_name(self._names, time.time())
+        self._do(report, snapshots.step(self._api, self._names, name, self._wanted(self._names).labels))
+        return name
+
+    def delete_snapshot(self, name: str, report: Report) -> None:
+        report(f"delete the snapshot {name}")
+        snapshots.delete(self._api, self._names, name)
+
+    def restore(self, name: str, environment: str, report: Report) -> str:
+        taken = snapshots.require(self._api, self._names, name)
+        size, wanted = int(taken["diskSizeGb"]), self._cloud.config.gcp.data_disk.size_gb
+        if wanted < size:
+            raise HangarError(
+                f"The snapshot {name} is of a disk of {size} GiB, and gcp.data_disk.size_gb says {wanted}.",
+                resolution=f"Say so in platform.yml, or for this call: --set gcp.data_disk.size_gb={size}",
+            )
+        names = Names(environment, self._names.project, self._names.zone)
+        # Its schedule is made by `up`, which finds the disk and adds it.
+        body = requests.data_disk(self._wanted(names), f"{names.everywhere}/snapshots/{name}")
+        del body["resourcePolicies"]
+        path = f"{names.in_zone}/disks"
+        self._do(
+            report, Step(f"make the disk {names.data_disk}", lambda: self._api.begin("POST", path, body))
+        )
+        return names.data_disk
+
+    def cost(self) -> Cost:
+        return cost.estimate(self._wanted(self._names), Existing())
+
+    def _wanted(self, names: Names) -> Wanted:
+        return Wanted(names, self._cloud.config.gcp, nobody(names))
+
+    def _status(self) -> str:
+        instance = self._api.find("compute", self._names.instance)
+        if instance is None:
+            raise MachineMissing(self._names.environment)
+        return str(instance["status"])
+
+    def _do(self, report: Report, step: Step) -> None:
+        Work(self._api, report).wave([step])

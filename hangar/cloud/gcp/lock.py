@@ -1,0 +1,130 @@
+"""One change at a time, across computers: an object that only one call can create, in a bucket of the project."""
+
+import getpass
+import json
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import quote
+
+from hangar import console
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotThere
+from hangar.cloud.gcp.names import Names
+from hangar.errors import CloudError, LockHeld
+
+NEVER_THERE = "0"
+"""The generation that an object has when there is none."""
+
+
+class Lock:
+    """The lock of one environment. `forget_bucket` removes the bucket too when the lock is let go, if it is empty."""
+
+    def __init__(self, api: Api, names: Names) -> None:
+        self._api, self._names = api, names
+        self.forget_bucket = False
+
+    @property
+    def _object(self) -> str:
+        return f"b/{self._names.bucket}/o/{quote(self._names.environment, safe='')}"
+
+    @contextmanager
+    def held(self, command: str, *, break_lock: bool) -> Iterator[None]:
+        """Raises LockHeld if another call has it; says which, whose and since when."""
+        generation = self._take(command, break_lock=break_lock)
+        try:
+            yield
+        finally:
+            self._let_go(generation)
+
+    def _take(self, command: str, *, break_lock: bool) -> str:
+        mine = {"who": _who(), "command": command, "since": time.time(), "call": str(uuid.uuid4())}
+        match = self._generation() if break_lock else NEVER_THERE
+        for _ in range(2):
+            try:
+                return self._write(mine, match)
+            except NotThere:
+                self._make_bucket()
+            except Conflict:
+                return self._owner(mine)
+        raise CloudError(
+            f"The bucket {self._names.bucket} cannot be used for the lock.",
+            "* It was made, and then it was gone.",
+            "Run the same command again.",
+        )
+
+    def _write(self, mine: dict[str, object], match: str) -> str:
+        made = self._api.call(
+            "POST", "upload", f"b/{self._names.bucket}/o", content=json.dumps(mine).encode(),
+            params={"uploadType": "media", "name": self._names.environment, "ifGenerationMatch": match},
+        )  # fmt: skip
+        return str(made["generation"])
+
+    def _owner(self, mine: dict[str, object]) -> str:
+        """The generation, where it is ours after all (the answer to our first try was lost)."""
+        try:
+            holder = json.loads(self._api.content("storage", self._object))
+        except NotThere:
+            raise LockHeld(
+                f"The environment {self._names.environment} was locked a moment ago.",
+                "",
+                "Run the same command again.",
+            ) from None
+        except ValueError:
+            holder = {}
+        if holder.get("call") == mine["call"]:
+            return self._generation()
+        raise _taken(self._names.environment, holder)
+
+    def _generation(self) -> str:
+        found = self._api.find("storage", self._object)
+        return str(found["generation"]) if found else NEVER_THERE
+
+    def _make_bucket(self) -> None:
+        """Closed to the public, and readable by nobody who is not named in the project's policy."""
+        body = {
+            "name": self._names.bucket,
+            "location": self._names.region,
+            "labels": {"hangar": "locks"},
+            "iamConfiguration": {
+                "uniformBucketLevelAccess": {"enabled": True},
+                "publicAccessPrevention": "enforced",
+            },
+        }
+        # A colleague's call may make it at the same moment; if it is a stranger's, the next write says so.
+        with suppress(Conflict):
+            self._api.call("POST", "storage", "b", body, {"project": self._names.project})
+
+    def _let_go(self, generation: str) -> None:
+        try:
+            self._api.call("DELETE", "storage", self._object, params={"ifGenerationMatch": generation})
+        except (NotThere, Conflict):
+            console.warn("somebody took the lock away while this call was at work (--break-lock).")
+        except GoogleRefused as error:
+            console.warn(f"the lock could not be let go: {error.brief} The next call needs --break-lock.")
+        if self.forget_bucket:
+            self._remove_bucket()
+
+    def _remove_bucket(self) -> None:
+        # Another environment of the project may hold a lock in it.
+        with suppress(NotThere, Conflict):
+            self._api.call("DELETE", "storage", f"b/{self._names.bucket}")
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _taken(environment: str, holder: dict[str, object]) -> LockHeld:
+    try:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(holder["since"]))))
+        details = f"* Held by {holder['who']} since {since}: {holder['command']}"
+    except (KeyError, ValueError):
+        details = "* It does not say by whom."
+    return LockHeld(
+        f"Somebody else is at work on the environment {environment}.",
+        details,
+        "Wait for it. If that call is dead (killed, or its computer is off), add --break-lock.",
+    )

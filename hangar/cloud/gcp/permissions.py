@@ -1,0 +1,56 @@
+"""The permissions that Hangar needs on a project, and for each a role that has it."""
+
+ROLES = {
+    "roles/compute.networkAdmin": ("compute.networks.", "compute.subnetworks.", "compute.routers."),
+    "roles/compute.securityAdmin": ("compute.firewalls.",),
+    "roles/compute.instanceAdmin.v1": ("compute.",),
+    "roles/iam.serviceAccountUser": ("iam.serviceAccounts.actAs",),
+    "roles/iam.serviceAccountAdmin": ("iam.serviceAccounts.",),
+    "roles/resourcemanager.projectIamAdmin": ("resourcemanager.projects.",),
+    "roles/storage.admin": ("storage.",),
+    "roles/iap.tunnelResourceAccessor": ("iap.",),
+    "roles/serviceusage.serviceUsageConsumer": ("serviceusage.",),
+}
+"""Role → how the permissions begin that it is named for; the first that fits counts."""
+
+NEEDED = (
+    "compute.disks.addResourcePolicies", "compute.disks.create", "compute.disks.createSnapshot",
+    "compute.disks.delete", "compute.disks.get", "compute.disks.list", "compute.disks.removeResourcePolicies",
+    "compute.disks.resize", "compute.disks.setLabels", "compute.disks.use",
+    "compute.firewalls.create", "compute.firewalls.delete", "compute.firewalls.get", "compute.firewalls.list",
+    "compute.firewalls.update",
+    "compute.globalOperations.get", "compute.regionOperations.get", "compute.zoneOperations.get",
+    "compute.instances.attachDisk", "compute.instances.create", "compute.instances.delete",
+    "compute.instances.deleteAccessConfig", "compute.instances.detachDisk", "compute.instances.get",
+    "compute.instances.getGuestAttributes", "compute.instances.getSerialPortOutput",
+    "compute.instances.setDeletionProtection", "compute.instances.setLabels",
+    "compute.instances.setMachineType", "compute.instances.setMetadata", "compute.instances.setServiceAccount",
+    "compute.instances.start", "compute.instances.stop", "compute.instances.updateShieldedInstanceConfig",
+    "compute.instances.use",
+    "compute.networks.create", "compute.networks.delete", "compute.networks.get",
+    "compute.networks.updatePolicy", "compute.networks.use",
+    "compute.projects.get",
+    "compute.resourcePolicies.create", "compute.resourcePolicies.delete", "compute.resourcePolicies.get",
+    "compute.resourcePolicies.update", "compute.resourcePolicies.use",
+    "compute.routers.create", "compute.routers.delete", "compute.routers.get", "compute.routers.update",
+    "compute.snapshots.create", "compute.snapshots.delete", "compute.snapshots.list",
+    "compute.snapshots.setLabels", "compute.snapshots.useReadOnly",
+    "compute.subnetworks.create", "compute.subnetworks.delete", "compute.subnetworks.get",
+    "compute.subnetworks.setPrivateIpGoogleAccess", "compute.subnetworks.update", "compute.subnetworks.use",
+    "compute.zones.list",
+    "iam.serviceAccounts.actAs", "iam.serviceAccounts.create", "iam.serviceAccounts.delete",
+    "iam.serviceAccounts.get",
+    "iap.tunnelInstances.accessViaIAP",
+    "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy",
+    "storage.buckets.create", "storage.buckets.delete", "storage.buckets.get",
+    "storage.objects.create", "storage.objects.delete", "storage.objects.get",
+)  # fmt: skip
+"""On the project, for everything that Hangar does there."""
+
+
+def role_for(permission: str) -> str:
+    """A predefined role that has the permission, as narrow as there is one."""
+    for role, beginnings in ROLES.items():
+        if permission.startswith(beginnings):
+            return role
+    return "roles/owner"

@@ -1,0 +1,126 @@
+"""What there is of an environment: one call a kind of resource, all side by side; changes nothing."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from hangar.cloud.gcp import policy
+from hangar.cloud.gcp.api import Api, last
+from hangar.cloud.gcp.names import LABEL, Names
+from hangar.cloud.gcp.requests import Wanted
+from hangar.errors import CloudError
+
+Body = dict[str, Any]
+AT_ONCE = 12
+
+
+@dataclass(frozen=True)
+class Existing:
+    """Google's answers; None where there is nothing."""
+
+    network: Body | None = None
+    subnetwork: Body | None = None
+    router: Body | None = None
+    firewalls: dict[str, Body] = field(default_factory=dict)
+    policy: Body | None = None
+    data_disk: Body | None = None
+    boot_disk: Body | None = None
+    instance: Body | None = None
+    account: Body | None = None
+    roles: tuple[str, ...] = ()
+    image: Body | None = None
+    machine_type: Body | None = None
+    project: Body = field(default_factory=dict)
+
+
+def read(api: Api, wanted: Wanted) -> Existing:
+    """Everything at once.
+
+    Raises:
+        CloudError: Google refused, or something of our name is not ours.
+    """
+    names = wanted.names
+    api.session.renew()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = {what: pool.submit(look) for what, look in _looks(api, wanted).items()}
+        found = {what: answer.result() for what, answer in asked.items()}
+    disks = {one["name"]: one for one in found.pop("disks")}
+    existing = Existing(
+        **found,
+        data_disk=_in_our_zone(disks.get(names.data_disk), names),
+        boot_disk=_in_our_zone(disks.get(names.boot_disk), names),
+    )
+    require_ours(existing, names)
+    return existing
+
+
+def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:
+    names = wanted.names
+    prefix = f'name eq "{names.machine}(-.*)?"'
+    looks: dict[str, Callable[[], Any]] = {
+        "subnetwork": lambda: api.find("compute", wanted.subnetwork),
+        "firewalls": lambda: _firewalls(api, names, prefix),
+        "policy": lambda: api.find("compute", f"{names.in_region}/resourcePolicies/{names.policy}"),
+        # Over all zones: a disk that stands elsewhere must not be taken for none.
+        "disks": lambda: api.items(f"{names.root}/aggregated/disks", {"filter": prefix}),
+        "instance": lambda: api.find("compute", names.instance),
+        "account": lambda: api.find("iam", f"v1/{names.root}/serviceAccounts/{names.email}"),
+        "roles": lambda: policy.roles_of(api, names.email),
+        "image": lambda: _image(api, wanted),
+        "machine_type": lambda: api.find(
+            "compute", f"{names.in_zone}/machineTypes/{wanted.gcp.machine_type}"
+        ),
+        "project": lambda: api.call("GET", "compute", names.root),
+    }
+    if wanted.own_network:
+        looks["network"] = lambda: api.find("compute", wanted.network)
+        looks["router"] = lambda: api.find("compute", f"{names.in_region}/routers/{names.machine}")
+    return looks
+
+
+def _firewalls(api: Api, names: Names, prefix: str) -> dict[str, Body]:
+    found = api.items(f"{names.everywhere}/firewalls", {"filter": prefix})
+    return {one["name"]: one for one in found if one["name"] in names.firewalls}
+
+
+def _image(api: Api, wanted: Wanted) -> Body | None:
+    """What a new machine would be made from."""
+    gcp = wanted.gcp
+    name = gcp.image or f"family/{gcp.image_family}"
+    return api.find("compute", f"projects/{gcp.image_project}/global/images/{name}")
+
+
+def _in_our_zone(disk: Body | None, names: Names) -> Body | None:
+    if disk is None or last(disk["zone"]) == names.zone:
+        return disk
+    zone = last(disk["zone"])
+    raise CloudError(
+        f"The disk {disk['name']} stands in the zone {zone}, and platform.yml says {names.zone}.",
+        "* A disk does not move to another zone.",
+        f"Set gcp.zone back to {zone}; or remove the machine there first and restore a snapshot of its data here"
+        " (docs/google-cloud.md, Moving to another zone).",
+    )
+
+
+def require_ours(existing: Existing, names: Names) -> None:
+    """Raises CloudError if something bears our name and was not made by us."""
+    labelled = {"disk": existing.data_disk, "instance": existing.instance}
+    for kind, found in labelled.items():
+        if found and (found.get("labels") or {}).get(LABEL) != names.environment:
+            raise _stranger(kind, found, names, f"label {LABEL}={names.environment}")
+    described = {
+        "network": existing.network, "router": existing.router, "resource policy": existing.policy,
+        **{f"firewall rule {name}": rule for name, rule in existing.firewalls.items()},
+    }  # fmt: skip
+    for kind, found in described.items():
+        if found and found.get("description") != names.description:
+            raise _stranger(kind, found, names, f"description “{names.description}”")
+
+
+def _stranger(kind: str, found: Body, names: Names, mark: str) -> CloudError:
+    return CloudError(
+        f"There is a {kind} named {found['name']} in {names.project} that Hangar did not make.",
+        f"* It lacks the {mark}.",
+        "Rename or remove it, or use an environment of another name: ./provision.py init NAME --cloud gcp",
+    )

@@ -1,0 +1,109 @@
+"""What `destroy` takes away, in the order in which Google lets it go; the data disk only where that was said."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hangar.cloud.gcp import machine, policy, snapshots
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.errors import NotThere
+from hangar.cloud.gcp.reading import Existing
+from hangar.cloud.gcp.requests import Wanted
+from hangar.cloud.gcp.work import Step, Work
+from hangar.plan import Removal
+
+Body = dict[str, Any]
+
+
+def removal(
+    wanted: Wanted, existing: Existing, kept: list[snapshots.Snapshot], *, with_data: bool
+) -> Removal:
+    """What would go, and what would stay."""
+    goes = [what for what, _, _ in _resources(wanted, existing, with_data=with_data)]
+    if existing.account:
+        goes.append(_account(wanted))
+    names, disk = wanted.names, existing.data_disk
+    stays = []
+    if disk and not with_data:
+        stays.append(f"data disk {names.data_disk}, {disk['sizeGb']} GiB (goes with --with-data)")
+        if existing.policy:
+            stays.append(f"snapshot schedule {names.policy}")
+    stays += [
+        f"snapshot {one.name} (./provision.py snapshot {names.environment} delete {one.name})" for one in kept
+    ]
+    return Removal(tuple(goes), tuple(stays), takes_data=with_data and disk is not None, guarded=True)
+
+
+def remove(api: Api, wanted: Wanted, existing: Existing, work: Work, *, with_data: bool) -> list[str]:
+    """Returns what was removed. Interrupted, it goes on where it was when it is called again."""
+    removed = []
+    if existing.instance and existing.instance.get("deletionProtection"):
+        lift = Step(
+            "lift the deletion protection", lambda: machine.protect(api, wanted.names.instance, on=False)
+        )
+        work.wave([lift])
+    for what, path, _ in _resources(wanted, existing, with_data=with_data):
+        work.wave([Step(f"remove the {what}", _unless_gone(api, path))])
+        removed.append(what)
+    if existing.account or existing.roles:
+        work.report("remove the service account and its roles")
+        policy.ensure(api, wanted.names.email, ())
+    if existing.account:
+        _remove_account(api, wanted)
+        removed.append(_account(wanted))
+    return removed
+
+
+def _resources(wanted: Wanted, existing: Existing, *, with_data: bool) -> Iterator[tuple[str, str, Body]]:
+    """(what, path, what is there), each after what uses it."""
+    names = wanted.names
+    if existing.instance:
+        yield f"machine {names.machine}", names.instance, existing.instance
+    elif existing.boot_disk:  # left by a machine whose disk somebody kept
+        yield f"boot disk {names.boot_disk}", f"{names.in_zone}/disks/{names.boot_disk}", existing.boot_disk
+    if existing.data_disk and with_data:
+        yield (
+            f"data disk {names.data_disk} and what is on it",
+            f"{names.in_zone}/disks/{names.data_disk}",
+            existing.data_disk,
+        )
+    if existing.policy and (with_data or not existing.data_disk):
+        yield (
+            f"snapshot schedule {names.policy}",
+            f"{names.in_region}/resourcePolicies/{names.policy}",
+            existing.policy,
+        )
+    for name, rule in sorted(existing.firewalls.items()):
+        yield f"firewall rule {name}", f"{names.everywhere}/firewalls/{name}", rule
+    if not wanted.own_network:
+        return
+    if existing.router:
+        yield f"router {names.machine}", f"{names.in_region}/routers/{names.machine}", existing.router
+    if existing.subnetwork:
+        yield (
+            f"subnetwork {names.machine}",
+            f"{names.in_region}/subnetworks/{names.machine}",
+            existing.subnetwork,
+        )
+    if existing.network:
+        yield f"network {names.machine}", f"{names.everywhere}/networks/{names.machine}", existing.network
+
+
+def _unless_gone(api: Api, path: str) -> Callable[[], Body | None]:
+    def begin() -> Body | None:
+        try:
+            return api.begin("DELETE", path)
+        except NotThere:
+            return None
+
+    return begin
+
+
+def _account(wanted: Wanted) -> str:
+    return f"service account {wanted.names.email}"
+
+
+def _remove_account(api: Api, wanted: Wanted) -> None:
+    try:
+        api.call("DELETE", "iam", f"v1/{wanted.names.root}/serviceAccounts/{wanted.names.email}")
+    except NotThere:
+        return

@@ -1,0 +1,75 @@
+"""Snapshots of the data disk: made by hand or before a risk, listed, deleted. The daily ones are Google's to make."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.errors import NotThere
+from hangar.cloud.gcp.names import LABEL, Names
+from hangar.cloud.gcp.work import Step
+from hangar.errors import HangarError
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`taken` is Google's time; `gib` the size of the disk; `stored` what is kept, in bytes."""
+
+    name: str
+    taken: str
+    status: str
+    gib: int
+    stored: int
+    is_daily: bool
+
+
+def new_name(names: Names, now: float) -> str:
+    return f"{names.machine}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
+
+
+def step(api: Api, names: Names, name: str, labels: dict[str, str]) -> Step:
+    body = {"name": name, "labels": labels, "description": names.description}
+    path = f"{names.in_zone}/disks/{names.data_disk}/createSnapshot"
+    return Step(f"take the snapshot {name}", lambda: api.begin("POST", path, body), f"snapshot {name}")
+
+
+def found(api: Api, names: Names) -> list[Snapshot]:
+    """Those of the environment, oldest first."""
+    bodies = api.items(f"{names.everywhere}/snapshots", {"filter": f"labels.{LABEL}={names.environment}"})
+    return sorted((_snapshot(one) for one in bodies), key=lambda one: one.taken)
+
+
+def _snapshot(body: Body) -> Snapshot:
+    return Snapshot(
+        name=body["name"],
+        taken=body["creationTimestamp"],
+        status=body["status"],
+        gib=int(body.get("diskSizeGb", 0)),
+        stored=int(body.get("storageBytes", 0)),
+        is_daily=bool(body.get("autoCreated")),
+    )
+
+
+def require(api: Api, names: Names, name: str) -> Body:
+    """The snapshot of that name, which is one of the environment's.
+
+    Raises:
+        HangarError: there is none.
+    """
+    body = api.find("compute", f"{names.everywhere}/snapshots/{name}")
+    if body is None or (body.get("labels") or {}).get(LABEL) != names.environment:
+        raise HangarError(
+            f"The environment {names.environment} has no snapshot {name}.",
+            resolution=f"List them: ./provision.py snapshot {names.environment} list",
+        )
+    return body
+
+
+def delete(api: Api, names: Names, name: str) -> None:
+    require(api, names, name)
+    try:
+        api.do("DELETE", f"{names.everywhere}/snapshots/{name}")
+    except NotThere:
+        return  # somebody else was quicker

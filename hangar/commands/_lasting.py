@@ -1,0 +1,37 @@
+"""What verbs for a machine in a cloud begin with: its settings, its driver, both locks, progress."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hangar import lock
+from hangar.cloud.base import Report
+from hangar.cloud.lasting import Lasting, lasting_for
+from hangar.config import Config, load
+from hangar.console import Progress
+
+
+def break_lock(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
+    )
+
+
+def settings(args: argparse.Namespace) -> Config:
+    return load(args.environment, args.overrides)
+
+
+@contextmanager
+def at_work(
+    config: Config, args: argparse.Namespace, verb: str, stage: str
+) -> Iterator[tuple[Lasting, Report]]:
+    """The environment is ours alone, here and on other computers, and what we do is shown."""
+    named = f"provision.py {verb} {config.environment}"
+    driver = lasting_for(config)
+    with (
+        lock.held(config.environment, named),
+        Progress() as progress,
+        progress.stage(stage),
+        driver.hold(named, break_lock=args.break_lock),
+    ):
+        yield driver, progress.report

@@ -1,0 +1,24 @@
+"""cost: what the settings cost a month in the cloud."""
+
+import argparse
+from dataclasses import asdict
+
+from hangar import console
+from hangar.commands import _lasting
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing of its own."""
+
+
+def run(args: argparse.Namespace) -> int:
+    from hangar.cloud.lasting import lasting_for
+
+    cost = lasting_for(_lasting.settings(args)).cost()
+    for what, price in cost.items:
+        console.say(f"  {what:40} {price:9.2f} {cost.currency}")
+    console.say(f"  {'a month of 730 hours':40} {cost.after:9.2f} {cost.currency}", "bold")
+    console.say(f"From {cost.note}.")
+    if args.json:
+        console.json(asdict(cost))
+    return 0

@@ -1,0 +1,78 @@
+"""What goes wrong on the way, once: a sample. The whole matrix is tests/matrix/test_google.py."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hangar.errors import CloudError
+from tests.gcp.conftest import Environment
+
+SAMPLE = [
+    ("compute.networks.insert", "503-after"),
+    ("compute.instances.insert", "503-after"),
+    ("compute.instances.insert", "reset-after"),
+    ("compute.disks.insert", "429"),
+    ("iam.projects.serviceAccounts.create", "503-after"),
+    ("cloudresourcemanager.projects.setIamPolicy", "503-after"),
+    ("storage.objects.insert", "503-after"),
+    ("compute.instances.setMetadata", "503-after"),
+    ("compute.instances.get", "reset-before"),
+]
+
+
+def settle(environment: Environment) -> None:
+    """After one more undisturbed `up`, all is there once, and nothing is left to do."""
+    environment.google.clear_faults()
+    environment.up()
+    before = environment.calls()
+    assert not environment.up().has_changes
+    assert environment.writes(before) == []
+    kinds = Counter(
+        path.split("/")[-2] for path in environment.google.resources() if "/operations/" not in path
+    )
+    assert {kind: kinds[kind] for kind in ONCE} == ONCE
+
+
+ONCE = {
+    "networks": 1,
+    "subnetworks": 1,
+    "routers": 1,
+    "firewalls": 4,
+    "resourcePolicies": 1,
+    "disks": 2,
+    "instances": 1,
+}
+
+
+@pytest.mark.parametrize(("method", "kind"), SAMPLE)
+def test_what_passes_is_not_noticed_and_doubles_nothing(
+    environment: Environment, method: str, kind: str
+) -> None:
+    fault = environment.google.fault(method, kind)
+    environment.up()
+    assert environment.google.fired(fault) == 1
+    settle(environment)
+
+
+@pytest.mark.parametrize("method", ["compute.subnetworks.insert", "compute.instances.insert"])
+def test_an_operation_that_fails_names_what_was_made(environment: Environment, method: str) -> None:
+    environment.google.fault(method, "operation-error", code="INTERNAL_ERROR", message="Something broke.")
+    with pytest.raises(CloudError) as failed:
+        environment.up()
+    assert "INTERNAL_ERROR): Something broke." in failed.value.details
+    assert "* Made before that, and still there (some of it costs money):" in failed.value.details
+    assert "  network hangar-production" in failed.value.details
+    assert failed.value.resolution.endswith(
+        "Then go on: ./provision.py up production, or remove it: ./provision.py destroy production --with-data"
+    )
+    settle(environment)
+
+
+def test_what_is_refused_once_is_done_the_next_time(environment: Environment) -> None:
+    environment.google.fault("compute.routers.insert", "403")
+    with pytest.raises(CloudError) as refused:
+        environment.up()
+    assert refused.value.brief == "Your account may not do this."
+    settle(environment)

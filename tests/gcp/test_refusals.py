@@ -1,0 +1,101 @@
+"""What a person reads when Google says no."""
+
+from __future__ import annotations
+
+import pytest
+
+from hangar.errors import CloudError
+from tests.gcp.conftest import Environment
+
+PROJECT = "hangar-test"
+
+
+def refusal(environment: Environment, *overrides: str) -> CloudError:
+    with pytest.raises(CloudError) as refused:
+        environment.up(*overrides)
+    return refused.value
+
+
+def test_a_zone_without_machines_names_the_others(environment: Environment) -> None:
+    environment.google.exhaust("europe-west3-a")
+    said = refusal(environment)
+    assert said.brief == "The zone has no such machine left at the moment."
+    assert "(europe-west3-b, europe-west3-c): set gcp.zone in platform.yml." in said.resolution
+    assert "  data disk hangar-production-data" in said.details
+    assert "Then go on: ./provision.py up production" in said.resolution
+    environment.google.exhaust()
+    environment.up()
+    assert environment.instance["status"] == "RUNNING"
+
+
+def test_a_quota_names_the_metric(environment: Environment) -> None:
+    environment.google.quota(CPUS=2)
+    said = refusal(environment)
+    assert said.brief.startswith("The project's quota does not allow it")
+    assert f"iam-admin/quotas?project={PROJECT}" in said.resolution
+
+
+def test_a_missing_permission_is_named_with_a_role_that_has_it(environment: Environment) -> None:
+    environment.google.deny("compute.firewalls.create")
+    said = refusal(environment)
+    assert said.brief == "Your account lacks the permission compute.firewalls.create."
+    assert said.resolution.startswith(
+        "The role roles/compute.securityAdmin has it: gcloud projects add-iam-policy-binding"
+    )
+    assert "  network hangar-production" in said.details
+
+
+def test_an_api_that_is_off_comes_with_the_command_that_switches_it_on(environment: Environment) -> None:
+    environment.google.disable("compute.googleapis.com")
+    said = refusal(environment)
+    assert said.brief == "The API compute.googleapis.com is not enabled in the project."
+    assert said.resolution.endswith(f"gcloud services enable compute.googleapis.com --project {PROJECT}")
+
+
+def test_an_organisations_policy_is_named(environment: Environment) -> None:
+    environment.google.violate("constraints/compute.vmCanIpForward", "compute.instances.insert")
+    said = refusal(environment)
+    assert said.brief == "Your organisation's policy constraints/compute.vmCanIpForward forbids it."
+
+
+def test_os_login_of_the_project_is_refused_before_anything_is_made(environment: Environment) -> None:
+    cloud = environment.cloud()
+    common = cloud.api.call("GET", "compute", f"projects/{PROJECT}")["commonInstanceMetadata"]
+    items = [{"key": "enable-oslogin", "value": "TRUE"}]
+    body = {"items": items, "fingerprint": common["fingerprint"]}
+    cloud.api.do("POST", f"projects/{PROJECT}/setCommonInstanceMetadata", body)
+    before = environment.calls()
+    assert (
+        refusal(environment).brief
+        == f"The project {PROJECT} uses OS Login, which Hangar does not support yet."
+    )
+    assert environment.writes(before) == []
+
+
+def test_an_image_that_is_not_there_is_named_before_money_is_spent(environment: Environment) -> None:
+    said = refusal(environment, "gcp.image_family=debian-99")
+    assert said.brief == "There is no image family debian-99 in the project debian-cloud."
+    assert environment.google.resources("disks") == {}
+
+
+def test_a_network_of_yours_needs_its_subnetwork(environment: Environment) -> None:
+    said = refusal(environment, "gcp.network.existing=shared", "gcp.network.subnetwork=mine")
+    assert said.brief == "There is no subnetwork mine in europe-west3."
+
+
+def test_a_machine_type_that_is_not_there_stops_no_machine(environment: Environment) -> None:
+    environment.up()
+    before = environment.calls()
+    said = refusal(environment, "gcp.machine_type=e2-standard-5")
+    assert said.brief == "There is no machine type e2-standard-5 in the zone europe-west3-a."
+    assert environment.writes(before) == []
+
+
+def test_a_machine_that_cannot_be_started_again_says_that_it_is_off(environment: Environment) -> None:
+    environment.up()
+    environment.google.exhaust("europe-west3-a/e2-standard-8")
+    said = refusal(environment, "gcp.machine_type=e2-standard-8")
+    assert "* hangar-production is off." in said.details
+    environment.up()
+    assert environment.instance["status"] == "RUNNING"
+    assert environment.instance["machineType"].endswith("/e2-standard-4")  # type: ignore[attr-defined]

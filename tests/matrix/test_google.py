@@ -1,0 +1,97 @@
+"""Every call of the cloud half broken in every way, and the process killed at twenty places of it. Boots nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hangar import paths
+from hangar.errors import HangarError
+from tests.gcp.conftest import Environment, environment, google, google_server
+from tests.gcp.test_faults import settle
+
+__all__ = ["environment", "google", "google_server"]
+
+REPO = Path(__file__).resolve().parents[2]
+PASSING = ("503-before", "503-after", "429", "reset-before", "reset-after")
+REFUSALS = ("403", "operation-error")
+METHODS = (
+    "cloudresourcemanager.projects.getIamPolicy", "cloudresourcemanager.projects.setIamPolicy",
+    "compute.disks.aggregatedList", "compute.disks.insert", "compute.firewalls.insert", "compute.firewalls.list",
+    "compute.globalOperations.wait", "compute.images.getFromFamily", "compute.instances.get",
+    "compute.instances.getGuestAttributes", "compute.instances.insert", "compute.instances.setMetadata",
+    "compute.machineTypes.get", "compute.networks.get", "compute.networks.insert", "compute.projects.get",
+    "compute.regionOperations.wait", "compute.resourcePolicies.get", "compute.resourcePolicies.insert",
+    "compute.routers.get", "compute.routers.insert", "compute.subnetworks.get", "compute.subnetworks.insert",
+    "compute.zoneOperations.wait", "iam.projects.serviceAccounts.create", "iam.projects.serviceAccounts.get",
+    "storage.buckets.insert", "storage.objects.delete", "storage.objects.insert",
+)  # fmt: skip
+KILLS = 20
+PATIENCE = 60.0
+HOLD = 12.0
+"""Seconds that the stand-in holds a call back, for the blow to fall."""
+
+
+def test_the_matrix_holds_every_method_that_up_calls(environment: Environment) -> None:
+    environment.up()
+    called = {call["method"].replace(".v1", "") for call in environment.google.journal()}
+    assert called == set(METHODS)
+
+
+@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_passes_is_not_noticed(environment: Environment, method: str, kind: str) -> None:
+    fault = environment.google.fault(f"{method}*", kind)
+    environment.up()
+    assert environment.google.fired(fault) == 1
+    settle(environment)
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_was_refused_once_is_right_after_the_next_up(
+    environment: Environment, method: str, kind: str
+) -> None:
+    environment.google.fault(f"{method}*", kind, code="INTERNAL_ERROR", message="Something broke.")
+    with contextlib.suppress(HangarError):
+        environment.up()
+    if environment.google.table("objects"):  # the lock itself was what could not be let go
+        with environment.cloud().hold("provision.py up production", break_lock=True):
+            pass
+    settle(environment)
+
+
+@pytest.mark.parametrize("point", range(KILLS))
+def test_a_kill_is_taken_up_by_the_next_up(environment: Environment, point: int) -> None:
+    calls = _calls_of_a_whole_up(environment)
+    number = 1 + point * calls // KILLS
+    moment = "delay-after" if point % 2 else "delay-before"
+    fault = environment.google.fault("*", moment, nth=number, seconds=HOLD)
+    process = _start()
+    until = time.monotonic() + PATIENCE
+    while not environment.google.fired(fault) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    environment.google.clear_faults()
+    assert _start("--break-lock").wait(PATIENCE) == 0
+    settle(environment)
+
+
+def _calls_of_a_whole_up(environment: Environment) -> int:
+    environment.up()
+    count = environment.calls()
+    environment.google.reset()
+    return count
+
+
+def _start(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.gcp.cloud_half", str(paths.REPO), *arguments], cwd=REPO
+    )
