@@ -109,6 +109,27 @@ def confirm(question: str) -> bool:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def typed(question: str, word: str, given: str, option: str) -> bool:
+    """Asks for a word to be typed, where yes would be said too lightly; `given` is the answer of `option`, and
+    --yes is none.
+
+    Raises:
+        NeedsAnswer: nobody is at a terminal to answer, and the option says nothing.
+    """
+    if given:
+        return given == word
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise NeedsAnswer(
+            "This needs an answer, and there is no terminal to ask on.",
+            f"It would have asked: {question}",
+            f"Say {option} {word} to answer beforehand (--yes is not enough for this).",
+        )
+    with _quiet():
+        sys.stderr.write(f"{question} ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip() == word
+
+
 @dataclass(frozen=True)
 class Timing:
     stage: str

@@ -2,30 +2,31 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hangar import inventory, lock, machine, playbook, verification
 from hangar.cloud import cloud_for
-from hangar.cloud.base import Cloud, Plan, Server
+from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
 from hangar.console import Progress, confirm
 from hangar.errors import HangarError, MachineMissing
 from hangar.paths import hosts_file, known_hosts, shown, state_dir
-from hangar.plan import make_plan
+from hangar.plan import Plan, Removal
 from hangar.playbook import Recap
-from hangar.report import Report
+from hangar.report import Report, show_plan
 from hangar.ssh import client_config, include, tunnel
 from hangar.ssh.known_hosts import pin
 
 
-def up(config: Config) -> Report:
+def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False) -> Report:
     """Makes the machine, configures it and proves it; what is right already stays untouched."""
-    with _at_work(config, "up") as (progress, cloud):
+    with _at_work(config, "up") as (progress, cloud), ExitStack() as held:
         with progress.stage("Machine"):
             cloud.prepare(progress.report)
-            made, server = ensure_machine(config, cloud, progress)
+            held.enter_context(cloud.hold(_named("up", config), break_lock=break_lock))
+            made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
             introduce(server, config)
         with progress.stage("Playbook"):
@@ -58,7 +59,7 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
     with _at_work(config, "plan") as (progress, cloud):
         with progress.stage("Machine"):
             spec = machine.spec(config, make_key=False)
-            wanted = make_plan(spec, cloud.observe(spec))
+            wanted = cloud.plan(spec)
             server = cloud.server()
         if server is None or wanted.replaces:
             return wanted, None
@@ -67,22 +68,57 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
             return wanted, configure(config, progress, check=True)
 
 
-def destroy(config: Config) -> list[str]:
-    """Removes the machine, its data, and what this computer knows of it; returns what was removed."""
+def removal(config: Config, *, with_data: bool) -> Removal:
+    """What `destroy` would remove, and what it would leave."""
+    return cloud_for(config).removal(with_data=with_data)
+
+
+def destroy(config: Config, *, with_data: bool = True, break_lock: bool = False) -> list[str]:
+    """Removes the machine and what this computer knows of it; returns what was removed."""
     environment = config.environment
-    with _at_work(config, "destroy") as (progress, cloud), progress.stage("Removal"):
+    with (
+        _at_work(config, "destroy") as (progress, cloud),
+        progress.stage("Removal"),
+        cloud.hold(_named("destroy", config), break_lock=break_lock),
+    ):
         closed = ["the forwards"] if tunnel.stop(environment) else []
-        removed = [*closed, *cloud.destroy(progress.report), *include.remove(environment)]
-        return removed + forget(environment)
+        gone = cloud.destroy(progress.report, with_data=with_data)
+        return [*closed, *gone, *include.remove(environment), *forget(environment)]
 
 
-def ensure_machine(config: Config, cloud: Cloud, progress: Progress) -> tuple[Plan, Server]:
-    """The machine runs as the settings say. Asks before it throws one away."""
+def ensure_machine(
+    config: Config, cloud: Cloud, progress: Progress, *, allow_replace: bool = False
+) -> tuple[Plan, Server]:
+    """The machine runs as the settings say. Asks before it throws one away, and before any change of a guarded one."""
     spec = machine.spec(config, make_key=True)
-    wanted = make_plan(spec, cloud.observe(spec))
-    if wanted.replaces and not confirm(_anew(wanted, spec.name)):
-        raise HangarError("The machine was left as it is.", _differences(wanted), "See: ./provision.py plan")
+    wanted = cloud.plan(spec)
+    agree(wanted, config, allow_replace=allow_replace)
     return wanted, cloud.ensure(wanted, spec, progress.report)
+
+
+def agree(wanted: Plan, config: Config, *, allow_replace: bool) -> None:
+    """Returns when a person has agreed to the plan, or nobody needs to.
+
+    Raises:
+        HangarError: they did not, or the plan replaces a guarded machine and that was not allowed by name.
+    """
+    env, name = config.environment, config.server_name
+    if wanted.guarded and wanted.has_changes:
+        show_plan(wanted)
+    if wanted.guarded and wanted.replaces and not allow_replace:
+        raise HangarError(
+            f"The plan throws {name} away and makes it anew; that was not allowed.",
+            _differences(wanted),
+            f"Take the change back, or allow it: ./provision.py up {env} --allow-replace",
+        )
+    if wanted.replaces:
+        question = _anew(wanted, name)
+    elif wanted.guarded and wanted.has_changes:
+        question = f"Make these changes to {name}?"
+    else:
+        return
+    if not confirm(question):
+        raise HangarError("The machine was left as it is.", _differences(wanted), "See: ./provision.py plan")
 
 
 def _anew(wanted: Plan, name: str) -> str:
@@ -93,6 +129,10 @@ def _differences(wanted: Plan) -> str:
     return ", ".join(
         f"{name}: {old} → {new}" for change in wanted.changes for name, old, new in change.fields
     )
+
+
+def _named(command: str, config: Config) -> str:
+    return f"provision.py {command} {config.environment}"
 
 
 def require_server(config: Config, cloud: Cloud) -> Server:
@@ -135,6 +175,5 @@ def configure(config: Config, progress: Progress, *, check: bool = False) -> Rec
 @contextmanager
 def _at_work(config: Config, command: str) -> Iterator[tuple[Progress, Cloud]]:
     """The environment is ours alone, and what we do is shown."""
-    named = f"provision.py {command} {config.environment}"
-    with lock.held(config.environment, named), Progress() as progress:
-        yield progress, cloud_for(config.cloud, config.environment)
+    with lock.held(config.environment, _named(command, config)), Progress() as progress:
+        yield progress, cloud_for(config)

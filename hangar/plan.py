@@ -1,59 +1,68 @@
-"""What would be done to the machine: a pure comparison of what is wanted with what is there."""
+"""What would be done to a machine and to what belongs to it: the records that every cloud's plan is made of."""
 
-from hangar.cloud.base import Change, MachineSpec, Observed, Plan
+from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["Plan", "make_plan"]
-
-IN_PLACE = ("cpus", "memory_bytes")
-"""What a running machine can change; everything else needs a new one (with the old /srv)."""
-
-NAMES = {"cpus": "cpus", "memory_bytes": "memory", "ssh_port": "SSH port", "admin": "administrator",
-         "public_key": "administrator's key"}  # fmt: skip
+Action = Literal["create", "update", "restart", "replace", "nothing"]
+"""`restart` is an update for which the machine must stop."""
 
 
-def make_plan(spec: MachineSpec, observed: Observed) -> Plan:
-    """The changes that lead from `observed` to `spec`. A machine that fits yields action "nothing"."""
-    return Plan((_machine(spec, observed),))
+@dataclass(frozen=True)
+class Change:
+    """One line of a plan. `fields` holds (name, old, new); `detail` says why it must stop, where it must."""
+
+    resource: str
+    action: Action
+    detail: str = ""
+    fields: tuple[tuple[str, str, str], ...] = ()
 
 
-def _machine(spec: MachineSpec, observed: Observed) -> Change:
-    resource = f"machine {spec.name}"
-    if not observed.exists:
-        return Change(resource, "create", describe(spec))
-    live = _differences(spec, observed.spec, IN_PLACE)
-    fixed = _differences(spec, observed.spec, ("ssh_port", "admin", "public_key"))
-    if observed.recipe and observed.recipe_now and observed.recipe != observed.recipe_now:
-        fixed += (("base image", observed.recipe[:12], observed.recipe_now[:12]),)
-    if fixed:
-        return Change(resource, "replace", "made again; /srv is kept", fixed + live)
-    if live or not observed.running:
-        return Change(resource, "update", "" if observed.running else "start it", live)
-    return Change(resource, "nothing", describe(spec))
+@dataclass(frozen=True)
+class Cost:
+    """What the machine costs a month (730 hours), in `currency`. `before` is None where nothing is there yet;
+    `note` says from when the prices are, and what is not in them.
+    """
+
+    before: float | None
+    after: float
+    currency: str
+    note: str
+    items: tuple[tuple[str, float], ...] = ()
 
 
-def _differences(
-    spec: MachineSpec, old: MachineSpec | None, names: tuple[str, ...]
-) -> tuple[tuple[str, str, str], ...]:
-    if old is None:
-        return ()
-    pairs = [(name, getattr(old, name), getattr(spec, name)) for name in names]
-    # "Any free port" is content with the one that it got.
-    return tuple(
-        (NAMES[name], _show(name, before), _show(name, after))
-        for name, before, after in pairs
-        if before != after and not (name == "ssh_port" and after is None)
-    )
+@dataclass(frozen=True)
+class Plan:
+    """`drift` names what somebody changed by hand. A `guarded` machine is somebody's in earnest: every change of
+    it is asked for, and a replacement has to be allowed by name.
+    """
+
+    changes: tuple[Change, ...]
+    cost: Cost | None = None
+    drift: tuple[str, ...] = ()
+    guarded: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many changes there are."""
+        return sum(change.action != "nothing" for change in self.changes)
+
+    @property
+    def has_changes(self) -> bool:
+        return self.count > 0
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the machine is thrown away and made again (what is under /srv stays)."""
+        return any(change.action == "replace" for change in self.changes)
 
 
-def describe(spec: MachineSpec) -> str:
-    return f"{_show('cpus', spec.cpus)} CPUs, {_show('memory_bytes', spec.memory_bytes)} memory"
+@dataclass(frozen=True)
+class Removal:
+    """What `destroy` would remove, and what it would leave (with the command that removes it too). Where
+    `takes_data` is set by somebody's own wish, the environment's name has to be typed.
+    """
 
-
-def _show(name: str, value: object) -> str:
-    if value is None:
-        return "all" if name in IN_PLACE else "any"
-    if name == "memory_bytes" and isinstance(value, int):
-        return f"{value / 2**30:g} GiB"
-    if name == "public_key":
-        return f"…{str(value).split()[1][-16:]}" if value else "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    goes: tuple[str, ...]
+    stays: tuple[str, ...] = ()
+    takes_data: bool = True
+    guarded: bool = False

@@ -1,14 +1,19 @@
 """The places a machine can come from, behind one small protocol (base.py)."""
 
+from typing import TYPE_CHECKING
+
 from hangar.cloud.base import Cloud
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 __all__ = ["cloud_for"]
 
 
-def cloud_for(kind: str, environment: str) -> Cloud:
+def cloud_for(config: "Config") -> Cloud:
     """The driver that `cloud:` in platform.yml names. Its library is loaded only now."""
-    if kind == "container":
+    if config.cloud == "container":
         from hangar.cloud.container import ContainerCloud
 
-        return ContainerCloud(environment)
-    raise ValueError(f"no such cloud: {kind}")  # platform.yml lets only known ones through
+        return ContainerCloud(config.environment)
+    raise ValueError(f"no such cloud: {config.cloud}")  # platform.yml lets only known ones through

@@ -1,10 +1,14 @@
 """The protocol that every place a machine can come from speaks, and the records that pass through it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-Action = Literal["create", "update", "replace", "nothing"]
+from hangar.plan import Change, Plan, Removal
+
+__all__ = ["Change", "Cloud", "MachineSpec", "Plan", "Removal", "Report", "Server"]
+
 Report = Callable[[str], None]
 """Told, in a few words, what is being done now."""
 
@@ -20,48 +24,6 @@ class MachineSpec:
     ssh_port: int | None
     admin: str
     public_key: str
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is there now. `spec` is what the machine was made with; `recipe` what its base image was made
-    from, and `recipe_now` what a new one would be made from (None where that means nothing).
-    """
-
-    exists: bool
-    running: bool
-    spec: MachineSpec | None = None
-    recipe: str | None = None
-    recipe_now: str | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """One line of a plan. `fields` holds (name, old, new)."""
-
-    resource: str
-    action: Action
-    detail: str = ""
-    fields: tuple[tuple[str, str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    changes: tuple[Change, ...]
-
-    @property
-    def count(self) -> int:
-        """How many changes there are."""
-        return sum(change.action != "nothing" for change in self.changes)
-
-    @property
-    def has_changes(self) -> bool:
-        return self.count > 0
-
-    @property
-    def replaces(self) -> bool:
-        """Whether the machine is thrown away and made again (what is under /srv stays)."""
-        return any(change.action == "replace" for change in self.changes)
 
 
 @dataclass(frozen=True)
@@ -84,13 +46,18 @@ class Server:
 
 
 class Cloud(Protocol):
-    """Made by the driver's class from an environment's name. Every method may raise CloudError."""
+    """Made from an environment's settings by `cloud_for`. Every method may raise CloudError."""
 
     def prepare(self, report: Report) -> None:
         """Sees to it that this computer can make such a machine; mends what it may, after asking."""
 
-    def observe(self, spec: MachineSpec) -> Observed:
-        """Looks; changes nothing."""
+    def hold(self, command: str, *, break_lock: bool = False) -> AbstractContextManager[None]:
+        """Keeps others, on other computers too, from changing the machine for the time of the block; `break_lock`
+        takes the lock away from whoever has it. LockHeld says who that is.
+        """
+
+    def plan(self, spec: MachineSpec) -> Plan:
+        """What leads from what is there to what is wanted. Looks; changes nothing."""
 
     def ensure(self, plan: Plan, spec: MachineSpec, report: Report) -> Server:
         """Makes it so: exists → compatible → reuse, else create. Returns when the machine accepts SSH."""
@@ -98,8 +65,13 @@ class Cloud(Protocol):
     def server(self) -> Server | None:
         """The running machine, or None."""
 
-    def destroy(self, report: Report) -> list[str]:
-        """Removes the machine and its data; returns what it removed. Nothing there is no error."""
+    def removal(self, *, with_data: bool) -> Removal:
+        """What `destroy` would remove, and what it would leave."""
+
+    def destroy(self, report: Report, *, with_data: bool) -> list[str]:
+        """Removes the machine, and what is under its /srv if `with_data` says so or the two cannot be told apart;
+        returns what it removed. Nothing there is no error.
+        """
 
     def console(self) -> str:
         """What the machine wrote while booting: the last resort when SSH does not answer."""

@@ -38,7 +38,7 @@ def load_machine(args: argparse.Namespace) -> Machine:
     from hangar import config
 
     settings = config.load(args.environment, args.overrides)
-    server = cloud_for(settings.cloud, args.environment).server()
+    server = cloud_for(settings).server()
     if server is None:
         raise MachineMissing(args.environment)
     return Machine(server, settings)

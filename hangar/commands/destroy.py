@@ -1,18 +1,30 @@
 """destroy: remove the machine and everything that belongs to it."""
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
-from hangar import console
+from hangar import console, paths
 from hangar.environments import require_name
 from hangar.errors import ConfigError, HangarError
 
 if TYPE_CHECKING:
     from hangar.config import Config
+    from hangar.plan import Removal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    parser.add_argument(
+        "--with-data", action="store_true",
+        help="remove the data disk of a machine in the cloud too (a local machine's data always goes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--confirm", metavar="ENV", default="",
+        help="the environment's name, for a call with --with-data that nobody watches",
+    )  # fmt: skip
+    parser.add_argument(
+        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,17 +32,38 @@ def run(args: argparse.Namespace) -> int:
 
     settings = _settings(args)
     name = settings.server_name
-    if not console.confirm(
-        f"Remove {name} with all its data (DAGs, databases, secrets)? This cannot be undone."
-    ):
+    doomed = pipeline.removal(settings, with_data=args.with_data)
+    if not _agreed(doomed, args):
         raise HangarError(f"{name} was left as it is.")
-    removed = pipeline.destroy(settings)
+    removed = pipeline.destroy(settings, with_data=args.with_data, break_lock=args.break_lock)
     for what in removed:
         console.say(f"  removed {what}")
-    console.say(f"Nothing of {name} is left." if removed else f"There was nothing of {name}.")
+    for what in doomed.stays:
+        console.say(f"  kept {what}")
+    console.say(_ending(name, removed, doomed))
     if args.json:
-        console.json({"removed": removed})
+        console.json({"removed": removed, "kept": list(doomed.stays)})
     return 0
+
+
+def _agreed(doomed: "Removal", args: argparse.Namespace) -> bool:
+    """Asks. Where data goes that could stay, --yes is not enough: the environment's name has to be typed."""
+    if not doomed.guarded:
+        return console.confirm(f"Remove {', '.join(doomed.goes)}? This cannot be undone.")
+    for what in doomed.goes:
+        console.say(f"- {what}", "bold red")
+    for what in doomed.stays:
+        console.say(f"= {what}: stays")
+    if doomed.takes_data and doomed.goes:
+        question = f"The data goes for good. Type {args.environment} to remove it:"
+        return console.typed(question, args.environment, args.confirm, "--confirm")
+    return not doomed.goes or console.confirm("Remove this?")
+
+
+def _ending(name: str, removed: list[str], doomed: "Removal") -> str:
+    if not removed:
+        return f"There was nothing of {name}."
+    return f"The data of {name} is kept." if doomed.stays else f"Nothing of {name} is left."
 
 
 def _settings(args: argparse.Namespace) -> "Config":
@@ -41,5 +74,14 @@ def _settings(args: argparse.Namespace) -> "Config":
         return config.load(args.environment, args.overrides)
     except ConfigError as error:
         require_name(args.environment)
+        if _lies_elsewhere(args.environment):
+            # In which project it lies stands in the file alone; a container of that name is another machine.
+            raise
         console.warn(f"{error.brief.partition(';')[0]}; the machine is looked for by its name alone.")
         return config.Config(environment=args.environment)
+
+
+def _lies_elsewhere(env: str) -> bool:
+    path = paths.platform_file(env)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return bool(re.search(r"^cloud:\s*[\"']?(?!container\b)\w", text, re.MULTILINE))

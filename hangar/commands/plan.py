@@ -5,14 +5,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hangar import console
-from hangar.cloud.base import Plan
 
 if TYPE_CHECKING:
+    from hangar.plan import Plan
     from hangar.playbook import Recap
 
 CHANGES_FOUND = 4
-SIGNS = {"create": "+", "update": "~", "replace": "±", "nothing": "="}
-STYLES = {"create": "green", "update": "yellow", "replace": "bold red", "nothing": ""}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,27 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from hangar import config, pipeline
+    from hangar.report import show_plan
 
     settings = config.load(args.environment, args.overrides)
     plan, recap = pipeline.plan(settings)
-    show(plan)
+    show_plan(plan)
     show_recap(recap)
     if args.json:
-        changes = [asdict(change) for change in plan.changes]
-        console.json({"machine": changes, "playbook": None if recap is None else _as_data(recap)})
+        console.json(as_data(plan, recap))
     changed = plan.has_changes or recap is None or recap.changed > 0
     console.say(f"Make it so: ./provision.py up {args.environment}" if changed else "Nothing to do.")
     return CHANGES_FOUND if changed and args.exit_code else 0
-
-
-def show(plan: Plan) -> None:
-    """One line a resource, and below it what changes from what to what."""
-    for change in plan.changes:
-        action = "no change" if change.action == "nothing" else change.action
-        line = f"{SIGNS[change.action]} {change.resource}: {action}"
-        console.say(f"{line}  ({change.detail})" if change.detail else line, STYLES[change.action])
-        for name, old, new in change.fields:
-            console.say(f"    {name}: {old} → {new}")
 
 
 def show_recap(recap: "Recap | None") -> None:
@@ -67,6 +55,19 @@ def _changes(count: int) -> str:
         if count == 1
         else f"{count} tasks would change it"
     )
+
+
+def as_data(plan: "Plan", recap: "Recap | None") -> dict[str, object]:
+    """`cost` and `drift` are there where the cloud knows of such."""
+    data: dict[str, object] = {
+        "machine": [asdict(change) for change in plan.changes],
+        "playbook": None if recap is None else _as_data(recap),
+    }
+    if plan.cost:
+        data["cost"] = asdict(plan.cost)
+    if plan.guarded:
+        data["drift"] = list(plan.drift)
+    return data
 
 
 def _as_data(recap: "Recap") -> dict[str, object]:

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from hangar import config
 
     settings = config.load(args.environment, args.overrides)
-    server = cloud_for(settings.cloud, args.environment).server()
+    server = cloud_for(settings).server()
     if server is None:
         console.say(
             f"{settings.server_name} does not run. Start or make it: ./provision.py up {args.environment}"

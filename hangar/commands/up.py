@@ -4,7 +4,14 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    parser.add_argument(
+        "--allow-replace", action="store_true",
+        help="a machine in the cloud may be thrown away and made anew where the plan says so (/srv stays)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--break-lock", action="store_true",
+        help="take the lock that the cloud holds away from whoever has it (after a call that was killed)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -12,4 +19,5 @@ def run(args: argparse.Namespace) -> int:
     from hangar.commands import _finish
 
     settings = config.load(args.environment, args.overrides)
-    return _finish.finish(pipeline.up(settings), as_json=args.json)
+    report = pipeline.up(settings, allow_replace=args.allow_replace, break_lock=args.break_lock)
+    return _finish.finish(report, as_json=args.json)

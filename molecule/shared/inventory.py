@@ -12,7 +12,7 @@ from hangar.ssh.files import write_atomically
 def main(environment: str) -> None:
     """Write it beside the machine's keys, where destroy finds it."""
     config = Config(environment=environment)
-    server = cloud_for(config.cloud, environment).server()
+    server = cloud_for(config).server()
     if server is None:
         sys.exit(f"hangar-{environment} does not run")
     folder = paths.state_dir(environment)

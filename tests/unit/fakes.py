@@ -1,8 +1,11 @@
 """Stand-ins that keep the protocol, remember what was asked of them, and fail on demand."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
-from hangar.cloud.base import MachineSpec, Observed, Plan, Report, Server
+from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
+from hangar.cloud.container.comparison import Observed, make_plan
 from hangar.errors import CloudError
 
 SERVER = Server(
@@ -19,6 +22,8 @@ class FakeCloud:
     running: bool = True
     recipe: str = "r1"
     fail_at: str = ""
+    guarded: bool = False
+    held: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
     def _called(self, name: str) -> None:
@@ -29,8 +34,17 @@ class FakeCloud:
     def prepare(self, report: Report) -> None:
         self._called("prepare")
 
-    def observe(self, spec: MachineSpec) -> Observed:
-        self._called("observe")
+    @contextmanager
+    def hold(self, command: str, *, break_lock: bool = False) -> Iterator[None]:
+        self.held.append(f"{command} --break-lock" if break_lock else command)
+        yield
+        self.held.append("let go")
+
+    def plan(self, spec: MachineSpec) -> Plan:
+        self._called("plan")
+        return replace(make_plan(spec, self._observe()), guarded=self.guarded)
+
+    def _observe(self) -> Observed:
         if self.spec is None:
             return Observed(exists=False, running=False, recipe_now="r1")
         return Observed(
@@ -46,7 +60,10 @@ class FakeCloud:
         self._called("server")
         return SERVER if self.spec and self.running else None
 
-    def destroy(self, report: Report) -> list[str]:
+    def removal(self, *, with_data: bool) -> Removal:
+        return Removal(("hangar-local with all its data (DAGs, databases, secrets)",))
+
+    def destroy(self, report: Report, *, with_data: bool) -> list[str]:
         self._called("destroy")
         removed = ["container hangar-local"] if self.spec else []
         self.spec = None

@@ -25,7 +25,7 @@ class Stages:
         self.calls = self.cloud.calls
         self.recap = Recap(ok=10, changed=3)
         self.error: HangarError | None = None
-        monkeypatch.setattr(pipeline, "cloud_for", lambda kind, environment: self.cloud)
+        monkeypatch.setattr(pipeline, "cloud_for", lambda config: self.cloud)
         monkeypatch.setattr(pipeline, "pin", self._stage("pin", True))
         monkeypatch.setattr(pipeline.client_config, "write", self._stage("ssh_config", None))
         monkeypatch.setattr(pipeline.inventory, "write_hosts", self._stage("hosts.yml", None))
@@ -62,7 +62,7 @@ def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
 def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> None:
     report = pipeline.up(make_config())
     assert stages.calls == [
-        "prepare", "observe", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "verify", "tunnel",
+        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "verify", "tunnel",
     ]  # fmt: skip
     assert (report.server, report.promises, report.forwards) == (SERVER, PROMISES, FORWARDS)
     assert report.changed == 4
@@ -94,7 +94,7 @@ def test_a_failing_stage_ends_the_run_and_frees_the_lock(stages: Stages, make_co
     assert pipeline.up(make_config()).holds
 
 
-@pytest.mark.parametrize("step", ["prepare", "observe", "ensure"])
+@pytest.mark.parametrize("step", ["prepare", "plan", "ensure"])
 def test_nothing_is_configured_where_no_machine_came_to_be(
     stages: Stages, make_config: Make, step: str
 ) -> None:
@@ -132,7 +132,7 @@ def test_plan_of_nothing_writes_nothing_but_its_state_folder(
 ) -> None:
     plan, recap = pipeline.plan(make_config())
     assert (plan.changes[0].action, recap) == ("create", None)
-    assert stages.calls == ["observe", "server"]
+    assert stages.calls == ["plan", "server"]
     assert not paths.default_private_key("local").exists()
     assert {path.name for path in paths.state_dir("local").iterdir()} == {"lock"}
 
@@ -142,7 +142,7 @@ def test_plan_of_a_machine_asks_ansible_in_check_mode(stages: Stages, make_confi
     stages.calls.clear()
     plan, recap = pipeline.plan(make_config())
     assert (plan.has_changes, recap) == (False, stages.recap)
-    assert stages.calls == ["observe", "server", "pin", "ssh_config", "hosts.yml", "playbook --check"]
+    assert stages.calls == ["plan", "server", "pin", "ssh_config", "hosts.yml", "playbook --check"]
 
 
 def test_plan_of_a_replacement_does_not_ask_the_machine_that_goes(stages: Stages, make_config: Make) -> None:

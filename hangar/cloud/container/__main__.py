@@ -12,7 +12,6 @@ from hangar import console, paths
 from hangar.cloud.base import MachineSpec, Report
 from hangar.cloud.container.driver import ContainerCloud
 from hangar.errors import HangarError
-from hangar.plan import make_plan
 from hangar.ssh import client_config, known_hosts
 from hangar.ssh.keys import ensure_key
 
@@ -53,7 +52,7 @@ def create(environment: str, report: Report) -> dict[str, object]:
     )
     cloud = ContainerCloud(environment)
     cloud.prepare(report)
-    server = cloud.ensure(make_plan(spec, cloud.observe(spec)), spec, report)
+    server = cloud.ensure(cloud.plan(spec), spec, report)
     known_hosts.pin(server, paths.known_hosts(environment))
     client_config.write(server, key)
     return {

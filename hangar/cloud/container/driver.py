@@ -10,8 +10,9 @@ from requests import RequestException
 
 from hangar import engine
 from hangar.cloud import base_image, startup
-from hangar.cloud.base import MachineSpec, Observed, Plan, Report, Server
+from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
 from hangar.cloud.container import request
+from hangar.cloud.container.comparison import Observed, make_plan
 from hangar.cloud.container.ports import free_ports
 from hangar.cloud.container.ready import host_keys, read_console, wait_until_ready
 from hangar.cloud.recipe import Recipe, pack
@@ -46,7 +47,14 @@ class ContainerCloud:
 
         checks.prepare(report)
 
-    def observe(self, spec: MachineSpec) -> Observed:
+    def hold(self, command: str, *, break_lock: bool = False) -> contextlib.AbstractContextManager[None]:
+        """The machine is this computer's, whose own lock is enough."""
+        return contextlib.nullcontext()
+
+    def plan(self, spec: MachineSpec) -> Plan:
+        return make_plan(spec, self.observe())
+
+    def observe(self) -> Observed:
         with _engine_errors():
             return self._observe()
 
@@ -102,7 +110,11 @@ class ContainerCloud:
                 limits=("vm",),
             )
 
-    def destroy(self, report: Report) -> list[str]:
+    def removal(self, *, with_data: bool) -> Removal:
+        return Removal((f"{self.name} with all its data (DAGs, databases, secrets)",))
+
+    def destroy(self, report: Report, *, with_data: bool = True) -> list[str]:
+        """The data always goes too: a volume without its machine would be found by nobody."""
         if self._client is None:
             engine.ensure_runs(report)
         removed = []

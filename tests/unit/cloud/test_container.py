@@ -12,7 +12,6 @@ from hangar.cloud.base import MachineSpec, Server
 from hangar.cloud.container import ContainerCloud, ready, request
 from hangar.cloud.recipe import Recipe
 from hangar.errors import CloudError, MachineUnreachable
-from hangar.plan import make_plan
 from tests.unit.fake_engine import MEMORY, FakeEngine
 
 Spec = Callable[..., MachineSpec]
@@ -20,7 +19,7 @@ Spec = Callable[..., MachineSpec]
 
 def make(cloud: ContainerCloud, spec: MachineSpec) -> Server:
     said: list[str] = []
-    return cloud.ensure(make_plan(spec, cloud.observe(spec)), spec, said.append)
+    return cloud.ensure(cloud.plan(spec), spec, said.append)
 
 
 def test_a_machine_is_made_with_its_network_and_its_volume(
@@ -51,7 +50,7 @@ def test_a_second_run_asks_the_engine_for_nothing(
 ) -> None:
     first = make(cloud, spec())
     engine.calls.clear()
-    assert not make_plan(spec(), cloud.observe(spec())).has_changes
+    assert not cloud.plan(spec()).has_changes
     assert make(cloud, spec()) == first
     assert engine.calls == []
 
@@ -83,10 +82,10 @@ def test_an_interrupted_creation_is_begun_again(
     engine.fail["put_archive"] = [KeyboardInterrupt()]  # type: ignore[list-item]
     with pytest.raises(KeyboardInterrupt):
         make(cloud, spec())
-    assert not cloud.observe(spec()).exists
+    assert not cloud.observe().exists
     make(cloud, spec())
     assert engine.did("remove_container") == ["hangar-local"]
-    assert cloud.observe(spec()).running
+    assert cloud.observe().running
 
 
 def test_a_stopped_machine_is_started_and_keeps_its_id(
@@ -95,7 +94,7 @@ def test_a_stopped_machine_is_started_and_keeps_its_id(
     before = make(cloud, spec())
     engine.stop("hangar-local", timeout=1)
     assert cloud.server() is None
-    assert make_plan(spec(), cloud.observe(spec())).changes[0].detail == "start it"
+    assert cloud.plan(spec()).changes[0].detail == "start it"
     assert make(cloud, spec()).id == before.id
 
 
@@ -106,13 +105,13 @@ def test_a_changed_size_is_applied_to_the_running_machine(
     smaller = spec(cpus=1.5, memory_bytes=6 * 2**30)
     assert make(cloud, smaller).id == before.id
     assert engine.did("update_container") == ["hangar-local"]
-    assert cloud.observe(smaller).spec == spec(cpus=1.5, memory_bytes=6 * 2**30, ssh_port=before.port)
+    assert cloud.observe().spec == spec(cpus=1.5, memory_bytes=6 * 2**30, ssh_port=before.port)
 
 
 def test_a_size_can_be_taken_back(cloud: ContainerCloud, spec: Spec) -> None:
     make(cloud, spec(memory_bytes=6 * 2**30))
     make(cloud, spec())
-    seen = cloud.observe(spec()).spec
+    seen = cloud.observe().spec
     assert seen is not None
     assert seen.memory_bytes is None
 
@@ -146,7 +145,7 @@ def test_a_new_recipe_makes_the_machine_anew_and_drops_the_old_image(
     engine.images_[f"hangar-base:{Recipe().hash}"] = {"hangar.recipe": Recipe().hash}
 
     cloud = ContainerCloud("local", client=engine)  # type: ignore[arg-type]
-    (change,) = make_plan(spec(), cloud.observe(spec())).changes
+    (change,) = cloud.plan(spec()).changes
     assert change.action == "replace"
     assert change.fields == (("base image", "0123456789ab", Recipe().hash[:12]),)
     make(cloud, spec())
@@ -186,7 +185,7 @@ def test_a_container_of_that_name_that_is_not_ours_is_left_alone(
 ) -> None:
     engine.create_container("x", [], name="hangar-local", host_config={}, labels={})
     with pytest.raises(CloudError) as caught:
-        cloud.observe(spec())
+        cloud.observe()
     assert caught.value.brief == "There is a container named hangar-local that Hangar did not make."
     assert cloud.destroy(lambda text: None) == []
     assert "hangar-local" in engine.containers_
@@ -281,7 +280,7 @@ def test_a_machine_of_another_checkout_is_neither_taken_nor_removed(
     make(cloud, spec())
     engine.containers_["hangar-local"]["Config"]["Labels"][request.CHECKOUT] = str(tmp_path)
     engine.calls.clear()
-    for attempt in (lambda: cloud.observe(spec()), cloud.server, lambda: cloud.destroy(print)):
+    for attempt in (lambda: cloud.observe(), cloud.server, lambda: cloud.destroy(print)):
         with pytest.raises(CloudError) as refused:
             attempt()
         assert refused.value.brief == "The machine hangar-local belongs to another checkout of Hangar."

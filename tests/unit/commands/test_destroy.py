@@ -9,12 +9,14 @@ from hangar import console, paths, pipeline
 from hangar.commands import destroy
 from hangar.errors import ConfigError, HangarError, NeedsAnswer
 
-ARGUMENTS = argparse.Namespace(environment="local", overrides=[], json=False)
+ARGUMENTS = argparse.Namespace(
+    environment="local", overrides=[], json=False, with_data=False, break_lock=False, confirm=""
+)
 
 
 @pytest.fixture(autouse=True)
 def _removal(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(pipeline, "destroy", lambda config: ["container hangar-local"])
+    monkeypatch.setattr(pipeline, "destroy", lambda config, **_: ["container hangar-local"])
     yield
     console.configure()
 
@@ -42,7 +44,7 @@ def test_what_was_removed_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_program_reads_it_as_data(capsys: pytest.CaptureFixture[str]) -> None:
     console.configure(yes=True, json=True)
     destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "json": True}))
-    assert json.loads(capsys.readouterr().out) == {"removed": ["container hangar-local"]}
+    assert json.loads(capsys.readouterr().out) == {"removed": ["container hangar-local"], "kept": []}
 
 
 @pytest.mark.parametrize("content", [None, "machine: {memory: 1 MiB}\n", "a: [\n"])

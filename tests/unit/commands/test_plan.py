@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hangar import console, pipeline
-from hangar.cloud.base import Change, Plan
 from hangar.commands import plan
+from hangar.plan import Change, Plan
 from hangar.playbook import Recap, TaskRun
 
 CREATE = Plan((Change("machine hangar-local", "create", "all CPUs, all memory"),))

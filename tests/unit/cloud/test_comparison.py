@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from hangar.cloud.base import Change, MachineSpec, Observed
-from hangar.plan import make_plan
+from hangar.cloud.base import MachineSpec
+from hangar.cloud.container.comparison import Observed, make_plan
+from hangar.plan import Change
 
 SPEC = MachineSpec(
     environment="local", name="hangar-local", cpus=2.0, memory_bytes=6 * 2**30, ssh_port=None, admin="hangar",
