@@ -30,7 +30,8 @@ class MachineSpec:
 class Server:
     """A machine that runs. `host_keys` are lines `type base64`, learned from the cloud, never from the
     network. `ssh_sources` are the networks that log-ins come from. `limits` are pytest markers of promises
-    that this kind of machine cannot show.
+    that this kind of machine cannot show. `proxy_command` is the program, word by word, whose standard input and
+    output lead to the machine's SSH; without one, `address` and `port` do.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Server:
     host_keys: tuple[str, ...]
     ssh_sources: tuple[str, ...]
     limits: tuple[str, ...] = ()
+    proxy_command: tuple[str, ...] = ()
 
 
 class Cloud(Protocol):
