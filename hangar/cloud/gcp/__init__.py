@@ -1,0 +1,1 @@
+"""Google Cloud: a machine on Compute Engine, and the way to it."""
