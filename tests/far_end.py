@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import struct
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -183,9 +188,7 @@ class FarEnd:
             down.cancel()
             await asyncio.gather(down, return_exceptions=True)
 
-    async def _up(
-        self, connection: ServerConnection, session: Session, spend: Callable[[int], bool]
-    ) -> None:
+    async def _up(self, connection: ServerConnection, session: Session, spend: Callable[[int], bool]) -> None:
         told = session.up
         while True:
             message = await connection.recv(decode=False)
@@ -239,7 +242,9 @@ class FarEnd:
             await connection.send(struct.pack(">HI", 4, len(content)) + content)
             return
         half = len(content) // 2
-        frames = b"".join(struct.pack(">HI", 4, len(part)) + part for part in (content[:half], content[half:]))
+        frames = b"".join(
+            struct.pack(">HI", 4, len(part)) + part for part in (content[:half], content[half:])
+        )
         cut = len(frames) * 2 // 3
         await connection.send(frames[:cut])
         await connection.send(frames[cut:])
@@ -284,3 +289,50 @@ def backend(
     finally:
         loop.call_soon_threadsafe(found["stop"].set)
         thread.join(10)
+
+
+class TokenServer:
+    """Google's token endpoint for a service account: each token is a new one. `file` names the credentials."""
+
+    def __init__(self, folder: Path) -> None:
+        self.issued = 0
+        server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = server
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        self.file = folder / "credentials.json"
+        account = {
+            "type": "service_account", "project_id": "p", "private_key_id": "k", "private_key": key.decode(),
+            "client_email": "robot@p.iam.gserviceaccount.com",
+            "token_uri": f"http://127.0.0.1:{server.server_address[1]}/token",
+        }  # fmt: skip
+        self.file.write_text(json.dumps(account))
+
+    def __enter__(self) -> TokenServer:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(outer) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                outer.issued += 1
+                body = json.dumps(
+                    {"access_token": f"secret-token-{outer.issued}", "expires_in": 3600}
+                ).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        return Handler
