@@ -66,6 +66,15 @@ class Session:
     kept: bytearray = field(default_factory=bytearray)
     acknowledged: int = 0
     connection: ServerConnection | None = None
+    pump: asyncio.Task[None] | None = None
+
+
+class _Deaf(ServerConnection):
+    """Answers no ping."""
+
+    def data_received(self, data: bytes) -> None:
+        if data[0] != 0x89:  # a ping, which comes alone while nobody talks
+            super().data_received(data)
 
 
 class FarEnd:
@@ -79,6 +88,7 @@ class FarEnd:
 
         self.sessions: dict[str, Session] = {}
         self.relay_acks: list[int] = []
+        self.errors: list[Exception] = []
         self.port = 0
         self._ssl = ssl
         self._loop = asyncio.new_event_loop()
@@ -93,6 +103,7 @@ class FarEnd:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
+        assert self.errors == []
 
     @property
     def endpoint(self) -> str:
@@ -104,6 +115,12 @@ class FarEnd:
             if session.connection is not None:
                 self._loop.call_soon_threadsafe(session.connection.transport.abort)
 
+    def fall_silent(self) -> None:
+        """The lines that are open now lead nowhere any more, and nobody says so."""
+        for session in list(self.sessions.values()):
+            if session.connection is not None:
+                self._loop.call_soon_threadsafe(session.connection.transport.pause_reading)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._stop = asyncio.Event()
@@ -114,7 +131,7 @@ class FarEnd:
         server: Server = await serve(
             self._handle, "127.0.0.1", 0, ssl=self._ssl, compression=None, ping_interval=None,
             subprotocols=["relay.tunnel.cloudproxy.app"], process_request=self._request, max_size=None,
-            close_timeout=0.2,
+            close_timeout=0.2, create_connection=_Deaf if self.faults.deaf else ServerConnection,
         )  # fmt: skip
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -122,6 +139,8 @@ class FarEnd:
         server.close()
         for session in self.sessions.values():
             session.writer.close()
+            if session.pump is not None:
+                session.pump.cancel()
         await server.wait_closed()
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -154,11 +173,17 @@ class FarEnd:
             if already < 0:
                 await connection.close(4005, "bad ack")
                 return
+            if session.pump is not None:  # a line that the relay has given up before we noticed
+                session.pump.cancel()
+                await asyncio.gather(session.pump, return_exceptions=True)
             del session.kept[:already]
             session.acknowledged += already
             await connection.send(struct.pack(">HQ", 2, session.up))
         session.connection = connection
-        await self._pump(connection, session)
+        session.pump = asyncio.ensure_future(self._pump(connection, session))
+        (outcome,) = await asyncio.gather(session.pump, return_exceptions=True)
+        if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionClosed):
+            self.errors.append(outcome)
 
     async def _begin(self, connection: ServerConnection) -> Session:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.backend)
@@ -213,9 +238,12 @@ class FarEnd:
             await session.writer.drain()
             if session.up - told > 32768:
                 before, told = told, session.up
-                await connection.send(struct.pack(">HQ", 7, session.up + 7 * self.faults.lie_in_ack))
-                if self.faults.old_acks:
-                    await connection.send(struct.pack(">HQ", 7, before))
+                with contextlib.suppress(
+                    ConnectionClosed
+                ):  # it said good-bye behind what we still have to read
+                    await connection.send(struct.pack(">HQ", 7, session.up + 7 * self.faults.lie_in_ack))
+                    if self.faults.old_acks:
+                        await connection.send(struct.pack(">HQ", 7, before))
 
     async def _down(
         self, connection: ServerConnection, session: Session, spend: Callable[[int], bool]

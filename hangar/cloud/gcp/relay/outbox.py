@@ -12,7 +12,9 @@ class Outbox:
         self._waiting: deque[bytes] = deque()
         self._taken: deque[bytes] = deque()
         self._acknowledged = 0
-        self._sent = 0
+        self.sent = 0
+        """Bytes that were taken, less those that have to be sent again."""
+
         self.size = 0
         """Bytes that are kept: those that wait and those that are not acknowledged."""
 
@@ -34,7 +36,7 @@ class Outbox:
             return None
         chunk = self._waiting.popleft()
         self._taken.append(chunk)
-        self._sent += len(chunk)
+        self.sent += len(chunk)
         return chunk
 
     def acknowledge(self, received: int) -> None:
@@ -43,8 +45,8 @@ class Outbox:
         Raises:
             FramingError: more has arrived than was sent.
         """
-        if received > self._sent:
-            raise FramingError(f"{received} bytes are acknowledged, {self._sent} were sent")
+        if received > self.sent:
+            raise FramingError(f"{received} bytes are acknowledged, {self.sent} were sent")
         while self._acknowledged < received:
             chunk = self._taken.popleft()
             missing = received - self._acknowledged
@@ -65,4 +67,4 @@ class Outbox:
         self.acknowledge(received)
         self._waiting.extendleft(reversed(self._taken))
         self._taken.clear()
-        self._sent = received
+        self.sent = received

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -24,12 +25,21 @@ def binary(*descriptors: int) -> None:
             msvcrt.setmode(descriptor, os.O_BINARY)
 
 
-class Inlet:
-    """Reads a descriptor to its end. `on_data` is called in the loop; without a byte it is the end."""
+LOOK = 1.0
+"""Seconds between two looks, while nothing is read, whether there is anybody at the other end."""
 
-    def __init__(self, descriptor: int, on_data: Callable[[bytes], None]) -> None:
+
+class Inlet:
+    """Reads a descriptor to its end. `on_data` is called in the loop; without a byte it is the end. `on_left` is
+    called there when the writer has gone while we paused; what it wrote can still be read.
+    """
+
+    def __init__(
+        self, descriptor: int, on_data: Callable[[bytes], None], on_left: Callable[[], None]
+    ) -> None:
         self._descriptor = descriptor
         self._on_data = on_data
+        self._on_left = on_left
         self._loop = asyncio.get_running_loop()
         self._open = threading.Event()
         self._open.set()
@@ -44,13 +54,31 @@ class Inlet:
     def _run(self) -> None:
         content = b"?"
         while content:
-            self._open.wait()
+            self._wait()
             try:
                 content = os.read(self._descriptor, CHUNK)
             except OSError:  # the other end is gone
                 content = b""
             with contextlib.suppress(RuntimeError):  # the loop has ended before us
                 self._loop.call_soon_threadsafe(self._on_data, content)
+
+    def _wait(self) -> None:
+        """Until we may read."""
+        told = False
+        while not self._open.wait(LOOK):
+            if not told and _is_left(self._descriptor):
+                told = True
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._on_left)
+
+
+def _is_left(descriptor: int) -> bool:
+    """Whether the writer has gone, though not everything was read. Windows cannot say it of a pipe."""
+    if sys.platform == "win32":
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
 class Outlet:
