@@ -87,7 +87,9 @@ def _base(config: Config) -> dict[str, Any]:
 
 def trusted(config: Config) -> tuple[Certificate, ...]:
     """The authorities of platform.yml; where it names none, a local machine trusts what its controller trusts."""
-    return certificates(config.trusted_certificates)
+    return certificates(
+        config.trusted_certificates if config.cloud == "container" else config.trusted_certificates or ()
+    )
 
 
 def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]:

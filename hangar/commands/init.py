@@ -6,9 +6,14 @@ from hangar import console, paths
 from hangar.environments import require_name
 from hangar.errors import HangarError
 
+CLOUDS = {"production": "gcp"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    parser.add_argument(
+        "--cloud", choices=("container", "gcp"),
+        help="where the machine will come from (default: gcp for production, else container)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,9 +28,12 @@ def run(args: argparse.Namespace) -> int:
             resolution=f"Edit it, or remove it first to begin anew: rm {shown}",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(example.render(args.environment), encoding="utf-8")
+    cloud = args.cloud or CLOUDS.get(args.environment, "container")
+    path.write_text(example.render(args.environment, cloud), encoding="utf-8")
     if args.json:
         console.json({"written": shown})
     console.say(f"Wrote {shown}: every setting with its default.")
+    if cloud == "gcp":
+        console.say("Fill in gcp.project and gcp.zone; docs/google-cloud.md shows the way.")
     console.say(f"Next: ./provision.py plan {args.environment}")
     return 0

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from hangar.config import gcp
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.fields import (
     SUBIDS,
@@ -23,10 +24,14 @@ from hangar.config.fields import (
     setting,
     wrong,
 )
+from hangar.config.gcp import Gcp
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
 
 PORT = {"ge": 1024, "le": 65535}
+
+LOCAL_ONLY = {"cpus": "gcp.machine_type", "memory": "gcp.machine_type", "ssh_port": "leaving it out"}
+"""What only a machine on this computer has, and what stands for it elsewhere."""
 
 
 class Machine(Section):
@@ -197,12 +202,15 @@ class Settings(Section):
 
     model_config = ConfigDict(title="Hangar's platform.yml")
 
-    cloud: Literal["container"] = setting(
-        "container", "Where the machine comes from: container = systemd container on this machine's Docker.",
+    cloud: Literal["container", "gcp"] = setting(
         "container",
-    )  # fmt: skip
+        "Where the machine comes from: container = systemd container on this machine's Docker, "
+        "gcp = a virtual machine on Google Cloud.",
+        "container or gcp",
+    )
     machine: Machine = section(Machine)
     access: Access = section(Access)
+    gcp: Gcp = section(Gcp)
     users: Users = section(Users)
     trusted_certificates: Files | None = setting(
         None,
@@ -213,6 +221,25 @@ class Settings(Section):
     airflow: Airflow = section(Airflow)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
+
+    @field_validator("machine", "access")
+    @classmethod
+    def _local_only(cls, value: Section, info: ValidationInfo) -> Section:
+        """A setting that would be silently ignored is a trap."""
+        if info.data.get("cloud") == "gcp":
+            found = [
+                ("means nothing with cloud: gcp", name, right)
+                for name, right in LOCAL_ONLY.items()
+                if getattr(value, name, None) is not None
+            ]
+            if found:
+                raise all_wrong(found)
+        return value
+
+    @field_validator("gcp")
+    @classmethod
+    def _complete(cls, value: Gcp, info: ValidationInfo) -> Gcp:
+        return gcp.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod

@@ -37,7 +37,10 @@ def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> Non
     paths.platform_file("local").write_text("")
     defaults = config.load("local")
     shown = written.airflow.model_copy(update={"environment": {}, "connections": {}})
-    assert written.model_copy(update={"airflow": shown}) == defaults
+    gcp = written.gcp.model_copy(update={"labels": {}, "prices": defaults.gcp.prices})
+    assert written.model_copy(update={"airflow": shown, "gcp": gcp}) == defaults
+    assert written.gcp.labels
+    assert written.gcp.prices.machine_hour
     assert written.airflow.environment
     assert written.airflow.connections
 
