@@ -54,7 +54,7 @@ def require_trusted(endpoint: str) -> None:
         host, plain, known = "", "", False
     if not (host and known) or parts.scheme not in ("wss", "ws") or endpoint != plain or "@" in parts.netloc:
         raise HangarError(f"{endpoint} is no endpoint of a tunnel.", resolution=f"Give one like {ENDPOINT}.")
-    if not is_trusted(host):
+    if not is_trusted(host, parts.netloc):
         raise HangarError(
             f"{host} is none of Google's hosts, so it gets no Google credential.",
             resolution=f"If you trust it with yours: export {ALLOWED}={host}",
@@ -65,11 +65,12 @@ def require_trusted(endpoint: str) -> None:
         )
 
 
-def is_trusted(host: str) -> bool:
-    """Whether a host is Google's, or was allowed outside the repository."""
-    host = host.lower()
+def is_trusted(host: str, place: str) -> bool:
+    """Whether a host is Google's, or was allowed outside the repository, by its name or with its port (`place`)."""
     allowed = {name.strip().lower() for name in os.environ.get(ALLOWED, "").split(",")}
-    return host in allowed or any(host == name or host.endswith(f".{name}") for name in GOOGLE)
+    return not allowed.isdisjoint((host, place.lower())) or any(
+        host == name or host.endswith(f".{name}") for name in GOOGLE
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -55,6 +55,10 @@ def test_a_host_is_allowed_outside_the_repository(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1, relay.example.org")
     require_trusted("ws://127.0.0.1:8080")
     require_trusted("wss://Relay.example.org")
+    monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1:8080,relay.example.org")
+    require_trusted("ws://127.0.0.1:8080")
+    with pytest.raises(HangarError, match="is none of Google's hosts"):
+        require_trusted("ws://127.0.0.1:8081")
     with pytest.raises(HangarError, match=r"ws://relay\.example\.org would carry a credential in clear"):
         require_trusted("ws://relay.example.org")
     with pytest.raises(HangarError) as caught:
