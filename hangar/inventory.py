@@ -10,6 +10,7 @@ import yaml
 from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
+from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
 from hangar.ssh.keys import read_public_key
@@ -43,11 +44,14 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         "-o", "StrictHostKeyChecking=yes",
         "-o", f"HostKeyAlias={server.name}",
     ]  # fmt: skip
+    if server.proxy_command:
+        options += ["-o", f"ProxyCommand={proxy.text(server.proxy_command)}"]
     return {
         "ansible_host": server.address,
         "ansible_port": server.port,
         "ansible_user": server.admin,
-        "ansible_ssh_private_key_file": str(private_key),
+        # Ansible hands it on as it is, and ssh has a meaning for %.
+        "ansible_ssh_private_key_file": str(private_key).replace("%", "%%"),
         "ansible_ssh_common_args": shlex.join(options),
         "ansible_python_interpreter": "/usr/bin/python3",
         "interlock_login_proof": login_proof(server.environment),

@@ -68,9 +68,9 @@ def require_trusted(endpoint: str) -> None:
 def is_trusted(host: str, place: str) -> bool:
     """Whether a host is Google's, or was allowed outside the repository, by its name or with its port (`place`)."""
     allowed = {name.strip().lower() for name in os.environ.get(ALLOWED, "").split(",")}
-    return not allowed.isdisjoint((host, place.lower())) or any(
-        host == name or host.endswith(f".{name}") for name in GOOGLE
-    )
+    if not allowed.isdisjoint((host, place.lower())):
+        return True
+    return any(host == name or host.endswith(f".{name}") for name in GOOGLE)
 
 
 def _is_loopback(host: str) -> bool:
