@@ -46,7 +46,9 @@ def test_a_percent_sign_in_a_path_is_no_token(
     options = effective(path, "hangar-local")
     assert options["userknownhostsfile"] == f"{tmp_path}/100%h of it/.hangar/local/known_hosts"
     tried = subprocess.run(
-        ["ssh", "-v", "-F", str(path), "-p", "1", "hangar-local"], capture_output=True, text=True
+        ["ssh", "-v", "-F", str(path), "-o", "ProxyCommand=true", "hangar-local"],
+        capture_output=True,
+        text=True,
     ).stderr
     assert f"identity file {tmp_path}/100%h of it/id type -1" in tried
 
