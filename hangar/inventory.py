@@ -16,6 +16,9 @@ from hangar.ssh.files import write_atomically
 from hangar.ssh.keys import read_public_key
 from hangar.trust import Certificate, certificates
 
+ANYWHERE = ("0.0.0.0/0", "::/0")
+"""Where log-ins come from when nobody says it: a machine of the user's own."""
+
 HEADER = """\
 # Generated from platform.yml by ./provision.py; changes are lost.
 # ansible-playbook -i inventory/{env}/hosts.yml playbooks/site.yml --check --diff
@@ -101,7 +104,7 @@ def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]
         "ssh_server_authorized_keys": {server.admin: [read_public_key(private_key)]},
         # Everybody comes from the gateway: one's failed logins must not shut out the others.
         "ssh_server_penalty_exempt": list(server.ssh_sources),
-        "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources],
+        "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources] or list(ANYWHERE),
     }
 
 

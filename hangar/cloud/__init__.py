@@ -16,4 +16,8 @@ def cloud_for(config: "Config") -> Cloud:
         from hangar.cloud.container import ContainerCloud
 
         return ContainerCloud(config.environment)
+    if config.cloud == "existing":
+        from hangar.cloud.existing import ExistingCloud
+
+        return ExistingCloud(config)
     raise ValueError(f"no such cloud: {config.cloud}")  # platform.yml lets only known ones through
