@@ -10,10 +10,14 @@ import yaml
 from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
+from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
 from hangar.ssh.keys import read_public_key
 from hangar.trust import Certificate, certificates
+
+ANYWHERE = ("0.0.0.0/0", "::/0")
+"""Where log-ins come from when nobody says it: a machine of the user's own."""
 
 HEADER = """\
 # Generated from platform.yml by ./provision.py; changes are lost.
@@ -43,11 +47,14 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         "-o", "StrictHostKeyChecking=yes",
         "-o", f"HostKeyAlias={server.name}",
     ]  # fmt: skip
+    if server.proxy_command:
+        options += ["-o", f"ProxyCommand={proxy.text(server.proxy_command)}"]
     return {
         "ansible_host": server.address,
         "ansible_port": server.port,
         "ansible_user": server.admin,
-        "ansible_ssh_private_key_file": str(private_key),
+        # Ansible hands it on as it is, and ssh has a meaning for %.
+        "ansible_ssh_private_key_file": str(private_key).replace("%", "%%"),
         "ansible_ssh_common_args": shlex.join(options),
         "ansible_python_interpreter": "/usr/bin/python3",
         "interlock_login_proof": login_proof(server.environment),
@@ -97,7 +104,7 @@ def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]
         "ssh_server_authorized_keys": {server.admin: [read_public_key(private_key)]},
         # Everybody comes from the gateway: one's failed logins must not shut out the others.
         "ssh_server_penalty_exempt": list(server.ssh_sources),
-        "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources],
+        "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources] or list(ANYWHERE),
     }
 
 

@@ -5,16 +5,22 @@ import ctypes
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from hangar.errors import CommandFailed, MissingTool
 
 PATIENCE = 10.0
 """Seconds that an interrupted program gets to end by itself."""
+
+LEAVE_PATIENCE = 3.0
+"""Seconds that a program gets to end by itself once nobody is connected to it."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,47 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
             ).pid  # fmt: skip
         except FileNotFoundError as error:
             raise _missing(argv, error) from error
+
+
+class Connection(NamedTuple):
+    """A program's standard input and output, as one socket, and what it has said on standard error."""
+
+    socket: socket.socket
+    said: Callable[[], str]
+
+
+@contextlib.contextmanager
+def connected(argv: Sequence[str]) -> Iterator[Connection]:
+    """Starts a program that leads somewhere (a proxy command). It ends with the block, or when we are killed."""
+    argv = tuple(argv)
+    ours, theirs = socket.socketpair()
+    with ours, tempfile.TemporaryFile() as errors:
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=errors,
+                    start_new_session=True, preexec_fn=_die_with(os.getpid()),
+                )  # fmt: skip
+            except FileNotFoundError as error:
+                raise _missing(argv, error) from error
+        try:
+            yield Connection(ours, lambda: _read(errors))
+        finally:
+            ours.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LEAVE_PATIENCE)
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace").strip()
+
+
+def windows_line(argv: Sequence[str]) -> str:
+    """The words as one command line for Windows, whatever the system that we are on."""
+    return subprocess.list2cmdline(argv)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -86,11 +86,10 @@ def _connection(server: Server) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="hangar-") as folder:
         config = Path(folder) / "ssh_config"
-        known = client_config.quote(ssh_config(server.environment))
-        config.write_text(
-            f"ControlPath {client_config.quote(Path(folder) / 's')}\nControlPersist 600\nInclude {known}\n",
-            encoding="utf-8",
-        )
+        # As text and not by Include: what ssh makes of a % in the path there depends on its version.
+        known = ssh_config(server.environment).read_text(encoding="utf-8")
+        shared = f"ControlPath {client_config.quote(Path(folder) / 's')}\nControlPersist 600\n"
+        config.write_text(shared + known, encoding="utf-8")
         ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
         opened = process.run([*ssh, "-o", "ControlMaster=yes", server.name, "true"], check=False, timeout=60)
         if opened.returncode != 0:

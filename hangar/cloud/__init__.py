@@ -20,4 +20,8 @@ def cloud_for(config: "Config") -> Cloud:
         from hangar.cloud.gcp.driver import GoogleCloud
 
         return GoogleCloud(config)
+    if config.cloud == "existing":
+        from hangar.cloud.existing import ExistingCloud
+
+        return ExistingCloud(config)
     raise ValueError(f"no such cloud: {config.cloud}")  # platform.yml lets only known ones through

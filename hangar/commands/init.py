@@ -11,7 +11,7 @@ CLOUDS = {"production": "gcp"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--cloud", choices=("container", "gcp"),
+        "--cloud", choices=("container", "gcp", "existing"),
         help="where the machine will come from (default: gcp for production, else container)",
     )  # fmt: skip
 
@@ -35,5 +35,7 @@ def run(args: argparse.Namespace) -> int:
     console.say(f"Wrote {shown}: every setting with its default.")
     if cloud == "gcp":
         console.say("Fill in gcp.project and gcp.zone; docs/google-cloud.md shows the way.")
+    if cloud == "existing":
+        console.say("Fill in existing and access.private_key; docs/existing-machine.md shows the way.")
     console.say(f"Next: ./provision.py plan {args.environment}")
     return 0

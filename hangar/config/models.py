@@ -6,8 +6,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import gcp
+from hangar.config import existing, gcp
 from hangar.config.connections import Connection, Connections, Secret, Variables
+from hangar.config.existing import Existing
 from hangar.config.fields import (
     SUBIDS,
     File,
@@ -202,15 +203,16 @@ class Settings(Section):
 
     model_config = ConfigDict(title="Hangar's platform.yml")
 
-    cloud: Literal["container", "gcp"] = setting(
+    cloud: Literal["container", "gcp", "existing"] = setting(
         "container",
         "Where the machine comes from: container = systemd container on this machine's Docker, "
-        "gcp = a virtual machine on Google Cloud.",
-        "container or gcp",
+        "gcp = a virtual machine on Google Cloud, existing = a machine that is there already.",
+        "container, gcp or existing",
     )
     machine: Machine = section(Machine)
     access: Access = section(Access)
     gcp: Gcp = section(Gcp)
+    existing: Existing = section(Existing)
     users: Users = section(Users)
     trusted_certificates: Files | None = setting(
         None,
@@ -226,6 +228,8 @@ class Settings(Section):
     @classmethod
     def _local_only(cls, value: Section, info: ValidationInfo) -> Section:
         """A setting that would be silently ignored is a trap."""
+        if info.data.get("cloud") == "existing":
+            return existing.check_elsewhere(value)
         if info.data.get("cloud") == "gcp":
             found = [
                 ("means nothing with cloud: gcp", name, right)
@@ -240,6 +244,11 @@ class Settings(Section):
     @classmethod
     def _complete(cls, value: Gcp, info: ValidationInfo) -> Gcp:
         return gcp.check(value, info.data)
+
+    @field_validator("existing")
+    @classmethod
+    def _reachable(cls, value: Existing, info: ValidationInfo) -> Existing:
+        return existing.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hangar import paths
 from hangar.cloud.base import Server
+from hangar.ssh import proxy
 from hangar.ssh.files import write_atomically
 
 KEEP_ALIVE = 15
@@ -39,10 +40,22 @@ def render(server: Server, private_key: Path) -> str:
         f"ServerAliveInterval {KEEP_ALIVE}",
         "ServerAliveCountMax 4",
     ]
+    if server.proxy_command:
+        lines.append(f"ProxyCommand {proxy.text(server.proxy_command)}")
     return "\n  ".join(lines) + "\n"
 
 
 def quote(path: Path) -> str:
-    """A path as ssh_config takes it: in double quotes where it holds blanks."""
-    text = str(path)
+    """A path as ssh takes it: in double quotes where it holds blanks, without a meaning of its own for %."""
+    text = str(path).replace("%", "%%")
     return f'"{text}"' if any(char.isspace() for char in text) else text
+
+
+def unquote(text: str) -> Path:
+    return Path(text.strip('"').replace("%%", "%"))
+
+
+def read(path: Path) -> dict[str, str]:
+    """The options that `render` wrote, by their names, as they stand there."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.strip().split(" ", 1) for line in lines)

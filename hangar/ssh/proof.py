@@ -7,12 +7,16 @@ from pathlib import Path
 
 import paramiko
 
-from hangar import paths
+from hangar import paths, process
 from hangar.errors import HangarError, MachineUnreachable
+from hangar.ssh import client_config, proxy
 from hangar.ssh.keys import read_public_key
 
 TIMEOUT = 10.0
 """Seconds for each step of the login."""
+
+PROXY_TIMEOUT = 20.0
+"""Seconds that a proxy command gets in addition, until the machine answers through it."""
 
 COMMAND = "sudo -n true"
 """A way in that does not lead to root would lock the operator out as well."""
@@ -27,19 +31,21 @@ class Target:
     user: str
     private_key: Path
     known_hosts: Path
+    proxy_command: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, env: str) -> "Target":
         path = paths.ssh_config(env)
         if not path.exists():
             raise HangarError(f"{path} does not exist.", resolution=f"Write it: ./provision.py plan {env}")
-        found = paramiko.SSHConfig.from_path(str(path)).lookup(f"hangar-{env}")
+        found = client_config.read(path)
         return cls(
-            address=found["hostname"],
-            port=int(found["port"]),
-            user=found["user"],
-            private_key=Path(found["identityfile"][0].strip('"')),
-            known_hosts=Path(found["userknownhostsfile"].strip('"')),
+            address=found["HostName"],
+            port=int(found["Port"]),
+            user=found["User"],
+            private_key=client_config.unquote(found["IdentityFile"]),
+            known_hosts=client_config.unquote(found["UserKnownHostsFile"]),
+            proxy_command=proxy.words(found.get("ProxyCommand", "")),
         )
 
 
@@ -49,29 +55,47 @@ def prove(target: Target, timeout: float = TIMEOUT) -> None:
     Raises:
         MachineUnreachable: it does not.
     """
-    try:
-        with _login(target, timeout) as client:
-            _, output, errors = client.exec_command(COMMAND, timeout=timeout)
-            status = output.channel.recv_exit_status()
-            said = errors.read().decode(errors="replace").strip()
-    except (OSError, paramiko.SSHException) as error:
-        raise MachineUnreachable(
-            f"A new login as {target.user} at {target.address} port {target.port} fails.",
-            f"{type(error).__name__}: {error}",
-        ) from error
+    with _way(target) as way:
+        try:
+            with _login(target, timeout, way) as client:
+                _, output, errors = client.exec_command(COMMAND, timeout=timeout)
+                status = output.channel.recv_exit_status()
+                said = errors.read().decode(errors="replace").strip()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise _failed(target, error, way) from error
     if status != 0:
         raise MachineUnreachable(f"{target.user} can log in, but `{COMMAND}` fails.", said)
 
 
+def _failed(target: Target, error: Exception, way: process.Connection | None) -> MachineUnreachable:
+    details = f"{type(error).__name__}: {error}"
+    if way is not None:
+        details += f"\n{process.describe(target.proxy_command)}\n{way.said()}"
+    return MachineUnreachable(
+        f"A new login as {target.user} at {target.address} port {target.port} fails.", details.strip()
+    )
+
+
 @contextlib.contextmanager
-def _login(target: Target, timeout: float) -> Iterator[paramiko.SSHClient]:
+def _way(target: Target) -> Iterator[process.Connection | None]:
+    """The program that leads to the machine, where there is one. It ends with the login."""
+    if not target.proxy_command:
+        yield None
+        return
+    with process.connected(target.proxy_command) as way:
+        yield way
+
+
+@contextlib.contextmanager
+def _login(target: Target, timeout: float, way: process.Connection | None) -> Iterator[paramiko.SSHClient]:
+    patience = timeout if way is None else timeout + PROXY_TIMEOUT
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         pin_host_keys(client.get_host_keys(), target)
         client.connect(
             target.address, target.port, target.user, pkey=_key(target.private_key),
-            look_for_keys=False, allow_agent=False,
-            timeout=timeout, banner_timeout=timeout, auth_timeout=timeout, channel_timeout=timeout,
+            look_for_keys=False, allow_agent=False, sock=way.socket if way else None,
+            timeout=timeout, banner_timeout=patience, auth_timeout=timeout, channel_timeout=timeout,
         )  # fmt: skip
         yield client
 

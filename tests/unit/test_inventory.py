@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from hangar import inventory, paths
 from hangar.cloud.base import Server
 from hangar.config import Config
-from hangar.ssh import keys
+from hangar.ssh import keys, proxy
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 SERVER = Server(
@@ -127,3 +128,23 @@ def test_the_proof_runs_from_any_folder() -> None:
     assert argv[0] == "env"
     assert argv[1] == f"PYTHONPATH={paths.REPO}"
     assert argv[-5:] == ["-m", "hangar.ssh", "prove", "--env", "local"]
+
+
+def test_ansible_goes_through_the_proxy_command(make_config: Make) -> None:
+    argv = ("/100% mine/python", "/a folder/relay", "--instance", "it's", "{{ braces }}")
+    host = inventory.connection(replace(SERVER, proxy_command=argv), Path("/keys/50%/id"))
+    options = shlex.split(host["ansible_ssh_common_args"])
+    (line,) = [
+        option.removeprefix("ProxyCommand=") for option in options if option.startswith("ProxyCommand=")
+    ]
+    assert proxy.words(line) == argv
+    assert line == proxy.text(argv), "the same that ssh is told"
+    assert host["ansible_ssh_private_key_file"] == "/keys/50%%/id"
+
+
+def test_ansible_reads_the_proxy_command_as_it_was_written(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ("/100% mine/python", "a b", "{{ 7 * 7 }}")
+    monkeypatch.setattr("tests.unit.test_inventory.SERVER", replace(SERVER, proxy_command=argv))
+    assert proxy.text(argv) in shlex.split(str(written(make_config())["ansible_ssh_common_args"]))[-1]

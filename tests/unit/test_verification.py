@@ -47,7 +47,9 @@ def test_every_role_of_the_site_has_its_contract_read() -> None:
 def test_a_machine_that_lets_nobody_in_is_not_verified(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(verification, "ssh_config", lambda env: tmp_path / "ssh_config")
+    known = tmp_path / "ssh_config"
+    known.write_text("Host hangar-local\n")
+    monkeypatch.setattr(verification, "ssh_config", lambda env: known)
     refused = Completed((), 255, "", "Permission denied (publickey).\n")
     monkeypatch.setattr(process, "run", lambda argv, **_: refused)
     with pytest.raises(MachineUnreachable) as caught, verification._connection(SERVER):
@@ -60,7 +62,9 @@ def test_a_machine_that_lets_nobody_in_is_not_verified(
 
 
 def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    known = tmp_path / "a folder" / "ssh_config"
+    known = tmp_path / "50% of a folder" / "ssh_config"
+    known.parent.mkdir()
+    known.write_text("Host hangar-local\n  Port 7\n")
     monkeypatch.setattr(verification, "ssh_config", lambda env: known)
     called: list[tuple[str, ...]] = []
 
@@ -70,7 +74,7 @@ def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(process, "run", run)
     with verification._connection(SERVER) as config:
-        assert config.read_text().splitlines()[-1] == f'Include "{known}"'
+        assert config.read_text().endswith("\nControlPersist 600\nHost hangar-local\n  Port 7\n")
     assert called[0][-2:] == ("hangar-local", "true")
     assert called[-1][-3:] == ("-O", "exit", "hangar-local")
     assert not config.exists()

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hangar import paths
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
-from hangar.ssh import client_config, sockets
+from hangar.ssh import client_config, proxy, sockets
 
 
 def effective(path: Path, host: str) -> dict[str, str]:
@@ -32,6 +34,32 @@ def test_ssh_reads_what_was_meant(server: Server, tmp_path: Path) -> None:
     assert options["passwordauthentication"] == "no"
     assert options["controlmaster"] in ("no", "false")
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_percent_sign_in_a_path_is_no_token(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ssh makes of the files' names, seen in the file that it complains about."""
+    repo = tmp_path / "100%h of it"
+    monkeypatch.setattr(paths, "REPO", repo)
+    path = client_config.write(server, repo / "id")
+    options = effective(path, "hangar-local")
+    assert options["userknownhostsfile"] == f"{tmp_path}/100%h of it/.hangar/local/known_hosts"
+    tried = subprocess.run(
+        ["ssh", "-v", "-F", str(path), "-o", "ProxyCommand=true", "hangar-local"],
+        capture_output=True,
+        text=True,
+    ).stderr
+    assert f"identity file {tmp_path}/100%h of it/id type -1" in tried
+
+
+def test_what_was_written_can_be_read(server: Server, tmp_path: Path) -> None:
+    server = replace(server, proxy_command=("/a b/python", "100%", "x"))
+    path = client_config.write(server, tmp_path / "50% a" / "id")
+    found = client_config.read(path)
+    assert found["HostName"] == "127.0.0.1"
+    assert client_config.unquote(found["IdentityFile"]) == tmp_path / "50% a" / "id"
+    assert proxy.words(found["ProxyCommand"]) == ("/a b/python", "100%", "x")
 
 
 def test_a_sockets_path_is_short_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,3 +35,33 @@ def test_other_keys_of_the_same_machine_are_refused(server: Server, tmp_path: Pa
     assert caught.value.brief == "The machine hangar-local has other SSH host keys than when it was made."
     assert str(file) in caught.value.resolution
     assert file.read_text() == before
+
+
+def test_a_rebuilt_instance_of_the_same_name_brings_its_own_key(server: Server, tmp_path: Path) -> None:
+    """Compute Engine gives every instance a new id, be its name the old one; the old key admits nobody any more."""
+    file = tmp_path / "known_hosts"
+    first = replace(server, name="hangar-production", id="5290437158462", proxy_command=("gcloud",))
+    rebuilt = replace(
+        first, id="8811203945571", host_keys=("ssh-ed25519 AAAArebuilt", "ecdsa-sha2-nistp256 AAAAtoo")
+    )
+    known_hosts.pin(first, file)
+    assert known_hosts.pin(rebuilt, file)
+    assert file.read_text() == (
+        "# The host keys of machine 8811203945571\nhangar-production ssh-ed25519 AAAArebuilt\n"
+        "hangar-production ecdsa-sha2-nistp256 AAAAtoo\n"
+    )
+
+
+def test_a_changed_key_of_the_same_instance_stops_everything(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    instance = replace(server, name="hangar-production", id="5290437158462")
+    known_hosts.pin(instance, file)
+    before = file.read_text()
+    with pytest.raises(HangarError) as caught:
+        known_hosts.pin(replace(instance, host_keys=("ssh-ed25519 AAAAstranger",)), file)
+    assert caught.value == HangarError(
+        "The machine hangar-production has other SSH host keys than when it was made.",
+        f"* Pinned in {file}\n* Nobody should have changed them; a stranger may be answering.",
+        f"If you changed them yourself, remove {file} and run this again.",
+    )
+    assert file.read_text() == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +16,10 @@ import pytest
 
 from hangar import paths
 from hangar.cloud.base import Server
-from hangar.errors import HangarError, MachineUnreachable
+from hangar.errors import HangarError, MachineUnreachable, MissingTool
 from hangar.ssh import client_config, keys, known_hosts, proof
 from hangar.ssh.__main__ import main
+from tests.unit.ssh.conftest import ED25519
 
 
 class Doorman(paramiko.ServerInterface):
@@ -41,7 +44,7 @@ class Doorman(paramiko.ServerInterface):
             channel.send_exit_status(self.status)
             channel.close()
 
-        threading.Timer(0.01, answer).start()
+        threading.Timer(0.1, answer).start()
         return True
 
 
@@ -151,3 +154,75 @@ def test_an_environment_without_a_machine_says_how_to_get_on() -> None:
     with pytest.raises(HangarError) as caught:
         proof.Target.of("local")
     assert caught.value.resolution == "Write it: ./provision.py plan local"
+
+
+LEAD = """
+import os, socket, sys, threading
+way = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+open(sys.argv[2], "w").write(str(os.getpid()))
+def up():
+    while content := os.read(0, 65536):
+        way.sendall(content)
+    os._exit(0)
+threading.Thread(target=up, daemon=True).start()
+while content := way.recv(65536):
+    os.write(1, content)
+"""
+
+
+def lead_through(server: Server, machine: Machine, *argv: str) -> None:
+    """The environment's way to the machine is a program; its address leads nowhere."""
+    pinned = f"{machine.host_key.get_name()} {machine.host_key.get_base64()}"
+    here = replace(server, address="vm.invalid", port=22, host_keys=(pinned,), proxy_command=argv)
+    known_hosts.pin(here, paths.known_hosts("local"))
+    client_config.write(here, paths.default_private_key("local"))
+
+
+def test_the_login_goes_through_the_proxy_command(machine: Machine, server: Server, tmp_path: Path) -> None:
+    script, pid = tmp_path / "100% the way.py", tmp_path / "pid"
+    script.write_text(LEAD)
+    lead_through(server, machine, sys.executable, str(script), str(machine.port), str(pid))
+    proof.prove(proof.Target.of("local"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_a_program_that_clings_on_is_ended(machine: Machine, server: Server, tmp_path: Path) -> None:
+    script, pid = tmp_path / "way.py", tmp_path / "pid"
+    script.write_text(
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        + LEAD.replace("os._exit(0)", "signal.pause()")
+    )
+    lead_through(server, machine, sys.executable, str(script), str(machine.port), str(pid))
+    proof.prove(proof.Target.of("local"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_a_changed_host_key_is_refused_through_the_proxy_command_too(
+    machine: Machine, server: Server, tmp_path: Path
+) -> None:
+    script = tmp_path / "way.py"
+    script.write_text(LEAD)
+    lead_through(server, machine, sys.executable, str(script), str(machine.port), str(tmp_path / "pid"))
+    paths.known_hosts("local").write_text(f"hangar-local {ED25519}\n")
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert "BadHostKeyException" in caught.value.details or "not found in known_hosts" in caught.value.details
+
+
+def test_what_the_proxy_command_says_is_shown(machine: Machine, server: Server) -> None:
+    lead_through(server, machine, "sh", "-c", "echo 'You may not.' >&2")
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert caught.value.brief == "A new login as hangar at vm.invalid port 22 fails."
+    assert caught.value.details.splitlines()[-2:] == [
+        "* Command: sh -c 'echo '\"'\"'You may not.'\"'\"' >&2'",
+        "You may not.",
+    ]
+
+
+def test_a_proxy_command_that_is_missing_is_named(machine: Machine, server: Server) -> None:
+    lead_through(server, machine, "/nowhere/gcloud", "compute")
+    with pytest.raises(MissingTool, match="/nowhere/gcloud is not installed"):
+        proof.prove(proof.Target.of("local"))
