@@ -188,6 +188,8 @@ def _interface(call: Call, given: dict[str, Any], place: int) -> dict[str, Any]:
         "subnetwork": subnetwork["selfLink"],
         "networkIP": given.get("networkIP") or _free_address(call, subnetwork),
     }
+    if given.get("accessConfigs"):
+        interface["accessConfigs"] = [changes.access_config(one) for one in given["accessConfigs"]]
     interface["fingerprint"] = fingerprint(interface)
     return interface
 
