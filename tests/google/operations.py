@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.google import compute
+from tests.google.compute.listing import page
 from tests.google.errors import OperationFailed, invalid, not_found
 from tests.google.state import compute_time, shown
 from tests.google.world import Call, World, handles
@@ -179,8 +180,6 @@ async def wait(call: Call) -> dict[str, Any]:
 
 @handles(*(f"compute.{scope}.list" for scope in SCOPES))
 def list_operations(call: Call) -> dict[str, Any]:
-    from tests.google.compute.listing import page
-
     scope = next(
         (f"/{kind}s/{call.values[kind]}/" for kind in ("zone", "region") if kind in call.values), "/global/"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.google import operations
 from tests.google.accounts import is_known
+from tests.google.compute.attachments import describe_attachment, machine_type, require_free
 from tests.google.compute.disks import attach, detach
 from tests.google.compute.resources import KINDS, find, find_ready, refer
 from tests.google.errors import GoogleError, invalid, required, stale
@@ -96,8 +97,6 @@ def set_tags(call: Call, instance: dict[str, Any]) -> None:
 
 @_changes("setMachineType")
 def set_machine_type(call: Call, instance: dict[str, Any]) -> None:
-    from tests.google.compute.instances import machine_type
-
     wanted = call.body.get("machineType")
     if not wanted:
         raise required("machineType")
@@ -146,8 +145,6 @@ def set_auto_delete(call: Call, instance: dict[str, Any]) -> None:
 
 @_changes("attachDisk")
 def attach_disk(call: Call, instance: dict[str, Any]) -> None:
-    from tests.google.compute.instances import describe_attachment, require_free
-
     if call.world.machines:
         raise GoogleError(501, "A machine of this stand-in gets its disks when it is made.", "notImplemented")
     path = refer(call, "source", call.body.get("source", ""), "disks")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.google import operations
 from tests.google.compute import link
+from tests.google.compute.catalog import REGION_NAMES, ZONE_NAMES
 from tests.google.compute.listing import page, scoped_page
 from tests.google.errors import already_exists, in_use, invalid, not_found, not_ready, required
 from tests.google.operations import effect
@@ -60,8 +61,6 @@ def scope_of(call: Call, scope: str) -> str:
         return f"projects/{call.project}/global"
     name = call.values[scope[:-1]]
     path = f"projects/{call.project}/{scope}/{name}"
-    from tests.google.compute.catalog import REGION_NAMES, ZONE_NAMES
-
     if name not in (REGION_NAMES if scope == REGIONS else ZONE_NAMES):
         raise invalid(scope[:-1], name, f"Unknown {scope[:-1]}.")
     return path
