@@ -241,7 +241,15 @@ def _insert_permissions(call: Call) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
+def _metadata_permissions(call: Call) -> list[str]:
+    """Who writes a machine's metadata can act as its account."""
+    path = f"projects/{call.project}/zones/{call.values['zone']}/instances/{call.values['instance']}"
+    accounts = call.state.resources.get(path, {}).get("serviceAccounts")
+    return ["compute.instances.setMetadata", *(["iam.serviceAccounts.actAs"] if accounts else [])]
+
+
 PERMISSIONS["compute.instances.insert"] = _insert_permissions
+PERMISSIONS["compute.instances.setMetadata"] = _metadata_permissions
 PERMISSIONS["compute.instances.setServiceAccount"] = lambda call: [
     "compute.instances.setServiceAccount", "iam.serviceAccounts.actAs",
 ]  # fmt: skip
