@@ -13,6 +13,7 @@ from aiohttp import web
 from hangar import engine
 from tests.google import machines
 from tests.google.background import Background
+from tests.google.compute import guests
 from tests.google.server import StandIn, make_world
 from tests.google.state import State
 
@@ -51,6 +52,7 @@ async def serve(args: argparse.Namespace) -> None:
     if args.machines == "docker":
         world.background = Background()
         world.machines = await asyncio.to_thread(_machines, world.state)
+        guests.resume(world)
     runner = web.AppRunner(StandIn(world).app, access_log=None, shutdown_timeout=LAST_WORDS)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", args.port).start()

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from tests.google import operations, permissions
+from tests.google.compute.images import PUBLIC_PROJECT
 from tests.google.discovery import Method
 from tests.google.errors import GoogleError
 from tests.google.partial import masked
@@ -95,8 +96,6 @@ def project_known(world: World, project: str) -> bool:
 
 def _require_project(call: Call) -> None:
     """Debian's images belong to a project that everybody may read."""
-    from tests.google.compute.images import PUBLIC_PROJECT
-
     project = call.project
     if not project or project_known(call.world, project):
         return

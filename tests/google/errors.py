@@ -1,5 +1,6 @@
 """How Google says no: one exception, written out in the manner of the API that says it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 COMPUTE, STORAGE = "compute", "storage"
@@ -59,9 +60,18 @@ class GoogleError(Exception):
 class OperationFailed(Exception):
     """What an operation ends with: it was accepted and came to nothing."""
 
-    def __init__(self, code: str, message: str, http: int = 400, http_message: str = "BAD REQUEST") -> None:
+    def __init__(self, code: str, message: str, details: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(message)
-        self.code, self.message, self.http, self.http_message = code, message, http, http_message
+        self.code, self.details = code, list(details)
+
+    @property
+    def http(self) -> tuple[int, str]:
+        """The HTTP code under which Google files it."""
+        if self.code in ("QUOTA_EXCEEDED", "PERMISSIONS_ERROR"):
+            return 403, "FORBIDDEN"
+        if self.code.startswith("ZONE_RESOURCE_POOL_EXHAUSTED"):
+            return 503, "SERVICE UNAVAILABLE"
+        return (404, "NOT FOUND") if self.code == "RESOURCE_NOT_FOUND" else (400, "BAD REQUEST")
 
 
 def not_found(path: str) -> GoogleError:

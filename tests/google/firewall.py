@@ -10,16 +10,16 @@ TUNNEL_RANGE = ipaddress.ip_network("35.235.240.0/20")
 
 
 def admitted(world: World, path: str, port: int) -> bool:
-    """Whether the firewall rules let the tunnel's range reach the port: the most urgent rule that matches decides,
-    of two equals the one that denies, and without any nothing comes in.
-    """
-    instance = world.state.resources[path]
-    rules = [
-        rule
-        for other, rule in world.state.resources.items()
-        if other.split("/")[-2] == "firewalls" and _matches(rule, instance, port)
-    ]
-    decisive = min(rules, key=lambda rule: (rule["priority"], "allowed" in rule), default=None)
+    """Whether the network's rules let the tunnel's range reach an instance's port."""
+    resources = world.state.resources
+    rules = [rule for other, rule in resources.items() if other.split("/")[-2] == "firewalls"]
+    return decision(rules, resources[path], port)
+
+
+def decision(rules: list[dict[str, Any]], instance: dict[str, Any], port: int) -> bool:
+    """The most urgent rule that matches decides, of two equals the one that denies; without any nothing comes in."""
+    fitting = [rule for rule in rules if _matches(rule, instance, port)]
+    decisive = min(fitting, key=lambda rule: (rule["priority"], "allowed" in rule), default=None)
     return decisive is not None and "allowed" in decisive
 
 

@@ -20,7 +20,7 @@ def held(world: World, operation: dict[str, Any], work: Callable[[], Any]) -> bo
         operation["_held"] = False
         operation["_work"][DONE] = True
         if error:
-            operation["_error"] = ["INTERNAL_ERROR", told(error)]
+            operation["_error"] = ["INTERNAL_ERROR", told(error), []]
         world.state.save()
 
     world.background.run(work, done)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.google import compute
+from tests.google.compute.listing import page
 from tests.google.errors import OperationFailed, invalid, not_found
 from tests.google.state import compute_time, shown
 from tests.google.world import Call, World, handles
@@ -74,7 +75,7 @@ def begin(call: Call, target: str, effect: str = "", *, undo: str = "", **work: 
         "_effect": effect,
         "_undo": undo,
         "_work": work,
-        "_error": [fault.code, fault.message] if fault else None,
+        "_error": [fault.code, fault.message or fault.code, []] if fault else None,
         "_start": now + world.operation_seconds * 0.3,
         "_end": now + world.operation_seconds,
         "_held": False,
@@ -102,8 +103,7 @@ def settle(world: World) -> None:
 def finish(world: World, operation: dict[str, Any]) -> None:
     try:
         if operation["_error"]:
-            code, message = operation["_error"]
-            raise failure(code, message)
+            raise OperationFailed(*operation["_error"])
         if operation["_effect"]:
             EFFECTS[operation["_effect"]](world, operation)
     except OperationFailed as failed:
@@ -118,23 +118,17 @@ def pending_on(world: World, target: str) -> dict[str, Any] | None:
     return next((operation for operation in _open(world) if operation["_target"] == target), None)
 
 
-def failure(code: str, message: str) -> OperationFailed:
-    """What ends an operation, with the HTTP code under which Google files it."""
-    forbidden = code in ("QUOTA_EXCEEDED", "PERMISSIONS_ERROR")
-    exhausted = code.startswith("ZONE_RESOURCE_POOL_EXHAUSTED")
-    http = (
-        (403, "FORBIDDEN")
-        if forbidden
-        else (503, "SERVICE UNAVAILABLE")
-        if exhausted
-        else (400, "BAD REQUEST")
-    )
-    return OperationFailed(code, message or f"The operation failed: {code}", *http)
+def will_fail(operation: dict[str, Any], code: str, message: str, *details: dict[str, Any]) -> None:
+    """Lets an operation end in an error, unless it will in another already."""
+    operation["_error"] = operation["_error"] or [code, message, list(details)]
 
 
 def _fail(world: World, operation: dict[str, Any], failed: OperationFailed) -> None:
-    operation["error"] = {"errors": [{"code": failed.code, "message": str(failed)}]}
-    operation["httpErrorStatusCode"], operation["httpErrorMessage"] = failed.http, failed.http_message
+    error: dict[str, Any] = {"code": failed.code, "message": str(failed)}
+    if failed.details:
+        error["errorDetails"] = failed.details
+    operation["error"] = {"errors": [error]}
+    operation["httpErrorStatusCode"], operation["httpErrorMessage"] = failed.http
     if operation["_undo"]:
         EFFECTS[operation["_undo"]](world, operation)
 
@@ -186,8 +180,6 @@ async def wait(call: Call) -> dict[str, Any]:
 
 @handles(*(f"compute.{scope}.list" for scope in SCOPES))
 def list_operations(call: Call) -> dict[str, Any]:
-    from tests.google.compute.listing import page
-
     scope = next(
         (f"/{kind}s/{call.values[kind]}/" for kind in ("zone", "region") if kind in call.values), "/global/"
     )

@@ -7,10 +7,12 @@ import requests
 from google.auth.exceptions import RefreshError
 from google.auth.transport.requests import Request
 
+from tests.google import handlers
 from tests.google.client import Google
 from tests.google.conftest import PROJECT, REGION, ZONE, Cloud
 from tests.google.discovery import catalog
 from tests.google.schema import problems
+from tests.google.world import HANDLERS, PERMISSIONS
 
 NETWORKS = f"compute/v1/projects/{PROJECT}/global/networks"
 INSTANCES = f"compute/v1/projects/{PROJECT}/zones/{ZONE}/instances"
@@ -152,6 +154,12 @@ def test_every_method_of_the_documents_has_a_path_of_its_own() -> None:
             found = catalog().find(method.http, filled)
             assert found, method.id
             assert found[0].id == method.id
+
+
+def test_what_is_answered_is_a_method_of_the_documents() -> None:
+    assert handlers.LOADED
+    assert set(HANDLERS) <= set(catalog().by_id)
+    assert set(PERMISSIONS) <= set(catalog().by_id)
 
 
 def test_whole_numbers_stay_in_their_range() -> None:

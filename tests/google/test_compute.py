@@ -115,6 +115,18 @@ def test_a_protected_instance_is_not_deleted(cloud: Cloud) -> None:
     cloud.done(cloud.Instances.delete_unary(**where(instance="vm")))
 
 
+def test_an_external_address_can_be_taken_away(cloud: Cloud) -> None:
+    interface = compute_v1.NetworkInterface(
+        subnetwork=f"regions/{REGION}/subnetworks/sub", access_configs=[compute_v1.AccessConfig()]
+    )
+    cloud.make_instance(network_interfaces=[interface])
+    config = cloud.instance().network_interfaces[0].access_configs[0]
+    assert (config.name, config.nat_i_p[:10]) == ("External NAT", "203.0.113.")
+    taken = where(instance="vm", access_config=config.name, network_interface="nic0")
+    cloud.done(cloud.Instances.delete_access_config_unary(**taken))
+    assert cloud.instance().network_interfaces[0].access_configs == []
+
+
 def test_the_boot_disk_goes_with_its_instance_and_the_data_disk_stays(google: Google, cloud: Cloud) -> None:
     cloud.make_network()
     data = compute_v1.Disk(name="data", size_gb=20)
@@ -227,6 +239,7 @@ def test_a_quota_ends_the_operation_and_leaves_nothing(google: Google, cloud: Cl
     ended = cloud.wait(cloud.insert(instance()))
     assert [error.code for error in ended.error.errors] == ["QUOTA_EXCEEDED"]
     assert ended.error.errors[0].message == f"Quota 'CPUS' exceeded.  Limit: 1.0 in region {REGION}."
+    assert ended.error.errors[0].error_details[0].quota_info.metric_name == "compute.googleapis.com/cpus"
     assert ended.http_error_status_code == 403
     assert google.resources("instances") == google.resources("disks") == {}
     region = cloud.Regions.get(project=PROJECT, region=REGION)

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from google.auth.transport.requests import Request
 
+from tests.google import firewall
 from tests.google.client import Google
 from tests.google.conftest import PROJECT, ZONE, Cloud
 from tests.google.frames import (
@@ -209,6 +210,23 @@ def test_a_rule_for_another_account_admits_nobody(google: Google, cloud: Cloud) 
     cloud.admit_tunnel(target_service_accounts=["other@hangar-test.iam.gserviceaccount.com"])
     google.relay(backends={"vm": "127.0.0.1:1"})
     assert refused(google, cloud) == 4003
+
+
+def test_a_rule_that_denies_more_urgently_wins_and_a_less_urgent_one_does_not(
+    google: Google, cloud: Cloud
+) -> None:
+    google.relay(backends={"vm": "127.0.0.1:1"})
+    cloud.make_instance()
+    cloud.admit_tunnel(priority=1000)
+    instance = google.resources()[f"projects/{PROJECT}/zones/{ZONE}/instances/vm"]
+    rules = {"tunnel": google.resources("firewalls")["tunnel"]}
+    deny = {**rules["tunnel"], "denied": [{"IPProtocol": "all"}], "sourceRanges": ["0.0.0.0/0"]}
+    del deny["allowed"]
+    assert firewall.decision(list(rules.values()), instance, 22) is True
+    for priority, open_ in ((999, False), (1000, False), (65534, True)):
+        assert firewall.decision([rules["tunnel"], {**deny, "priority": priority}], instance, 22) is open_
+    assert firewall.decision(list(rules.values()), instance, 443) is False
+    assert firewall.decision([{**rules["tunnel"], "disabled": True}], instance, 22) is False
 
 
 def test_a_machine_that_does_not_listen_is_not_reached(google: Google, reachable: Cloud) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.google import operations
 from tests.google.compute import link
 from tests.google.compute.listing import page, scoped_page
 from tests.google.errors import not_found, stale
@@ -225,10 +226,8 @@ def get_project(call: Call) -> dict[str, Any]:
 
 @handles("compute.projects.setCommonInstanceMetadata")
 def set_project_metadata(call: Call) -> dict[str, Any]:
-    from tests.google.operations import begin
-
     known = call.state.table("projects")[call.project]
     if call.body.get("fingerprint") != fingerprint(known.get("metadata", [])):
         raise stale()
     known["metadata"] = call.body.get("items", [])
-    return begin(call, f"projects/{call.project}/global/projects/{call.project}")
+    return operations.begin(call, f"projects/{call.project}/global/projects/{call.project}")

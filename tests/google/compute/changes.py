@@ -1,10 +1,12 @@
 """What of an instance can be changed, and in which state of it."""
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
 from tests.google import operations
 from tests.google.accounts import is_known
+from tests.google.compute.attachments import describe_attachment, machine_type, require_free
 from tests.google.compute.disks import attach, detach
 from tests.google.compute.resources import KINDS, find, find_ready, refer
 from tests.google.errors import GoogleError, invalid, required, stale
@@ -95,8 +97,6 @@ def set_tags(call: Call, instance: dict[str, Any]) -> None:
 
 @_changes("setMachineType")
 def set_machine_type(call: Call, instance: dict[str, Any]) -> None:
-    from tests.google.compute.instances import machine_type
-
     wanted = call.body.get("machineType")
     if not wanted:
         raise required("machineType")
@@ -145,8 +145,6 @@ def set_auto_delete(call: Call, instance: dict[str, Any]) -> None:
 
 @_changes("attachDisk")
 def attach_disk(call: Call, instance: dict[str, Any]) -> None:
-    from tests.google.compute.instances import describe_attachment, require_free
-
     if call.world.machines:
         raise GoogleError(501, "A machine of this stand-in gets its disks when it is made.", "notImplemented")
     path = refer(call, "source", call.body.get("source", ""), "disks")
@@ -167,6 +165,36 @@ def detach_disk(call: Call, instance: dict[str, Any]) -> None:
     instance["disks"].remove(attached)
     disk = call.state.resources[attached["source"].split("/v1/")[-1]]
     detach(disk, instance["selfLink"].split("/v1/")[-1])
+
+
+def access_config(given: dict[str, Any]) -> dict[str, Any]:
+    """An external address; where none is named, one of the range for documentation."""
+    made = {"type": "ONE_TO_ONE_NAT", "name": "External NAT", "networkTier": "PREMIUM", **given}
+    return {"natIP": f"203.0.113.{secrets.randbelow(250) + 1}", **made, "kind": "compute#accessConfig"}
+
+
+@_changes("addAccessConfig")
+def add_access_config(call: Call, instance: dict[str, Any]) -> None:
+    interface = _interface(call, instance)
+    if interface.get("accessConfigs"):
+        raise invalid("resource", instance["name"], "At most one access config currently supported.")
+    interface["accessConfigs"] = [access_config(call.body)]
+
+
+@_changes("deleteAccessConfig")
+def delete_access_config(call: Call, instance: dict[str, Any]) -> None:
+    interface = _interface(call, instance)
+    if call.values["accessConfig"] not in [one["name"] for one in interface.get("accessConfigs", ())]:
+        raise invalid("accessConfig", call.values["accessConfig"], "The access config does not exist.")
+    del interface["accessConfigs"]
+
+
+def _interface(call: Call, instance: dict[str, Any]) -> dict[str, Any]:
+    for interface in instance["networkInterfaces"]:
+        if interface["name"] == call.values["networkInterface"]:
+            found: dict[str, Any] = interface
+            return found
+    raise invalid("networkInterface", call.values["networkInterface"], "There is no such interface.")
 
 
 def _device(instance: dict[str, Any], name: str) -> dict[str, Any]:

@@ -99,7 +99,13 @@ def refuse_beyond_quota(call: Call, zone: str, operation: dict[str, Any]) -> Non
         if taken > most:
             kept = next(one for one in call.state.operations.values() if one["name"] == operation["name"])
             message = f"Quota '{metric}' exceeded.  Limit: {most:.1f} in region {region}."
-            kept["_error"] = kept["_error"] or ["QUOTA_EXCEEDED", message]
+            quota = {
+                "metricName": f"compute.googleapis.com/{metric.lower()}",
+                "limitName": f"{metric.replace('_', '-')}-per-project-region",
+                "dimensions": {"region": region},
+                "limit": most,
+            }
+            operations.will_fail(kept, "QUOTA_EXCEEDED", message, {"quotaInfo": quota})
 
 
 @effect("disk ready")
@@ -165,7 +171,7 @@ def resize(call: Call) -> dict[str, Any]:
 def resized(world: World, operation: dict[str, Any]) -> None:
     path = operation["_target"]
     if path not in world.state.resources:
-        raise OperationFailed("RESOURCE_NOT_FOUND", f"The resource '{path}' was not found", 404, "NOT FOUND")
+        raise OperationFailed("RESOURCE_NOT_FOUND", f"The resource '{path}' was not found")
     for instance in world.state.resources.values():
         for attached in instance.get("disks", ()):
             if attached.get("source") == link(path):

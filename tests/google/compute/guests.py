@@ -64,6 +64,13 @@ def booting(world: World, path: str) -> None:
     world.background.run(lambda: machines.host_keys(name), booted)
 
 
+def resume(world: World) -> None:
+    """Waits again for machines that were booting when the process before this one ended."""
+    for path, instance in world.state.resources.items():
+        if instance["kind"] == "compute#instance" and instance["status"] == "RUNNING":
+            booting(world, path)
+
+
 def stopping(world: World, path: str) -> Work:
     return _work(world, path, "stop")
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from tests.google import operations
 from tests.google.compute import changes, guests, link, power
-from tests.google.compute.catalog import MACHINE_TYPES, region_of
+from tests.google.compute.attachments import describe_attachment, machine_type, require_free
+from tests.google.compute.catalog import region_of
 from tests.google.compute.disks import (
     attach,
     detach,
@@ -15,7 +16,7 @@ from tests.google.compute.disks import (
     refuse_beyond_quota,
 )
 from tests.google.compute.resources import KINDS, find, new, refer, required_body, resolve
-from tests.google.errors import GoogleError, in_use, invalid, required
+from tests.google.errors import GoogleError, invalid, required
 from tests.google.held import held
 from tests.google.operations import effect
 from tests.google.state import fingerprint
@@ -53,18 +54,6 @@ def insert(call: Call) -> dict[str, Any]:
     return operation
 
 
-def machine_type(call: Call, value: str) -> str:
-    zone = call.values["zone"]
-    path = resolve(value, f"projects/{call.project}/zones/{zone}", call)
-    name = path.split("/")[-1]
-    if path != f"projects/{call.project}/zones/{zone}/machineTypes/{name}":
-        raise invalid("resource.machineType", value, "The URL is malformed.")
-    if name not in MACHINE_TYPES:
-        why = f"Machine type with name '{name}' does not exist in zone '{zone}'."
-        raise invalid("resource.machineType", value, why)
-    return link(path)
-
-
 Attached = tuple[dict[str, Any], str, dict[str, Any] | None]
 """How a disk is attached, its path, and the disk itself where it is to be made."""
 
@@ -83,37 +72,6 @@ def _disk(call: Call, given: dict[str, Any], place: int, instance: str) -> Attac
     else:
         raise required(f"resource.disks[{place}].source")
     return describe_attachment(attached, disk, place), path, made
-
-
-def describe_attachment(attached: dict[str, Any], disk: dict[str, Any], place: int) -> dict[str, Any]:
-    """An instance's own view of a disk."""
-    described = {
-        "type": "PERSISTENT",
-        "mode": "READ_WRITE",
-        "boot": False,
-        "autoDelete": False,
-        "deviceName": f"persistent-disk-{place}",
-        **attached,
-        "kind": "compute#attachedDisk",
-        "index": place,
-        "interface": attached.get("interface", "SCSI"),
-        "source": disk["selfLink"],
-        "diskSizeGb": disk["sizeGb"],
-        "architecture": "X86_64",
-    }
-    for name in ("licenses", "guestOsFeatures", "diskEncryptionKey"):
-        if name in disk:
-            described[name] = disk[name]
-    return described
-
-
-def require_free(call: Call, path: str, mode: str) -> None:
-    disk = find(call, path)
-    if disk["zone"].split("/")[-1] != call.values["zone"]:
-        raise invalid("source", path, "The disk is in another zone than the instance.")
-    users = disk.get("users", ())
-    if users and mode == "READ_WRITE":
-        raise in_use(path, users[0].split("/v1/")[-1])
 
 
 def _complete(call: Call, instance: dict[str, Any], disks: list[Attached]) -> None:
@@ -188,6 +146,8 @@ def _interface(call: Call, given: dict[str, Any], place: int) -> dict[str, Any]:
         "subnetwork": subnetwork["selfLink"],
         "networkIP": given.get("networkIP") or _free_address(call, subnetwork),
     }
+    if given.get("accessConfigs"):
+        interface["accessConfigs"] = [changes.access_config(one) for one in given["accessConfigs"]]
     interface["fingerprint"] = fingerprint(interface)
     return interface
 
@@ -281,7 +241,15 @@ def _insert_permissions(call: Call) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
+def _metadata_permissions(call: Call) -> list[str]:
+    """Who writes a machine's metadata can act as its account."""
+    path = f"projects/{call.project}/zones/{call.values['zone']}/instances/{call.values['instance']}"
+    accounts = call.state.resources.get(path, {}).get("serviceAccounts")
+    return ["compute.instances.setMetadata", *(["iam.serviceAccounts.actAs"] if accounts else [])]
+
+
 PERMISSIONS["compute.instances.insert"] = _insert_permissions
+PERMISSIONS["compute.instances.setMetadata"] = _metadata_permissions
 PERMISSIONS["compute.instances.setServiceAccount"] = lambda call: [
     "compute.instances.setServiceAccount", "iam.serviceAccounts.actAs",
 ]  # fmt: skip

@@ -61,7 +61,16 @@ def refuse_without_stock(world: World, operation: dict[str, Any]) -> None:
         f"The zone '{'/'.join(path.split('/')[:4])}' does not have enough resources available to fulfill the "
         "request.  Try a different zone, or try again later."
     )
-    operation["_error"] = operation["_error"] or ["ZONE_RESOURCE_POOL_EXHAUSTED", text]
+    facts = {"vmType": machine, "zone": zone, "attachment": "", "zonesAvailable": ""}
+    info = {"reason": "resource_availability", "domain": "compute.googleapis.com", "metadatas": facts}
+    links = [
+        {
+            "description": "Troubleshooting documentation",
+            "url": "https://cloud.google.com/compute/docs/resource-error",
+        }
+    ]
+    details = ({"help": {"links": links}}, {"errorInfo": info})
+    operations.will_fail(operation, "ZONE_RESOURCE_POOL_EXHAUSTED", text, *details)
 
 
 @effect("instance runs")

@@ -7,7 +7,9 @@ from typing import Any
 
 from tests.google import operations
 from tests.google.compute import link
+from tests.google.compute.catalog import REGION_NAMES, ZONE_NAMES
 from tests.google.compute.listing import page, scoped_page
+from tests.google.discovery import catalog
 from tests.google.errors import already_exists, in_use, invalid, not_found, not_ready, required
 from tests.google.operations import effect
 from tests.google.state import compute_time, shown
@@ -60,8 +62,6 @@ def scope_of(call: Call, scope: str) -> str:
         return f"projects/{call.project}/global"
     name = call.values[scope[:-1]]
     path = f"projects/{call.project}/{scope}/{name}"
-    from tests.google.compute.catalog import REGION_NAMES, ZONE_NAMES
-
     if name not in (REGION_NAMES if scope == REGIONS else ZONE_NAMES):
         raise invalid(scope[:-1], name, f"Unknown {scope[:-1]}.")
     return path
@@ -193,35 +193,46 @@ def merge(resource: dict[str, Any], changes: dict[str, Any]) -> None:
             resource[name] = value
 
 
-def _register(kind: Kind) -> None:
-    @handles(f"compute.{kind.collection}.get")
-    def get(call: Call) -> dict[str, Any]:
-        kind.folder(call)
-        return shown(find(call, kind.path(call)))
+def _get(call: Call) -> dict[str, Any]:
+    return shown(find(call, _kind(call).path(call)))
 
-    @handles(f"compute.{kind.collection}.list")
-    def list_(call: Call) -> dict[str, Any]:
-        folder = kind.folder(call)
-        return page(call, f"{kind.kind}List", folder, _below(call, f"{folder}/"))
 
-    @handles(f"compute.{kind.collection}.aggregatedList")
-    def aggregated(call: Call) -> dict[str, Any]:
-        found = [
-            resource
-            for path, resource in call.state.resources.items()
-            if path.startswith(f"projects/{call.project}/") and path.split("/")[-2] == kind.collection
-        ]
-        return scoped_page(call, f"{kind.kind}AggregatedList", kind.collection, found)
+def _list(call: Call) -> dict[str, Any]:
+    kind = _kind(call)
+    folder = kind.folder(call)
+    return page(call, f"{kind.kind}List", folder, _below(call, f"{folder}/"))
 
-    @handles(f"compute.{kind.collection}.testIamPermissions")
-    def test_permissions(call: Call) -> dict[str, Any]:
-        asked = call.body.get("permissions", [])
-        return {"permissions": [one for one in asked if not call.rules.is_denied(call.project, one)]}
+
+def _aggregated_list(call: Call) -> dict[str, Any]:
+    kind = _kind(call)
+    found = [
+        resource for resource in _below(call, f"projects/{call.project}/") if resource["kind"] == kind.kind
+    ]
+    return scoped_page(call, f"{kind.kind}AggregatedList", kind.collection, found)
+
+
+def _test_permissions(call: Call) -> dict[str, Any]:
+    asked = call.body.get("permissions", [])
+    return {"permissions": [one for one in asked if not call.rules.is_denied(call.project, one)]}
+
+
+def _kind(call: Call) -> Kind:
+    return KINDS[call.method.id.split(".")[1]]
 
 
 def _below(call: Call, prefix: str) -> list[dict[str, Any]]:
     return [resource for path, resource in call.state.resources.items() if path.startswith(prefix)]
 
 
-for _kind in KINDS.values():
-    _register(_kind)
+COMMON = {
+    "get": _get,
+    "list": _list,
+    "aggregatedList": _aggregated_list,
+    "testIamPermissions": _test_permissions,
+}
+"""What every kind answers alike, as far as Google's document has it."""
+
+for _collection in KINDS:
+    for _verb, _handler in COMMON.items():
+        if f"compute.{_collection}.{_verb}" in catalog().by_id:
+            handles(f"compute.{_collection}.{_verb}")(_handler)
