@@ -4,7 +4,7 @@ BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help environment lint unit check molecule e2e test test-all bench lock schema clean
+.PHONY: help environment lint unit check cloud molecule e2e test test-all bench lock schema clean
 
 help:                     ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,13 +24,16 @@ unit: environment         ## what needs no machine: unit, templates, the house r
 
 check: lint unit          ## seconds: everything that needs no machine
 
+cloud: environment        ## the driver for Google Cloud, against a stand-in for Google's APIs
+	$(PYTEST) -n auto tests/gcp
+
 molecule: environment     ## each role by itself, and all of site.yml, on systemd containers
 	$(BIN)/python -m tests.molecule $(SCENARIOS)
 
 e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
 	$(PYTEST) tests/engine tests/google/test_machine.py tests/e2e
 
-test: check molecule e2e  ## what the README promises; CI runs this
+test: check cloud molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions
 	$(PYTEST) tests/matrix

@@ -5,7 +5,7 @@ import time
 from hangar import paths, process
 from hangar.cloud.base import Cloud, Report, Server
 from hangar.cloud.startup import FINISHED
-from hangar.errors import MachineUnreachable
+from hangar.errors import CommandFailed, MachineUnreachable
 
 LIMIT = 600.0
 """Seconds from its start: it boots, its start-up script makes the operator's account and mounts the data disk."""
@@ -13,7 +13,8 @@ LIMIT = 600.0
 LOGIN = 60.0
 """Seconds that one login may take."""
 
-PAUSE = 2.0
+PAUSE = 3.0
+"""Seconds between two: sshd holds off who fails often."""
 
 READY = f"test -e {FINISHED} && {{ ! test -x /usr/local/sbin/hangar-grow || sudo -n /usr/local/sbin/hangar-grow; }}"
 """The start-up script is through; and where /srv is a disk of its own, its file system is as large as the disk."""
@@ -31,12 +32,20 @@ def wait(server: Server, cloud: Cloud, report: Report) -> None:
     argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]
     until = time.monotonic() + LIMIT
     while True:
-        tried = process.run(argv, check=False, timeout=LOGIN)
+        tried = _try(argv)
         if tried.returncode == 0:
             return
         if time.monotonic() > until:
             raise _never(server, cloud, tried)
         time.sleep(PAUSE)
+
+
+def _try(argv: list[str]) -> process.Completed:
+    """One login; one that hangs is one that failed."""
+    try:
+        return process.run(argv, check=False, timeout=LOGIN)
+    except CommandFailed as hung:
+        return process.Completed(tuple(argv), 255, "", hung.brief)
 
 
 def _never(server: Server, cloud: Cloud, tried: process.Completed) -> MachineUnreachable:

@@ -12,13 +12,13 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdOYXJlIGtleSBvZiB0aGUgb3BlcmF0b3I o
 SPEC = MachineSpec("production", "hangar-production", None, None, None, "hangar", KEY)
 
 
-def main(folder: Path, *, break_lock: bool) -> None:
+def main(folder: Path) -> None:
     paths.REPO = folder
     host_keys.PAUSE = driver.ROUND_PAUSE = 0.1
     cloud = GoogleCloud(config.load("production"))
-    with cloud.hold("provision.py up production", break_lock=break_lock):
+    with cloud.hold("provision.py up production"):
         cloud.ensure(cloud.plan(SPEC), SPEC, lambda _: None)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), break_lock="--break-lock" in sys.argv)
+    main(Path(sys.argv[1]))

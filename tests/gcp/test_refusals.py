@@ -99,3 +99,15 @@ def test_a_machine_that_cannot_be_started_again_says_that_it_is_off(environment:
     environment.up()
     assert environment.instance["status"] == "RUNNING"
     assert environment.instance["machineType"].endswith("/e2-standard-4")  # type: ignore[attr-defined]
+
+
+def test_a_machine_that_cannot_be_made_again_says_what_is_gone_and_what_is_kept(
+    environment: Environment,
+) -> None:
+    environment.up()
+    environment.google.exhaust("europe-west3-a")
+    said = refusal(environment, "gcp.boot_disk_type=pd-ssd")
+    assert "* Removed before that:\n  machine hangar-production (its data disk is kept)" in said.details
+    environment.google.exhaust()
+    environment.up("gcp.boot_disk_type=pd-ssd")
+    assert environment.instance["status"] == "RUNNING"

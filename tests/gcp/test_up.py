@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hangar.cloud.gcp import api as calls
+from hangar.cloud.gcp import lock
 from hangar.errors import CloudError, HangarError, LockHeld
 from hangar.plan import Change
 from tests.gcp.conftest import KEY, ZONE, Environment
@@ -244,6 +245,33 @@ def test_one_at_a_time_across_computers(environment: Environment) -> None:
         assert ": provision.py up production" in held.value.details
         assert held.value.resolution.endswith("add --break-lock.")
     with second.hold("provision.py up production"):
+        pass
+
+
+def gone(process: int, signal: int) -> None:
+    raise ProcessLookupError
+
+
+def test_the_lock_of_a_killed_call_of_this_computer_is_taken_over(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = environment.cloud().hold("provision.py up production")
+    dead.__enter__()
+    monkeypatch.setattr(lock.os, "kill", gone)
+    with environment.cloud().hold("provision.py destroy production"):
+        pass
+    assert "the call `provision.py up production` was killed and left its lock" in capsys.readouterr().err
+    assert environment.google.table("objects") == {}
+
+
+def test_the_lock_of_another_computer_is_never_taken_over(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = environment.cloud().hold("provision.py up production")
+    dead.__enter__()
+    monkeypatch.setattr(lock.os, "kill", gone)
+    monkeypatch.setattr(lock.uuid, "getnode", lambda: 7)
+    with pytest.raises(LockHeld), environment.cloud().hold("provision.py destroy production"):
         pass
 
 

@@ -80,7 +80,7 @@ def test_a_kill_is_taken_up_by_the_next_up(environment: Environment, point: int)
     process.send_signal(signal.SIGKILL)
     process.wait()
     environment.google.clear_faults()
-    assert _start("--break-lock").wait(PATIENCE) == 0
+    assert _start().wait(PATIENCE) == 0
     settle(environment)
 
 
@@ -91,7 +91,5 @@ def _calls_of_a_whole_up(environment: Environment) -> int:
     return count
 
 
-def _start(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.gcp.cloud_half", str(paths.REPO), *arguments], cwd=REPO
-    )
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tests.gcp.cloud_half", str(paths.REPO)], cwd=REPO)

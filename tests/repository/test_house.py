@@ -42,6 +42,14 @@ def test_one_module_starts_processes() -> None:
     assert modules_that_import("subprocess") == {"hangar/process.py", "hangar/installers.py"}
 
 
+def test_two_modules_speak_to_google() -> None:
+    """One for the APIs, one for the tunnel; both only when they are needed."""
+    assert modules_that_import("google") == {
+        "hangar/cloud/gcp/credentials.py",
+        "hangar/cloud/gcp/relay/tokens.py",
+    }
+
+
 def test_one_module_prints() -> None:
     printing = {
         str(path.relative_to(REPO))
@@ -119,7 +127,7 @@ def test_host_key_checking_is_off_nowhere() -> None:
 
 def test_help_answers_in_a_blink() -> None:
     """The verbs' help needs none of the heavy clients."""
-    heavy = {"docker", "paramiko", "pydantic", "ansible", "rich", "yaml"}
+    heavy = {"docker", "paramiko", "pydantic", "ansible", "rich", "yaml", "google", "requests", "websockets"}
     probe = f"import sys, hangar.cli; sys.exit(sorted({heavy} & set(sys.modules)) or None)"
     done = subprocess.run([sys.executable, "-c", probe], cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

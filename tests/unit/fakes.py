@@ -37,8 +37,10 @@ class FakeCloud:
     @contextmanager
     def hold(self, command: str, *, break_lock: bool = False) -> Iterator[None]:
         self.held.append(f"{command} --break-lock" if break_lock else command)
-        yield
-        self.held.append("let go")
+        try:
+            yield
+        finally:
+            self.held.append("let go")
 
     def plan(self, spec: MachineSpec) -> Plan:
         self._called("plan")

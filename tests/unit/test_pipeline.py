@@ -199,3 +199,53 @@ def test_one_at_a_time(stages: Stages, make_config: Make, verb: Callable[[Config
     with pipeline.lock.held("local", "provision.py up local"), pytest.raises(LockHeld):
         verb(config)
     assert stages.calls == []
+
+
+def test_a_guarded_machine_changes_only_after_asking(
+    stages: Stages, make_config: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages.cloud.guarded = True
+    with pytest.raises(NeedsAnswer) as unasked:
+        pipeline.up(make_config())
+    assert "Make these changes to hangar-local?" in unasked.value.details
+    assert "+ machine hangar-local: create" in capsys.readouterr().out
+    assert "ensure" not in stages.calls
+    console.configure(yes=True)
+    pipeline.up(make_config())
+    console.configure()
+    assert pipeline.up(make_config()).changed == 3  # nothing to change in the cloud: nothing is asked
+
+
+def test_a_guarded_machine_is_thrown_away_only_where_that_was_allowed_by_name(
+    stages: Stages, make_config: Make
+) -> None:
+    stages.cloud.guarded = True
+    console.configure(yes=True)
+    pipeline.up(make_config())
+    stages.cloud.recipe = "older"
+    with pytest.raises(HangarError) as refused:
+        pipeline.up(make_config())
+    assert refused.value.resolution == (
+        "Take the change back, or allow it: ./provision.py up local --allow-replace"
+    )
+    pipeline.up(make_config(), allow_replace=True)
+    assert stages.cloud.recipe == "r1"
+
+
+def test_the_clouds_lock_is_held_while_something_changes_and_let_go(
+    stages: Stages, make_config: Make
+) -> None:
+    pipeline.up(make_config(), break_lock=True)
+    stages.error = PlaybookFailed("Ansible stopped.")
+    with pytest.raises(PlaybookFailed):
+        pipeline.up(make_config())
+    pipeline.destroy(make_config())
+    assert stages.cloud.held == [
+        "provision.py up local --break-lock", "let go", "provision.py up local", "let go",
+        "provision.py destroy local", "let go",
+    ]  # fmt: skip
+
+
+def test_resize_is_the_machines_part_of_up(stages: Stages, make_config: Make) -> None:
+    assert pipeline.resize(make_config()).has_changes
+    assert stages.calls == ["prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml"]

@@ -8,7 +8,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hangar.cloud.gcp import endpoint
@@ -17,7 +17,7 @@ from hangar.cloud.gcp.errors import NotReady, NotThere, Refusal, read, read_oper
 from hangar.errors import CloudError, HangarError
 
 Body = dict[str, Any]
-Params = Mapping[str, str]
+Params = Mapping[str, str | Sequence[str]]
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before another try of what can pass; up to as much again by chance, so that many do not come at once."""

@@ -1,6 +1,6 @@
 """Who we are for Google: application default credentials, wherever google-auth finds them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
@@ -36,6 +36,17 @@ class Session:
         self._session.mount("http://", adapter)
         self.credentials = credentials
 
+    @property
+    def account(self) -> str:
+        """Whose login it is, where the credentials say so (those of a person do not)."""
+        return str(getattr(self.credentials, "service_account_email", "") or "a person's login")
+
+    @property
+    def member(self) -> str:
+        """The account as an IAM policy names it; a person fills in their own."""
+        email = getattr(self.credentials, "service_account_email", "")
+        return f"serviceAccount:{email}" if email else "user:YOU@EXAMPLE.ORG"
+
     def renew(self) -> None:
         """A valid token before several threads need one: each would fetch its own."""
         if not self.credentials.valid:
@@ -46,7 +57,7 @@ class Session:
         self,
         method: str,
         url: str,
-        params: Mapping[str, str],
+        params: Mapping[str, str | Sequence[str]],
         json: Any,
         data: bytes | None,
         timeout: tuple[float, float],

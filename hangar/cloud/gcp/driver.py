@@ -73,10 +73,10 @@ class GoogleCloud:
             self._make(plan, spec, work)
         except OutOfStock as error:
             elsewhere(error, self._other_zones(), self.names.environment)
-            left_over(error, work.made, self.names.environment)
+            left_over(error, work, self.names.environment)
             raise
         except CloudError as error:
-            left_over(error, work.made, self.names.environment)
+            left_over(error, work, self.names.environment)
             raise
 
     def _make(self, plan: Plan, spec: MachineSpec, work: Work) -> None:

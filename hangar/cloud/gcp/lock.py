@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import socket
 import time
 import uuid
@@ -14,6 +15,11 @@ from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotThere
 from hangar.cloud.gcp.names import Names
 from hangar.errors import CloudError, LockHeld
+
+Holder = dict[str, object]
+
+TRIES = 4
+"""The bucket may have to be made, and a dead call's lock taken over, while others try the same."""
 
 NEVER_THERE = "0"
 """The generation that an object has when there is none."""
@@ -40,43 +46,50 @@ class Lock:
             self._let_go(generation)
 
     def _take(self, command: str, *, break_lock: bool) -> str:
-        mine = {"who": _who(), "command": command, "since": time.time(), "call": str(uuid.uuid4())}
+        mine = {**_ourselves(), "command": command, "since": time.time(), "call": str(uuid.uuid4())}
         match = self._generation() if break_lock else NEVER_THERE
-        for _ in range(2):
+        for _ in range(TRIES):
             try:
                 return self._write(mine, match)
             except NotThere:
                 self._make_bucket()
             except Conflict:
-                return self._owner(mine)
+                match, is_ours = self._judge(mine)
+                if is_ours:
+                    return match
         raise CloudError(
-            f"The bucket {self._names.bucket} cannot be used for the lock.",
-            "* It was made, and then it was gone.",
+            f"The lock of {self._names.environment} keeps changing hands.",
+            f"* It is the object {self._names.environment} of the bucket {self._names.bucket}.",
             "Run the same command again.",
         )
 
-    def _write(self, mine: dict[str, object], match: str) -> str:
+    def _write(self, mine: Holder, match: str) -> str:
         made = self._api.call(
             "POST", "upload", f"b/{self._names.bucket}/o", content=json.dumps(mine).encode(),
             params={"uploadType": "media", "name": self._names.environment, "ifGenerationMatch": match},
         )  # fmt: skip
         return str(made["generation"])
 
-    def _owner(self, mine: dict[str, object]) -> str:
-        """The generation, where it is ours after all (the answer to our first try was lost)."""
+    def _judge(self, mine: Holder) -> tuple[str, bool]:
+        """The lock's generation, and whether it is ours after all (the answer to our first try was lost). One whose
+        call is dead may be taken over.
+
+        Raises:
+            LockHeld: somebody is at work.
+        """
+        generation = self._generation()
         try:
             holder = json.loads(self._api.content("storage", self._object))
         except NotThere:
-            raise LockHeld(
-                f"The environment {self._names.environment} was locked a moment ago.",
-                "",
-                "Run the same command again.",
-            ) from None
+            return NEVER_THERE, False
         except ValueError:
             holder = {}
         if holder.get("call") == mine["call"]:
-            return self._generation()
-        raise _taken(self._names.environment, holder)
+            return generation, True
+        if not _is_dead(holder):
+            raise _taken(self._names.environment, holder)
+        console.note(f"the call `{holder['command']}` was killed and left its lock; this one takes it over.")
+        return generation, False
 
     def _generation(self) -> str:
         found = self._api.find("storage", self._object)
@@ -113,11 +126,31 @@ class Lock:
             self._api.call("DELETE", "storage", f"b/{self._names.bucket}")
 
 
-def _who() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+def _ourselves() -> Holder:
+    """`computer` tells two of the same name apart by a network card's address."""
+    name = socket.gethostname()
+    return {
+        "who": f"{getpass.getuser()}@{name}",
+        "computer": f"{name}/{uuid.getnode():012x}",
+        "process": os.getpid(),
+    }
 
 
-def _taken(environment: str, holder: dict[str, object]) -> LockHeld:
+def _is_dead(holder: Holder) -> bool:
+    """Whether the call was one of this computer's whose process is gone. Of other computers nobody knows."""
+    process = holder.get("process")
+    if holder.get("computer") != _ourselves()["computer"] or not isinstance(process, int):
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _taken(environment: str, holder: Holder) -> LockHeld:
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(holder["since"]))))
         details = f"* Held by {holder['who']} since {since}: {holder['command']}"

@@ -146,8 +146,10 @@ def protect(api: Api, path: str, *, on: bool) -> Body:
 
 
 def discard(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
-    """The instance goes with its boot disk; the data disk is not its own and stays."""
-    path = wanted.names.instance
+    """The instance goes with its boot disk; the data disk is not its own and stays, saved once more."""
+    path, name = wanted.names.instance, wanted.names.machine
+    _save(api, wanted, work)
     if instance.get("deletionProtection"):
         work.wave([Step("lift the deletion protection", lambda: protect(api, path, on=False))])
-    work.wave([Step("delete the old machine", lambda: api.begin("DELETE", path))])
+    gone = f"machine {name} (its data disk is kept)"
+    work.wave([Step("delete the old machine", lambda: api.begin("DELETE", path), removes=gone)])

@@ -16,12 +16,13 @@ Operation = dict[str, Any]
 @dataclass(frozen=True)
 class Step:
     """One call. `begin` returns the operation to wait for, or None when it is done at once. `makes` names what is
-    new when it has worked.
+    new when it has worked, `removes` what is gone.
     """
 
     what: str
     begin: Callable[[], Operation | None]
     makes: str = ""
+    removes: str = ""
 
 
 def call(api: Api, what: str, *arguments: Any) -> Step:
@@ -36,6 +37,7 @@ class Work:
     api: Api
     report: Report
     made: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
     def wave(self, steps: Sequence[Step]) -> None:
         """Begins all, then waits for all: when one fails, the others are not left under way.
@@ -69,15 +71,19 @@ class Work:
     def _done(self, step: Step) -> None:
         if step.makes:
             self.made.append(step.makes)
+        if step.removes:
+            self.gone.append(step.removes)
 
 
-def left_over(error: CloudError, made: Sequence[str], environment: str) -> None:
-    """Lets the error also say what was made before it, and how to go on or to be rid of it."""
-    if not made:
+def left_over(error: CloudError, work: Work, environment: str) -> None:
+    """Lets the error also say what was made and removed before it, and how to go on or to be rid of it."""
+    if not (work.made or work.gone):
         return
-    kept = "\n".join(f"  {one}" for one in made)
-    words = f"* Made before that, and still there (some of it costs money):\n{kept}"
-    error.details = f"{error.details}\n{words}".strip()
+    made = "Made before that, and still there (some of it costs money)"
+    for words, names in ((made, work.made), ("Removed before that", work.gone)):
+        if names:
+            lines = "\n".join(f"  {one}" for one in names)
+            error.details = f"{error.details}\n* {words}:\n{lines}".strip()
     on, away = f"./provision.py up {environment}", f"./provision.py destroy {environment} --with-data"
     error.resolution = f"{error.resolution}\nThen go on: {on}, or remove it: {away}".strip()
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from hangar.cloud import startup
 from hangar.cloud.base import MachineSpec
@@ -19,3 +22,84 @@ def test_the_script_is_valid_shell(spec: Callable[..., MachineSpec]) -> None:
 def test_what_ansible_manages_later_is_left_alone(spec: Callable[..., MachineSpec]) -> None:
     script = startup.render(spec())
     assert "if [ ! -e /etc/ssh/sshd_config.d/10-hangar.conf ]; then" in script
+
+
+DEVICE = "/dev/disk/by-id/google-hangar-data"
+DISK_PART = 'if [ -n "$device" ] && ! mountpoint -q /srv; then'
+
+
+def run_disk_part(
+    spec: MachineSpec,
+    tmp_path: Path,
+    *,
+    device: str = DEVICE,
+    mounted: bool = False,
+    found: int = 2,
+    zeros: bool = True,
+) -> list[str]:
+    """Runs the part of the script that is about the disk, with programs that only say that they were called."""
+    called = tmp_path / "called"
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    ends = {"mountpoint": 0 if mounted else 1, "blkid": found, "cmp": 0 if zeros else 1}
+    for name in (
+        "mountpoint",
+        "blkid",
+        "cmp",
+        "mkfs.ext4",
+        "chattr",
+        "systemctl",
+        "resize2fs",
+        "chmod",
+        "sleep",
+    ):
+        tool = tools / name
+        tool.write_text(f'#!/bin/sh\necho "{name} $*" >> {called}\nexit {ends.get(name, 0)}\n')
+        tool.chmod(0o755)
+    escape = tools / "systemd-escape"
+    escape.write_text("#!/bin/sh\necho systemd-fsck@x.service\n")
+    escape.chmod(0o755)
+    script = startup.render(spec, device)
+    part = script[script.index("device=") :].replace("/etc/systemd/system", str(tmp_path)).replace(
+        "/usr/local/sbin/hangar-grow", f"{tools}/hangar-grow"
+    ).replace("/run/", f"{tmp_path}/").replace("[ -b ", "[ -n ")  # fmt: skip
+    (tools / "hangar-grow").write_text("")
+    (tools / "hangar-grow").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-eu", "-c", part], env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return called.read_text().splitlines() if called.exists() else []
+
+
+def test_an_empty_disk_is_formatted_and_mounted(spec: Callable[..., MachineSpec], tmp_path: Path) -> None:
+    called = run_disk_part(spec(), tmp_path)
+    assert f"mkfs.ext4 -q -m 0 -L hangar-srv {DEVICE}" in called
+    assert called.index("chattr +i /srv") < called.index("systemctl start srv.mount")
+    unit = (tmp_path / "srv.mount").read_text()
+    assert f"What={DEVICE}\nWhere=/srv\nType=ext4\n" in unit
+    assert (
+        "WantedBy=local-fs.target" in unit
+    )  # wanted, not required: without the disk the machine still boots
+    assert "RequiredBy" not in unit
+
+
+@pytest.mark.parametrize(("found", "zeros"), [(0, True), (0, False), (2, False), (8, True), (4, True)])
+def test_a_disk_that_may_hold_something_is_never_formatted(
+    spec: Callable[..., MachineSpec], tmp_path: Path, found: int, zeros: bool
+) -> None:
+    called = run_disk_part(spec(), tmp_path, found=found, zeros=zeros)
+    assert [line for line in called if line.startswith("mkfs")] == []
+    assert "systemctl start srv.mount" in called
+
+
+def test_where_srv_is_mounted_already_nothing_is_touched(
+    spec: Callable[..., MachineSpec], tmp_path: Path
+) -> None:
+    called = run_disk_part(spec(), tmp_path, mounted=True)
+    assert {line.split()[0] for line in called} <= {"mountpoint", "chmod", "resize2fs"}
+
+
+def test_without_a_data_disk_nothing_is_touched(spec: Callable[..., MachineSpec], tmp_path: Path) -> None:
+    assert run_disk_part(spec(), tmp_path, device="") == []
+    assert (tmp_path / "hangar-startup-finished").exists()

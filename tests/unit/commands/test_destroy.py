@@ -8,6 +8,7 @@ import pytest
 from hangar import console, paths, pipeline
 from hangar.commands import destroy
 from hangar.errors import ConfigError, HangarError, NeedsAnswer
+from hangar.plan import Removal
 
 ARGUMENTS = argparse.Namespace(
     environment="local", overrides=[], json=False, with_data=False, break_lock=False, confirm=""
@@ -65,3 +66,53 @@ def test_an_environment_of_an_impossible_name_is_refused_as_ever() -> None:
     console.configure(yes=True)
     with pytest.raises(ConfigError):
         destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "environment": "../x"}))
+
+
+GUARDED = Removal(("machine hangar-local",), ("data disk hangar-local-data",), takes_data=False, guarded=True)
+WITH_DATA = Removal(("machine hangar-local", "data disk hangar-local-data"), takes_data=True, guarded=True)
+
+
+def doom(monkeypatch: pytest.MonkeyPatch, removal: Removal) -> None:
+    monkeypatch.setattr(pipeline, "removal", lambda config, with_data: removal)
+
+
+def test_what_stays_is_shown_before_and_after(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doom(monkeypatch, GUARDED)
+    console.configure(yes=True)
+    destroy.run(ARGUMENTS)
+    assert capsys.readouterr().out == (
+        "- machine hangar-local\n= data disk hangar-local-data: stays\n  removed container hangar-local\n"
+        "  kept data disk hangar-local-data\nThe data of hangar-local is kept.\n"
+    )
+
+
+def test_yes_is_not_enough_for_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    doom(monkeypatch, WITH_DATA)
+    console.configure(yes=True)
+    with pytest.raises(NeedsAnswer) as unasked:
+        destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "with_data": True}))
+    assert unasked.value.resolution == (
+        "Say --confirm local to answer beforehand (--yes is not enough for this)."
+    )
+
+
+@pytest.mark.parametrize(("word", "ends"), [("local", 0), ("production", None)])
+def test_the_environments_name_is(monkeypatch: pytest.MonkeyPatch, word: str, ends: int | None) -> None:
+    doom(monkeypatch, WITH_DATA)
+    arguments = argparse.Namespace(**{**vars(ARGUMENTS), "with_data": True, "confirm": word})
+    if ends is None:
+        with pytest.raises(HangarError, match="was left as it is"):
+            destroy.run(arguments)
+    else:
+        assert destroy.run(arguments) == ends
+
+
+@pytest.mark.parametrize("content", ["cloud: gcp\ngcp: {zone: x}\n", "cloud: 'gcp'\na: [\n"])
+def test_a_machine_elsewhere_is_not_looked_for_here(content: str) -> None:
+    """In which project it lies stands in the file alone."""
+    console.configure(yes=True)
+    paths.platform_file("local").write_text(content)
+    with pytest.raises(ConfigError):
+        destroy.run(ARGUMENTS)

@@ -1,0 +1,107 @@
+"""What a machine on Google Cloud needs: a login, APIs that are on, permissions, a project that does not contradict."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hangar.checks import controller
+from hangar.checks.finding import Finding, ok
+from hangar.errors import HangarError
+
+if TYPE_CHECKING:
+    from hangar.cloud.gcp.api import Api
+    from hangar.config import Config
+
+SERVICES = (
+    "compute.googleapis.com", "iam.googleapis.com", "cloudresourcemanager.googleapis.com",
+    "storage.googleapis.com", "iap.googleapis.com",
+)  # fmt: skip
+
+
+def look(config: "Config") -> list[Finding]:
+    """Everything at once; changes nothing. What needs a login is not asked without one."""
+    from hangar.cloud.gcp.api import Api
+
+    findings = [controller.python(), controller.ssh_client()]
+    api = Api(str(config.gcp.project), config.gcp.api_endpoint)
+    logged_in = _asked("Google login", lambda: login(api))
+    findings.append(logged_in)
+    if logged_in.state == "ok":
+        zone = str(config.gcp.zone)
+        findings += [
+            _asked("Google APIs", lambda: services(api)),
+            _asked("Permissions", lambda: permissions(api)),
+            _asked("Zone", lambda: in_zone(api, zone)),
+            _asked("OS Login", lambda: os_login(api)),
+        ]
+    return findings
+
+
+def _asked(name: str, check: Callable[[], Finding]) -> Finding:
+    """A check that Google refuses to answer is a finding too."""
+    try:
+        return check()
+    except HangarError as error:
+        detail = " ".join(f"{error.brief} {error.details.partition(chr(10))[0]}".split())
+        return Finding(name, "missing", detail, error.resolution)
+
+
+def login(api: "Api") -> Finding:
+    api.session.renew()
+    return ok("Google login", api.session.account)
+
+
+def services(api: "Api") -> Finding:
+    """The APIs are enabled in the project."""
+    names = [f"{api.root}/services/{service}" for service in SERVICES]
+    found = api.call("GET", "serviceusage", f"v1/{api.root}/services:batchGet", params={"names": names})
+    enabled = {
+        one["name"].rpartition("/")[2] for one in found.get("services") or () if one.get("state") == "ENABLED"
+    }
+    missing = [service for service in SERVICES if service not in enabled]
+    if missing:
+        return Finding(
+            "Google APIs", "missing", f"not enabled in {api.project}: {', '.join(missing)}",
+            f"gcloud services enable {' '.join(missing)} --project {api.project}",
+        )  # fmt: skip
+    return ok("Google APIs", "enabled")
+
+
+def permissions(api: "Api") -> Finding:
+    """Everything that Hangar ever does in the project is allowed to this account."""
+    from hangar.cloud.gcp.permissions import NEEDED, role_for
+
+    path = f"v3/{api.root}:testIamPermissions"
+    held = set(
+        api.call("POST", "cloudresourcemanager", path, {"permissions": list(NEEDED)}).get("permissions") or ()
+    )
+    missing = [permission for permission in NEEDED if permission not in held]
+    if not missing:
+        return ok("Permissions", f"all {len(NEEDED)}")
+    roles = list(dict.fromkeys(role_for(permission) for permission in missing))
+    member = api.session.member
+    grants = [
+        f"gcloud projects add-iam-policy-binding {api.project} --member {member} --role {role}"
+        for role in roles
+    ]
+    return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", "\n".join(grants))
+
+
+def in_zone(api: "Api", zone: str) -> Finding:
+    found = api.find("compute", f"{api.root}/zones/{zone}")
+    if found is None or found.get("status") != "UP":
+        what = "there is no such zone" if found is None else "it is down"
+        return Finding(
+            "Zone", "missing", f"{zone}: {what}", f"gcloud compute zones list --project {api.project}"
+        )
+    return ok("Zone", zone)
+
+
+def os_login(api: "Api") -> Finding:
+    project: dict[str, Any] = api.call("GET", "compute", api.root)
+    items = (project.get("commonInstanceMetadata") or {}).get("items") or ()
+    if any(one["key"] == "enable-oslogin" and str(one.get("value")).upper() == "TRUE" for one in items):
+        return Finding(
+            "OS Login", "missing", "the project uses it, and Hangar does not support it yet",
+            f"gcloud compute project-info add-metadata --project {api.project} --metadata enable-oslogin=FALSE",
+        )  # fmt: skip
+    return ok("OS Login", "not used by the project")

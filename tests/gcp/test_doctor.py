@@ -1,0 +1,66 @@
+"""What doctor says of a project before anything is made in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hangar.checks import google
+from hangar.checks.finding import Finding
+from tests.gcp.conftest import ZONE, Environment
+
+
+def ill(environment: Environment, *overrides: str) -> list[Finding]:
+    return [one for one in google.look(environment.settings(*overrides)) if one.state != "ok"]
+
+
+def test_a_project_that_is_ready_passes(environment: Environment) -> None:
+    assert ill(environment) == []
+
+
+def test_every_missing_permission_is_named_with_the_role_that_has_it(environment: Environment) -> None:
+    environment.google.deny("compute.routers.*", "iap.*")
+    (finding,) = ill(environment)
+    assert finding.detail == (
+        "missing: compute.routers.create, compute.routers.delete, compute.routers.get, compute.routers.update, "
+        "iap.tunnelInstances.accessViaIAP"
+    )
+    member = "serviceAccount:operator@hangar-test.iam.gserviceaccount.com"
+    assert finding.cure.splitlines() == [
+        f"gcloud projects add-iam-policy-binding hangar-test --member {member} --role roles/compute.networkAdmin",
+        f"gcloud projects add-iam-policy-binding hangar-test --member {member} --role roles/iap.tunnelResourceAccessor",
+    ]
+
+
+def test_an_api_that_is_off_is_named(environment: Environment) -> None:
+    environment.google.disable("iap.googleapis.com")
+    (finding,) = ill(environment)
+    assert finding.cure == "gcloud services enable iap.googleapis.com --project hangar-test"
+
+
+def test_a_zone_that_is_not_there_is_named(environment: Environment) -> None:
+    (finding,) = ill(environment, f"gcp.zone={ZONE[:-1]}z")
+    assert (finding.name, finding.detail) == ("Zone", f"{ZONE[:-1]}z: there is no such zone")
+
+
+def test_without_a_login_the_way_to_one_is_shown(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    (finding,) = ill(environment)
+    assert finding.name == "Google login"
+    assert finding.cure.startswith("Log in: gcloud auth application-default login")
+
+
+def test_what_up_calls_is_what_doctor_asks_for(environment: Environment) -> None:
+    """Every permission that the stand-in saw used, by Google's documents, is one that doctor looks at."""
+    from hangar.cloud.gcp.permissions import NEEDED
+
+    environment.up()
+    environment.up("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200", "gcp.labels.team=data")
+    cloud = environment.cloud("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200")
+    cloud.removal(with_data=True)
+    with cloud.hold("provision.py destroy production"):
+        cloud.destroy(environment.said.append, with_data=True)
+    used = {permission for call in environment.google.journal() for permission in call["permissions"]}
+    public = {"compute.images.getFromFamily", "compute.images.useReadOnly"}  # in a project that all may read
+    assert used - set(NEEDED) - public == set()

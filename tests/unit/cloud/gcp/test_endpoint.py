@@ -1,0 +1,34 @@
+"""Google credentials go to Google, and elsewhere only where somebody outside the repository said so."""
+
+from __future__ import annotations
+
+import pytest
+
+from hangar.cloud.gcp import endpoint
+from hangar.errors import HangarError
+
+
+def test_without_a_setting_it_is_google() -> None:
+    assert endpoint.base(None, "compute") == "https://compute.googleapis.com"
+    assert (
+        endpoint.base("https://{api}-hangar.p.googleapis.com", "iam") == "https://iam-hangar.p.googleapis.com"
+    )
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example.org", "https://googleapis.com.evil.example.org", "https://evilgoogleapis.com",
+     "http://127.0.0.1:8080"],
+)  # fmt: skip
+def test_no_other_host_is_trusted_by_itself(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HANGAR_ALLOW_API_HOST", raising=False)
+    with pytest.raises(HangarError) as refused:
+        endpoint.base(address, "compute")
+    assert refused.value.resolution.startswith("If you trust it with them: export HANGAR_ALLOW_API_HOST=")
+
+
+def test_a_host_that_was_allowed_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "gateway.example.org")
+    assert endpoint.base("https://gateway.example.org", "compute") == "https://gateway.example.org"
+    with pytest.raises(HangarError):
+        endpoint.base("https://other.example.org", "compute")

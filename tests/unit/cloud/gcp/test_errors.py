@@ -1,0 +1,109 @@
+"""Google's refusals, in the forms that they really have, and what a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hangar.cloud.gcp import errors
+from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotReady, NotThere, OutOfStock
+
+
+def said(status: int, message: str, old_reason: str = "", **detail: Any) -> GoogleRefused:
+    error: dict[str, Any] = {"code": status, "message": message}
+    if old_reason:
+        error["errors"] = [{"reason": old_reason, "message": message}]
+    if detail:
+        error["details"] = [detail]
+    return errors.translate(errors.read("acme-data-1", "POST compute x", status, {"error": error}))
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason", "kind"),
+    [
+        (404, "The resource 'x' was not found", "notFound", NotThere),
+        (409, "The resource 'x' already exists", "alreadyExists", Conflict),
+        (412, "Invalid fingerprint.", "conditionNotMet", Conflict),
+        (400, "The resource 'x' is not ready", "resourceNotReady", NotReady),
+        (503, "ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED", OutOfStock),
+    ],
+)
+def test_what_the_driver_acts_on_has_a_kind_of_its_own(
+    status: int, message: str, reason: str, kind: type[GoogleRefused]
+) -> None:
+    assert type(said(status, message, reason)) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "brief", "resolution"),
+    [
+        (
+            said(403, "Required 'compute.networks.create' permission for 'projects/x'", "forbidden"),
+            "Your account lacks the permission compute.networks.create.",
+            "roles/compute.networkAdmin",
+        ),
+        (
+            said(403, "Permission 'iam.serviceAccounts.create' denied on resource (or it may not exist)."),
+            "Your account lacks the permission iam.serviceAccounts.create.",
+            "roles/iam.serviceAccountAdmin",
+        ),
+        (
+            said(403, "not used", reason="SERVICE_DISABLED", metadata={"service": "iam.googleapis.com"}),
+            "The API iam.googleapis.com is not enabled in the project.",
+            "gcloud services enable iam.googleapis.com --project acme-data-1",
+        ),
+        (
+            said(403, "This API method requires billing to be enabled.", reason="BILLING_DISABLED"),
+            "The project acme-data-1 has no active billing account.",
+            "gcloud billing projects link acme-data-1",
+        ),
+        (
+            said(
+                412,
+                "Constraint constraints/compute.vmExternalIpAccess violated for project 1",
+                "conditionNotMet",
+            ),
+            "Your organisation's policy constraints/compute.vmExternalIpAccess forbids it.",
+            "gcloud org-policies describe compute.vmExternalIpAccess --effective --project acme-data-1",
+        ),
+        (
+            said(401, "Request had invalid authentication credentials.", "authError"),
+            "Google does not accept these credentials.",
+            "gcloud auth application-default login",
+        ),
+    ],
+)
+def test_a_refusal_comes_with_the_command_that_helps(
+    error: GoogleRefused, brief: str, resolution: str
+) -> None:
+    assert error.brief == brief
+    assert resolution in error.resolution
+
+
+def test_the_words_of_google_are_kept() -> None:
+    error = said(400, "Invalid value for field 'x'", "invalid")
+    assert error.details == (
+        "* Google said (400 invalid): Invalid value for field 'x'\n* Asked for: POST compute x"
+    )
+
+
+def test_an_operation_that_ended_in_a_quota_names_the_metric() -> None:
+    operation = {
+        "httpErrorStatusCode": 403,
+        "error": {
+            "errors": [
+                {
+                    "code": "QUOTA_EXCEEDED", "message": "Quota 'CPUS' exceeded.  Limit: 2.0 in region x.",
+                    "errorDetails": [{"errorInfo": {"metadatas": {"metricName": "compute.googleapis.com/cpus"}}}],
+                }
+            ]
+        },
+    }  # fmt: skip
+    error = errors.translate(errors.read_operation("acme-data-1", "insert x", operation))
+    assert error.brief == "The project's quota does not allow it (compute.googleapis.com/cpus)."
+
+
+def test_a_page_that_is_no_json_is_still_an_error() -> None:
+    refusal = errors.read("p", "GET compute x", 502, {"error": {"message": "<html>"}})
+    assert errors.translate(refusal).brief == "Google Cloud refused."

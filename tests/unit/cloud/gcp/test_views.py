@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hangar.cloud.gcp import host_keys, requests, views
+from hangar.cloud.gcp.machine import next_metadata
+from hangar.cloud.gcp.requests import Wanted
+
+Make = Callable[..., Wanted]
+
+
+def key(kind: str, inner: str = "") -> str:
+    name = (inner or kind).encode()
+    return f"{kind} {base64.b64encode(len(name).to_bytes(4, 'big') + name + b'xyz').decode()}"
+
+
+def test_what_was_wanted_is_remembered_in_short() -> None:
+    packed = views.pack({"machine x": {"type": "e2", "start-up script": "#!/bin/sh\nexit"}})
+    found = views.unpack(packed)
+    assert found["machine x"]["type"] == "e2"
+    assert found["machine x"]["start-up script"].startswith("#")
+    assert "exit" not in packed
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"machine": 3}'])
+def test_a_damaged_memory_is_none(text: str) -> None:
+    assert views.unpack(text) == {}
+
+
+def test_metadata_that_is_not_ours_stays_and_ways_in_go(wanted: Make) -> None:
+    there = {
+        "team-note": "x",
+        "ssh-keys": "eve:ssh-rsa AAAA",
+        "hangar-host-keys": "{}",
+        "enable-guest-attributes": "FALSE",
+    }
+    after = next_metadata(wanted(), there)
+    assert after["team-note"] == "x"
+    assert "ssh-keys" not in after
+    assert (after["hangar-host-keys"], after["enable-guest-attributes"]) == ("{}", "FALSE")
+
+
+def test_a_customers_key_is_known_without_its_version() -> None:
+    name = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+    assert views.key_of({"diskEncryptionKey": {"kmsKeyName": f"{name}/cryptoKeyVersions/7"}}) == name
+    assert views.key_of({}) == "Google's"
+
+
+def test_an_external_address_is_seen(wanted: Make) -> None:
+    body = requests.instance(wanted(), "image", "")
+    assert views.instance(body)["external address"] == "no"
+    body["networkInterfaces"][0]["accessConfigs"] = [{"name": "External NAT"}]
+    assert views.instance(body)["external address"] == "yes"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ssh-ed25519 AAAA\nssh-rsa BBBB",
+        "ssh-ed25519",
+        "ssh-dss AAAA",
+        key("ssh-ed25519", "ssh-rsa"),
+        "ssh-ed25519 !!",
+    ],
+)
+def test_only_a_host_key_is_pinned(line: str) -> None:
+    """The machine writes these values; anything else in known_hosts would be a way in."""
+    assert not host_keys.is_key(line)
+
+
+def test_a_host_key_is_one() -> None:
+    assert all(host_keys.is_key(key(kind)) for kind in host_keys.KINDS)
+
+
+def test_the_keys_of_another_machine_of_the_name_do_not_count() -> None:
+    def instance(owner: str) -> dict[str, Any]:
+        value = json.dumps({"instance": owner, "keys": [key("ssh-ed25519")]})
+        return {"id": "7", "metadata": {"items": [{"key": "hangar-host-keys", "value": value}]}}
+
+    assert host_keys.recorded(instance("7")) == (key("ssh-ed25519"),)
+    assert host_keys.recorded(instance("6")) == ()
+    assert host_keys.recorded({"id": "7"}) == ()
