@@ -49,6 +49,9 @@ class Faults:
     """Two frames a message, and frames that are cut in two."""
 
     lie_in_ack: bool = False
+    mute: bool = False
+    """Never says that the session stands."""
+
     deaf: bool = False
     """Answers no ping."""
 
@@ -154,6 +157,9 @@ class FarEnd:
     async def _handle(self, connection: ServerConnection) -> None:
         assert connection.subprotocol == "relay.tunnel.cloudproxy.app"
         path, query, _ = self.requests[-1]
+        if self.faults.mute:
+            await connection.wait_closed()
+            return
         queue = self.faults.close_at_connect if path == "/v4/connect" else self.faults.refuse_reconnects
         if queue:
             code, reason = queue.pop(0)

@@ -29,13 +29,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_trusted(target.endpoint)
         carry(target, sys.stdin.fileno(), sys.stdout.fileno())
     except HangarError as problem:
-        words = (problem.brief, problem.details, problem.resolution)
-        line = " ".join(" ".join(words).split())
-        sys.stderr.write(f"hangar relay: {line}\n")
-        return problem.exit_code
+        return _fail(f"{problem.brief} {problem.details} {problem.resolution}")
     except KeyboardInterrupt:
         return 1
+    except Exception as error:  # a defect, but ssh's own words stand beside ours: a line, no traceback
+        return _fail(
+            f"{type(error).__name__}: {error} This is a defect in Hangar; use gcloud for the tunnel."
+        )
     return 0
+
+
+def _fail(words: str) -> int:
+    line = " ".join(words.split())
+    sys.stderr.write(f"hangar relay: {line}\n")
+    return 1
 
 
 def carry(target: Target, read_from: int, write_to: int) -> None:
@@ -44,6 +51,7 @@ def carry(target: Target, read_from: int, write_to: int) -> None:
     tokens.fetch_early()
 
     import asyncio
+    import logging
 
     from hangar.cloud.gcp.relay.session import Session
     from hangar.cloud.gcp.relay.stdio import binary
@@ -52,6 +60,7 @@ def carry(target: Target, read_from: int, write_to: int) -> None:
     async def run() -> None:
         await Session(target, dialler(target, tokens.get), read_from, write_to).run()
 
+    logging.getLogger("asyncio").disabled = True  # what matters to us comes as an exception
     binary(read_from, write_to)
     asyncio.run(run())
 

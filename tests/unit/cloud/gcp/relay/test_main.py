@@ -139,6 +139,21 @@ def test_wrong_arguments_end_with_2(wrong: list[str], capsys: pytest.CaptureFixt
     assert "usage: " in capsys.readouterr().err
 
 
+def test_a_defect_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("what")
+
+    monkeypatch.setattr("hangar.cloud.gcp.relay.__main__.carry", fail)
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115  # pytest's own has no descriptor
+    assert main(WORDS) == 1
+    assert capsys.readouterr().err == (
+        "hangar relay: KeyError: 'what' This is a defect in Hangar; use gcloud for the tunnel.\n"
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_is_not_meant_for_it(port: int, tokens: TokenServer) -> None:
     with FarEnd(port) as far:
         relay = start(far.endpoint, tokens)
