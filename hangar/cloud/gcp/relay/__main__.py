@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         require_trusted(target.endpoint)
-        carry(target, sys.stdin.fileno(), sys.stdout.fileno())
+        carry(target)
     except HangarError as problem:
         return _fail(f"{problem.brief} {problem.details} {problem.resolution}")
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def _fail(words: str) -> int:
     return 1
 
 
-def carry(target: Target, read_from: int, write_to: int) -> None:
+def carry(target: Target) -> None:
     """Returns when the tunnel has ended in order; else raises HangarError."""
     tokens = Tokens(target)
     tokens.fetch_early()
@@ -56,6 +56,8 @@ def carry(target: Target, read_from: int, write_to: int) -> None:
     from hangar.cloud.gcp.relay.session import Session
     from hangar.cloud.gcp.relay.stdio import binary
     from hangar.cloud.gcp.relay.websocket import dialler
+
+    read_from, write_to = sys.stdin.fileno(), sys.stdout.fileno()
 
     async def run() -> None:
         await Session(target, dialler(target, tokens.get), read_from, write_to).run()

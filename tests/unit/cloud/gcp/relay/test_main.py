@@ -146,7 +146,6 @@ def test_a_defect_is_one_line_too(
         raise KeyError("what")
 
     monkeypatch.setattr("hangar.cloud.gcp.relay.__main__.carry", fail)
-    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115  # pytest's own has no descriptor
     assert main(WORDS) == 1
     assert capsys.readouterr().err == (
         "hangar relay: KeyError: 'what' This is a defect in Hangar; use gcloud for the tunnel.\n"
