@@ -14,28 +14,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bench.figure import Figure
 from bench.memory import machine_memory, peak_of_tree
+from bench.relay import relay_figures
 
 REPO = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "bench"
 MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One row: what was measured, the value, the budget that the project set itself."""
-
-    what: str
-    value: float
-    budget: float
-    unit: str
-
-    def row(self) -> str:
-        verdict = "ok" if self.value <= self.budget else "MISSED"
-        return f"{self.what:<58} {self.value:>8.2f} {self.budget:>8.2f} {self.unit:<6} {verdict}"
 
 
 def timed(argv: Sequence[str], cwd: Path, environment: dict[str, str] | None = None) -> float:
@@ -128,7 +115,9 @@ def until_healthy(home: Path) -> float:
 def main() -> int:
     """Measure, print one table, and say by the exit code whether each budget is met."""
     with tempfile.TemporaryDirectory(prefix="hangar-bench-") as folder:
-        figures = environment_figures(Path(folder)) + machine_figures(Path(folder))
+        figures = [
+            *environment_figures(Path(folder)), *relay_figures(), *machine_figures(Path(folder)),
+        ]  # fmt: skip
     print(f"{'what':<58} {'measured':>8} {'budget':>8}")
     for figure in figures:
         print(figure.row())

@@ -49,6 +49,9 @@ class Faults:
     """Two frames a message, and frames that are cut in two."""
 
     lie_in_ack: bool = False
+    mute: bool = False
+    """Never says that the session stands."""
+
     deaf: bool = False
     """Answers no ping."""
 
@@ -154,6 +157,9 @@ class FarEnd:
     async def _handle(self, connection: ServerConnection) -> None:
         assert connection.subprotocol == "relay.tunnel.cloudproxy.app"
         path, query, _ = self.requests[-1]
+        if self.faults.mute:
+            await connection.wait_closed()
+            return
         queue = self.faults.close_at_connect if path == "/v4/connect" else self.faults.refuse_reconnects
         if queue:
             code, reason = queue.pop(0)
@@ -324,6 +330,7 @@ class TokenServer:
 
     def __init__(self, folder: Path) -> None:
         self.issued = 0
+        self.refuse = False
         server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server = server
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -350,11 +357,15 @@ class TokenServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
-                outer.issued += 1
-                body = json.dumps(
-                    {"access_token": f"secret-token-{outer.issued}", "expires_in": 3600}
-                ).encode()
-                self.send_response(200)
+                outer.issued += not outer.refuse
+                answer: dict[str, object] = {
+                    "access_token": f"secret-token-{outer.issued}",
+                    "expires_in": 3600,
+                }
+                if outer.refuse:
+                    answer = {"error": "invalid_grant", "error_description": "Bad account"}
+                body = json.dumps(answer).encode()
+                self.send_response(400 if outer.refuse else 200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

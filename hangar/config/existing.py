@@ -66,6 +66,9 @@ class Existing(Section):
     @classmethod
     def _keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Each as `type base64`, without a comment."""
+        if any("PRIVATE KEY" in line for line in value):
+            # None of its lines may be shown.
+            raise wrong("this is a private key, which belongs to the machine alone")
         lines = [line.split() for line in value if line.strip()]
         found = [(why, str(number), "") for number, words in enumerate(lines) if (why := _not_a_key(words))]
         if found:
@@ -77,8 +80,6 @@ def _not_a_key(words: list[str]) -> str:
     """What is wrong with a host key's line, or nothing."""
     shown = " ".join(words)
     shown = f'"{shown if len(shown) <= 40 else shown[:39] + "…"}"'
-    if "PRIVATE" in words:
-        return "this is a private key, which belongs to the machine alone"
     if len(words) < 2 or words[0] not in TYPES:
         return f"{shown} is not a host key"
     try:

@@ -27,31 +27,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         require_trusted(target.endpoint)
-        carry(target, sys.stdin.fileno(), sys.stdout.fileno())
+        carry(target)
     except HangarError as problem:
-        words = (problem.brief, problem.details, problem.resolution)
-        line = " ".join(" ".join(words).split())
-        sys.stderr.write(f"hangar relay: {line}\n")
-        return problem.exit_code
+        return _fail(f"{problem.brief} {problem.details} {problem.resolution}")
     except KeyboardInterrupt:
         return 1
+    except Exception as error:  # a defect, but ssh's own words stand beside ours: a line, no traceback
+        return _fail(
+            f"{type(error).__name__}: {error} This is a defect in Hangar; use gcloud for the tunnel."
+        )
     return 0
 
 
-def carry(target: Target, read_from: int, write_to: int) -> None:
+def _fail(words: str) -> int:
+    line = " ".join(words.split())
+    sys.stderr.write(f"hangar relay: {line}\n")
+    return 1
+
+
+def carry(target: Target) -> None:
     """Returns when the tunnel has ended in order; else raises HangarError."""
     tokens = Tokens(target)
     tokens.fetch_early()
 
     import asyncio
+    import logging
 
     from hangar.cloud.gcp.relay.session import Session
     from hangar.cloud.gcp.relay.stdio import binary
     from hangar.cloud.gcp.relay.websocket import dialler
 
+    read_from, write_to = sys.stdin.fileno(), sys.stdout.fileno()
+
     async def run() -> None:
         await Session(target, dialler(target, tokens.get), read_from, write_to).run()
 
+    logging.getLogger("asyncio").disabled = True  # what matters to us comes as an exception
     binary(read_from, write_to)
     asyncio.run(run())
 

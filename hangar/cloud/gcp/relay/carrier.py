@@ -104,14 +104,13 @@ class Carrier:
         while True:
             await asyncio.sleep(KEEP_ALIVE)
             before = self._messages
-            pong = await self._websocket.ping()
-            try:
-                await asyncio.wait_for(pong, KEEP_ALIVE)
+            pong = asyncio.ensure_future(await self._websocket.ping())
+            answered, _ = await asyncio.wait([pong], timeout=KEEP_ALIVE)
+            if answered:
                 answers = True
-            except TimeoutError:
-                if answers and self._messages == before:
-                    self._websocket.transport.abort()
-                    return
+            elif answers and self._messages == before:
+                self._websocket.transport.abort()
+                return
 
 
 async def first(work: Coroutine[Any, Any, Any], end: Coroutine[Any, Any, Any]) -> Any:

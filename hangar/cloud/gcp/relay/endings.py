@@ -32,6 +32,10 @@ _DEFECT = _Meaning(
 _LOST = _Meaning("The tunnel was interrupted and could not be taken up again.", "Connect again.")
 
 _MEANINGS = {
+    1006: _Meaning(
+        "The connection to IAP was cut.",
+        "Connect again. If it happens each time: does a proxy or a firewall on the way let websockets through?",
+    ),
     4001: _LOST,
     IN_USE: _LOST,
     4003: _Meaning(

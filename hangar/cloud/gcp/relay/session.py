@@ -64,6 +64,8 @@ class Session:
                 if clock() + pause - since > patience or (stale_token and broken.stale_token):
                     raise broken.error from broken
                 stale_token = broken.stale_token
+                if self._ends.has_ended and not self._stream.name:
+                    raise broken.error from broken
             if self._ends.has_ended:
                 return
             with suppress(TimeoutError):

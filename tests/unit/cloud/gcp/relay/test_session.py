@@ -207,6 +207,33 @@ def test_what_passes_is_tried_again_at_the_start(tunnel: Make, code: int) -> Non
     assert [path for path, *_ in far.requests] == ["/v4/connect"] * 3
 
 
+def test_a_line_that_is_always_cut_is_said_to_be(tunnel: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "BEGIN_PATIENCE", 0.5)
+    with echo() as port, FarEnd(port, Faults(close_at_connect=[(1006, "")] * 99)) as far:
+        error = tunnel(far.endpoint).wait()
+    assert error is not None
+    assert error.brief == "The connection to IAP was cut."
+
+
+def test_what_could_not_be_sent_is_no_success(tunnel: Make) -> None:
+    with echo() as port, FarEnd(port, Faults(close_at_connect=[(1006, "")] * 99)) as far:
+        one = tunnel(far.endpoint)
+        one.send(b"never arrives")
+        one.close()
+        assert one.wait() is not None
+
+
+def test_a_far_end_that_never_says_that_it_is_open_is_given_up(
+    tunnel: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "BEGIN_PATIENCE", 0.2)
+    monkeypatch.setattr(carrier, "OPEN_PATIENCE", 0.2)
+    with echo() as port, FarEnd(port, Faults(mute=True)) as far:
+        error = tunnel(far.endpoint).wait()
+    assert error is not None
+    assert error.brief == "The connection to IAP was cut."
+
+
 def test_a_session_that_is_still_held_is_tried_again(tunnel: Make) -> None:
     faults = Faults(refuse_reconnects=[(4002, "in use"), (1006, ""), (4002, "in use")])
     with echo() as port, FarEnd(port, faults) as far:
