@@ -38,7 +38,6 @@ def environment(mark: str, scratch: Path) -> dict[str, str]:
         "AIRBYTE_OFFLINE_MODE": "1",
         "NO_LIVE_PROGRESS": "1",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "ignore",
     }
 

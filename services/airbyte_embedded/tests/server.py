@@ -30,7 +30,9 @@ def free_port() -> int:
 def write_clients(path: Path, *clients: tuple[str, str, str]) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(
-        json.dumps({"clients": [{"id": name, "secret": secret, "scope": scope} for name, secret, scope in clients]})
+        json.dumps(
+            {"clients": [{"id": name, "secret": secret, "scope": scope} for name, secret, scope in clients]}
+        )
     )
     fresh.rename(path)
 
@@ -93,7 +95,9 @@ class Server:
         return str(answer.json()["access_token"])
 
     def ask(self, method: str, path: str, *, client: tuple[str, str] = ADMIN, **more: Any) -> httpx.Response:
-        return self.http.request(method, path, headers={"Authorization": f"Bearer {self.token(client)}"}, **more)
+        return self.http.request(
+            method, path, headers={"Authorization": f"Bearer {self.token(client)}"}, **more
+        )
 
     def get(self, path: str, **query: Any) -> Any:
         answer = self.ask("GET", path, params=query)
@@ -111,7 +115,9 @@ class Server:
 
     def source(self, behaviour: str = "plain", **config: Any) -> str:
         configuration = {"sourceType": "toy", "behaviour": behaviour, **config}
-        made = self.make("/sources", name=f"toy {behaviour}", workspaceId=self.workspace, configuration=configuration)
+        made = self.make(
+            "/sources", name=f"toy {behaviour}", workspaceId=self.workspace, configuration=configuration
+        )
         return str(made["sourceId"])
 
     def destination(self, type_: str = "duckdb", **config: Any) -> str:
@@ -119,9 +125,16 @@ class Server:
         made = self.make("/destinations", name=type_, workspaceId=self.workspace, configuration=configuration)
         return str(made["destinationId"])
 
-    def connection(self, source: str, destination: str, mode: str = "full_refresh_overwrite", **more: Any) -> str:
+    def connection(
+        self, source: str, destination: str, mode: str = "full_refresh_overwrite", **more: Any
+    ) -> str:
         streams = more.pop("streams", [{"name": "items", "syncMode": mode}])
-        body = {"sourceId": source, "destinationId": destination, "configurations": {"streams": streams}, **more}
+        body = {
+            "sourceId": source,
+            "destinationId": destination,
+            "configurations": {"streams": streams},
+            **more,
+        }
         return str(self.make("/connections", **body)["connectionId"])
 
     def run(self, connection: str, kind: str = "sync") -> dict[str, Any]:

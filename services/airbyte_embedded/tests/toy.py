@@ -27,7 +27,11 @@ COLUMNS = {
     "id": {"type": ["null", "integer"]},
     "code": {"type": ["null", "string"]},
     "order": {"type": ["null", "string"]},
-    "updated_at": {"type": ["null", "string"], "format": "date-time", "airbyte_type": "timestamp_with_timezone"},
+    "updated_at": {
+        "type": ["null", "string"],
+        "format": "date-time",
+        "airbyte_type": "timestamp_with_timezone",
+    },
     "detail": {"type": ["null", "object"]},
 }
 
@@ -51,15 +55,28 @@ def record(name: str, number: int, **other: object) -> None:
     data = {
         "id": number,
         "code": f"{number:05d}",
-        "order": "a,b\t\"c\"\\N\nd é",
+        "order": 'a,b\t"c"\\N\nd é',
         "updated_at": f"2026-01-01T{number % 24:02d}:00:00Z",
         "detail": {"n": number},
     }
-    print(json.dumps({"type": "RECORD", "record": {"stream": name, "data": {**data, **other}, "emitted_at": int(time.time() * 1000)}}))
+    print(
+        json.dumps(
+            {
+                "type": "RECORD",
+                "record": {"stream": name, "data": {**data, **other}, "emitted_at": int(time.time() * 1000)},
+            }
+        )
+    )
 
 
 def state(name: str, seen: int) -> None:
-    say("STATE", state={"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": {"seen": seen}}})
+    say(
+        "STATE",
+        state={
+            "type": "STREAM",
+            "stream": {"stream_descriptor": {"name": name}, "stream_state": {"seen": seen}},
+        },
+    )
 
 
 def complain(sentence: str) -> None:
@@ -83,7 +100,9 @@ def read(config: dict) -> None:
     behaviour, rows = config["behaviour"], config.get("rows", 10)
     wanted = {item["stream"]["name"]: item["sync_mode"] for item in argument("--catalog")["streams"]}
     states = argument("--state") if "--state" in sys.argv else []
-    seen = {item["stream"]["stream_descriptor"]["name"]: item["stream"]["stream_state"]["seen"] for item in states}
+    seen = {
+        item["stream"]["stream_descriptor"]["name"]: item["stream"]["stream_state"]["seen"] for item in states
+    }
     say("LOG", log={"level": "INFO", "message": f"reading with the key {config.get('api_key')}"})
     for name, mode in wanted.items():
         start = seen.get(name, 0) if mode == "incremental" else 0

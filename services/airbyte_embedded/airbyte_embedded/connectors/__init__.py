@@ -148,7 +148,7 @@ class Connectors:
         lock, uv = connector.folder / str(connector.lock), self._settings.uv
         # wheels only: building a package would run its code with the service's rights, and needs a compiler
         install = [uv, "pip", "install", "--python", str(home / "bin/python"), "--require-hashes", "--only-binary",
-                   ":all:", "--no-cache", "-r", str(lock)]  # fmt: skip
+                   ":all:", "--no-cache", "--compile-bytecode", "-r", str(lock)]  # fmt: skip
         for argv in ([uv, "venv", "--no-project", "--python", sys.executable, str(home)], install):
             try:
                 done = await processes.run(
