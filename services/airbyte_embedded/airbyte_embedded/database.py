@@ -57,7 +57,8 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         self._connection.executescript(
             # FULL: a job that was answered for must not be forgotten when the power goes
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+            "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;"
         )
         self._migrate(path)
 

@@ -21,8 +21,8 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """A service of the test's own, with the options that it names."""
     made: list[Server] = []
 
-    def make(*options: str) -> Server:
-        made.append(Server(tmp_path, *options).start())
+    def make(*options: str, connector: str = "toy") -> Server:
+        made.append(Server(tmp_path, *options, connector=connector).start())
         return made[-1]
 
     yield make

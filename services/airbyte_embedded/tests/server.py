@@ -40,7 +40,7 @@ def write_clients(path: Path, *clients: tuple[str, str, str]) -> None:
 class Server:
     """Starts, kills and talks to one service."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, connector: str = "toy") -> None:
         self.folder, self.options = folder, options
         self.data, self.clients = folder / "data", folder / "clients.json"
         self.port = free_port()
@@ -49,8 +49,9 @@ class Server:
         write_clients(self.clients, (*ADMIN, "admin"), (*ORCHESTRATOR, "orchestrator"))
         registry = folder / "connectors"
         registry.mkdir()
-        entry = {"command": [sys.executable, str(ROOT / "tests/toy.py")]}
-        (registry / "registry.json").write_text(json.dumps({"toy": entry}))
+        as_faker = ["--faker"] if connector == "faker" else []
+        entry = {"command": [sys.executable, str(ROOT / "tests/toy.py"), *as_faker]}
+        (registry / "registry.json").write_text(json.dumps({connector: entry}))
         self.registry = registry
         self.http = httpx.Client(base_url=self.base, timeout=180)
 

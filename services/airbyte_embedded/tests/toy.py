@@ -5,10 +5,11 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 SPEC = {
     "type": "object",
-    "required": ["behaviour"],
+    "required": ["behaviour"] if "--faker" not in sys.argv else [],
     "additionalProperties": False,
     "properties": {
         "behaviour": {"type": "string"},
@@ -21,6 +22,8 @@ SPEC = {
             ]
         },
         "marker": {"type": "string"},
+        # so that it can pass for source-faker towards clients that know only Airbyte's connectors
+        **{name: {} for name in ("count", "seed", "records_per_slice", "always_updated", "parallelism")},
     },
 }
 COLUMNS = {
@@ -34,6 +37,9 @@ COLUMNS = {
     },
     "detail": {"type": ["null", "object"]},
 }
+
+
+EATEN: list[bytearray] = []
 
 
 def stream(name: str, columns: dict = COLUMNS) -> dict:
@@ -85,8 +91,7 @@ def complain(sentence: str) -> None:
 
 
 def argument(name: str) -> dict | list:
-    with open(sys.argv[sys.argv.index(name) + 1]) as file:
-        return json.load(file)
+    return json.loads(Path(sys.argv[sys.argv.index(name) + 1]).read_text())
 
 
 def catalog(config: dict) -> list[dict]:
@@ -123,7 +128,7 @@ def act(behaviour: str, name: str, number: int, rows: int) -> None:
     if behaviour == "hides" and number > rows // 2:
         time.sleep(3600)
     if behaviour == "eats":
-        act.eaten = getattr(act, "eaten", []) + [bytearray(20_000_000)]
+        EATEN.append(bytearray(20_000_000))
         time.sleep(0.02)
     if behaviour == "slow":
         time.sleep(0.05)
@@ -146,11 +151,13 @@ def act(behaviour: str, name: str, number: int, rows: int) -> None:
 
 
 def main() -> None:
+    if "--faker" in sys.argv:
+        sys.argv.remove("--faker")
     verb = sys.argv[1]
     if verb == "spec":
         say("SPEC", spec={"connectionSpecification": SPEC})
         return
-    config = argument("--config")
+    config = {"behaviour": "slow", "rows": 1000, **argument("--config")}
     if verb == "check" and config["behaviour"] == "check_hangs":
         time.sleep(3600)
     if verb == "check":

@@ -165,7 +165,8 @@ class Actors:
             self._type_key: row["type"],
             "definitionId": row["definition_id"],
             "workspaceId": row["workspace_id"],
-            "configuration": await self._shown(service, row),
+            # Airbyte's own client tells configurations apart by their type
+            "configuration": {self._type_key: row["type"], **await self._shown(service, row)},
             "createdAt": row["created_at"],
         }
 

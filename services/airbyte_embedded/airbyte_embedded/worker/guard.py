@@ -19,7 +19,7 @@ def bound_memory(data_bytes: int) -> None:
 
 
 def die_with_parent() -> None:
-    """This process is killed when the service is, and its group (the connector) when the service's pipe ends.
+    """Kill this process when the service dies, and its group (the connector) with it.
 
     The order was one line of standard input, which the service keeps open for as long as it lives: it ends
     however the service ends. The kernel's own signal comes on top, for a moment in which no thread of ours runs.

@@ -124,7 +124,9 @@ class UnitOfWork(SqlProcessorBase):
         """Of rows with one key the last that was read stays: its raw id sorts by time."""
         name, raw = self._fully_qualified(table), self._quote_identifier(AB_RAW_ID_COLUMN)
         order = f"{self._quote_identifier(AB_EXTRACTED_AT_COLUMN)} DESC, {raw} DESC"
-        ranked = f"SELECT {raw} AS raw_id, row_number() OVER (PARTITION BY {', '.join(self._keys(stream))} ORDER BY {order}) AS place FROM {name}"
+        keys = ", ".join(self._keys(stream))
+        place = f"row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS place"
+        ranked = f"SELECT {raw} AS raw_id, {place} FROM {name}"
         self._execute_sql(
             f"DELETE FROM {name} AS rows USING ({ranked}) AS ranked"
             f" WHERE rows.{raw} = ranked.raw_id AND ranked.place > 1"
@@ -147,6 +149,5 @@ class UnitOfWork(SqlProcessorBase):
 
     def _add_column_to_table(self, table: Any, column_name: str, column_type: Any) -> None:
         """With the name quoted, as everywhere else: `order` is a column too."""
-        self._execute_sql(
-            f"ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN {self._quote_identifier(column_name)} {column_type}"
-        )
+        column = f"{self._quote_identifier(column_name)} {column_type}"
+        self._execute_sql(f"ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN {column}")
