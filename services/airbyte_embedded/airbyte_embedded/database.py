@@ -58,7 +58,8 @@ class Database:
         self._connection.executescript(
             # FULL: a job that was answered for must not be forgotten when the power goes
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;"
+            # temporary tables in memory: the root file system is read-only
+            "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY;"
         )
         self._migrate(path)
 

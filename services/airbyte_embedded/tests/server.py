@@ -140,7 +140,9 @@ class Server:
 
     def run(self, connection: str, kind: str = "sync") -> dict[str, Any]:
         """Start a job and wait for its end."""
-        return self.wait(self.make("/jobs", connectionId=connection, jobType=kind)["jobId"])
+        job = self.wait(self.make("/jobs", connectionId=connection, jobType=kind)["jobId"])
+        sys.stderr.write(f"{job}\n{self.joblog(job['jobId'])}\n")  # pytest shows it with a failure
+        return job
 
     def wait(self, job: int, *states: str, seconds: float = 180) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
