@@ -4,7 +4,7 @@ BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help environment lint unit check cloud molecule e2e test test-all bench lock schema clean
+.PHONY: help environment lint unit check cloud molecule e2e test test-all bench lock schema clean service-airbyte service-airbyte-all
 
 help:                     ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,24 @@ test: check cloud molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions
 	$(PYTEST) tests/matrix
+
+SERVICE := services/airbyte_embedded
+
+$(SERVICE)/.venv/made: $(SERVICE)/requirements-dev.lock
+	uv venv -q --clear --python 3.11 $(SERVICE)/.venv
+	uv pip install -q --require-hashes --only-binary :all: --python $(SERVICE)/.venv/bin/python -r $<
+	@touch $@
+
+$(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock
+	uv venv -q --clear --python 3.11 $(SERVICE)/.venv-worker
+	uv pip install -q --require-hashes --only-binary :all: --compile-bytecode --python $(SERVICE)/.venv-worker/bin/python -r $<
+	@touch $@
+
+service-airbyte: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Airbyte: its environments from its locks (needs uv), its quick tests
+	cd $(SERVICE) && .venv/bin/python -m pytest -q -m "not long"
+
+service-airbyte-all: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the same with real syncs, kills and full disks (half an hour)
+	cd $(SERVICE) && .venv/bin/python -m pytest -q
 
 bench: environment        ## the figures, as ratios taken in one run
 	$(BIN)/python -m bench

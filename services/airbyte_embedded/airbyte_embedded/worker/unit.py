@@ -1,0 +1,153 @@
+"""One transaction a stream: its rows, its state and its line in the ledger, all or nothing.
+
+PyAirbyte loads a temporary table, moves it into the final one and writes the state, each in a transaction of
+its own: a process that is killed in between leaves rows without their state (the next sync writes them again)
+or tables that nobody removes. Here everything from the first temporary table on happens in one transaction,
+which `_finalize_state_messages`, PyAirbyte's last step for a stream, commits.
+
+Two more differences are meant. A table that is replaced keeps its identity, and with it the views and grants
+that hang on it. And rows that repeat a key within one sync are reduced to the last one before they are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airbyte.constants import AB_EXTRACTED_AT_COLUMN, AB_RAW_ID_COLUMN
+from airbyte.shared.sql_processor import SqlProcessorBase
+from airbyte_protocol.models import AirbyteStateMessage, AirbyteStateType
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from airbyte_embedded.worker.ledger import Entry, Ledger
+
+
+@dataclass
+class Context:
+    """What a processor must know of the job; filled in as the job goes on."""
+
+    ledger: Ledger
+    job: int
+    incremental: bool = False
+    deduplicated: set[str] = field(default_factory=set)  # streams that are replaced by one row a key
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    committed: set[str] = field(default_factory=set)
+    states: dict[str, AirbyteStateMessage] = field(default_factory=dict)  # of streams that had no rows
+
+    def entry(self, stream: str, state: AirbyteStateMessage | None) -> Entry:
+        kept = state.model_dump_json() if state and self.incremental else None
+        return Entry(stream, self.job, self.rows.get(stream, 0), self.bytes.get(stream, 0), kept)
+
+
+class UnitOfWork(SqlProcessorBase):
+    """To be put in front of a processor of PyAirbyte's."""
+
+    context: Context
+    # both databases go the same way, `_merge_temp_table_to_final_table`
+    supports_merge_insert = True
+    _unit: Connection | None = None
+    _stream: str = ""
+    _temporary: str = ""
+
+    @contextmanager
+    def get_sql_connection(self) -> Iterator[Connection]:
+        """The stream's transaction while there is one; PyAirbyte's own way otherwise."""
+        if self._unit is not None:
+            yield self._unit
+        else:
+            with super().get_sql_connection() as connection:
+                yield connection
+
+    def _write_files_to_new_table(self, files: list[Path], stream_name: str, batch_id: str) -> str:
+        self._unit = self.get_sql_engine().connect()
+        self._unit.begin()
+        self._stream = stream_name
+        return super()._write_files_to_new_table(files, stream_name, batch_id)
+
+    def _drop_temp_table(self, table_name: str, *, if_exists: bool = True) -> None:
+        """Put off to the end: PyAirbyte also calls this after a failure, and would hide what failed."""
+        self._temporary = table_name
+
+    def _finalize_state_messages(self, state_messages: list[AirbyteStateMessage]) -> None:
+        if self._unit is None:  # no rows: `write_empty` comes for it
+            self.context.states |= {
+                message.stream.stream_descriptor.name: message
+                for message in state_messages
+                if message.type is AirbyteStateType.STREAM and message.stream
+            }
+            return
+        self._execute_sql(f"DROP TABLE {self._fully_qualified(self._temporary)}")
+        state = state_messages[-1] if state_messages else None
+        self.context.ledger.write(self._unit, self.context.entry(self._stream, state))
+        self._unit.commit()
+        self._unit.close()
+        self._unit = None
+        self.context.committed.add(self._stream)
+
+    def write_empty(self, stream: str, *, replace: bool) -> None:
+        """A stream that had nothing to give: its table is emptied if it is replaced, its state kept."""
+        with self.get_sql_engine().begin() as connection:
+            if replace:
+                connection.execute(
+                    text(f"DELETE FROM {self._fully_qualified(self.get_sql_table_name(stream))}")
+                )
+            self.context.ledger.write(connection, self.context.entry(stream, self.context.states.get(stream)))
+        self.context.committed.add(stream)
+
+    def _swap_temp_table_with_final_table(
+        self, stream_name: str, temp_table_name: str, final_table_name: str
+    ) -> None:
+        if stream_name in self.context.deduplicated:
+            self._deduplicate(stream_name, temp_table_name)
+        if self._types(temp_table_name) != self._types(final_table_name):
+            # a column's type changed: the old table cannot take the rows
+            super()._swap_temp_table_with_final_table(stream_name, temp_table_name, final_table_name)
+            return
+        self._execute_sql(f"DELETE FROM {self._fully_qualified(final_table_name)}")
+        self._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
+
+    def _merge_temp_table_to_final_table(
+        self, stream_name: str, temp_table_name: str, final_table_name: str
+    ) -> None:
+        self._deduplicate(stream_name, temp_table_name)
+        final, temporary = self._fully_qualified(final_table_name), self._fully_qualified(temp_table_name)
+        same = " AND ".join(f"old.{name} = new.{name}" for name in self._keys(stream_name))
+        self._execute_sql(f"DELETE FROM {final} AS old USING {temporary} AS new WHERE {same}")
+        self._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
+
+    def _deduplicate(self, stream: str, table: str) -> None:
+        """Of rows with one key the last that was read stays: its raw id sorts by time."""
+        name, raw = self._fully_qualified(table), self._quote_identifier(AB_RAW_ID_COLUMN)
+        order = f"{self._quote_identifier(AB_EXTRACTED_AT_COLUMN)} DESC, {raw} DESC"
+        keys = ", ".join(self._keys(stream))
+        place = f"row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS place"
+        ranked = f"SELECT {raw} AS raw_id, {place} FROM {name}"
+        self._execute_sql(
+            f"DELETE FROM {name} AS rows USING ({ranked}) AS ranked"
+            f" WHERE rows.{raw} = ranked.raw_id AND ranked.place > 1"
+        )
+
+    def _keys(self, stream: str) -> list[str]:
+        return [self._quote_identifier(name) for name in self.catalog_provider.get_primary_keys(stream)]
+
+    def _types(self, table: str) -> set[tuple[str, str]]:
+        """Names and types of a table's columns, as this transaction sees them."""
+        with self.get_sql_connection() as connection:
+            found = connection.execute(
+                text(
+                    "SELECT column_name, data_type FROM information_schema.columns"
+                    " WHERE table_schema = :schema AND table_name = :name"
+                ),
+                {"schema": self.sql_config.schema_name, "name": table},
+            )
+            return {(row[0], row[1]) for row in found}
+
+    def _add_column_to_table(self, table: Any, column_name: str, column_type: Any) -> None:
+        """With the name quoted, as everywhere else: `order` is a column too."""
+        column = f"{self._quote_identifier(column_name)} {column_type}"
+        self._execute_sql(f"ALTER TABLE {self._fully_qualified(table.name)} ADD COLUMN {column}")

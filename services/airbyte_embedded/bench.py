@@ -1,0 +1,124 @@
+"""The service's figures, as ratios and bounds taken in one run: `.venv/bin/python bench.py [ROWS]`.
+
+Needs the two environments of `make service-airbyte`, Postgres, and the network for source-faker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.postgres import Postgres
+from tests.server import WORKER, Server
+
+ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+CLIENTS, CALLS = 8, 50
+BY_HAND = """
+import json, sys, time
+begun = time.monotonic()
+import airbyte as ab
+from airbyte.caches import PostgresCache
+from urllib.parse import quote
+given = json.load(sys.stdin)
+cache = PostgresCache(host="127.0.0.1", port=given["port"], database="postgres", username="loader",
+                      password=quote(given["password"], safe=""), schema_name="by_hand")
+source = ab.get_source("source-faker", local_executable=given["executable"], config=given["config"])
+source.select_streams(["users"])
+source.read(cache, force_full_refresh=True, write_strategy="replace")
+print("SECONDS", time.monotonic() - begun)
+"""
+
+
+def resident(server: Server) -> float:
+    assert server.process
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) * 1024 / 1e6
+
+
+def latency(server: Server) -> tuple[float, float]:
+    """Median and 95th percentile of reads by CLIENTS clients at once, in milliseconds."""
+    header = {"Authorization": f"Bearer {server.token()}"}
+    taken: list[float] = []
+
+    def client() -> None:
+        with httpx.Client(base_url=server.base, headers=header) as http:
+            for number in range(CALLS):
+                begun = time.perf_counter()
+                http.get(("/jobs", "/connections", "/sources", "/workspaces")[number % 4]).raise_for_status()
+                taken.append((time.perf_counter() - begun) * 1000)
+
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return statistics.median(taken), statistics.quantiles(taken, n=20)[18]
+
+
+def through_the_service(server: Server, database: Postgres, config: dict[str, Any]) -> float:
+    """Seconds from the request to the job's end."""
+    made = server.make("/sources", name="faker", workspaceId=server.workspace,
+                       configuration={"sourceType": "faker", **config})  # fmt: skip
+    destination = server.destination("postgres", **database.config(schema="by_service"))
+    connection = server.connection(made["sourceId"], destination, streams=[{"name": "users"}])
+    begun = time.monotonic()
+    job = server.run(connection)
+    assert (job["status"], job["rowsSynced"]) == ("succeeded", ROWS), job
+    return time.monotonic() - begun
+
+
+def by_hand(server: Server, database: Postgres, config: dict[str, Any]) -> float:
+    """Seconds of the same sync by a script of a few lines, Python's start included."""
+    (executable,) = (server.data / "connectors").glob("source-faker-*/bin/source-faker")
+    given = {**database.config(), "config": config, "executable": str(executable)}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "AIRBYTE_OFFLINE_MODE": "1",
+        "DO_NOT_TRACK": "1",
+        "NO_LIVE_PROGRESS": "1",
+    }
+    begun = time.monotonic()
+    done = subprocess.run([WORKER, "-W", "ignore", "-c", BY_HAND], input=json.dumps(given), capture_output=True,
+                          text=True, env=environment, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return time.monotonic() - begun
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="airbyte-embedded-bench-"))
+    folder.chmod(0o755)
+    database, server = Postgres(folder / "postgres").start(), Server(folder).start()
+    config = {"count": ROWS, "seed": 1, "parallelism": 2, "always_updated": False}
+    try:
+        idle = resident(server)
+        service = through_the_service(server, database, config)
+        hand = by_hand(server, database, config)
+        counts = [
+            database.query(f"SELECT count(*) FROM {schema}.users")[0][0]
+            for schema in ("by_service", "by_hand")
+        ]
+        assert counts == [ROWS, ROWS], counts
+        median, high = latency(server)
+        after = resident(server)
+    finally:
+        server.stop()
+        database.close()
+    print(f"idle memory             {idle:6.0f} MB    at most 250")
+    print(f"memory after a sync     {after:6.0f} MB")
+    print(f"latency, 8 clients      {high:6.1f} ms    at most 50 (95th percentile; median {median:.1f})")
+    print(
+        f"{ROWS} rows to Postgres {service:6.1f} s     {service / hand:.2f} times PyAirbyte by hand ({hand:.1f} s), at most 1.15"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Every implemented path against Airbyte's own OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from airbyte_embedded.app import BASE, TABLE
+
+from tests.document import Document, needs_document
+from tests.server import Server
+
+pytestmark = needs_document
+# Tags only group connections in Airbyte's pages, and this engine has no pages.
+ABSENT = {("GET", "/tags"), ("POST", "/tags"), ("GET", "/tags/{tagId}"), ("DELETE", "/tags/{tagId}"),
+          ("PATCH", "/tags/{tagId}")}  # fmt: skip
+# facts of Airbyte's that the document leaves out, and one extension of ours
+BEYOND = {("POST", "/applications/token"), ("GET", "/applications"), ("POST", "/applications"),
+          ("GET", "/applications/{id}"), ("DELETE", "/applications/{id}"), ("GET", "/jobs/{id}/log")}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def document() -> Document:
+    return Document()
+
+
+@pytest.fixture(scope="module")
+def judged(server: Server, document: Document) -> Any:
+    """Asks, and has the document judge the answer."""
+
+    def ask(method: str, path: str, *, sent: Any = None, query: Any = None, **ids: str) -> httpx.Response:
+        concrete = path
+        for name, value in ids.items():
+            concrete = concrete.replace(f"{{{name}}}", value)
+        answer = (
+            server.ask(method, concrete, json=sent, params=query)
+            if sent is not None
+            else server.ask(method, concrete, params=query)
+        )
+        document.judge(method, path, answer, sent)
+        return answer
+
+    return ask
+
+
+def test_every_documented_path_is_implemented_but_the_tags(document: Document) -> None:
+    ours = {(method, re.sub(r"\{.*?\}", "{id}", path)) for method, path, _, _ in TABLE}
+    theirs = {(method, re.sub(r"\{.*?\}", "{id}", path)) for method, path in document.operations()}
+    absent = {(method, re.sub(r"\{.*?\}", "{id}", path)) for method, path in ABSENT}
+    assert theirs - ours == absent
+    assert ours - theirs == BEYOND
+    assert BASE == "/api/public/v1"
+
+
+def test_workspaces_are_made_read_changed_and_deleted(judged: Any) -> None:
+    sent = {
+        "name": "Team",
+        "notifications": {"failure": {"webhook": {"enabled": True, "url": "https://hooks"}}},
+    }
+    made = judged("POST", "/workspaces", sent=sent).json()
+    assert made["notifications"] == sent["notifications"]
+    ids = {"workspaceId": made["workspaceId"]}
+    assert judged("GET", "/workspaces/{workspaceId}", **ids).json() == made
+    changed = judged("PATCH", "/workspaces/{workspaceId}", sent={"name": "Crew"}, **ids).json()
+    assert changed == made | {"name": "Crew"}
+    assert judged("DELETE", "/workspaces/{workspaceId}", **ids).status_code == 204
+    assert judged("GET", "/workspaces/{workspaceId}", **ids).status_code == 404
+    listed = judged("GET", "/workspaces", query={"includeDeleted": "true"}).json()["data"]
+    assert made["workspaceId"] in [entry["workspaceId"] for entry in listed]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "configuration"),
+    [
+        ("/sources", "source", {"sourceType": "toy", "behaviour": "plain", "api_key": "a-long-secret"}),
+        (
+            "/destinations",
+            "destination",
+            {"destinationType": "duckdb", "destination_path": "/local/judged.duckdb"},
+        ),
+    ],
+)
+def test_sources_and_destinations_are_made_read_changed_and_deleted(
+    server: Server, judged: Any, path: str, kind: str, configuration: dict[str, Any]
+) -> None:
+    sent = {"name": "one", "workspaceId": server.workspace, "configuration": configuration}
+    made = judged("POST", path, sent=sent).json()
+    assert made[f"{kind}Type"] == configuration[f"{kind}Type"]
+    one, ids = f"{path}/{{{kind}Id}}", {f"{kind}Id": made[f"{kind}Id"]}
+    assert judged("GET", one, **ids).json() == made
+    assert judged("PATCH", one, sent={"name": "two"}, **ids).json() == made | {"name": "two"}
+    assert (
+        judged("PUT", one, sent={"name": "three", "configuration": configuration}, **ids).json()["name"]
+        == "three"
+    )
+    assert made[f"{kind}Id"] in [entry[f"{kind}Id"] for entry in judged("GET", path).json()["data"]]
+    assert judged("DELETE", one, **ids).status_code == 204
+    assert judged("GET", one, **ids).status_code == 404
+
+
+def test_connections_and_streams(server: Server, judged: Any) -> None:
+    source, destination = server.source(), server.destination()
+    offered = judged("GET", "/streams", query={"sourceId": source, "destinationId": destination}).json()
+    assert [stream["streamName"] for stream in offered] == ["items", "more"]
+    sent = {
+        "sourceId": source,
+        "destinationId": destination,
+        "name": "toy to file",
+        "schedule": {"scheduleType": "cron", "cronExpression": "0 30 6 * * ? Europe/Berlin"},
+        "prefix": "toy_",
+        "nonBreakingSchemaUpdatesBehavior": "propagate_columns",
+        "configurations": {
+            "streams": [
+                {
+                    "name": "items",
+                    "syncMode": "incremental_deduped_history",
+                    "selectedFields": [{"fieldPath": ["id"]}, {"fieldPath": ["updated_at"]}],
+                }
+            ]
+        },
+    }
+    made = judged("POST", "/connections", sent=sent).json()
+    assert made["configurations"]["streams"][0]["primaryKey"] == [["id"]]
+    ids = {"connectionId": made["connectionId"]}
+    assert judged("GET", "/connections/{connectionId}", **ids).json() == made
+    changed = judged("PATCH", "/connections/{connectionId}", sent={"status": "inactive"}, **ids).json()
+    assert changed == made | {"status": "inactive"}
+    assert made["connectionId"] in [
+        entry["connectionId"] for entry in judged("GET", "/connections").json()["data"]
+    ]
+    assert judged("DELETE", "/connections/{connectionId}", **ids).status_code == 204
+    assert judged("GET", "/connections/{connectionId}", **ids).status_code == 404
+    tombstones = judged("GET", "/connections", query={"includeDeleted": "true"}).json()["data"]
+    assert {entry["status"] for entry in tombstones if entry["connectionId"] == made["connectionId"]} == {
+        "deprecated"
+    }
+
+
+def test_jobs(server: Server, judged: Any) -> None:
+    connection = server.connection(server.source("slow", rows=1000), server.destination())
+    made = judged("POST", "/jobs", sent={"connectionId": connection, "jobType": "sync"}).json()
+    assert made["status"] in ("pending", "running")
+    ids = {"jobId": str(made["jobId"])}
+    assert judged("GET", "/jobs/{jobId}", **ids).json()["connectionId"] == connection
+    listed = judged(
+        "GET", "/jobs", query={"connectionId": connection, "jobType": "sync", "orderBy": "createdAt|ASC"}
+    )
+    assert [job["jobId"] for job in listed.json()["data"]] == [made["jobId"]]
+    assert judged("DELETE", "/jobs/{jobId}", **ids).json()["status"] == "cancelled"
+    assert judged("GET", "/jobs/{jobId}", jobId="999999").status_code == 404
+
+
+def test_health(judged: Any) -> None:
+    answer = judged("GET", "/health")
+    assert answer.text.splitlines()[0] == "Successful operation"
+    assert answer.text.splitlines()[1].startswith("airbyte-embedded ")
+    assert "not the Airbyte platform" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/sources", "/destinations", "/connections", "/workspaces"])
+def test_ids_that_are_unknown_or_no_ids_at_all_answer_404_in_airbytes_format(
+    server: Server, path: str
+) -> None:
+    for identifier in (str(uuid.uuid4()), "..%2f..%2fetc", "' OR 1=1 --", "0"):
+        answer = server.ask("GET", f"{path}/{identifier}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert problem["title"] == "resource-not-found"
+        assert set(problem) == {"status", "type", "title", "detail", "documentationUrl", "data"}
+        assert problem["type"] == "https://reference.airbyte.com/reference/errors#resource-not-found"

@@ -1,0 +1,230 @@
+"""Jobs that are cancelled, killed, starved or left hanging: how they end, and that no row is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airbyte_embedded import processes
+
+from tests.postgres import Postgres, duckdb, needs_postgres
+from tests.server import Server
+
+pytestmark = pytest.mark.long
+
+
+def running(server: Server, job: int) -> list[int]:
+    """The processes of a job of this server: other tests' servers have jobs of the same number."""
+    return [
+        pid
+        for pid in processes.members(f"job/{job}")
+        if str(server.data).encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    ]
+
+
+def started(
+    server: Server, behaviour: str, mode: str = "full_refresh_append", **config: object
+) -> tuple[str, int]:
+    """A connection whose job is in the middle of its rows."""
+    connection = server.connection(server.source(behaviour, **config), server.destination(), mode)
+    job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+    server.wait_rows(job)
+    return connection, job
+
+
+def rows(server: Server) -> int:
+    return int(duckdb(server.data / "local/toy.duckdb", "SELECT count(*) FROM items")[0][0])
+
+
+def test_a_cancelled_job_is_gone_within_seconds_even_where_the_connector_hides(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server()
+    connection, job = started(server, "hides", rows=10)
+    assert len(running(server, job)) >= 3  # the job, the connector, and its child in a session of its own
+    begun = time.monotonic()
+    assert server.ask("DELETE", f"/jobs/{job}").json()["status"] == "cancelled"
+    assert time.monotonic() - begun < 6
+    assert running(server, job) == []
+    assert server.get(f"/jobs/{job}")["failureReason"] == "It was cancelled."
+    assert list((server.data / "work").iterdir()) == []
+    # and again: nothing changes
+    assert server.ask("DELETE", f"/jobs/{job}").json()["status"] == "cancelled"
+    assert server.ask("DELETE", f"/connections/{connection}").status_code == 204
+
+
+def test_one_job_a_connection_and_so_many_at_once(make_server: Callable[..., Server]) -> None:
+    server = make_server("--jobs-at-once", "1", "--jobs-waiting", "2")
+    first, job = started(server, "slow", rows=10_000)
+    answer = server.ask("POST", "/jobs", json={"connectionId": first, "jobType": "sync"})
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "A job of this connection is not finished yet."
+    assert answer.json()["title"] == "try-again-later"
+    waiting = [server.connection(server.source(), server.destination()) for _ in range(3)]
+    queued = [server.make("/jobs", connectionId=waiting[number], jobType="sync") for number in range(2)]
+    assert [entry["status"] for entry in queued] == ["pending", "pending"]
+    answer = server.ask("POST", "/jobs", json={"connectionId": waiting[2], "jobType": "sync"})
+    assert (answer.status_code, answer.json()["detail"]) == (503, "2 jobs are waiting already.")
+    assert server.ask("DELETE", f"/jobs/{queued[0]['jobId']}").json()["status"] == "cancelled"
+    server.ask("DELETE", f"/jobs/{job}")
+    assert server.wait(queued[1]["jobId"])["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_outlives_the_service_and_no_row_is_lost_or_doubled(
+    make_server: Callable[..., Server], number: signal.Signals
+) -> None:
+    server = make_server()
+    _, job = started(server, "slow", rows=100)
+    processes_before = running(server, job)
+    server.kill(number)
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in processes_before):
+        assert time.monotonic() < deadline, "the job's processes outlived the service"
+        time.sleep(0.05)
+    server.start()
+    ended = server.wait(job)
+    assert (ended["status"], ended["rowsSynced"]) == ("succeeded", 100)
+    assert rows(server) == 100
+    assert "attempt 2: sync" in server.joblog(job)
+
+
+def test_what_an_interrupted_job_had_committed_is_not_written_again(
+    make_server: Callable[..., Server],
+) -> None:
+    """Two groups of streams: the first is committed, then the service is killed while the second is read."""
+    server = make_server()
+    streams = [
+        {"name": "items", "syncMode": "full_refresh_append"},
+        {"name": "more", "syncMode": "incremental_append"},
+    ]
+    connection = server.connection(server.source("slow", rows=60), server.destination(), streams=streams)
+    job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+    server.wait_rows(job, least=61)
+    server.kill(signal.SIGKILL)
+    server.start()
+    ended = server.wait(job)
+    assert (ended["status"], ended["rowsSynced"]) == ("succeeded", 120)
+    assert rows(server) == 60
+    assert "items: full_refresh" not in (server.data / f"logs/jobs/{job}/attempt-2.log").read_text()
+
+
+def test_a_job_that_is_interrupted_again_and_again_fails_in_the_end(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server("--attempts", "1")
+    connection, job = started(server, "slow", rows=100)
+    server.kill(signal.SIGKILL)
+    server.start()
+    ended = server.wait(job)
+    assert ended["status"] == "failed"
+    assert ended["failureReason"] == "The service stopped while it ran. It was started 1 times."
+    assert server.run(connection)["status"] == "succeeded"  # and a retry cures it
+    assert rows(server) == 100
+
+
+def test_a_finished_job_is_neither_lost_nor_repeated_by_a_restart(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    connection = server.connection(server.source(), server.destination(), "full_refresh_append")
+    job = server.run(connection)
+    server.kill(signal.SIGKILL)
+    server.start()
+    assert server.get(f"/jobs/{job['jobId']}") == job
+    assert rows(server) == 10
+    assert len(server.get("/jobs")["data"]) == 1
+
+
+def test_a_source_that_hangs_ends_at_the_time_limit(make_server: Callable[..., Server]) -> None:
+    server = make_server("--job-seconds", "40")
+    connection = server.connection(server.source("hangs"), server.destination())
+    job = server.run(connection)
+    assert job["status"] == "failed"
+    assert job["failureReason"] == "It did not end within its time limit of 40 seconds."
+    assert running(server, job["jobId"]) == []
+
+
+def test_a_source_that_eats_memory_is_stopped_and_the_service_is_not(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server("--job-megabytes", "700")
+    connection = server.connection(server.source("eats", rows=500), server.destination())
+    job = server.run(connection)
+    assert job["status"] == "failed"
+    assert job["failureReason"].startswith("It used ")
+    assert job["failureReason"].endswith(" MB of memory; the limit is 700 MB.")
+    assert server.http.get("/health").status_code == 200
+
+
+def test_a_killed_job_process_is_a_failure_that_says_so(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    connection, job = started(server, "slow", rows=100)
+    worker = min(running(server, job))
+    os.kill(worker, signal.SIGKILL)
+    ended = server.wait(job)
+    assert ended["failureReason"] == "The job's process ended without a result (SIGKILL)."
+    assert running(server, job) == []
+    assert server.run(connection)["status"] == "succeeded"
+    assert rows(server) == 100
+
+
+@needs_postgres
+def test_a_database_that_dies_in_the_middle_leaves_a_failure_that_a_retry_cures(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server, database = make_server(), Postgres(tmp_path / "pg").start()
+    try:
+        destination = server.destination("postgres", **database.config())
+        source = server.source("slow", rows=60)
+        connection = server.connection(source, destination, "incremental_append")
+        job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+        server.wait_rows(job)
+        database.kill()
+        ended = server.wait(job)
+        assert ended["status"] == "failed"
+        assert "connect" in ended["failureReason"], ended
+        database.start()
+        assert server.run(connection)["rowsSynced"] == 60
+        assert database.query("SELECT count(*), count(DISTINCT id) FROM items") == [
+            [60, 60]
+        ] or database.query("SELECT count(*), count(DISTINCT id) FROM items") == [(60, 60)]
+    finally:
+        database.close()
+
+
+def test_a_full_disk_fails_the_job_and_the_service_comes_through(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """The whole data folder on a file system of a few megabytes."""
+    data = tmp_path / "data"
+    data.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", data], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        server = make_server()
+        connection = server.connection(server.source(rows=400_000), server.destination())
+        job = server.run(connection)
+        assert job["status"] == "failed"
+        assert "space" in job["failureReason"].lower(), job
+        filler = data / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        answer = server.ask("POST", "/workspaces", json={"name": "no room" * 30})
+        if answer.status_code != 200:  # SQLite may still have a page to spare
+            assert (answer.status_code, answer.json()["title"]) == (503, "service-unavailable")
+        assert server.http.get("/health").status_code == 200
+        filler.unlink()
+        assert server.make("/workspaces", name="room again")["name"] == "room again"
+        small = server.source(rows=10)
+        assert server.run(server.connection(small, server.destination()))["status"] == "succeeded"
+        server.stop()
+    finally:
+        subprocess.run(["umount", "-l", data], check=False)
