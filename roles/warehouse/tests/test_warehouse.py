@@ -17,12 +17,17 @@ GATEWAY = "10.0.2.2"
 """The machine's loopback, as a container of a rootless Docker sees it."""
 
 # Runs on the machine as root, so that no password leaves it. Takes [[role, password or null for its own, database,
-# statement], …] on standard input; prints for each what came of it: its rows, or what Postgres said to it.
-SESSIONS = """
-import json, os, subprocess, sys, tempfile
+# statement], …] on standard input; prints for each what came of it: its rows, or what Postgres said to it. What the
+# same role asks is asked in one session.
+SESSIONS = r"""
+import json, subprocess, sys, tempfile
 port, psql = sys.argv[1:]
-told = []
-for role, password, database, sql in json.load(sys.stdin):
+job = json.load(sys.stdin)
+told = [""] * len(job)
+groups = {}
+for number, (role, password, database, sql) in enumerate(job):
+    groups.setdefault((role, password, database), []).append((number, sql))
+for (role, password, database), asked in groups.items():
     if password is None:
         password = open("/srv/warehouse/secrets/" + role).read()
     with tempfile.NamedTemporaryFile("w") as kept:
@@ -30,10 +35,16 @@ for role, password, database, sql in json.load(sys.stdin):
         kept.flush()
         environment = {"PATH": "/usr/bin", "PGPASSFILE": kept.name, "HOME": "/nonexistent", "PGCONNECT_TIMEOUT": "5"}
         done = subprocess.run(
-            [psql, "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", port, "-U", role, "-d", database],
-            input=sql, env=environment, capture_output=True, text=True)
-    said = [line for line in done.stderr.splitlines() if "ERROR:" in line or "FATAL:" in line]
-    told.append(done.stdout.strip() if done.returncode == 0 else said[-1] if said else done.stderr.strip())
+            [psql, "-XAtqw", "-h", "127.0.0.1", "-p", port, "-U", role, "-d", database, "-f", "-"],
+            input="".join(f"{sql};\n\\echo ====\n\\warn ====\nreset role;\n" for _, sql in asked),
+            env=environment, capture_output=True, text=True)
+    rows, said = done.stdout.split("====\n"), done.stderr.split("====\n")
+    for place, (number, _) in enumerate(asked):
+        if len(rows) <= len(asked):  # the session did not begin, or was ended
+            told[number] = done.stderr.strip()
+        else:
+            wrong = [line for line in said[place].splitlines() if "ERROR:" in line or "FATAL:" in line]
+            told[number] = wrong[0] if wrong else rows[place].strip()
 print(json.dumps(told))
 """
 
