@@ -530,6 +530,50 @@ def test_a_killed_server_comes_back_without_losing_or_doubling_a_row(host, sessi
     assert sessions({"write": ("loader", f"insert into {table} values (2)")}) == {"write": ""}
 
 
+@pytest.fixture
+def small_disk(host):
+    """Lets the warehouse work on a copy of its data on a disk that is nearly full; yields how to make it larger."""
+    place = "/run/hangar-contract-warehouse"
+    host.check_output(
+        f"systemctl stop warehouse.service && mkdir {place} && mount -t tmpfs -o size=150M tmpfs {place} "
+        f"&& cp --archive {DATA}/. {place}/ && chown --reference={DATA} {place} && chmod 0700 {place} "
+        f"&& mount --bind {place} {DATA} && systemctl start warehouse.service"
+    )
+    yield lambda: host.check_output(f"mount -o remount,size=1G {place}")
+    host.check_output(
+        f"systemctl stop warehouse.service; umount {DATA}; umount {place}; rmdir {place}; "
+        "systemctl reset-failed warehouse.service; systemctl start warehouse.service"
+    )
+
+
+@pytest.mark.disturbs
+def test_a_full_disk_ends_the_load_and_loses_nothing(host, small_disk, table, sessions, port):
+    """A full disk ends the load that filled it; with room again the warehouse is back by itself, with all its rows"""
+    fill = f"insert into {table} select generate_series(2, 20000000)"
+    said = sessions({"fill": ("loader", fill)})["fill"]
+    assert "No space left on device" in said or "server closed the connection" in said
+    small_disk()
+    host.check_output(until(answers(port, "127.0.0.1")))
+    told = sessions({
+        "read": ("loader", f"select count(*), max(n) from {table}"),
+        "write": ("loader", f"insert into {table} values (2)"),
+    })  # fmt: skip
+    assert told == {"read": "1|1", "write": ""}
+
+
+@pytest.mark.disturbs
+def test_data_from_another_machine_are_adopted(host, sessions, table):
+    """Data that come with a disk to a machine without the account are taken over as they are"""
+    host.check_output("systemctl disable --now warehouse.service; userdel warehouse")
+    assert host.run("getent passwd warehouse").rc == 2
+    made = host.check_output(f"stat --format %W {DATA}/PG_VERSION")
+    assert host.check_output("warehouse look").splitlines()[0] == "account warehouse is missing"
+    host.check_output("warehouse ensure")
+    assert host.check_output(f"stat --format %W {DATA}/PG_VERSION") == made
+    assert sessions({"read": ("loader", f"select n from {table}")}) == {"read": "1"}
+    assert host.check_output("warehouse look") == ""
+
+
 GIVEN = {
     "create role intruder login superuser": "role intruder: take superuser away",
     "alter role reader superuser createrole": "role reader: take superuser, createrole away",
