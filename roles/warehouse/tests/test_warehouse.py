@@ -574,6 +574,19 @@ def test_data_from_another_machine_are_adopted(host, sessions, table):
     assert host.check_output("warehouse look") == ""
 
 
+@pytest.mark.disturbs
+def test_code_that_was_replaced_is_run_no_longer(host, port):
+    """When its program is replaced, as an upgrade does, the server starts from the new one once packages are done"""
+    show = "systemctl show warehouse.service --property MainPID --value"
+    before = host.check_output(show)
+    host.check_output(
+        f"cd {PROGRAMS} && cp --preserve=all postgres .new && mv .new postgres && /usr/local/sbin/warehouse renew"
+    )
+    host.check_output(f"tail --pid={before} --follow /dev/null; {until(answers(port, '127.0.0.1'))}")
+    assert host.check_output(show) != before
+    assert host.check_output("warehouse renew; warehouse look") == ""
+
+
 GIVEN = {
     "create role intruder login superuser": "role intruder: take superuser away",
     "alter role reader superuser createrole": "role reader: take superuser, createrole away",
