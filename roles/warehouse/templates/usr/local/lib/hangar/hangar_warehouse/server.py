@@ -46,7 +46,9 @@ def ensure(described: Described) -> None:
     """Start the server, or start it anew where it is not as described; returns when it answers."""
     if not (wrong := look(described)):
         return
-    for argv in (["daemon-reload"], ["enable", "--quiet", UNIT], ["restart", UNIT]):
+    # One that is just starting may be replaying its log after a crash: it is waited for, not begun again.
+    verb = "restart" if state()["ActiveState"] == "active" else "start"
+    for argv in (["daemon-reload"], ["enable", "--quiet", UNIT], [verb, UNIT]):
         done = subprocess.run(["systemctl", *argv], capture_output=True, text=True)
         if done.returncode != 0:
             raise Refused(f"{UNIT} {wrong[0]}, and does not start: {done.stderr.strip()}\n{last_words()}")
