@@ -340,6 +340,7 @@ def test_the_data_lie_under_srv_with_checksums(host, owner):
 
 
 def test_debians_own_cluster_was_never_made(host):
+    """Debian's own cluster under /var/lib was never made"""
     assert host.check_output("ls /var/lib/postgresql /etc/postgresql").split() == [
         "/etc/postgresql:",
         "/var/lib/postgresql:",
