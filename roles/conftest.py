@@ -2,7 +2,7 @@
 
 The same files run against a machine that molecule made and against a live one:
 
-    pytest roles --hosts=ssh://NAME --ssh-config=FILE --sudo --ansible-inventory=FILE [--cannot=vm]
+    pytest roles --hosts=ssh://NAME --ssh-config=FILE --sudo --ansible-inventory=FILE [--cannot=vm] [--disturb]
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("contracts")
     group.addoption("--cannot", action="append", default=[], metavar="MARKER",
                     help="promises with this marker cannot be shown on this kind of machine")  # fmt: skip
+    group.addoption("--disturb", action="store_true",
+                    help="also what ends people's work: services killed, rights changed for a moment")  # fmt: skip
 
 
 def told(result: CommandResult) -> str:
@@ -44,6 +46,9 @@ def told(result: CommandResult) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     CommandResult.__repr__ = told  # type: ignore[method-assign]
     config.addinivalue_line("markers", "vm: needs a kernel of its own, which a container does not have")
+    config.addinivalue_line(
+        "markers", "disturbs: ends people's work, so it is left out on a machine that is lived in"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -51,6 +56,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=REASONS.get(marker, f"needs {marker}")))
+    if not config.getoption("--disturb"):
+        left_out = [item for item in items if item.get_closest_marker("disturbs")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,17 @@ INVENTORY = REPO / "tests/templates/inventory.yml"
 
 def render(role: str, path: str, **overrides: Any) -> str:
     """The text that `path` on the machine gets from the role's template for it."""
+    text = (REPO / "roles" / role / "templates" / f"{path.lstrip('/')}.j2").read_text()
+    shape = {"trim_blocks": True, "lstrip_blocks": True}
+    return str(_templated(role, text, overrides, shape))
+
+
+def value(role: str, name: str, **overrides: Any) -> Any:
+    """What a variable of the role comes to."""
+    return _templated(role, f"{{{{ {name} }}}}", overrides, {})
+
+
+def _templated(role: str, text: str, overrides: Mapping[str, Any], shape: Mapping[str, bool]) -> Any:
     options = effective_options(INVENTORY)
     from ansible.parsing.dataloader import DataLoader
     from ansible.template import Templar, trust_as_template
@@ -23,9 +34,7 @@ def render(role: str, path: str, **overrides: Any) -> str:
     if private.exists():
         variables |= loader.load_from_file(str(private), trusted_as_template=True)
     variables |= {"role_name": role, **overrides}
-    text = (REPO / "roles" / role / "templates" / f"{path.lstrip('/')}.j2").read_text()
-    shape = {"trim_blocks": True, "lstrip_blocks": True}
-    return str(Templar(loader, variables=variables).template(trust_as_template(text), overrides=shape))
+    return Templar(loader, variables=variables).template(trust_as_template(text), overrides=shape)
 
 
 def settings(text: str, separator: str = "=") -> Mapping[str, str]:
