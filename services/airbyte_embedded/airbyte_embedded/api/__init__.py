@@ -1,0 +1,1 @@
+"""The handlers, one file a resource. Each takes a Call and gives an answer or raises a Problem."""

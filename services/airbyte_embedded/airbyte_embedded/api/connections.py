@@ -1,0 +1,182 @@
+"""Connections: which streams of a source go to which destination, how, and when."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from airbyte_embedded import catalog, models, records, schedule
+from airbyte_embedded.api import streams
+from airbyte_embedded.call import Call
+from airbyte_embedded.database import Row
+from airbyte_embedded.destinations import IDENTIFIER, PREFIX
+from airbyte_embedded.problems import bad_request
+from airbyte_embedded.service import Service
+
+Json = dict[str, Any]
+
+
+async def list_(call: Call) -> Response:
+    limit, offset = call.page()
+    wanted = call.workspaces()
+    if call.query.get("tagIds"):
+        raise bad_request("tagIds is not supported by this engine.")
+    where = "(deleted_at IS NULL OR ?)"
+    where += f" AND workspace_id IN ({', '.join('?' * len(wanted))})" if wanted else ""
+    values = [call.flag("includeDeleted"), *wanted]
+    counted = call.service.database.one(f"SELECT count(*) AS n FROM connections WHERE {where}", values)
+    rows = call.service.database.all(
+        f"SELECT * FROM connections WHERE {where} ORDER BY created_at, rowid LIMIT ? OFFSET ?",
+        [*values, limit, offset],
+    )
+    return call.listing([document(row) for row in rows], counted["n"] if counted else 0)
+
+
+async def create(call: Call) -> Response:
+    wanted = call.parse(models.ConnectionCreate)
+    database = call.service.database
+    source = records.source(database, str(wanted.source_id))
+    destination = records.destination(database, str(wanted.destination_id))
+    if source["workspace_id"] != destination["workspace_id"]:
+        raise bad_request("The source and the destination stand in different workspaces.")
+    body: Json = {
+        "schedule": {"scheduleType": "manual"},
+        "namespaceDefinition": "destination",
+        "prefix": "",
+        "nonBreakingSchemaUpdatesBehavior": "ignore",
+        "tags": [],
+    }
+    offered = await streams.offered_by(call.service, source)
+    chosen = wanted.configurations.streams if wanted.configurations else None
+    body = _changed(body, wanted) | {"streams": catalog.configured(chosen, offered)}
+    identifier = str(uuid.uuid4())
+    database.insert(
+        "connections",
+        {
+            "id": identifier,
+            "workspace_id": source["workspace_id"],
+            "source_id": source["id"],
+            "destination_id": destination["id"],
+            "name": wanted.name or f"{source['name']} → {destination['name']}",
+            "body": json.dumps(body),
+            "known_columns": json.dumps({stream["name"]: catalog.columns(stream) for stream in offered}),
+            "status": _status(wanted) or "active",
+            "created_at": int(time.time()),
+        },
+    )
+    _plan(call.service, identifier)
+    return JSONResponse(document(records.connection(database, identifier)))
+
+
+async def get(call: Call) -> Response:
+    return JSONResponse(document(records.connection(call.service.database, call.path["id"])))
+
+
+async def patch(call: Call) -> Response:
+    database = call.service.database
+    row = records.connection(database, call.path["id"])
+    wanted = call.parse(models.ConnectionPatch)
+    body = _changed(json.loads(row["body"]), wanted)
+    values: Json = {"name": wanted.name or row["name"]}
+    if wanted.configurations and wanted.configurations.streams is not None:
+        # asked again: a column that appeared since becomes known only by a change like this one
+        source = records.source(database, row["source_id"])
+        offered = await streams.offered_by(call.service, source, fresh=True)
+        body["streams"] = catalog.configured(wanted.configurations.streams, offered)
+        values["known_columns"] = json.dumps({stream["name"]: catalog.columns(stream) for stream in offered})
+    if status := _status(wanted):
+        values |= {"status": status, "status_reason": None}
+    database.update("connections", row["id"], values | {"body": json.dumps(body)})
+    _plan(call.service, row["id"])
+    return JSONResponse(document(records.connection(database, row["id"])))
+
+
+async def delete(call: Call) -> Response:
+    row = records.connection(call.service.database, call.path["id"])
+    await remove_where(call.service, "id = ?", (row["id"],))
+    return Response(status_code=204)
+
+
+async def remove_where(service: Service, condition: str, values: tuple[str, ...]) -> None:
+    """Delete the connections; their unfinished jobs are cancelled. `condition` is ours, never a request's."""
+    rows = service.database.all(
+        f"SELECT id FROM connections WHERE {condition} AND deleted_at IS NULL", values
+    )
+    for row in rows:
+        # first the mark, so that no schedule starts another job meanwhile
+        service.database.update("connections", row["id"], {"deleted_at": int(time.time()), "next_run": None})
+        await service.supervisor.cancel_connection(row["id"])
+
+
+def document(row: Row) -> Json:
+    body = json.loads(row["body"])
+    answer = {
+        "connectionId": row["id"],
+        "name": row["name"],
+        "sourceId": row["source_id"],
+        "destinationId": row["destination_id"],
+        "workspaceId": row["workspace_id"],
+        "status": "deprecated" if row["deleted_at"] else row["status"],
+        "schedule": body["schedule"],
+        "configurations": {"streams": body["streams"]},
+        "createdAt": row["created_at"],
+        "tags": body["tags"],
+    }
+    for name in ("nonBreakingSchemaUpdatesBehavior", "namespaceDefinition", "namespaceFormat", "prefix"):
+        if body.get(name) is not None:
+            answer[name] = body[name]
+    if row["status_reason"]:
+        answer["statusReason"] = row["status_reason"]
+    return answer
+
+
+def _status(wanted: models.ConnectionFields) -> str | None:
+    if wanted.status in ("deprecated", "locked"):
+        raise bad_request("A connection is active or inactive; DELETE removes it.")
+    return wanted.status
+
+
+def _changed(body: Json, wanted: models.ConnectionFields) -> Json:
+    """The connection's settings with what the client named. Raises Problem 400 for what this engine cannot do."""
+    given = wanted.document()
+    plain = (
+        "schedule",
+        "namespaceDefinition",
+        "namespaceFormat",
+        "prefix",
+        "nonBreakingSchemaUpdatesBehavior",
+        "tags",
+    )
+    changed = body | {name: given[name] for name in plain if name in given}
+    if changed["schedule"]["scheduleType"] == "cron":
+        schedule.parse(changed["schedule"].get("cronExpression"))
+    if changed["nonBreakingSchemaUpdatesBehavior"] not in ("ignore", "propagate_columns"):
+        raise bad_request(
+            "nonBreakingSchemaUpdatesBehavior can be ignore or propagate_columns with this engine."
+        )
+    if not PREFIX.fullmatch(changed["prefix"]):
+        raise bad_request("prefix may hold small letters, digits and _, up to 40 of them.")
+    if changed["namespaceDefinition"] == "source":
+        raise bad_request(
+            "namespaceDefinition source is not supported by this engine: destination or custom_format."
+        )
+    named = changed.get("namespaceFormat")
+    if changed["namespaceDefinition"] == "custom_format" and not (named and re.match(IDENTIFIER, named)):
+        raise bad_request("namespaceFormat must be a plain schema name: small letters, digits and _.")
+    return changed
+
+
+def _plan(service: Service, identifier: str) -> None:
+    """When the connection runs by itself next; never, unless it has a schedule and is active."""
+    row = records.connection(service.database, identifier)
+    when = json.loads(row["body"])["schedule"]
+    due = None
+    if when["scheduleType"] == "cron" and row["status"] == "active":
+        due = schedule.following(when["cronExpression"], time.time())
+    service.database.update("connections", identifier, {"next_run": due})
+    service.supervisor.wake()

@@ -1,0 +1,178 @@
+"""The door: routes, who may use them, and how problems are answered.
+
+A route that is not in the table does not exist, and one that names no scope is for nobody: the table is the
+whole policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from airbyte_embedded import ENGINE, VERSION, auth
+from airbyte_embedded.api import actors, applications, connections, jobs, streams, workspaces
+from airbyte_embedded.auth import ADMIN, ORCHESTRATOR
+from airbyte_embedded.call import Call
+from airbyte_embedded.problems import Problem, bad_request
+from airbyte_embedded.service import Service
+
+BASE = "/api/public/v1"
+ANYONE: tuple[str, ...] = ("anyone",)
+ADMINS = (ADMIN,)
+BOTH = (ADMIN, ORCHESTRATOR)
+SOURCES, DESTINATIONS = actors.Actors("source"), actors.Actors("destination")
+
+Handler = Callable[[Call], Awaitable[Response]]
+log = logging.getLogger(__name__)
+
+
+async def health(call: Call) -> Response:
+    """Airbyte's words first, for whoever looks for them; then what this really is."""
+    call.service.database.one("SELECT 1")
+    return PlainTextResponse(f"Successful operation\n{ENGINE} {VERSION}: not the Airbyte platform\n")
+
+
+TABLE: tuple[tuple[str, str, Handler, tuple[str, ...]], ...] = (
+    ("GET", "/health", health, ANYONE),
+    ("POST", "/applications/token", applications.token, ANYONE),
+    # an application is a way in: its list is for those who may make one
+    ("GET", "/applications", applications.list_, ADMINS),
+    ("POST", "/applications", applications.create, ADMINS),
+    ("GET", "/applications/{id}", applications.get, ADMINS),
+    ("DELETE", "/applications/{id}", applications.delete, ADMINS),
+    ("GET", "/workspaces", workspaces.list_, BOTH),
+    ("POST", "/workspaces", workspaces.create, ADMINS),
+    ("GET", "/workspaces/{id}", workspaces.get, BOTH),
+    ("PATCH", "/workspaces/{id}", workspaces.update, ADMINS),
+    ("DELETE", "/workspaces/{id}", workspaces.delete, ADMINS),
+    ("GET", "/sources", SOURCES.list_, BOTH),
+    ("POST", "/sources", SOURCES.create, ADMINS),
+    ("GET", "/sources/{id}", SOURCES.get, BOTH),
+    ("PATCH", "/sources/{id}", SOURCES.patch, ADMINS),
+    ("PUT", "/sources/{id}", SOURCES.put, ADMINS),
+    ("DELETE", "/sources/{id}", SOURCES.delete, ADMINS),
+    ("GET", "/destinations", DESTINATIONS.list_, BOTH),
+    ("POST", "/destinations", DESTINATIONS.create, ADMINS),
+    ("GET", "/destinations/{id}", DESTINATIONS.get, BOTH),
+    ("PATCH", "/destinations/{id}", DESTINATIONS.patch, ADMINS),
+    ("PUT", "/destinations/{id}", DESTINATIONS.put, ADMINS),
+    ("DELETE", "/destinations/{id}", DESTINATIONS.delete, ADMINS),
+    ("GET", "/connections", connections.list_, BOTH),
+    ("POST", "/connections", connections.create, ADMINS),
+    ("GET", "/connections/{id}", connections.get, BOTH),
+    ("PATCH", "/connections/{id}", connections.patch, ADMINS),
+    ("DELETE", "/connections/{id}", connections.delete, ADMINS),
+    ("GET", "/streams", streams.list_, BOTH),
+    ("GET", "/jobs", jobs.list_, BOTH),
+    ("POST", "/jobs", jobs.create, BOTH),
+    ("GET", "/jobs/{id}", jobs.get, BOTH),
+    ("DELETE", "/jobs/{id}", jobs.cancel, BOTH),
+    ("GET", "/jobs/{id}/log", jobs.log, BOTH),
+)
+
+
+class Door:
+    """Turns requests into calls: bounded body, known client, allowed scope, in that order of cheapness."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def route(self, path: str) -> Route:
+        ways = {method: (handler, scopes) for method, known, handler, scopes in TABLE if known == path}
+
+        async def endpoint(request: Request) -> Response:
+            handler, scopes = ways[request.method if request.method != "HEAD" else "GET"]
+            client = None
+            if scopes != ANYONE:
+                client = self._service.tokens.judge(request.headers.get("authorization"))
+                auth.require(client, scopes)
+            return await handler(await self._call(request, client))
+
+        return Route(BASE + path, endpoint, methods=list(ways))
+
+    async def _call(self, request: Request, client: auth.Client | None) -> Call:
+        return Call(
+            service=self._service,
+            client=client,
+            path=request.path_params,
+            query=request.query_params,
+            body=await self._body(request),
+            content_type=request.headers.get("content-type", "").lower(),
+            address=str(request.url.replace(query=None)),
+        )
+
+    async def _body(self, request: Request) -> bytes:
+        most = self._service.settings.limits.body_bytes
+        whole = bytearray()
+        try:
+            async for chunk in request.stream():
+                whole += chunk
+                if len(whole) > most:
+                    raise Problem(413, "payload-too-large", f"The body is larger than {most} bytes.")
+        except ClientDisconnect:
+            raise bad_request("The client left before its body had arrived.") from None
+        return bytes(whole)
+
+
+def answer(problem: Problem) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    return JSONResponse(problem.body(), problem.status, headers, media_type="application/problem+json")
+
+
+async def _on_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return answer(error)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """Paths and methods that do not exist."""
+    assert isinstance(error, HTTPException)
+    title = {404: "resource-not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
+    return answer(Problem(error.status_code, title, f"{request.method} is not known at this path."))
+
+
+async def _on_database(_: Request, error: Exception) -> Response:
+    log.error("the state cannot be written: %s", error)
+    return answer(Problem(503, "service-unavailable", f"The service's state cannot be written: {error}."))
+
+
+async def _on_anything(_: Request, error: Exception) -> Response:
+    """The traceback goes to the log (by the server), never to the client."""
+    return answer(
+        Problem(500, "unexpected-problem", "The service failed at this request; its log says more.")
+    )
+
+
+def build(service: Service) -> Starlette:
+    """The application. The supervisor lives as long as it does."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        workspaces.ensure_one(service.database)
+        await service.supervisor.recover()
+        task = asyncio.create_task(service.supervisor.run())
+        yield
+        await service.supervisor.close()
+        await task
+        service.close()
+
+    door = Door(service)
+    return Starlette(
+        routes=[door.route(path) for path in dict.fromkeys(path for _, path, _, _ in TABLE)],
+        lifespan=lifespan,
+        exception_handlers={
+            Problem: _on_problem,
+            HTTPException: _on_http,
+            sqlite3.OperationalError: _on_database,
+            Exception: _on_anything,
+        },
+    )

@@ -1,0 +1,141 @@
+"""Streams: what a source offers, what a connection asks of them, and whether the two fit."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airbyte_embedded.models import Stream
+from airbyte_embedded.problems import bad_request
+
+Json = dict[str, Any]
+USUAL_MODE = "full_refresh_overwrite"
+# The others are for data activation (reverse ETL), which PyAirbyte's caches have no counterpart for
+FULL = ("full_refresh_overwrite", "full_refresh_append")
+FULL_WITH_KEY = ("full_refresh_overwrite_deduped",)
+INCREMENTAL = ("incremental_append",)
+INCREMENTAL_WITH_KEY = ("incremental_deduped_history",)
+
+
+def modes(offered: Json) -> list[str]:
+    """The sync modes that this engine can execute for a stream."""
+    supported = offered.get("supported_sync_modes") or ["full_refresh"]
+    keyed = bool(offered.get("source_defined_primary_key"))
+    found: list[str] = []
+    if "full_refresh" in supported:
+        found += [*FULL, *(FULL_WITH_KEY if keyed else ())]
+    if "incremental" in supported:
+        found += [*INCREMENTAL, *(INCREMENTAL_WITH_KEY if keyed else ())]
+    return found
+
+
+def columns(offered: Json) -> list[str]:
+    return list(offered.get("json_schema", {}).get("properties", {}))
+
+
+def properties(offered: Json) -> Json:
+    """As `GET /streams` has it."""
+    answer = {
+        "streamName": offered["name"],
+        "syncModes": modes(offered),
+        "defaultCursorField": offered.get("default_cursor_field") or [],
+        "sourceDefinedCursorField": bool(offered.get("source_defined_cursor")),
+        "sourceDefinedPrimaryKey": offered.get("source_defined_primary_key") or [],
+        "propertyFields": [[name] for name in columns(offered)],
+    }
+    if offered.get("namespace"):
+        answer["streamnamespace"] = offered["namespace"]
+    return answer
+
+
+def table(name: str) -> str:
+    """The table that PyAirbyte makes of a stream's name: two streams must not share one."""
+    return re.sub(r"[^a-z0-9_]", "_", name.lower())
+
+
+def configured(wanted: list[Stream] | None, offered: list[Json]) -> list[Json]:
+    """The streams of a connection, every choice made. Raises Problem 400 with every misfit."""
+    known = {stream["name"]: stream for stream in offered}
+    chosen = wanted if wanted is not None else [Stream(name=name) for name in known]
+    faults: list[str] = []
+    made = []
+    for stream in chosen:
+        if stream.name not in known:
+            faults.append(
+                f"{stream.name}: the source has no such stream; it has {', '.join(sorted(known))[:500]}"
+            )
+            continue
+        found = _misfits(stream, known[stream.name])
+        faults += [f"{stream.name}: {fault}" for fault in found]
+        made.append(_complete(stream, known[stream.name]))
+    tables = [table(stream.name) for stream in chosen]
+    faults += [
+        f"{name}: two streams would be written to this table" for name in {*tables} if tables.count(name) > 1
+    ]
+    if faults:
+        raise bad_request("; ".join(faults[:20]))
+    return made
+
+
+def _key(stream: Stream, offered: Json) -> list[list[str]]:
+    return stream.primary_key or offered.get("source_defined_primary_key") or []
+
+
+def _cursor(stream: Stream, offered: Json) -> list[str]:
+    return stream.cursor_field or offered.get("default_cursor_field") or []
+
+
+def _complete(stream: Stream, offered: Json) -> Json:
+    made: Json = {"name": stream.name, "syncMode": stream.sync_mode or USUAL_MODE, "mappers": []}
+    if offered.get("namespace"):
+        made["namespace"] = offered["namespace"]
+    if cursor := _cursor(stream, offered):
+        made["cursorField"] = cursor
+    if key := _key(stream, offered):
+        made["primaryKey"] = key
+    if stream.selected_fields is not None:
+        made["selectedFields"] = [field.document() for field in stream.selected_fields]
+    return made
+
+
+def _misfits(stream: Stream, offered: Json) -> list[str]:
+    faults = []
+    key, cursor = _key(stream, offered), _cursor(stream, offered)
+    mode = stream.sync_mode or USUAL_MODE
+    possible = modes(offered | ({"source_defined_primary_key": key} if key else {}))
+    if mode not in possible:
+        faults.append(f"the mode {mode} is not possible here; possible are {', '.join(possible)}")
+    fixed = offered.get("source_defined_primary_key")
+    if stream.primary_key and fixed and stream.primary_key != fixed:
+        faults.append("the source defines the primary key itself")
+    if (
+        offered.get("source_defined_cursor")
+        and stream.cursor_field
+        and cursor != offered.get("default_cursor_field")
+    ):
+        faults.append("the source defines the cursor itself")
+    if mode.startswith("incremental") and not cursor and not offered.get("source_defined_cursor"):
+        faults.append("an incremental mode needs a cursorField")
+    if any(len(path) != 1 for path in [*key, *([cursor] if cursor else [])]):
+        faults.append("a key or cursor inside a nested field is not supported by this engine")
+    if stream.namespace and stream.namespace != offered.get("namespace"):
+        faults.append(f"the source has no namespace {stream.namespace}")
+    unsupported = {"mappers": stream.mappers, "includeFiles": stream.include_files,
+                   "destinationObjectName": stream.destination_object_name}  # fmt: skip
+    faults += [f"{name} is not supported by this engine" for name, value in unsupported.items() if value]
+    return faults + _selection_misfits(stream, offered, [*[path[0] for path in key], *cursor[:1]])
+
+
+def _selection_misfits(stream: Stream, offered: Json, needed: list[str]) -> list[str]:
+    known = columns(offered)
+    faults = [f"there is no field {path}" for path in needed if known and path not in known]
+    if stream.selected_fields is None:
+        return faults
+    selected = [field.field_path for field in stream.selected_fields]
+    faults += [f"there is no field {'.'.join(path)} to select" for path in selected if path[0] not in known]
+    if any(len(path) != 1 for path in selected):
+        faults.append("only whole top-level fields can be selected with this engine")
+    lacking = [name for name in needed if [name] not in selected]
+    if lacking:
+        faults.append(f"the selection leaves out {', '.join(lacking)}, which the key or cursor needs")
+    return faults

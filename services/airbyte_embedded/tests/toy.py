@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""A tiny source connector for the tests, on the standard library alone: it behaves as its configuration says."""
+
+import json
+import os
+import sys
+import time
+
+SPEC = {
+    "type": "object",
+    "required": ["behaviour"],
+    "additionalProperties": False,
+    "properties": {
+        "behaviour": {"type": "string"},
+        "rows": {"type": "integer", "minimum": 0},
+        "api_key": {"type": "string", "airbyte_secret": True},
+        "auth": {
+            "oneOf": [
+                {"properties": {"kind": {"const": "none"}}},
+                {"properties": {"kind": {"const": "key"}, "key": {"type": "string", "airbyte_secret": True}}},
+            ]
+        },
+        "marker": {"type": "string"},
+    },
+}
+COLUMNS = {
+    "id": {"type": ["null", "integer"]},
+    "code": {"type": ["null", "string"]},
+    "order": {"type": ["null", "string"]},
+    "updated_at": {"type": ["null", "string"], "format": "date-time", "airbyte_type": "timestamp_with_timezone"},
+    "detail": {"type": ["null", "object"]},
+}
+
+
+def stream(name: str, columns: dict = COLUMNS) -> dict:
+    return {
+        "name": name,
+        "json_schema": {"type": "object", "properties": columns},
+        "supported_sync_modes": ["full_refresh", "incremental"],
+        "source_defined_cursor": True,
+        "default_cursor_field": ["updated_at"],
+        "source_defined_primary_key": [["id"]],
+    }
+
+
+def say(kind: str, **content: object) -> None:
+    print(json.dumps({"type": kind, **content}), flush=True)
+
+
+def record(name: str, number: int, **other: object) -> None:
+    data = {
+        "id": number,
+        "code": f"{number:05d}",
+        "order": "a,b\t\"c\"\\N\nd é",
+        "updated_at": f"2026-01-01T{number % 24:02d}:00:00Z",
+        "detail": {"n": number},
+    }
+    print(json.dumps({"type": "RECORD", "record": {"stream": name, "data": {**data, **other}, "emitted_at": int(time.time() * 1000)}}))
+
+
+def state(name: str, seen: int) -> None:
+    say("STATE", state={"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": {"seen": seen}}})
+
+
+def complain(sentence: str) -> None:
+    say("TRACE", trace={"type": "ERROR", "emitted_at": 1.0, "error": {"message": sentence}})
+    sys.exit(1)
+
+
+def argument(name: str) -> dict | list:
+    with open(sys.argv[sys.argv.index(name) + 1]) as file:
+        return json.load(file)
+
+
+def catalog(config: dict) -> list[dict]:
+    columns = dict(COLUMNS)
+    if config["behaviour"] == "grown":
+        columns["extra"] = {"type": ["null", "string"]}
+    return [stream("items", columns), stream("more", columns)]
+
+
+def read(config: dict) -> None:
+    behaviour, rows = config["behaviour"], config.get("rows", 10)
+    wanted = {item["stream"]["name"]: item["sync_mode"] for item in argument("--catalog")["streams"]}
+    states = argument("--state") if "--state" in sys.argv else []
+    seen = {item["stream"]["stream_descriptor"]["name"]: item["stream"]["stream_state"]["seen"] for item in states}
+    say("LOG", log={"level": "INFO", "message": f"reading with the key {config.get('api_key')}"})
+    for name, mode in wanted.items():
+        start = seen.get(name, 0) if mode == "incremental" else 0
+        say("LOG", log={"level": "INFO", "message": f"{name}: {mode} from {start}"})
+        for number in range(start + 1, rows + 1):
+            act(behaviour, name, number, rows)
+        state(name, max(rows, start))
+    if behaviour == "fails_late":
+        complain("the far end hung up")
+
+
+def act(behaviour: str, name: str, number: int, rows: int) -> None:
+    if behaviour == "hangs" and number > rows // 2:
+        time.sleep(3600)
+    if behaviour == "hides" and number > rows // 2 and os.fork() == 0:
+        os.setsid()
+        time.sleep(3600)
+    if behaviour == "hides" and number > rows // 2:
+        time.sleep(3600)
+    if behaviour == "eats":
+        act.eaten = getattr(act, "eaten", []) + [bytearray(20_000_000)]
+        time.sleep(0.02)
+    if behaviour == "slow":
+        time.sleep(0.05)
+    if behaviour == "lies_type" and number == rows:
+        record(name, number, id="not a number")
+    elif behaviour == "lies_stream" and number == rows:
+        record("unheard_of", number)
+    elif behaviour == "extra_field":
+        record(name, number, surprise="!")
+    elif behaviour == "twice":
+        record(name, number, code="old")
+        record(name, number)
+    elif behaviour == "grown":
+        record(name, number, extra="new")
+    elif behaviour == "global":
+        record(name, number)
+        say("STATE", state={"type": "GLOBAL", "global": {"stream_states": []}})
+    else:
+        record(name, number)
+
+
+def main() -> None:
+    verb = sys.argv[1]
+    if verb == "spec":
+        say("SPEC", spec={"connectionSpecification": SPEC})
+        return
+    config = argument("--config")
+    if verb == "check" and config["behaviour"] == "check_hangs":
+        time.sleep(3600)
+    if verb == "check":
+        bad = config["behaviour"] == "refuses"
+        status = {"status": "FAILED", "message": "wrong password"} if bad else {"status": "SUCCEEDED"}
+        say("CONNECTION_STATUS", connectionStatus=status)
+    elif verb == "discover":
+        say("CATALOG", catalog={"streams": catalog(config)})
+    elif verb == "read":
+        read(config)
+
+
+main()
