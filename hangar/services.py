@@ -31,12 +31,14 @@ SERVICES = {
     "ssh": Service(units=("ssh.service",)),
     "startup": Service(units=("hangar-startup.service",)),
     "updates": Service(units=("unattended-upgrades.service", "apt-daily-upgrade.service")),
+    "warehouse": Service(units=("warehouse.service",)),
 }
 
 WATCHED = {
     "firewall": "hangar-firewall.service",
     "monitoring": "prometheus-node-exporter.service",
     "ssh": "ssh.service",
+    "warehouse": "warehouse.service",
 }
 """What `status` expects to be active all the time."""
 

@@ -16,6 +16,7 @@ ROLES = {
     "ssh_server": "The way in: SSH",
     "firewall": "The firewall",
     "docker_host": "Containers without root",
+    "warehouse": "The warehouse",
     "airflow": "Airflow",
     "airbyte": "Airbyte",
     "remote_ssh": "Editors and tools",

@@ -42,6 +42,7 @@ def test_the_roles_of_the_machine_are_here() -> None:
         "ssh_server",
         "firewall",
         "docker_host",
+        "warehouse",
         "airflow",
         "remote_ssh",
         "monitoring",

@@ -56,9 +56,9 @@ def rules(host):
 
 @pytest.fixture(scope="module")
 def accounts(options):
-    """The service users: name, uid and the number of a process in one of their containers."""
+    """The service users: name, uid and the number of a process in one of their containers, if they have any."""
     return [
-        (user["name"], int(user["uid"]), int(user["subids"]) + 999)
+        (user["name"], int(user["uid"]), int(user["subids"]) + 999 if "subids" in user else None)
         for user in options["firewall_service_users"]
     ]
 
@@ -77,7 +77,7 @@ def tried(host, options, accounts):
         )
     for name, uid, subid in accounts:
         declared = {int(rule["port"]) for rule in options["firewall_loopback_rules"] if rule["user"] == name}
-        for kind, number in (("user", uid), ("container", subid)):
+        for kind, number in (("user", uid), *([("container", subid)] if subid else [])):
             attempts[f"{kind} {name} free"] = (number, None)
             attempts[f"{kind} {name} metadata"] = (number, METADATA)
             attempts[f"{kind} {name} dns"] = (number, ("127.0.0.9", 53))
