@@ -77,6 +77,7 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
             {"name": name, "uid": user.uid, "subids": user.subids} for name, user in config.users
         ],
         "service_users_dag_writers": [server.admin],
+        **_data(config),
         "monitoring_port": config.monitoring.port,
     }
 
@@ -120,6 +121,18 @@ def _airflow(config: Config) -> dict[str, Any]:
         "airflow_plugins": str(airflow.plugins or ""),
         "airflow_environment": dict(airflow.environment),
         "airflow_connections": {name: _connection(value) for name, value in airflow.connections.items()},
+    }
+
+
+def _data(config: Config) -> dict[str, Any]:
+    airbyte, warehouse = config.airbyte, config.warehouse
+    return {
+        "airbyte_enabled": airbyte.enabled,
+        "airbyte_port": airbyte.port,
+        "airbyte_jobs_at_once": airbyte.jobs_at_once,
+        "airbyte_job_hours": airbyte.job_hours,
+        "warehouse_enabled": warehouse.enabled,
+        "warehouse_port": warehouse.port,
     }
 
 

@@ -17,7 +17,8 @@ def private_key(config: "Config") -> Path:
 
 def services(config: "Config") -> dict[str, int]:
     """What people reach through SSH: name → port on the machine's loopback."""
-    return {"airflow": config.airflow.port}
+    airbyte = {"airbyte": config.airbyte.port} if config.airbyte.enabled else {}
+    return {"airflow": config.airflow.port, **airbyte}
 
 
 def public_key(config: "Config", *, make: bool) -> str:

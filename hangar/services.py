@@ -22,6 +22,8 @@ class Service:
 
 
 SERVICES = {
+    "airbyte": Service(user="airbyte", project="airbyte"),
+    "airbyte-start": Service(user_units=("airbyte.service",)),
     "airflow": Service(user="airflow", project="airflow"),
     "airflow-start": Service(user_units=("airflow.service",)),
     "docker": Service(user_units=("docker.service", "docker-prune.service")),

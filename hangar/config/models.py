@@ -34,6 +34,9 @@ PORT = {"ge": 1024, "le": 65535}
 LOCAL_ONLY = {"cpus": "gcp.machine_type", "memory": "gcp.machine_type", "ssh_port": "leaving it out"}
 """What only a machine on this computer has, and what stands for it elsewhere."""
 
+PORT_OWNERS = {"airflow": "Airflow's", "airbyte": "Airbyte's", "warehouse": "the warehouse's"}
+"""Sections that come before others and have a port on the machine's loopback."""
+
 
 class Machine(Section):
     """The machine's size, and what it has from its place in the world."""
@@ -185,6 +188,29 @@ class Warn(Section):
     disk: int = _percent(80, "the fullest disk")
 
 
+class Airbyte(Section):
+    """The embedded Airbyte engine: real connectors behind Airbyte's public API. Not the Airbyte platform."""
+
+    enabled: bool = setting(True, "Whether the machine has it.", "true or false")
+    port: int = setting(
+        8000, "Its port on the machine's loopback and, through SSH, on yours.",
+        "a port from 1024 to 65535", **PORT,
+    )  # fmt: skip
+    jobs_at_once: int = setting(
+        2, "How many syncs run at once; further ones wait.", "a whole number from 1 to 32", ge=1, le=32
+    )
+    job_hours: int = setting(
+        4, "After how many hours a sync is ended.", "a whole number from 1 to 168", ge=1, le=168
+    )
+
+
+class Warehouse(Section):
+    """The Postgres that holds the data."""
+
+    enabled: bool = setting(True, "Whether the machine has one.", "true or false")
+    port: int = setting(5432, "Its port on the machine's loopback.", "a port from 1024 to 65535", **PORT)
+
+
 class Monitoring(Section):
     """The node exporter and what `status` makes of it."""
 
@@ -221,6 +247,8 @@ class Settings(Section):
         "a list of PEM files, or null",
     )
     airflow: Airflow = section(Airflow)
+    airbyte: Airbyte = section(Airbyte)
+    warehouse: Warehouse = section(Warehouse)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
 
@@ -258,12 +286,13 @@ class Settings(Section):
                 raise wrong(f"{path} holds no PEM certificate", at=str(number))
         return value
 
-    @field_validator("monitoring")
+    @field_validator("airbyte", "warehouse", "monitoring")
     @classmethod
-    def _ports_apart(cls, value: Monitoring, info: ValidationInfo) -> Monitoring:
-        airflow = info.data.get("airflow")
-        if airflow and airflow.port == value.port:
-            raise wrong(f"{value.port} is Airflow's port too", "port", "a port of its own")
+    def _ports_apart(cls, value: Any, info: ValidationInfo) -> Any:
+        for name, owner in PORT_OWNERS.items():
+            other = info.data.get(name)
+            if name != info.field_name and other and other.port == value.port:
+                raise wrong(f"{value.port} is {owner} port too", "port", "a port of its own")
         return value
 
 

@@ -1,6 +1,6 @@
 """The sentences of the report that are not promises: what runs where, what it does not protect from, what is next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hangar.cloud.base import Server
@@ -17,8 +17,8 @@ ROLES = {
     "firewall": "The firewall",
     "docker_host": "Containers without root",
     "warehouse": "The warehouse",
+    "airbyte": "Airbyte (embedded engine)",
     "airflow": "Airflow",
-    "airbyte": "Airbyte",
     "remote_ssh": "Editors and tools",
     "monitoring": "Monitoring",
 }
@@ -86,6 +86,7 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
         Service(
             "Airflow", f"127.0.0.1:{airflow}", here.get(airflow, ""), "people, with Airflow's own log-in"
         ),
+        *_data(config, here),
         Service(
             "Node exporter",
             f"127.0.0.1:{figures}",
@@ -93,6 +94,31 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
             "root alone; for a Prometheus of yours",
         ),
     ]
+
+
+def _data(config: Config, here: Mapping[int, str]) -> list[Service]:
+    """The services that move and hold data, as far as the machine has them."""
+    airbyte, warehouse = config.airbyte.port, config.warehouse.port
+    found = []
+    if config.airbyte.enabled:
+        found.append(
+            Service(
+                "Airbyte API (embedded engine, not the Airbyte platform)",
+                f"127.0.0.1:{airbyte}",
+                here.get(airbyte, ""),
+                "Airflow and the operator, each with a client of its own",
+            )
+        )
+    if config.warehouse.enabled:
+        found.append(
+            Service(
+                "Warehouse (Postgres)",
+                f"127.0.0.1:{warehouse}",
+                "",
+                "Airflow and Airbyte, each with roles of its own",
+            )
+        )
+    return found
 
 
 def limits(config: Config, server: Server) -> list[str]:

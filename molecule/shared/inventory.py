@@ -1,4 +1,7 @@
-"""Write the inventory of a scenario's machine: what `up` would write for an empty platform.yml."""
+"""Write the inventory of a scenario's machine: what `up` would write for an empty platform.yml.
+
+A role that is tried by itself has no neighbours that it could be connected to.
+"""
 
 import sys
 
@@ -11,7 +14,9 @@ from hangar.ssh.files import write_atomically
 
 def main(environment: str) -> None:
     """Write it beside the machine's keys, where destroy finds it."""
-    config = Config(environment=environment)
+    role = environment.removeprefix("molecule-")
+    neighbours = {name: {"enabled": role in (name, "default")} for name in ("airbyte", "warehouse")}
+    config = Config.model_validate({"environment": environment, **neighbours})
     server = cloud_for(config).server()
     if server is None:
         sys.exit(f"hangar-{environment} does not run")

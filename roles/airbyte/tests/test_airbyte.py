@@ -1,0 +1,159 @@
+import json
+import shlex
+
+import pytest
+
+UNITS = ("user@2002.service",)
+
+
+# Runs on the machine: what it reads there (credentials, tokens) stands in no command line and no log.
+ASK = """
+import json, sys, urllib.error, urllib.request
+base, path, body, folder, secret, token = json.load(sys.stdin)
+def call(path, body=None, token=None):
+    request = urllib.request.Request(base + path, None if body is None else json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", "Bearer " + token)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+if folder:
+    read = lambda name: open(folder + "/airbyte_client_" + name).read()
+    credentials = {"client_id": read("id"), "client_secret": secret or read("secret")}
+    status, text = call("/applications/token", credentials)
+    token = json.loads(text)["access_token"] if status == 200 else sys.exit(print(json.dumps([status, text])))
+print(json.dumps(call(path, body, token)))
+"""
+
+
+@pytest.fixture(scope="module")
+def ask(host, options):
+    """An answer of the API as (status, body), asked on the machine's loopback; `client` names whose token is used."""
+
+    def call(path, body=None, client="", secret="", token=None):
+        base = f"http://127.0.0.1:{options['airbyte_port']}/api/public/v1"
+        folder = options["airbyte_clients"][client]["folder"] if client else ""
+        told = json.dumps([base, path, body, folder, secret, token])
+        said = host.check_output(f"echo {shlex.quote(told)} | python3 -c {shlex.quote(ASK)}")
+        return tuple(json.loads(said))
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def engine(host):
+    shown = host.check_output(
+        "as-service airbyte docker compose --project-directory /srv/airbyte/stack ps --quiet"
+        " | xargs as-service airbyte docker inspect"
+    )
+    (container,) = json.loads(shown)
+    return container
+
+
+def test_the_engine_answers_and_says_that_it_is_not_the_airbyte_platform(ask):
+    status, text = ask("/health")
+    assert status == 200
+    assert "embedded" in text
+
+
+def test_nobody_gets_further_without_a_token(ask):
+    for path in ("/workspaces", "/sources", "/connections", "/jobs"):
+        assert ask(path)[0] == 401
+        assert ask(path, token="a.b.c")[0] == 401
+
+
+def test_a_wrong_secret_gets_no_token(ask):
+    assert ask("/workspaces", client="airflow", secret="wrong")[0] == 401
+    assert ask("/workspaces", client="airflow")[0] == 200
+
+
+def test_airflow_may_read_and_start_jobs_and_change_nothing(ask):
+    status, text = ask("/workspaces", client="airflow")
+    assert status == 200
+    workspace = json.loads(text)["data"][0]["workspaceId"]
+    source = {"name": "x", "workspaceId": workspace, "configuration": {"sourceType": "faker"}}
+    assert ask("/sources", source, client="airflow")[0] == 403
+    assert ask("/workspaces", {"name": "x"}, client="airflow")[0] == 403
+    assert ask("/applications", {"name": "x"}, client="airflow")[0] == 403
+    job = {"connectionId": "00000000-0000-0000-0000-000000000000", "jobType": "sync"}
+    assert ask("/jobs", job, client="airflow")[0] == 404, "it may ask for a job; there is no such connection"
+
+
+def test_the_operator_may_do_more_than_airflow(ask):
+    assert ask("/applications", client="operator")[0] == 200
+    assert ask("/applications", client="airflow")[0] == 403
+
+
+def test_each_client_is_known_to_root_and_its_own_service_only(host, options):
+    for client in options["airbyte_clients"].values():
+        for name in ("airbyte_client_id", "airbyte_client_secret"):
+            file = host.file(f"{client['folder']}/{name}")
+            assert (file.user, file.group, file.mode) == ("root", client["group"], 0o440)
+    folder = options["airbyte_clients"]["airflow"]["folder"]
+    assert host.run(f"runuser -u airbyte -- cat {folder}/airbyte_client_secret").rc != 0
+    assert host.run("runuser -u airflow -- cat /srv/airbyte/secrets/airbyte_client_secret").rc != 0
+
+
+def test_the_engine_itself_keeps_no_secret_of_a_client(host, options):
+    for client in options["airbyte_clients"].values():
+        secret = f"{client['folder']}/airbyte_client_secret"
+        assert int(host.check_output(f"wc --bytes < {secret}")) >= 40
+        assert (
+            host.run(f"grep --quiet --file={secret} --fixed-strings /srv/airbyte/clients/clients.json").rc
+            == 1
+        )
+
+
+def test_airbyte_listens_on_loopback_only(host, options):
+    lines = host.check_output(
+        f"ss --tcp --listening --numeric --no-header 'sport = :{options['airbyte_port']}'"
+    )
+    assert {line.split()[3] for line in lines.splitlines()} == {f"127.0.0.1:{options['airbyte_port']}"}
+
+
+def test_the_engine_has_no_rights_beyond_its_own(engine):
+    settings = engine["HostConfig"]
+    assert settings["ReadonlyRootfs"]
+    assert settings["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in settings["SecurityOpt"]
+    assert not settings["Privileged"]
+    assert settings["NetworkMode"] != "host"
+    assert engine["Config"]["User"] not in ("", "0", "root")
+
+
+def test_the_engine_runs_as_a_sub_id_of_airbyte(host, engine, options):
+    (account,) = [user for user in options["service_users_accounts"] if user["name"] == "airbyte"]
+    owner = int(host.check_output(f"stat -c %u /proc/{engine['State']['Pid']}"))
+    assert account["subids"] <= owner < account["subids"] + 65536
+
+
+def test_no_secret_of_a_client_shows_in_a_process_list_a_journal_or_docker_inspect(host, options):
+    containers = "as-service airbyte docker ps --all --quiet | xargs as-service airbyte docker inspect"
+    told = f"(ps -eo args; journalctl --no-pager --quiet --output cat; {containers})"
+    assert int(host.check_output(f"{told} | wc --lines")) > 100
+    for client in options["airbyte_clients"].values():
+        pattern = f"--fixed-strings --file={client['folder']}/airbyte_client_secret"
+        assert host.run(f"{told} | grep --quiet {pattern}").rc == 1
+
+
+def test_others_cannot_read_airbytes_data(host):
+    for user in ("airflow", "nobody"):
+        assert host.run(f"runuser -u {user} -- ls /srv/airbyte/data").rc != 0
+
+
+def test_airbyte_comes_back_at_boot(host):
+    """Airbyte comes back at boot, and whenever its Docker daemon does"""
+    wanted = host.file("/etc/systemd/user/docker.service.wants/airbyte.service")
+    assert wanted.linked_to == "/etc/systemd/user/airbyte.service"
+    assert host.file("/var/lib/systemd/linger/airbyte").exists
+    state = host.check_output("as-service airbyte systemctl --user is-active airbyte.service")
+    assert state.strip() == "active"
+
+
+@pytest.mark.vm
+def test_the_engine_is_bounded_in_memory_and_processes(engine):
+    assert engine["HostConfig"]["Memory"] > 0
+    assert engine["HostConfig"]["PidsLimit"] > 0
