@@ -108,6 +108,59 @@ def stream(
             raise
 
 
+class Conversation:
+    """A program that answers line by line."""
+
+    def __init__(self, process: "subprocess.Popen[str]", argv: Sequence[str], log: Path) -> None:
+        self._process = process
+        self._argv = tuple(argv)
+        self._log = log
+
+    def ask(self, line: str) -> str:
+        """Says one line and returns the line that answers it.
+
+        Raises:
+            CommandFailed: the program has ended.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        with contextlib.suppress(BrokenPipeError):  # then the answer is empty too
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer.endswith("\n"):
+            said = self._log.read_text(encoding="utf-8", errors="replace")
+            raise failure(Completed(self._argv, self._process.wait(PATIENCE), "", said))
+        return answer
+
+
+@contextlib.contextmanager
+def conversation(argv: Sequence[str], *, log: Path) -> Iterator[Conversation]:
+    """Starts a program to talk with; what it writes to standard error is in `log` until the next time.
+
+    It ends with the block: its input is closed, and if that is not enough it is interrupted.
+    """
+    argv = tuple(argv)
+    with log.open("wb") as errors:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                encoding="utf-8", errors="replace", start_new_session=True, preexec_fn=_die_with(os.getpid()),
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise _missing(argv, error) from error
+    try:
+        yield Conversation(process, argv, log)
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            end(process)
+
+
 def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:
     """Starts a program that outlives us (a tunnel, the Docker engine) and returns its pid."""
     argv = tuple(argv)
@@ -121,7 +174,7 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
             raise _missing(argv, error) from error
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     """Interrupts a program, and after `PATIENCE` ever more firmly; what it started and left goes with it."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
@@ -131,7 +184,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     _signal(process, signal.SIGKILL)
 
 
-def _signal(process: "subprocess.Popen[bytes]", signum: signal.Signals) -> None:
+def _signal(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", signum: signal.Signals) -> None:
     """To the whole group, which may be gone."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signum)
