@@ -33,10 +33,18 @@ def _schedule(value: str) -> str:
     if not all(CRON.fullmatch(part.upper()) for part in parts):
         raise wrong(f'"{value}" is no schedule')
     if len(parts) == 5:
-        raise wrong(f'"{value}" has five fields', right=f'seconds before them ("0 {value}")')
+        raise wrong(f'"{value}" has five fields', right=f'"{_with_seconds(parts)}", seconds first,')
     if len(parts) not in (6, 7) or (parts[3] == "?") == (parts[5] == "?"):
         raise wrong(f'"{value}" is no schedule')
     return " ".join(parts)
+
+
+def _with_seconds(parts: list[str]) -> str:
+    """A cron line of Unix in Quartz's words: of the two kinds of day, one is `?`."""
+    minute, hour, day, month, weekday = parts
+    return " ".join(
+        ("0", minute, hour, "?" if weekday != "*" else day, month, weekday if weekday != "*" else "?")
+    )
 
 
 def _path(value: Any) -> Any:
@@ -51,8 +59,14 @@ def _paths(value: Any) -> Any:
     return tuple(_path(one) for one in value) if isinstance(value, list) else value
 
 
-def _no_clear_secrets(value: dict[str, Any]) -> dict[str, Any]:
+def _no_secrets(value: dict[str, Any]) -> dict[str, Any]:
+    """Secrets are named, and stand in no file."""
     found = [(what, at, "{secret: NAME}") for what, at in clear_secrets(value)]
+    found += [
+        (f"{quoted(name)} is not a secret's name", at, "a name of letters, digits and _")
+        for at, name in references(value).items()
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name)
+    ]
     if found:
         raise all_wrong(found)
     return value
@@ -81,17 +95,6 @@ def _named(key: str, value: Any, at: str) -> list[tuple[str, str]]:
     return clear_secrets(value, at)
 
 
-def _references(value: dict[str, Any]) -> dict[str, Any]:
-    found = [
-        (f"{quoted(reference)} names no secret", at, "{secret: NAME}, a name of letters, digits and _")
-        for at, reference in references(value).items()
-        if not isinstance(reference, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,64}", reference)
-    ]
-    if found:
-        raise all_wrong(found)
-    return value
-
-
 def is_reference(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"secret"}
 
@@ -112,8 +115,7 @@ ConnectorName = Annotated[str, BeforeValidator(_connector)]
 Configuration = Annotated[
     dict[str, Any],
     BeforeValidator(empty_if_none),
-    AfterValidator(_no_clear_secrets),
-    AfterValidator(_references),
+    AfterValidator(_no_secrets),
 ]
 Column = Annotated[tuple[str, ...], BeforeValidator(_path)]
 Columns = Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_paths)]
@@ -184,15 +186,13 @@ class Connection(Section):
     )
 
 
-def _names(value: dict[str, Any]) -> dict[str, Any]:
-    found = [
-        (f'"{name}" is not a name', str(name), "letters, digits, _ and -")
-        for name in value
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", str(name))
-    ]
-    if found:
-        raise all_wrong(found)
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", value):
+        raise wrong(f'"{value}" is not a name', right="letters, digits, _ and -")
     return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class Pipelines(Section):
@@ -208,14 +208,12 @@ class Pipelines(Section):
     workspace: str | None = setting(
         None, "Airbyte's workspace, by name; null means the only one.", "a workspace's name, or null"
     )
-    sources: Annotated[dict[str, Source], BeforeValidator(empty_if_none), AfterValidator(_names)] = setting(
+    sources: Annotated[dict[Name, Source], BeforeValidator(empty_if_none)] = setting(
         {}, "Sources by name.", "sources such as shop: {connector: postgres, configuration: …}"
     )
-    destinations: Annotated[
-        dict[str, Destination], BeforeValidator(empty_if_none), AfterValidator(_names)
-    ] = setting(
+    destinations: Annotated[dict[Name, Destination], BeforeValidator(empty_if_none)] = setting(
         {}, "Destinations by name.", "destinations such as warehouse: {connector: postgres, configuration: …}"
     )
-    connections: Annotated[dict[str, Connection], BeforeValidator(empty_if_none), AfterValidator(_names)] = (
-        setting({}, "Connections by name.", "connections such as shop_to_warehouse: {source: shop, …}")
+    connections: Annotated[dict[Name, Connection], BeforeValidator(empty_if_none)] = setting(
+        {}, "Connections by name.", "connections such as shop_to_warehouse: {source: shop, …}"
     )

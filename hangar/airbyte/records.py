@@ -29,7 +29,11 @@ class Wanted:
     @property
     def references(self) -> dict[str, str]:
         """Field → name of the secret."""
-        return {path: value["secret"] for path, value in self.fields.items() if isinstance(value, dict)}
+        return {
+            path: value["secret"]
+            for path, value in self.fields.items()
+            if isinstance(value, dict) and "secret" in value
+        }
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def _actor(kind: Kind, name: str, actor: Source | Destination) -> Wanted:
     return Wanted(
         kind, name,
         fixed={"connector": actor.connector},
-        fields=flatten(actor.configuration, "configuration"),
+        fields=flatten(actor.configuration, "configuration") if actor.configuration else {},
         body={"name": name, "configuration": configuration},
     )  # fmt: skip
 
