@@ -196,6 +196,18 @@ def test_airflow_cannot_change_what_is_released(host):
     assert host.run(f"{inside} test -r /srv/airflow/released").rc == 0
     assert host.run(f"{inside} touch /srv/airflow/released/x").rc != 0
     assert host.run("runuser -u airflow -- touch /srv/airflow/released/x").rc != 0
+    assert host.run(f"{inside} touch /srv/airflow/released/current/x").rc != 0
+    assert host.run(f"{inside} ln -sfn /tmp /srv/airflow/released/current").rc != 0
+
+
+def test_a_broken_dag_is_not_released(host):
+    """A release with a DAG that cannot be imported is refused, and what is released stays"""
+    before = host.check_output("readlink /srv/airflow/released/current")
+    broken = "tar --create --directory $place dag.py | base64 | airflow-release deploy --by test"
+    refused = host.run(f"place=$(mktemp -d); echo 'from airflow import no_such_thing' > $place/dag.py; {broken}")
+    assert refused.rc == 1
+    assert "dag.py: ImportError: cannot import name 'no_such_thing' from 'airflow'" in refused.stderr
+    assert host.check_output("readlink /srv/airflow/released/current") == before
 
 
 def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options):
