@@ -23,6 +23,7 @@ VERBS = {
     "ssh-config": "let ssh and editors know the machine",
     "tunnel": "forward the machine's services to this computer",
     "pipelines": "make Airbyte hold what pipelines/*.yml declares",
+    "dags": "release DAGs after checks, go back, list the releases",
     "logs": "read the log of a service",
     "doctor": "look for what would stop a machine here, and name the cure",
     "destroy": "remove the machine and everything that belongs to it",

@@ -134,9 +134,9 @@ def client(args: argparse.Namespace) -> "Iterator[Client]":
     """Airbyte on the environment's machine, through SSH."""
     from hangar.airbyte import session
     from hangar.airbyte.client import Client
-    from hangar.commands._machine import load_machine
+    from hangar.commands._machine import reach
 
-    server = load_machine(args).server
+    server = reach(args).server
     argv = session.ssh_command(paths.ssh_config(server.environment), server.name)
     log = paths.log_dir(server.environment) / "pipelines.log"
     with session.opened(argv, server.environment, server.name, log) as opened:
