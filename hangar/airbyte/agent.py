@@ -214,6 +214,8 @@ class Api:
             raise
 
     def _send(self, method: str, path: str, body: Any, timeout: float, token: str) -> Any:
+        if not path.startswith("/"):
+            raise Refusal("defect", f"{path} is no path")
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
