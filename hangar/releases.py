@@ -2,6 +2,7 @@
 
 import base64
 import getpass
+import hashlib
 import io
 import json
 import shlex
@@ -137,7 +138,7 @@ def deploy(environment: str, archive: bytes, revision: str) -> Release:
         MachineUnreachable: the machine does not answer.
     """
     who = f"{getpass.getuser()}@{socket.gethostname()}"
-    words = ["deploy", "--by", who, "--revision", revision]
+    words = ["deploy", "--by", who, "--revision", revision, "--sha256", hashlib.sha256(archive).hexdigest()]
     answer = _ask(environment, words, base64.b64encode(archive).decode())
     return _release(answer, current=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -201,6 +202,14 @@ def test_half_an_archive_is_refused(machine: Machine) -> None:
     assert answer["error"].startswith("the archive cannot be unpacked: ")
 
 
+def test_what_did_not_come_whole_is_refused_though_it_would_unpack(machine: Machine) -> None:
+    whole = archive({"one.py": "dag one\n", "two.py": "dag two\n"})
+    digest = hashlib.sha256(whole).hexdigest()
+    code, answer, _ = machine.run("deploy", "--by", "x", "--sha256", digest, input=whole[:1024])
+    assert (code, answer["error"]) == (1, "the archive did not come whole")
+    assert machine.run("deploy", "--by", "x", "--sha256", digest, input=whole)[0] == 0
+
+
 def test_an_environment_among_the_dags_is_refused(machine: Machine) -> None:
     code, answer, _ = machine.run(
         "deploy", "--by", "x", input=archive({f"v/{n}.py": "" for n in range(5001)})
@@ -297,6 +306,8 @@ def test_what_stood_there_before_releases_were_made_is_removed(machine: Machine)
 def test_what_a_killed_release_left_is_removed_and_never_counts(machine: Machine) -> None:
     (machine.released / "00000-00000000/dags").mkdir(parents=True)
     (machine.released / ".staged-1/dags").mkdir(parents=True)
+    machine.deploy(one="broken\n")
+    assert list(machine.released.glob(".staged-*")) == []
     machine.deploy(one="dag one\n")
     assert machine.current == {"one.py": "dag one\n"}
     assert len(machine.kept) == 1

@@ -2,8 +2,10 @@
 
 import argparse
 import base64
+import getpass
 import io
 import json
+import socket
 import subprocess
 import tarfile
 from pathlib import Path
@@ -26,6 +28,9 @@ ABOUT = {
     "dags": {"elt": "elt.py"},
     "left": False,
 }
+
+
+DEPLOY = f"sudo -n airflow-release deploy --by {getpass.getuser()}@{socket.gethostname()} --revision {{}} --sha256 "
 
 
 class Remote:
@@ -73,7 +78,7 @@ def test_the_folder_goes_to_the_machine_and_comes_back_as_a_release(
     assert call("deploy") == 0
     (argv, input) = remote.asked[0]
     assert argv[-2] == "hangar-local"
-    assert argv[-1].startswith("sudo -n airflow-release deploy --by ")
+    assert argv[-1].startswith(DEPLOY.format("''"))
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(input))) as tar:
         assert tar.getnames() == ["elt.py"]
         assert {(one.uid, one.uname, one.mtime) for one in tar} == {(0, "", 0)}
@@ -130,7 +135,7 @@ def test_a_release_names_its_commit_and_asks_about_what_is_in_none(remote: Remot
         [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
     )
     call("deploy")
-    assert remote.asked[0][0][-1].endswith(f"--revision {head.stdout.strip()}")
+    assert remote.asked[0][0][-1].startswith(DEPLOY.format(head.stdout.strip()))
     (repo / "pipelines/dags/elt.py").write_text(GOOD + "# changed\n")
     with pytest.raises(NeedsAnswer) as asked:
         call("deploy")
@@ -139,7 +144,7 @@ def test_a_release_names_its_commit_and_asks_about_what_is_in_none(remote: Remot
     )
     assert len(remote.asked) == 1
     call("deploy", yes=True)
-    assert remote.asked[1][0][-1].endswith(f"--revision {head.stdout.strip()}+changes")
+    assert remote.asked[1][0][-1].startswith(DEPLOY.format(f"{head.stdout.strip()}+changes"))
 
 
 def test_a_rollback_says_from_where_to_where(remote: Remote, capsys: pytest.CaptureFixture[str]) -> None:
