@@ -111,7 +111,7 @@ def stream(
 class Conversation:
     """A program that answers line by line."""
 
-    def __init__(self, process: "subprocess.Popen[str]", argv: Sequence[str], log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", argv: Sequence[str], log: Path) -> None:
         self._process = process
         self._argv = tuple(argv)
         self._log = log
@@ -125,9 +125,9 @@ class Conversation:
         assert self._process.stdin
         assert self._process.stdout
         with contextlib.suppress(BrokenPipeError):  # then the answer is empty too
-            self._process.stdin.write(line + "\n")
+            self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = self._process.stdout.readline().decode(errors="replace")
         if not answer.endswith("\n"):
             said = self._log.read_text(encoding="utf-8", errors="replace")
             raise failure(Completed(self._argv, self._process.wait(PATIENCE), "", said))
@@ -145,7 +145,7 @@ def conversation(argv: Sequence[str], *, log: Path) -> Iterator[Conversation]:
         try:
             process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                encoding="utf-8", errors="replace", start_new_session=True, preexec_fn=_die_with(os.getpid()),
+                start_new_session=True, preexec_fn=_die_with(os.getpid()),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise _missing(argv, error) from error
@@ -174,7 +174,7 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
             raise _missing(argv, error) from error
 
 
-def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
     """Interrupts a program, and after `PATIENCE` ever more firmly; what it started and left goes with it."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
@@ -184,7 +184,7 @@ def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     _signal(process, signal.SIGKILL)
 
 
-def _signal(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", signum: signal.Signals) -> None:
+def _signal(process: "subprocess.Popen[bytes]", signum: signal.Signals) -> None:
     """To the whole group, which may be gone."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signum)
