@@ -22,6 +22,8 @@ VERBS = {
     "ssh": "log in to the machine, or run one command on it",
     "ssh-config": "let ssh and editors know the machine",
     "tunnel": "forward the machine's services to this computer",
+    "pipelines": "make Airbyte hold what pipelines/*.yml declares",
+    "dags": "release DAGs after checks, go back, list the releases",
     "logs": "read the log of a service",
     "resize": "bring a machine in the cloud to the size that platform.yml says",
     "stop": "shut a machine in the cloud down; its disks stay",

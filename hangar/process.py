@@ -114,6 +114,59 @@ def stream(
             raise
 
 
+class Conversation:
+    """A program that answers line by line."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", argv: Sequence[str], log: Path) -> None:
+        self._process = process
+        self._argv = tuple(argv)
+        self._log = log
+
+    def ask(self, line: str) -> str:
+        """Says one line and returns the line that answers it.
+
+        Raises:
+            CommandFailed: the program has ended.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        with contextlib.suppress(BrokenPipeError):  # then the answer is empty too
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline().decode(errors="replace")
+        if not answer.endswith("\n"):
+            said = self._log.read_text(encoding="utf-8", errors="replace")
+            raise failure(Completed(self._argv, self._process.wait(PATIENCE), "", said))
+        return answer
+
+
+@contextlib.contextmanager
+def conversation(argv: Sequence[str], *, log: Path) -> Iterator[Conversation]:
+    """Starts a program to talk with; what it writes to standard error is in `log` until the next time.
+
+    It ends with the block: its input is closed, and if that is not enough it is interrupted.
+    """
+    argv = tuple(argv)
+    with log.open("wb") as errors:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                start_new_session=True, preexec_fn=_die_with(os.getpid()),
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise _missing(argv, error) from error
+    try:
+        yield Conversation(process, argv, log)
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            end(process)
+
+
 def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:
     """Starts a program that outlives us (a tunnel, the Docker engine) and returns its pid."""
     argv = tuple(argv)

@@ -42,3 +42,12 @@ def load_machine(args: argparse.Namespace) -> Machine:
     if server is None:
         raise MachineMissing(args.environment)
     return Machine(server, settings)
+
+
+def reach(args: argparse.Namespace) -> Machine:
+    """`load_machine`, and this computer knows how to log in, even one that never ran `up` (a deployment's runner)."""
+    from hangar import pipeline
+
+    found = load_machine(args)
+    pipeline.introduce(found.server, found.settings)
+    return found

@@ -196,6 +196,22 @@ def test_airflow_cannot_change_what_is_released(host):
     assert host.run(f"{inside} test -r /srv/airflow/released").rc == 0
     assert host.run(f"{inside} touch /srv/airflow/released/x").rc != 0
     assert host.run("runuser -u airflow -- touch /srv/airflow/released/x").rc != 0
+    assert host.run(f"{inside} touch /srv/airflow/released/current/x").rc != 0
+    assert host.run(f"{inside} ln -sfn /tmp /srv/airflow/released/current").rc != 0
+
+
+def test_a_broken_dag_is_not_released(host):
+    """A release with a DAG that cannot be imported is refused, and what is released stays"""
+    before = host.check_output("readlink /srv/airflow/released/current")
+    write = (
+        r"place=$(mktemp -d); printf 'from airflow.sdk import dag\nimport no_such_module\n' > $place/dag.py"
+    )
+    refused = host.run(
+        f"{write}; tar --create --directory $place dag.py | base64 | airflow-release deploy --by test"
+    )
+    assert refused.rc == 1
+    assert "dag.py: ModuleNotFoundError: No module named 'no_such_module' (line 2)\n" in refused.stderr
+    assert host.check_output("readlink /srv/airflow/released/current") == before
 
 
 def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options):

@@ -1,0 +1,189 @@
+"""The same pipelines against the engine of ours, as a process on this computer, with a connector of its own tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hangar.errors import ConfigError, MachineUnreachable
+from tests.unit.airbyte.conftest import MachineHere
+from tests.unit.airbyte.fake_airbyte import CLIENT, REPO, FakeAirbyte
+from tests.unit.airbyte.test_apply import call
+
+HOME = Path(os.environ.get("HANGAR_AIRBYTE_EMBEDDED", REPO / "services/airbyte_embedded"))
+PYTHON, WORKER = HOME / ".venv/bin/python", HOME / ".venv-worker/bin/python"
+
+pytestmark = pytest.mark.skipif(
+    not (PYTHON.exists() and WORKER.exists()),
+    reason="the embedded engine's environments are not made (services/airbyte_embedded)",
+)
+
+DECLARED = """
+sources:
+  toy: {connector: toy, configuration: {behaviour: good, rows: 5, api_key: {secret: toy_key}}}
+destinations:
+  lake: {connector: duckdb, configuration: {destination_path: /local/lake.duckdb}}
+connections:
+  toy_to_lake:
+    source: toy
+    destination: lake
+    streams:
+      STREAM: {sync_mode: full_refresh_overwrite}
+"""
+
+
+class Engine:
+    """The real service over a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        clients = {"id": CLIENT["client_id"], "secret": CLIENT["client_secret"], "scope": "admin"}
+        (folder / "clients.json").write_text(json.dumps({"clients": [clients]}))
+        (folder / "connectors").mkdir()
+        toy = {"toy": {"command": [str(PYTHON), str(HOME / "tests/toy.py")]}}
+        (folder / "connectors/registry.json").write_text(json.dumps(toy))
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/public/v1"
+
+    def start(self) -> None:
+        argv = [
+            str(PYTHON), "-m", "airbyte_embedded", "--data", str(self.folder / "data"), "--port", str(self.port),
+            "--clients", str(self.folder / "clients.json"), "--worker-python", str(WORKER),
+            "--connectors", str(self.folder / "connectors"),
+        ]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(argv, cwd=HOME, stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while not self.answers():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    found = Engine(tmp_path / "engine")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def stream() -> str:
+    """A stream that the toy offers."""
+    done = subprocess.run(
+        [str(PYTHON), str(HOME / "tests/toy.py"), "discover", "--config", "/dev/stdin"],
+        input='{"behaviour": "good"}', capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    catalog = next(line for line in done.stdout.splitlines() if "CATALOG" in line)
+    return str(json.loads(catalog)["catalog"]["streams"][0]["name"])
+
+
+def test_the_embedded_engine_takes_what_is_declared_and_the_second_time_nothing_changes(
+    engine: Engine, machine: MachineHere, airbyte: FakeAirbyte, declare: Callable[..., None], stream: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    machine.write(engine.url)
+    (machine.secrets / "toy_key").write_text("a-key-of-the-toy")
+    text = DECLARED.replace("STREAM", stream)
+    declare(text=text)
+    assert call("apply") == 0
+    assert call("plan") == 0
+    assert call("apply") == 0
+    assert "Nothing to do.\n" in capsys.readouterr().out
+
+    declare(
+        text=text.replace("rows: 5", "rows: 7").replace(
+            "destination: lake", "destination: lake\n    prefix: p_"
+        )
+    )
+    assert call("plan") == 4
+    out = capsys.readouterr().out
+    assert "    configuration.rows: 5 → 7\n" in out
+    assert '    prefix: "" → p_\n' in out
+    assert call("apply") == 0
+    assert call("plan") == 0
+
+    (machine.secrets / "toy_key").write_text("another-key")
+    assert call("plan") == 4
+    assert call("apply") == 0
+    assert call("plan") == 0
+
+    declare(text="sources: {}\n")
+    assert call("apply", yes=True) == 0
+    assert json.loads(machine.ledger.read_text())["entries"] == {}
+
+
+def test_the_embedded_engine_refuses_before_anything_is_changed(
+    engine: Engine, machine: MachineHere, declare: Callable[..., None], stream: str
+) -> None:
+    machine.write(engine.url)
+    (machine.secrets / "toy_key").write_text("a-key-of-the-toy")
+    text = DECLARED.replace("STREAM", stream)
+    declare(text=text.replace("rows: 5", "rows: -5").replace("connector: duckdb", "connector: snowflake"))
+    with pytest.raises(ConfigError) as refused:
+        call("apply")
+    first, second = refused.value.details.splitlines()
+    assert first.startswith("sources.toy: Airbyte refuses it: ")
+    assert "rows" in first
+    assert second.startswith("destinations.lake: Airbyte refuses it: ")
+    assert "snowflake" in second
+    declare(text=text.replace(f"{stream}:", "no_such_stream:"))
+    with pytest.raises(ConfigError) as refused:
+        call("apply")
+    assert (
+        "connections.toy_to_lake.streams.no_such_stream: the source toy has no such stream; "
+        in refused.value.details
+    )
+    assert json.loads(machine.ledger.read_text())["entries"] == {}
+
+
+def test_the_embedded_engine_is_killed_in_the_middle_and_the_next_apply_ends_right(
+    engine: Engine,
+    machine: MachineHere,
+    declare: Callable[..., None],
+    stream: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from hangar.airbyte.client import Client
+
+    machine.write(engine.url)
+    (machine.secrets / "toy_key").write_text("a-key-of-the-toy")
+    declare(text=DECLARED.replace("STREAM", stream))
+    create = Client.create
+
+    def killed(self: Client, one: object, name: str, *rest: object) -> str:
+        if name == "lake":
+            engine.stop()
+        return create(self, one, name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "create", killed)
+    with pytest.raises(MachineUnreachable):
+        call("apply")
+    monkeypatch.setattr(Client, "create", create)
+    engine.start()
+    assert call("apply") == 0
+    assert call("plan") == 0
