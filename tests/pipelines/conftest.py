@@ -34,7 +34,11 @@ os.environ.update(
 )
 sys.path[:0] = [str(BUNDLE), str(Path(__file__).parent)]
 
-from postgres import Postgres, private_postgres  # noqa: E402 - after the settings, as everything that follows
+import shop  # noqa: E402 - after the settings, as everything that follows
+from postgres import Postgres, private_postgres  # noqa: E402
+from stand_in_airbyte import StandIn, serve  # noqa: E402
+
+FAKER = "11111111-1111-4111-8111-111111111111"
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +83,16 @@ def connections(warehouse: Postgres) -> Iterator[Callable[..., None]]:
     path.write_text("{}")
 
 
+@pytest.fixture
+def airbyte(warehouse: Postgres, connections: Callable[..., None]) -> Iterator[StandIn]:
+    """A stand-in that holds one connection and writes eight people and their purchases."""
+    stand_in = StandIn({FAKER: "faker-to-warehouse"}, sync=shop.sync(warehouse))
+    server, address = serve(stand_in)
+    connections(airbyte_default={"conn_type": "airbyte", "host": address, "login": "client", "password": "secret"})
+    yield stand_in
+    server.shutdown()
+
+
 @pytest.fixture(scope="session")
 def bag() -> Any:
     from airflow.dag_processing.dagbag import BundleDagBag
@@ -91,4 +105,4 @@ def run(bag: Any) -> Callable[..., Any]:
     """Run a DAG to its end, retries without their delay; answers the run and what its failed tasks said."""
     from runs import run_dag
 
-    return lambda name, **conf: run_dag(bag.dags[name], conf)
+    return lambda name, change=lambda task: None, **conf: run_dag(bag.dags[name], conf, change)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+SLEEP = time.sleep
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,8 @@ class Run:
     result: dict[str, Any]
 
 
-def run_dag(dag: Any, conf: dict[str, Any]) -> Run:
+def run_dag(dag: Any, conf: dict[str, Any], change: Callable[[Any], None] = lambda task: None) -> Run:
+    """Retries, looks and waits come at once; `change` may alter each task before."""
     errors: dict[str, list[str]] = {}
 
     def note(context: Any) -> None:
@@ -25,18 +32,16 @@ def run_dag(dag: Any, conf: dict[str, Any]) -> Run:
     def as_list(callback: Any) -> list[Any]:
         return callback if isinstance(callback, list) else [callback] if callback else []
 
-    kept = {task: (task.on_failure_callback, task.on_retry_callback, task.retry_delay) for task in dag.tasks}
+    dag = copy.deepcopy(dag)  # a run writes its parameters into the DAG
     for task in dag.tasks:
         task.on_failure_callback = [*as_list(task.on_failure_callback), note]
         task.on_retry_callback = [*as_list(task.on_retry_callback), note]
         task.retry_delay = timedelta(0)
         if hasattr(task, "poke_interval"):
             task.poke_interval, task.exponential_backoff = 0.1, False
-    try:
+        change(task)
+    with mock.patch("time.sleep", lambda seconds: SLEEP(min(seconds, 0.05))):
         done = dag.test(run_conf=conf)
-    finally:
-        for task, (failure, retry, delay) in kept.items():
-            task.on_failure_callback, task.on_retry_callback, task.retry_delay = failure, retry, delay
     instances = done.get_task_instances()
     return Run(
         str(done.state),

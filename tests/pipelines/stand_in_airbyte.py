@@ -47,6 +47,8 @@ class StandIn:
     sync: Callable[[], int] = lambda: 0
     statuses: list[str] = field(default_factory=lambda: ["pending", "running", "succeeded"])
     why: str = ""
+    why_in_job: bool = False
+    """As the embedded engine tells why a job failed, not as Airbyte does."""
     broken: list[int] = field(default_factory=list)
     """Statuses that the next requests are answered with."""
     refused: set[str] = field(default_factory=set)
@@ -150,8 +152,8 @@ class Handler(BaseHTTPRequestHandler):
                 return 200, job_answer(job, job.statuses[0])
             case ("GET", "jobs", id) if int(id) in known.jobs:
                 job = known.jobs[int(id)]
-                status = job.look()
-                return 200, job_answer(job, status)
+                answer = job_answer(job, job.look())
+                return 200, answer | ({"failureReason": job.why} if known.why_in_job and job.why else {})
             case ("DELETE", "jobs", id) if int(id) in known.jobs:
                 known.cancelled.append(int(id))
                 known.jobs[int(id)].statuses = ["cancelled"]

@@ -92,8 +92,9 @@ class AirbyteSync(BaseSensorOperator):
         kept.delete(JOB)  # a later try is another sync
         if status == "succeeded":
             return PokeReturnValue(True, self._succeeded(context, airbyte, job))
-        why = "it was cancelled" if status == "cancelled" else airbyte.failure(int(found))
-        raise AirflowException(f"Airbyte's job {found} of the connection {self.connection} {status}: {why}")
+        raise AirflowException(
+            f"Airbyte's job {found} of the connection {self.connection} {status}: {airbyte.failure(int(found))}"
+        )
 
     def _succeeded(self, context: Any, airbyte: Airbyte, job: Any) -> dict[str, Any]:
         name = airbyte.connection(job.connection_id).name

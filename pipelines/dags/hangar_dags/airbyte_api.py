@@ -86,15 +86,19 @@ class Airbyte:
         self.api.jobs.cancel_job(request=CancelJobRequest(job_id=job_id))
 
     def failure(self, job_id: int) -> str:
-        """Why a job failed, in Airbyte's words, or where to look.
+        """Why a job ended as it did, in Airbyte's words, or where to look.
 
-        The public API tells only that it failed; the reason is in the API that Airbyte's own pages use.
+        The embedded engine says so with the job. Airbyte's public API tells no reason; the API of its pages does.
         """
+        answer = self.api.jobs.get_job(request=GetJobRequest(job_id=job_id)).raw_response.json()
+        if answer.get("failureReason"):
+            return str(answer["failureReason"])
         try:
-            attempts = self._attempts(job_id)
+            said = reason(self._attempts(job_id))
         except (httpx.HTTPError, ValueError) as error:
-            return f"Airbyte did not say why ({type(error).__name__}); its log of job {job_id} does"
-        return reason(attempts) or f"Airbyte gives no reason; its log of job {job_id} may"
+            self.hook.log.warning("Airbyte's pages' API refuses to tell the reason (%s)", type(error).__name__)
+            said = ""
+        return said or f"it gives no reason here; its log of job {job_id} does"
 
     def _attempts(self, job_id: int) -> list[dict[str, Any]]:
         host = self.hook.conn["host"].rstrip("/")

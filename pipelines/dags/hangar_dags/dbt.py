@@ -40,10 +40,22 @@ def failures(results: Path) -> list[str]:
     if not results.exists():
         return []
     return [
-        f"{result['unique_id'].split('.')[2]}: {result.get('message') or result['status']}"
+        f"{named(result['unique_id'])}: {said(result)}"
         for result in json.loads(results.read_text())["results"]
         if result["status"] in ("error", "fail", "runtime error")
     ]
+
+
+def named(unique_id: str) -> str:
+    """`source.shop.raw.users` is raw.users; a test's or a model's own name is the third part."""
+    kind, _, *rest = unique_id.split(".")
+    return ".".join(rest) if kind == "source" else rest[0]
+
+
+def said(result: dict[str, Any]) -> str:
+    if "max_loaded_at" in result:
+        return f"its newest row is of {result['max_loaded_at']}"
+    return str(result.get("message") or result.get("error") or result["status"])
 
 
 class Dbt(BaseOperator):
