@@ -87,22 +87,16 @@ def connections(warehouse: Postgres) -> Iterator[Callable[..., None]]:
 def airbyte(warehouse: Postgres, connections: Callable[..., None]) -> Iterator[StandIn]:
     """A stand-in that holds one connection and writes eight people and their purchases."""
     stand_in = StandIn({FAKER: "faker-to-warehouse"}, sync=shop.sync(warehouse))
-    server, address = serve(stand_in)
-    connections(airbyte_default={"conn_type": "airbyte", "host": address, "login": "client", "password": "secret"})
+    server = serve(stand_in)
+    login = {"login": "client", "password": "secret"}
+    connections(airbyte_default={"conn_type": "airbyte", "host": stand_in.address, **login})
     yield stand_in
     server.shutdown()
 
 
-@pytest.fixture(scope="session")
-def bag() -> Any:
-    from airflow.dag_processing.dagbag import BundleDagBag
-
-    return BundleDagBag(str(BUNDLE), bundle_path=BUNDLE)
-
-
 @pytest.fixture
-def run(bag: Any) -> Callable[..., Any]:
-    """Run a DAG to its end, retries without their delay; answers the run and what its failed tasks said."""
+def run() -> Callable[..., Any]:
+    """Run a DAG to its end; answers the run and what its failed tasks said."""
     from runs import run_dag
 
-    return lambda name, change=lambda task: None, **conf: run_dag(bag.dags[name], conf, change)
+    return lambda name, change=lambda task: None, **conf: run_dag(name, conf, change)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+BUNDLE = Path(__file__).resolve().parents[2] / "pipelines" / "dags"
 SLEEP = time.sleep
 
 
@@ -22,8 +23,16 @@ class Run:
     result: dict[str, Any]
 
 
-def run_dag(dag: Any, conf: dict[str, Any], change: Callable[[Any], None] = lambda task: None) -> Run:
+def read(path: Path) -> Any:
+    """All DAGs of a bundle, or of one file, as Airflow's processor reads them."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    return BundleDagBag(str(path), bundle_path=BUNDLE)
+
+
+def run_dag(name: str, conf: dict[str, Any], change: Callable[[Any], None] = lambda task: None) -> Run:
     """Retries, looks and waits come at once; `change` may alter each task before."""
+    dag = read(BUNDLE / name / "dag.py").dags[name]  # read anew: a run leaves its parameters in it
     errors: dict[str, list[str]] = {}
 
     def note(context: Any) -> None:
@@ -32,7 +41,6 @@ def run_dag(dag: Any, conf: dict[str, Any], change: Callable[[Any], None] = lamb
     def as_list(callback: Any) -> list[Any]:
         return callback if isinstance(callback, list) else [callback] if callback else []
 
-    dag = copy.deepcopy(dag)  # a run writes its parameters into the DAG
     for task in dag.tasks:
         task.on_failure_callback = [*as_list(task.on_failure_callback), note]
         task.on_retry_callback = [*as_list(task.on_retry_callback), note]

@@ -55,6 +55,7 @@ class StandIn:
     """Paths that a filter in front of Airbyte does not let through."""
     jobs: dict[int, Job] = field(default_factory=dict)
     cancelled: list[int] = field(default_factory=list)
+    address: str = ""
     client: tuple[str, str] = ("client", "secret")
 
     def start(self, connection: str) -> Job:
@@ -161,9 +162,10 @@ class Handler(BaseHTTPRequestHandler):
         return 404, {"title": "resource-not-found", "status": 404}
 
 
-def serve(stand_in: StandIn) -> tuple[ThreadingHTTPServer, str]:
-    """Answer on a free port; returns the server, and the address for Airflow's connection."""
+def serve(stand_in: StandIn) -> ThreadingHTTPServer:
+    """Answer on a free port; `stand_in.address` is then what Airflow's connection needs."""
     handler = type("Bound", (Handler,), {"stand_in": stand_in})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.server_address[1]}{BASE}"
+    stand_in.address = f"http://127.0.0.1:{server.server_address[1]}{BASE}"
+    return server
