@@ -6,19 +6,18 @@ Every step replaces what it made before, so running it twice leaves the same row
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, timedelta
 from datetime import datetime as moment
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
-from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import Asset, Param, dag, task
 from hangar_dags.airbyte import AirbyteSync
 from hangar_dags.dbt import Dbt
 from hangar_dags.notify import tell, tell_of_failure
 from hangar_dags.places import DATA
+from hangar_dags.warehouse import session
 from pendulum import datetime
 
 from elt.gate import measure, problems
@@ -33,11 +32,6 @@ select
     (select count(*) filter (where purchases > 0) from gold.customers),
     (select make || ' ' || model from gold.best_products order by place, product_id limit 1)
 """
-
-
-def warehouse() -> Any:
-    """A connection in UTC: Airbyte's moments carry no zone in some tables, and mean UTC."""
-    return closing(PostgresHook(WAREHOUSE, options="-c timezone=UTC").get_conn())
 
 
 @dag(
@@ -79,7 +73,7 @@ def elt() -> None:
     def gate(moved: dict[str, Any], params: dict[str, Any] | None = None) -> None:
         """Fail when figures do not fit; only a run that passes makes gold news for other DAGs."""
         params = params or {}
-        with warehouse() as connection, connection.cursor() as cursor:
+        with session(WAREHOUSE) as connection, connection.cursor() as cursor:
             layers, pairs = measure(cursor, moment.fromisoformat(moved["started"]))
         found = problems(
             layers,
@@ -94,7 +88,7 @@ def elt() -> None:
 
     @task
     def announce(moved: dict[str, Any]) -> None:
-        with warehouse() as connection, connection.cursor() as cursor:
+        with session(WAREHOUSE) as connection, connection.cursor() as cursor:
             cursor.execute(SUMMARY)
             days, revenue, buyers, best = cursor.fetchone()
         tell(
