@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
-from airflow.providers.standard.hooks.subprocess import SubprocessHook
-from airflow.sdk import BaseHook, BaseOperator, Connection
+from airflow.sdk import BaseHook, Connection
 
 from hangar_dags.places import DATA, program
-
-INHERITED = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-"""All that a program gets of Airflow's environment."""
-
+from hangar_dags.program import Program
 
 def environment(connection: Connection, work: Path) -> dict[str, str]:
     """What profiles.yml reads, and where dbt writes; the DAG's folder is read-only."""
     return {
-        **{name: os.environ[name] for name in INHERITED if name in os.environ},
         "HOME": str(work),
         "PGTZ": "UTC",
         "DBT_TARGET_PATH": str(work / "target"),
@@ -58,7 +52,7 @@ def said(result: dict[str, Any]) -> str:
     return str(result.get("message") or result.get("error") or result["status"])
 
 
-class Dbt(BaseOperator):
+class Dbt(Program):
     """Run one command of dbt, and fail with what its models or tests say.
 
     :param arguments: the command and its options, as on a command line.
@@ -83,28 +77,22 @@ class Dbt(BaseOperator):
         self.project = str(project)
         self.conn_id = conn_id
         self.keep = keep and (keep[0], str(keep[1]))
-        self.hook: SubprocessHook | None = None
 
     def execute(self, context: Any) -> None:
         work = DATA / "dbt" / Path(self.project).parent.name
         work.mkdir(parents=True, exist_ok=True)
         results = work / "target" / ("sources.json" if self.arguments[0] == "source" else "run_results.json")
         results.unlink(missing_ok=True)  # of an earlier run
-        self.hook = SubprocessHook()
-        done = self.hook.run_command(
+        code, line = self.start(
             [str(program("dbt") / "dbt"), *self.arguments, "--profiles-dir", self.project],
-            env=environment(BaseHook.get_connection(self.conn_id), work),
-            cwd=self.project,
+            environment(BaseHook.get_connection(self.conn_id), work),
+            Path(self.project),
         )
-        if done.exit_code:
-            said = failures(results) or [done.output or f"exit code {done.exit_code}; the log above says more"]
-            raise AirflowException(f"dbt {self.arguments[0]}: {'; '.join(said)}")
+        if code:
+            wrong = failures(results) or [line or f"exit code {code}; the log above says more"]
+            raise AirflowException(f"dbt {self.arguments[0]}: {'; '.join(wrong)}")
         if self.keep:
             put(work / "target" / self.keep[0], Path(self.keep[1]))
-
-    def on_kill(self) -> None:
-        if self.hook:
-            self.hook.send_sigterm()
 
 
 def put(source: Path, target: Path) -> None:
