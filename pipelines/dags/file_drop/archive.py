@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from file_drop.feeds import Broken
+from file_drop.feeds import Broken, Whole
 
 IGNORED = re.compile(r"(?:^|/)(?:__MACOSX/.*|\.DS_Store|Thumbs\.db)$")
 """What desktops add by themselves."""
@@ -109,7 +109,7 @@ class Bounded(io.RawIOBase):
         data = self.stream.read(len(buffer))
         self.count += len(data)
         if self.count > self.most:
-            raise Broken(f"{self.name!r} unpacks to more than {self.most} bytes, as a zip bomb does")
+            raise Whole(f"it unpacks to more than {self.most} bytes, as a zip bomb does")
         self.digest.update(data)
         buffer[: len(data)] = data
         return len(data)

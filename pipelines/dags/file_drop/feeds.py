@@ -22,6 +22,10 @@ class Broken(Exception):
     """A file that is not loaded, and why, in a sentence for the one who dropped it."""
 
 
+class Whole(Broken):
+    """Wrong with a member as a whole, not with one of its rows."""
+
+
 def integer(text: str) -> int:
     value = int(text)
     if not -BIGINT <= value < BIGINT:

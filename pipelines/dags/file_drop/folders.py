@@ -71,7 +71,7 @@ class Folders:
         """Take a file out of `in` as a copy of our own: whoever dropped it may still hold it open.
 
         Raises:
-            Broken: it is no plain file, too large, or changes while it is copied.
+            Broken: it is no plain file, or too large.
         """
         target = self.work / f"{uuid4().hex}-{safe(entry.name)}"
         half = self.work / f".{target.name}"
@@ -79,16 +79,18 @@ class Folders:
             source = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise Broken(f"it cannot be opened as a plain file ({error.strerror})") from error
-        with open(source, "rb") as stream:
-            before = os.fstat(source)
-            if not stat.S_ISREG(before.st_mode):
+        try:
+            found = os.fstat(source)
+            if not stat.S_ISREG(found.st_mode):
                 raise Broken("it is no plain file")
-            if before.st_size > most:
-                raise Broken(f"it has {before.st_size} bytes; at most {most} are taken")
-            with half.open("wb") as copy:
+            if found.st_size > most:
+                raise Broken(f"it has {found.st_size} bytes; at most {most} are taken")
+            with os.fdopen(os.dup(source), "rb") as stream, half.open("wb") as copy:
                 shutil.copyfileobj(stream, copy)
                 copy.flush()
                 os.fsync(copy.fileno())
+        finally:
+            os.close(source)
         half.replace(target)
         entry.unlink(missing_ok=True)
         return Claimed(target, entry.name)

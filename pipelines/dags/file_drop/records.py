@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from file_drop.archive import Bounded, Limits
-from file_drop.feeds import Broken, Feed
+from file_drop.feeds import Broken, Feed, Whole
 
 Row = tuple[int, list[Any]]
 """The number of the row in its file, from 1, and its values in the order of the feed's columns."""
@@ -26,10 +26,6 @@ class Content:
     member: str
     sha256: str
     rows: int
-
-
-class Whole(Broken):
-    """Wrong with a file as a whole, not with one of its rows."""
 
 
 def rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo, feed: Feed, limits: Limits) -> Iterator[Row]:
