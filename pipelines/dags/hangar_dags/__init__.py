@@ -1,0 +1,1 @@
+"""What several DAGs share. The root of the bundle is on the path of whatever reads or runs a DAG."""

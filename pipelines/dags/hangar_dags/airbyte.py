@@ -1,0 +1,109 @@
+"""Run a sync of Airbyte from a DAG, without a worker that waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from airbyte_api.errors import AirbyteAPIError
+from airflow.sdk.exceptions import AirflowException
+from airflow.sdk import Asset, AssetAlias, BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from hangar_dags.airbyte_api import ENDED, Airbyte, moment, status_of
+
+SYNCED = AssetAlias("airbyte_sync")
+"""Every sync that succeeds is an event of this alias, and of the asset of its connection (`synced`)."""
+JOB = "airbyte_job"
+
+
+def synced(connection: str) -> Asset:
+    """The asset that a sync of the connection of this name brings up to date: `schedule=[synced("faker")]`."""
+    return Asset(f"airbyte.{connection}")
+
+
+class AirbyteSync(BaseSensorOperator):
+    """Start a sync, look at it now and then, and fail with Airbyte's own message.
+
+    Between two looks the task holds no worker (mode reschedule). The job's number is kept with the task, so that a
+    look, or a try after a kill, goes on with the same job; a try after a failed job starts a new one. Airbyte that
+    does not answer for a while is asked again until `timeout`; then the job is cancelled.
+
+    The provider's own operator is not used: it knows no `queued`, tells no reason, and its trigger blocks the
+    triggerer while Airbyte hangs.
+
+    :param connection: Airbyte's connection by name or id.
+    :param airbyte_conn_id: Airflow's connection to Airbyte.
+    """
+
+    template_fields: Sequence[str] = ("connection", "airbyte_conn_id")
+
+    def __init__(self, *, connection: str, airbyte_conn_id: str = "airbyte_default", **kwargs: Any) -> None:
+        kwargs.setdefault("timeout", timedelta(hours=6))
+        kwargs.setdefault("retries", 2)
+        kwargs.setdefault("retry_delay", timedelta(minutes=1))
+        # Often at first, because most syncs are short; each look is a process.
+        kwargs = {"poke_interval": 5, "exponential_backoff": True, "max_wait": 20, "outlets": [SYNCED], **kwargs}
+        super().__init__(mode="reschedule", **kwargs)
+        self.connection = connection
+        self.airbyte_conn_id = airbyte_conn_id
+
+    def execute(self, context: Any) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout:
+            job_id = context["task_state_store"].get(JOB)
+            if job_id:
+                context["task_state_store"].delete(JOB)
+                Airbyte(self.airbyte_conn_id).cancel(int(job_id))
+            raise
+
+    def poke(self, context: Any) -> PokeReturnValue | bool:
+        """Start the sync or look at it once.
+
+        Raises:
+            AirflowException: the job failed or was cancelled.
+        """
+        try:
+            return self._look(context)
+        except httpx.TransportError as error:
+            self.log.warning("Airbyte does not answer (%s); asked again later", type(error).__name__)
+        except AirbyteAPIError as error:
+            # 409: somebody else started a sync in between, which the next look joins.
+            if error.status_code < httpx.codes.INTERNAL_SERVER_ERROR and error.status_code != httpx.codes.CONFLICT:
+                raise AirflowException(f"Airbyte answers {error.status_code}: {error.body[:500]}") from error
+            self.log.warning("Airbyte answers %s; asked again later", error.status_code)
+        return False
+
+    def _look(self, context: Any) -> PokeReturnValue | bool:
+        airbyte, kept = Airbyte(self.airbyte_conn_id), context["task_state_store"]
+        found = kept.get(JOB)
+        if not found:
+            connection = airbyte.connection(self.connection)
+            kept.set(JOB, airbyte.start(connection.connection_id))
+            return False
+        job = airbyte.job(int(found))
+        status = status_of(job)
+        self.log.info("Airbyte's job %s: %s, %s rows", job.job_id, status, job.rows_synced)
+        if status not in ENDED:
+            return False
+        kept.delete(JOB)  # a later try is another sync
+        if status == "succeeded":
+            return PokeReturnValue(True, self._succeeded(context, airbyte, job))
+        raise AirflowException(
+            f"Airbyte's job {found} of the connection {self.connection} {status}: {airbyte.failure(int(found))}"
+        )
+
+    def _succeeded(self, context: Any, airbyte: Airbyte, job: Any) -> dict[str, Any]:
+        name = airbyte.connection(job.connection_id).name
+        result = {
+            "job_id": int(job.job_id),
+            "connection": name,
+            "rows": int(job.rows_synced or 0),
+            "bytes": int(job.bytes_synced or 0),
+            "started": moment(job.start_time).isoformat(),
+        }
+        context["outlet_events"][SYNCED].add(synced(name), extra=result)
+        return result

@@ -1,0 +1,111 @@
+"""One sync, on a stand-in for Airbyte (see stand_in_airbyte) that a test tells how to behave."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import FAKER
+
+
+def test_a_sync_that_succeeds_is_news_for_other_dags(airbyte, run):
+    airbyte.sync = lambda: 42
+    done = run("airbyte_sync")
+    assert done.errors == {}
+    assert done.state == "success"
+    assert {key: done.result["sync"][key] for key in ("job_id", "connection", "rows")} == {
+        "job_id": 1, "connection": "faker-to-warehouse", "rows": 42,
+    }  # fmt: skip
+
+
+def test_a_connection_is_found_by_its_id_too(airbyte, run):
+    assert run("airbyte_sync", connection=FAKER).state == "success"
+    assert [job.connection for job in airbyte.jobs.values()] == [FAKER]
+
+
+def test_a_connection_on_a_later_page_is_found(airbyte, run):
+    airbyte.connections = {
+        f"22222222-2222-4222-8222-{number:012}": f"other-{number}" for number in range(230)
+    } | airbyte.connections
+    assert run("airbyte_sync").state == "success"
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted", "said"),
+    [
+        ({}, "nowhere", "Airbyte has no connection named nowhere. It has: faker-to-warehouse."),
+        (
+            {"22222222-2222-4222-8222-222222222222": "faker-to-warehouse"}, "faker-to-warehouse",
+            "Airbyte has 2 connections named faker-to-warehouse; give the id of one: "
+            f"{FAKER}, 22222222-2222-4222-8222-222222222222.",
+        ),
+        (
+            {}, "33333333-3333-4333-8333-333333333333",
+            "Airbyte has no connection with the id 33333333-3333-4333-8333-333333333333.",
+        ),
+    ],
+)  # fmt: skip
+def test_an_unclear_connection_is_said_once_and_starts_nothing(airbyte, run, more, wanted, said):
+    airbyte.connections.update(more)
+    done = run("airbyte_sync", connection=wanted)
+    assert done.errors["sync"] == [said]
+    assert airbyte.jobs == {}
+
+
+@pytest.mark.parametrize("why_in_job", [True, False], ids=["embedded", "airbyte"])
+def test_a_failed_sync_says_what_airbyte_says_and_is_tried_again(airbyte, run, why_in_job):
+    airbyte.statuses, airbyte.why, airbyte.why_in_job = ["running", "failed"], "The password expired.", why_in_job
+    done = run("airbyte_sync")
+    assert done.state == "failed"
+    assert done.errors["sync"] == [
+        f"Airbyte's job {job} of the connection faker-to-warehouse failed: The password expired." for job in (1, 2, 3)
+    ]
+
+
+def test_a_filter_before_airbytes_pages_costs_only_the_reason(airbyte, run):
+    airbyte.statuses, airbyte.why = ["failed"], "The password expired."
+    airbyte.refused = {"/api/v1/jobs/get_without_logs"}
+    assert run("airbyte_sync").errors["sync"][0] == (
+        "Airbyte's job 1 of the connection faker-to-warehouse failed: it gives no reason here; its log of job 1 does"
+    )
+
+
+def test_a_cancelled_sync_fails(airbyte, run):
+    airbyte.statuses = ["running", "cancelled"]
+    assert "job 1 of the connection faker-to-warehouse cancelled" in run("airbyte_sync").errors["sync"][0]
+
+
+def test_waiting_for_room_and_airbytes_own_retries_are_no_failure(airbyte, run):
+    airbyte.statuses = ["pending", "queued", "running", "incomplete", "running", "succeeded"]
+    done = run("airbyte_sync")
+    assert done.errors == {}
+    assert len(airbyte.jobs) == 1
+
+
+def test_airbyte_that_restarts_meanwhile_is_asked_again(airbyte, run):
+    airbyte.broken = [503, 502, 500, 409]
+    done = run("airbyte_sync")
+    assert done.errors == {}
+    assert len(airbyte.jobs) == 1
+
+
+def test_a_sync_that_somebody_started_is_joined(airbyte, run):
+    airbyte.start(FAKER)
+    done = run("airbyte_sync")
+    assert done.result["sync"]["job_id"] == 1
+    assert len(airbyte.jobs) == 1
+
+
+def test_a_wrong_secret_is_said_and_not_shown(airbyte, connections, run):
+    login = {"login": "client", "password": "wrong-and-secret"}
+    connections(airbyte_default={"conn_type": "airbyte", "host": airbyte.address, **login})
+    done = run("airbyte_sync")
+    assert done.state == "failed"
+    assert "401" in done.errors["sync"][0]
+    assert "wrong-and-secret" not in str(done.errors)
+
+
+def test_a_sync_that_hangs_is_given_up_and_cancelled(airbyte, run):
+    airbyte.statuses = ["running"]
+    done = run("airbyte_sync", change=lambda task: setattr(task, "timeout", 1))
+    assert done.state == "failed"
+    assert airbyte.cancelled == [1]
+    assert "timed out" in done.errors["sync"][0]
