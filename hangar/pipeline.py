@@ -32,6 +32,9 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
             arrival.wait(server, cloud, progress.report)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
+        if config.airbyte.enabled and config.warehouse.enabled:
+            with progress.stage("Pipelines"):
+                declare(config, server, progress)
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         with progress.stage("Tunnel"):
@@ -184,6 +187,14 @@ def configure(config: Config, progress: Progress, *, check: bool = False) -> Rec
     return playbook.run(
         config.environment, check=check, diff=check, on_event=lambda event: progress.step(*event)
     )
+
+
+def declare(config: Config, server: Server, progress: Progress) -> None:
+    """Airbyte holds what pipelines/*.yml declares, so that the DAGs find their connections."""
+    from hangar.airbyte import load, stage
+
+    with stage.connected(server) as airbyte:
+        stage.ensure(airbyte, config.environment, load.load(config), progress.step, stage.require_consent)
 
 
 @contextmanager
