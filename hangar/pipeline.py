@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hangar import arrival, inventory, lock, machine, playbook, verification
+from hangar.airbyte import stage
+from hangar.airbyte.load import Declared, load
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
@@ -22,6 +24,7 @@ from hangar.ssh.known_hosts import pin
 
 def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False) -> Report:
     """Makes the machine, configures it and proves it; what is right already stays untouched."""
+    declared = declared_pipelines(config)
     with _at_work(config, "up") as (progress, cloud), ExitStack() as held:
         with progress.stage("Machine"):
             cloud.prepare(progress.report)
@@ -32,9 +35,9 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
             arrival.wait(server, cloud, progress.report)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
-        if config.airbyte.enabled and config.warehouse.enabled:
-            with progress.stage("Pipelines"):
-                declare(config, server, progress)
+        if declared is not None:
+            with progress.stage("Pipelines"), stage.connected(server) as airbyte:
+                stage.ensure(airbyte, config.environment, declared, progress.step, stage.require_consent)
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         with progress.stage("Tunnel"):
@@ -189,12 +192,13 @@ def configure(config: Config, progress: Progress, *, check: bool = False) -> Rec
     )
 
 
-def declare(config: Config, server: Server, progress: Progress) -> None:
-    """Airbyte holds what pipelines/*.yml declares, so that the DAGs find their connections."""
-    from hangar.airbyte import load, stage
+def declared_pipelines(config: Config) -> Declared | None:
+    """What Airbyte is to hold, so that the DAGs find their connections; None on a machine that lacks either end.
 
-    with stage.connected(server) as airbyte:
-        stage.ensure(airbyte, config.environment, load.load(config), progress.step, stage.require_consent)
+    Raises:
+        ConfigError: with every problem of every file.
+    """
+    return load(config) if config.airbyte.enabled and config.warehouse.enabled else None
 
 
 @contextmanager

@@ -77,7 +77,7 @@ class Access(Section):
     @field_validator("admin")
     @classmethod
     def _own_account(cls, value: str) -> str:
-        if value in ("root", "airflow", "airbyte", "people", "dags"):
+        if value in ("root", "airflow", "airbyte", "warehouse", "people", "dags"):
             raise wrong(f'"{value}" is taken on the machine')
         return value
 
