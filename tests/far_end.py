@@ -35,6 +35,9 @@ class Faults:
     status: int | None = None
     """Answer every request with this HTTP status."""
 
+    redirect: str | None = None
+    """Answer every request with the way to another endpoint."""
+
     drop_after: int | None = None
     """Cut the line after so many bytes, every time."""
 
@@ -150,6 +153,10 @@ class FarEnd:
         parts = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.requests.append((parts.path, query, dict(request.headers.raw_items())))
+        if self.faults.redirect is not None:
+            response = connection.respond(302, "elsewhere\n")
+            response.headers["Location"] = self.faults.redirect + request.path
+            return response
         if self.faults.status is not None:
             return connection.respond(self.faults.status, "no\n")
         return None

@@ -299,7 +299,6 @@ def test_a_lie_about_what_arrived_ends_the_tunnel(tunnel: Make) -> None:
         (403, "Your account may not open a tunnel to vm."),
         (401, "Your account may not open a tunnel to vm."),
         (404, "{endpoint} does not open a tunnel."),
-        (302, "{endpoint} does not open a tunnel."),
     ],
 )
 def test_a_web_server_that_refuses_is_believed(tunnel: Make, status: int, brief: str) -> None:
@@ -308,6 +307,15 @@ def test_a_web_server_that_refuses_is_believed(tunnel: Make, status: int, brief:
     assert error is not None
     assert error.brief == brief.format(endpoint=far.endpoint)
     assert len(far.requests) == 1
+
+
+def test_a_redirection_is_not_followed(tunnel: Make) -> None:
+    """Whoever stands there must not get to see the token."""
+    with echo() as port, FarEnd(port) as elsewhere, FarEnd(port, Faults(redirect=elsewhere.endpoint)) as far:
+        error = tunnel(far.endpoint).wait()
+        assert elsewhere.requests == []
+    assert error is not None
+    assert (error.brief, error.details) == (f"{far.endpoint} does not open a tunnel.", "(HTTP 302)")
 
 
 def test_a_silent_network_is_noticed(tunnel: Make, monkeypatch: pytest.MonkeyPatch) -> None:
