@@ -116,7 +116,7 @@ def main() -> None:
     print(f"memory after a sync     {after:6.0f} MB")
     print(f"latency, 8 clients      {high:6.1f} ms    at most 50 (95th percentile; median {median:.1f})")
     print(
-        f"{ROWS} rows to Postgres {service:6.1f} s     {service / hand:.2f} times PyAirbyte by hand ({hand:.1f} s), at most 1.15"
+        f"{ROWS} rows to Postgres {service:6.1f} s     {service / hand:.2f} × by hand ({hand:.1f} s)    at most 1.15"
     )
 
 
