@@ -95,8 +95,7 @@ def by_hand(server: Server, database: Postgres, config: dict[str, Any]) -> float
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="airbyte-embedded-bench-"))
-    folder.chmod(0o755)
-    database, server = Postgres(folder / "postgres").start(), Server(folder).start()
+    database, server = Postgres().start(), Server(folder).start()
     config = {"count": ROWS, "seed": 1, "parallelism": 2, "always_updated": False}
     try:
         idle = resident(server)

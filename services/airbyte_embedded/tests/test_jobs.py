@@ -34,11 +34,11 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres | None]:
+def database() -> Iterator[Postgres | None]:
     if BIN is None:
         yield None
         return
-    made = Postgres(tmp_path_factory.mktemp("postgres") / "one").start()
+    made = Postgres().start()
     yield made
     made.close()
 

@@ -175,7 +175,7 @@ def test_a_killed_job_process_is_a_failure_that_says_so(make_server: Callable[..
 def test_a_database_that_dies_in_the_middle_leaves_a_failure_that_a_retry_cures(
     make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
-    server, database = make_server(), Postgres(tmp_path / "pg").start()
+    server, database = make_server(), Postgres().start()
     try:
         destination = server.destination("postgres", **database.config())
         source = server.source("slow", rows=60)
