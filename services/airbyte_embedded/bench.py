@@ -95,8 +95,7 @@ def by_hand(server: Server, database: Postgres, config: dict[str, Any]) -> float
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="airbyte-embedded-bench-"))
-    folder.chmod(0o755)
-    database, server = Postgres(folder / "postgres").start(), Server(folder).start()
+    database, server = Postgres().start(), Server(folder).start()
     config = {"count": ROWS, "seed": 1, "parallelism": 2, "always_updated": False}
     try:
         idle = resident(server)
@@ -116,7 +115,7 @@ def main() -> None:
     print(f"memory after a sync     {after:6.0f} MB")
     print(f"latency, 8 clients      {high:6.1f} ms    at most 50 (95th percentile; median {median:.1f})")
     print(
-        f"{ROWS} rows to Postgres {service:6.1f} s     {service / hand:.2f} times PyAirbyte by hand ({hand:.1f} s), at most 1.15"
+        f"{ROWS} rows to Postgres {service:6.1f} s     {service / hand:.2f} × by hand ({hand:.1f} s)    at most 1.15"
     )
 
 

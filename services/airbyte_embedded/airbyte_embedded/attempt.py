@@ -47,9 +47,9 @@ class Attempt:
         self, settings: Settings, job: int, number: int, progress: Callable[[int, int], None]
     ) -> None:
         self._settings = settings
-        self.mark = f"job/{job}/{number}"
+        self.mark = settings.mark(f"job/{job}/{number}")
         self._progress = progress
-        self._stopped: str | None = None
+        self.stopped: str | None = None
         self._result: Json = {}
 
     async def run(self, order: Json, log: JobLog) -> Outcome:
@@ -85,6 +85,8 @@ class Attempt:
         pumps = [asyncio.create_task(self._pump(child, log)), asyncio.create_task(self._listen(reading, log))]
         bounds = asyncio.create_task(self._bound(child))
         try:
+            if self.stopped:  # while the process was being started
+                await processes.end(self.mark)
             await child.wait()
         finally:
             bounds.cancel()
@@ -96,7 +98,7 @@ class Attempt:
 
     async def stop(self, reason: str) -> None:
         """End the attempt; the first reason given is the one that counts."""
-        self._stopped = self._stopped or reason
+        self.stopped = self.stopped or reason
         await processes.end(self.mark)
 
     async def _bound(self, child: asyncio.subprocess.Process) -> None:
@@ -105,11 +107,14 @@ class Attempt:
         deadline = time.monotonic() + limits.job_seconds
         while child.returncode is None:
             await asyncio.sleep(LOOK)
-            used = processes.resident(processes.members(self.mark)) // 1_000_000
+            used = await asyncio.to_thread(self._megabytes)
             if used > limits.job_megabytes:
                 await self.stop(f"It used {used} MB of memory; the limit is {limits.job_megabytes} MB.")
             if time.monotonic() > deadline:
                 await self.stop(f"It did not end within its time limit of {limits.job_seconds:g} seconds.")
+
+    def _megabytes(self) -> int:
+        return processes.resident(processes.members(self.mark)) // 1_000_000
 
     async def _pump(self, child: asyncio.subprocess.Process, log: JobLog) -> None:
         assert child.stdout is not None
@@ -132,8 +137,8 @@ class Attempt:
         rows, size = self._result.get("rows", 0), self._result.get("bytes", 0)
         if self._result.get("status") == "succeeded":
             return Outcome(True, None, rows, size)  # it was done before anything stopped it
-        if self._stopped:
-            return Outcome(False, self._stopped, rows, size)
+        if self.stopped:
+            return Outcome(False, self.stopped, rows, size)
         if self._result:
             return Outcome(False, str(self._result["reason"]), rows, size)
         how = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"

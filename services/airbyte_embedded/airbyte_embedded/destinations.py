@@ -116,7 +116,9 @@ async def check(settings: Settings, destination: Destination, configuration: Jso
     argv = [str(settings.worker_python), str(LAUNCH), "check"]
     seconds = settings.limits.check_seconds
     try:
-        done = await processes.run(argv, f"check/{uuid.uuid4()}", scratch, seconds, given.encode())
+        done = await processes.run(
+            argv, settings.mark(f"check/{uuid.uuid4()}"), scratch, seconds, given.encode()
+        )
     except processes.NotStarted as error:
         raise unavailable(str(error)) from None
     finally:

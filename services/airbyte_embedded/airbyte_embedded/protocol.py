@@ -102,7 +102,7 @@ class Protocol:
             if configuration is not None:
                 argv += ["--config", str(_write(scratch / "config.json", configuration))]
             seconds = self._settings.limits.check_seconds
-            done = await processes.run(argv, f"ask/{uuid.uuid4()}", scratch, seconds)
+            done = await processes.run(argv, self._settings.mark(f"ask/{uuid.uuid4()}"), scratch, seconds)
         except processes.NotStarted as error:
             raise unavailable(f"{connector.name}: {error}") from None
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ class Settings:
     uv: str = shutil.which("uv") or "uv"
     extra_connectors: Path | None = None
     limits: Limits = field(default_factory=Limits)
+
+    def mark(self, what: str) -> str:
+        """What a child's environment carries; another service on the same machine has other marks."""
+        return f"{hashlib.sha256(str(self.data).encode()).hexdigest()[:12]}/{what}"
 
     @property
     def database(self) -> Path:

@@ -49,7 +49,6 @@ class Supervisor:
         self._logs = logs
         self._attempts: dict[int, Attempt] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._cancelled: set[int] = set()
         self._news = asyncio.Event()
         self._closing = False
 
@@ -79,12 +78,10 @@ class Supervisor:
 
     async def cancel(self, job: int) -> None:
         """The job is over and nothing of it runs. A job that had ended stays as it is."""
-        self._cancelled.add(job)
         if attempt := self._attempts.get(job):
             await attempt.stop(CANCELLED)
         if task := self._tasks.get(job):
             await asyncio.wait([task])
-        self._cancelled.discard(job)
         now = time.time()
         self._database.run(
             "UPDATE jobs SET status = 'cancelled', reason = ?, updated_at = ?, ended_at = ?"
@@ -106,9 +103,8 @@ class Supervisor:
 
     async def recover(self) -> None:
         """Take up what an earlier life of the service left: ends its processes, queues its jobs again."""
-        await processes.end("job", grace=0.5)
-        for kind in ("ask", "check", "install"):
-            await processes.end(kind, grace=0.5)
+        for kind in ("job", "ask", "check", "install"):
+            await processes.end(self._settings.mark(kind), grace=0.5)
         for leftover in self._settings.work.iterdir():
             await asyncio.to_thread(shutil.rmtree, leftover, True)
         for row in self._database.all("SELECT * FROM jobs WHERE status = 'running'"):
@@ -161,12 +157,19 @@ class Supervisor:
         ):
             if len(self._tasks) >= self._settings.limits.jobs_at_once:
                 return
-            if row["id"] not in self._tasks and row["id"] not in self._cancelled:
+            if row["id"] not in self._tasks:
                 now = time.time()
                 values = {"status": "running", "attempts": row["attempts"] + 1, "updated_at": now}
                 self._database.update("jobs", row["id"], values | {"started_at": row["started_at"] or now})
                 fresh = records.job(self._database, str(row["id"]))
+                self._attempts[row["id"]] = self._new_attempt(fresh)
                 self._tasks[row["id"]] = asyncio.create_task(self._execute(fresh))
+
+    def _new_attempt(self, job: Row) -> Attempt:
+        def progress(rows: int, size: int) -> None:
+            self._progress(job["id"], rows, size)
+
+        return Attempt(self._settings, job["id"], job["attempts"], progress)
 
     async def _execute(self, job: Row) -> None:
         try:
@@ -179,14 +182,11 @@ class Supervisor:
 
     async def _attempt(self, job: Row) -> Outcome:
         """Every way in which an attempt can go wrong ends in an outcome, never in a job that runs for ever."""
-        attempt = Attempt(
-            self._settings, job["id"], job["attempts"], lambda *seen: self._progress(job["id"], *seen)
-        )
-        self._attempts[job["id"]] = attempt
+        attempt = self._attempts[job["id"]]
         try:
             order, secrets = await self._order(job)
-            if job["id"] in self._cancelled:
-                return Outcome(False, CANCELLED)
+            if attempt.stopped:
+                return Outcome(False, attempt.stopped)
             writing = self._logs.open(job["id"], job["attempts"], secrets)
             try:
                 writing.say(f"job {job['id']}, attempt {job['attempts']}: {job['type']}")

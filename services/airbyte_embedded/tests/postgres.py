@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,12 @@ def _as_nobody() -> dict[str, Any]:
 
 
 class Postgres:
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        account = _as_nobody()
-        folder.mkdir(parents=True)
-        if account:
-            os.chown(folder, account["user"], account["group"])
-            for parent in folder.parents:  # the tests' folders are for root alone
-                if parent != Path("/") and parent.stat().st_mode & 0o005 != 0o005:
-                    parent.chmod(parent.stat().st_mode | 0o005)
+    def __init__(self) -> None:
+        # not in pytest's own folder: each start of pytest closes that to every other account
+        self.folder, self.port = Path(tempfile.mkdtemp(prefix="airbyte-embedded-postgres-")), free_port()
+        if account := _as_nobody():
+            os.chown(self.folder, account["user"], account["group"])
+        folder = self.folder
         password = folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
@@ -56,7 +54,7 @@ class Postgres:
 
     def start(self) -> Postgres:
         assert BIN
-        log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
+        log = (self.folder / "postgres.log").open("ab")
         self.process = subprocess.Popen(
             [BIN / "postgres", "-D", self.folder / "db", "-p", str(self.port), "-k", self.folder, "-h", "127.0.0.1"],
             cwd=self.folder, stdout=log, stderr=log, **_as_nobody(),

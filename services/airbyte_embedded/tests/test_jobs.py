@@ -34,11 +34,11 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres | None]:
+def database() -> Iterator[Postgres | None]:
     if BIN is None:
         yield None
         return
-    made = Postgres(tmp_path_factory.mktemp("postgres") / "one").start()
+    made = Postgres().start()
     yield made
     made.close()
 
@@ -129,7 +129,7 @@ def test_a_source_that_lies_about_its_schema_fails_and_changes_nothing(server: S
         server.ask("PATCH", f"/sources/{good}", json={"configuration": {"behaviour": behaviour, "rows": 9}})
         job = server.run(connection)
         assert job["status"] == "failed"
-        assert part in job["failureReason"] or "Stream" in job["failureReason"], job
+        assert part in job["failureReason"], job
         assert len(job["failureReason"]) < 700
         assert place.count("items") == 4
         assert place.tables() == {"items"}

@@ -20,7 +20,7 @@ from airbyte_embedded import destinations, models, records, vault
 from airbyte_embedded.api import connections
 from airbyte_embedded.call import Call
 from airbyte_embedded.database import Row
-from airbyte_embedded.problems import unavailable, unprocessable
+from airbyte_embedded.problems import bad_request, unavailable, unprocessable
 from airbyte_embedded.service import Service
 
 Json = dict[str, Any]
@@ -111,6 +111,8 @@ class Actors:
         """What is named changes; within the configuration too, as Airbyte has it."""
         row = records.actor(call.service.database, self.kind, call.path["id"])
         wanted = call.parse(models.ActorPatch)
+        if wanted.workspace_id and str(wanted.workspace_id) != row["workspace_id"]:
+            raise bad_request(f"A {self.kind} cannot be moved to another workspace.")
         old = call.service.vault.open(row["configuration"])
         given = {**old, **wanted.configuration} if wanted.configuration is not None else None
         return await self._change(call, row, wanted.name, given)

@@ -153,7 +153,7 @@ class Connectors:
             try:
                 done = await processes.run(
                     argv,
-                    f"install/{connector.type}",
+                    self._settings.mark(f"install/{connector.type}"),
                     self._settings.work,
                     self._settings.limits.install_seconds,
                 )

@@ -63,6 +63,11 @@ class UnitOfWork(SqlProcessorBase):
             with super().get_sql_connection() as connection:
                 yield connection
 
+    def _execute_sql(self, sql: Any) -> Any:
+        """With the driver's own error: PyAirbyte's repeats the whole statement before it says what is wrong."""
+        with self.get_sql_connection() as connection:
+            return connection.execute(text(sql) if isinstance(sql, str) else sql)
+
     def _write_files_to_new_table(self, files: list[Path], stream_name: str, batch_id: str) -> str:
         self._unit = self.get_sql_engine().connect()
         self._unit.begin()
