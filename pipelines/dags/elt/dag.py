@@ -42,7 +42,7 @@ select
     tags=["airbyte", "dbt"],
     doc_md=__doc__,
     params={
-        "connection": Param("faker-to-warehouse", type="string", minLength=1, title="Airbyte's connection, name or id"),
+        "connection": Param("faker_to_warehouse", type="string", minLength=1, title="Airbyte's connection, name or id"),
         "lost_percent": Param(0, type="number", minimum=0, maximum=100, title="Rows that may be missing, in percent"),
         "freshness_hours": Param(24, type="integer", minimum=1, title="How old the newest row may be"),
     },
