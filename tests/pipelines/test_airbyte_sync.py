@@ -52,11 +52,16 @@ def test_an_unclear_connection_is_said_once_and_starts_nothing(airbyte, run, mor
 
 @pytest.mark.parametrize("why_in_job", [True, False], ids=["embedded", "airbyte"])
 def test_a_failed_sync_says_what_airbyte_says_and_is_tried_again(airbyte, run, why_in_job):
-    airbyte.statuses, airbyte.why, airbyte.why_in_job = ["running", "failed"], "The password expired.", why_in_job
+    airbyte.statuses, airbyte.why, airbyte.why_in_job = (
+        ["running", "failed"],
+        "The password expired.",
+        why_in_job,
+    )
     done = run("airbyte_sync")
     assert done.state == "failed"
     assert done.errors["sync"] == [
-        f"Airbyte's job {job} of the connection faker_to_warehouse failed: The password expired." for job in (1, 2, 3)
+        f"Airbyte's job {job} of the connection faker_to_warehouse failed: The password expired."
+        for job in (1, 2, 3)
     ]
 
 

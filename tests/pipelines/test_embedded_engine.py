@@ -41,7 +41,9 @@ class Engine:
         """As pipelines/airbyte.yml declares it."""
         login = {"client_id": ADMIN[0], "client_secret": ADMIN[1], "grant_type": "client_credentials"}
         self.token = self.make("/applications/token", **login)["access_token"]
-        seen = httpx.get(f"{self.address}/workspaces", headers={"Authorization": f"Bearer {self.token}"}).json()
+        seen = httpx.get(
+            f"{self.address}/workspaces", headers={"Authorization": f"Bearer {self.token}"}
+        ).json()
         workspace = seen["data"][0]["workspaceId"]
         source = self.make(
             "/sources", name="faker", workspaceId=workspace,
@@ -55,7 +57,11 @@ class Engine:
                 "ssl_mode": {"mode": "disable"},
             },
         )  # fmt: skip
-        mode = {"syncMode": "incremental_deduped_history", "cursorField": ["updated_at"], "primaryKey": [["id"]]}
+        mode = {
+            "syncMode": "incremental_deduped_history",
+            "cursorField": ["updated_at"],
+            "primaryKey": [["id"]],
+        }
         self.make(
             "/connections", name="faker_to_warehouse", sourceId=source["sourceId"],
             destinationId=destination["destinationId"], schedule={"scheduleType": "manual"},
@@ -104,7 +110,10 @@ def test_elt_brings_real_rows_to_gold_twice_and_doubles_none(engine, warehouse, 
     assert warehouse.value("SELECT count(*) FROM gold.customers", user="reader") == COUNT
     assert warehouse.value("SELECT count(*) FROM gold.best_products", user="reader") == 100
     assert warehouse.value("SELECT sum(purchases) > 0 FROM gold.revenue_by_day", user="reader")
-    assert warehouse.value("SELECT count(*) FROM gold.customers WHERE country IS NOT NULL", user="reader") == COUNT
+    assert (
+        warehouse.value("SELECT count(*) FROM gold.customers WHERE country IS NOT NULL", user="reader")
+        == COUNT
+    )
 
     assert run("elt").errors == {}
     assert warehouse.value("SELECT count(*) FROM raw.users") == COUNT

@@ -8,7 +8,10 @@ from decimal import Decimal
 from elt.gate import Layer, Pair, problems
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-FINE = [Layer("users", 100, 60, NOW - timedelta(hours=1)), Layer("products", 10, 10, NOW - timedelta(hours=23))]
+FINE = [
+    Layer("users", 100, 60, NOW - timedelta(hours=1)),
+    Layer("products", 10, 10, NOW - timedelta(hours=23)),
+]
 PAIRS = [Pair("users in silver", 100, 100), Pair("money", Decimal("1.50"), Decimal("1.5"))]
 
 

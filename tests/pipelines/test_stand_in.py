@@ -21,7 +21,9 @@ def spec() -> Any:
     for path in places:
         if path.exists():
             return json.loads(path.read_text())
-    pytest.skip(f"Airbyte's description of its API is not here ({SPEC} in a folder above, or AIRBYTE_API_SPEC)")
+    pytest.skip(
+        f"Airbyte's description of its API is not here ({SPEC} in a folder above, or AIRBYTE_API_SPEC)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,10 @@ def spec() -> Any:
     [
         ("ConnectionResponse", connection_answer("faker", "11111111-1111-4111-8111-111111111111")),
         *(
-            ("JobResponse", job_answer(Job(1, "11111111-1111-4111-8111-111111111111", [status], now(), None), status))
+            (
+                "JobResponse",
+                job_answer(Job(1, "11111111-1111-4111-8111-111111111111", [status], now(), None), status),
+            )
             for status in ("pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled")
         ),
     ],
