@@ -86,7 +86,7 @@ def connections(warehouse: Postgres) -> Iterator[Callable[..., None]]:
 @pytest.fixture
 def airbyte(warehouse: Postgres, connections: Callable[..., None]) -> Iterator[StandIn]:
     """A stand-in that holds one connection and writes eight people and their purchases."""
-    stand_in = StandIn({FAKER: "faker-to-warehouse"}, sync=shop.sync(warehouse))
+    stand_in = StandIn({FAKER: "faker_to_warehouse"}, sync=shop.sync(warehouse))
     server = serve(stand_in)
     login = {"login": "client", "password": "secret"}
     connections(airbyte_default={"conn_type": "airbyte", "host": stand_in.address, **login})

@@ -35,7 +35,9 @@ class Postgres:
 
     def connect(self, user: str = "postgres", database: str = "warehouse") -> Any:
         password = f"password-of-{user}" if user in ROLES else None
-        return psycopg2.connect(host="127.0.0.1", port=self.port, dbname=database, user=user, password=password)
+        return psycopg2.connect(
+            host="127.0.0.1", port=self.port, dbname=database, user=user, password=password
+        )
 
     def run(self, *statements: str, user: str = "postgres", database: str = "warehouse") -> None:
         with closing(self.connect(user, database)) as connection:
@@ -52,7 +54,9 @@ class Postgres:
         return self.rows(query, user)[0][0]
 
     def fresh_warehouse(self) -> None:
-        self.run("DROP DATABASE IF EXISTS warehouse WITH (FORCE)", "CREATE DATABASE warehouse", database="postgres")
+        self.run(
+            "DROP DATABASE IF EXISTS warehouse WITH (FORCE)", "CREATE DATABASE warehouse", database="postgres"
+        )
         self.run(WAREHOUSE)
 
 
@@ -62,7 +66,9 @@ def programs() -> Path:
         return found[-1].parent
     if program := shutil.which("initdb"):
         return Path(program).parent
-    pytest.fail("Postgres is not installed, and the DAGs' tests run against a real one: apt install postgresql")
+    pytest.fail(
+        "Postgres is not installed, and the DAGs' tests run against a real one: apt install postgresql"
+    )
 
 
 @contextmanager
@@ -85,7 +91,10 @@ def private_postgres() -> Iterator[Postgres]:
     subprocess.run([*control, "start", "-o", options, "-l", str(home / "log")], **quiet)
     try:
         server = Postgres(port)
-        server.run(*(f"CREATE ROLE {role} LOGIN PASSWORD 'password-of-{role}'" for role in ROLES), database="postgres")
+        server.run(
+            *(f"CREATE ROLE {role} LOGIN PASSWORD 'password-of-{role}'" for role in ROLES),
+            database="postgres",
+        )
         yield server
     finally:
         subprocess.run([*control, "stop", "-m", "immediate"], **quiet)

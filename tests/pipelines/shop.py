@@ -27,16 +27,31 @@ def rows(people: int) -> dict[str, list[dict[str, Any]]]:
     stamps = {"created_at": DAY.format(1), "updated_at": DAY.format(1)}
     for number in (1, 2):
         made["products"].append(
-            {"id": number, "make": "Mazda", "model": f"MX-{number}", "year": 2020, "price": 1000 * number, **stamps}
+            {
+                "id": number,
+                "make": "Mazda",
+                "model": f"MX-{number}",
+                "year": 2020,
+                "price": 1000 * number,
+                **stamps,
+            }
         )
     for number in range(1, people + 1):
         address = Json({"city": "Bergen", "country_code": "NO"})
         made["users"].append(
-            {"id": number, "name": f"P{number}", "email": f"P{number}@Example.com", "age": 30, "address": address, **stamps}
+            {
+                "id": number,
+                "name": f"P{number}",
+                "email": f"P{number}@Example.com",
+                "age": 30,
+                "address": address,
+                **stamps,
+            }
         )
         made["purchases"].append(
             {
-                "id": number, "user_id": number, "product_id": 1 + number % 2, "added_to_cart_at": DAY.format(2), **stamps,
+                "id": number, "user_id": number, "product_id": 1 + number % 2, **stamps,
+                "added_to_cart_at": DAY.format(2),
                 "purchased_at": DAY.format(3) if number % 2 == 0 else None,
                 "returned_at": DAY.format(4) if number % 4 == 0 else None,
             }

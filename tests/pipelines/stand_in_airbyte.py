@@ -59,15 +59,15 @@ class StandIn:
     client: tuple[str, str] = ("client", "secret")
 
     def start(self, connection: str) -> Job:
-        job = Job(
-            len(self.jobs) + 1, connection, list(self.statuses), now(), self.sync, self.why
-        )
+        job = Job(len(self.jobs) + 1, connection, list(self.statuses), now(), self.sync, self.why)
         self.jobs[job.id] = job
         return job
 
     def active(self, connection: str) -> bool:
         ended = {"succeeded", "failed", "cancelled"}
-        return any(job.connection == connection and job.statuses[0] not in ended for job in self.jobs.values())
+        return any(
+            job.connection == connection and job.statuses[0] not in ended for job in self.jobs.values()
+        )
 
 
 def now() -> str:
@@ -135,7 +135,10 @@ class Handler(BaseHTTPRequestHandler):
         if (verb, path) == ("POST", "/api/v1/jobs/get_without_logs"):
             job = known.jobs[body["id"]]
             failures = [{"failureOrigin": "source", "externalMessage": job.why}] if job.why else []
-            return 200, {"job": {"id": job.id}, "attempts": [{"attempt": {"failureSummary": {"failures": failures}}}]}
+            return 200, {
+                "job": {"id": job.id},
+                "attempts": [{"attempt": {"failureSummary": {"failures": failures}}}],
+            }
         match (verb, *tail):
             case ("GET", "connections"):
                 at, most = int(query.get("offset", 0)), int(query.get("limit", 20))

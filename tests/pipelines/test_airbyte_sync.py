@@ -12,7 +12,7 @@ def test_a_sync_that_succeeds_is_news_for_other_dags(airbyte, run):
     assert done.errors == {}
     assert done.state == "success"
     assert {key: done.result["sync"][key] for key in ("job_id", "connection", "rows")} == {
-        "job_id": 1, "connection": "faker-to-warehouse", "rows": 42,
+        "job_id": 1, "connection": "faker_to_warehouse", "rows": 42,
     }  # fmt: skip
 
 
@@ -31,10 +31,10 @@ def test_a_connection_on_a_later_page_is_found(airbyte, run):
 @pytest.mark.parametrize(
     ("more", "wanted", "said"),
     [
-        ({}, "nowhere", "Airbyte has no connection named nowhere. It has: faker-to-warehouse."),
+        ({}, "nowhere", "Airbyte has no connection named nowhere. It has: faker_to_warehouse."),
         (
-            {"22222222-2222-4222-8222-222222222222": "faker-to-warehouse"}, "faker-to-warehouse",
-            "Airbyte has 2 connections named faker-to-warehouse; give the id of one: "
+            {"22222222-2222-4222-8222-222222222222": "faker_to_warehouse"}, "faker_to_warehouse",
+            "Airbyte has 2 connections named faker_to_warehouse; give the id of one: "
             f"{FAKER}, 22222222-2222-4222-8222-222222222222.",
         ),
         (
@@ -52,11 +52,16 @@ def test_an_unclear_connection_is_said_once_and_starts_nothing(airbyte, run, mor
 
 @pytest.mark.parametrize("why_in_job", [True, False], ids=["embedded", "airbyte"])
 def test_a_failed_sync_says_what_airbyte_says_and_is_tried_again(airbyte, run, why_in_job):
-    airbyte.statuses, airbyte.why, airbyte.why_in_job = ["running", "failed"], "The password expired.", why_in_job
+    airbyte.statuses, airbyte.why, airbyte.why_in_job = (
+        ["running", "failed"],
+        "The password expired.",
+        why_in_job,
+    )
     done = run("airbyte_sync")
     assert done.state == "failed"
     assert done.errors["sync"] == [
-        f"Airbyte's job {job} of the connection faker-to-warehouse failed: The password expired." for job in (1, 2, 3)
+        f"Airbyte's job {job} of the connection faker_to_warehouse failed: The password expired."
+        for job in (1, 2, 3)
     ]
 
 
@@ -64,13 +69,13 @@ def test_a_filter_before_airbytes_pages_costs_only_the_reason(airbyte, run):
     airbyte.statuses, airbyte.why = ["failed"], "The password expired."
     airbyte.refused = {"/api/v1/jobs/get_without_logs"}
     assert run("airbyte_sync").errors["sync"][0] == (
-        "Airbyte's job 1 of the connection faker-to-warehouse failed: it gives no reason here; its log of job 1 does"
+        "Airbyte's job 1 of the connection faker_to_warehouse failed: it gives no reason here; its log of job 1 does"
     )
 
 
 def test_a_cancelled_sync_fails(airbyte, run):
     airbyte.statuses = ["running", "cancelled"]
-    assert "job 1 of the connection faker-to-warehouse cancelled" in run("airbyte_sync").errors["sync"][0]
+    assert "job 1 of the connection faker_to_warehouse cancelled" in run("airbyte_sync").errors["sync"][0]
 
 
 def test_waiting_for_room_and_airbytes_own_retries_are_no_failure(airbyte, run):

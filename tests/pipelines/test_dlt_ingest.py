@@ -31,7 +31,9 @@ def test_every_page_comes_and_later_only_what_is_new(source, warehouse, run):
     done = run("dlt_ingest")
     assert done.errors == {}
     assert done.result["ingest"] == 5
-    assert warehouse.rows("SELECT id, text FROM landing.events ORDER BY id") == [(n, "seen") for n in range(1, 6)]
+    assert warehouse.rows("SELECT id, text FROM landing.events ORDER BY id") == [
+        (n, "seen") for n in range(1, 6)
+    ]
 
     # again: nothing doubles, and the source is asked for what is newer only
     source.asked.clear()
@@ -83,8 +85,14 @@ def test_the_token_goes_to_no_other_address(source, run):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"extra": "{}"}, "The connection rest_source needs a host (the base URL) and an extra that names what to"),
-        ({"extra": '{"resource": "a", "keys": "id"}'}, "The extra of rest_source has keys; it may have resource, key,"),
+        (
+            {"extra": "{}"},
+            "The connection rest_source needs a host (the base URL) and an extra that names what to",
+        ),
+        (
+            {"extra": '{"resource": "a", "keys": "id"}'},
+            "The extra of rest_source has keys; it may have resource, key,",
+        ),
     ],
 )
 def test_a_connection_that_lacks_something_is_said_once(connections, run, given, said):

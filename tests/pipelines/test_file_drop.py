@@ -35,7 +35,7 @@ def drop(tmp_path, warehouse, monkeypatch):
     session = partial(psycopg.connect, password="password-of-loader", options="-c timezone=UTC", **login)
 
     def put(name="orders-1.zip", **members):
-        (place.arrivals / name).write_bytes(packed({key: value for key, value in members.items()}))
+        (place.arrivals / name).write_bytes(packed(members))
         return take()
 
     def take(limits=SMALL):
@@ -64,7 +64,9 @@ def rows(warehouse):
 def test_csv_and_json_are_loaded_typed_and_archived(drop, warehouse):
     objects = [{"order_id": 3, "ordered_at": "2026-03-02T00:00:00Z", "amount": 1.25, "paid": False}]
     lines = '{"order_id": 4, "ordered_at": "2026-03-03", "customer": "Bob", "amount": "3"}\n\n'
-    (done,) = drop(**{"a.csv": "\ufeff" + GOOD, "deep/b.json": json.dumps(objects), "c.jsonl": lines, "__MACOSX/x": "?"})
+    (done,) = drop(
+        **{"a.csv": "\ufeff" + GOOD, "deep/b.json": json.dumps(objects), "c.jsonl": lines, "__MACOSX/x": "?"}
+    )
     assert (done["feed"], done["rows"], done["reason"]) == ("orders", 4, "")
     assert [str(row) for row in rows(warehouse)] == [
         "(1, datetime.datetime(2026, 3, 1, 10, 0), 'Ada', Decimal('12.50'), True)",
@@ -92,19 +94,19 @@ def test_the_same_content_loads_once_whatever_its_name(drop, warehouse):
     ("member", "content", "reason"),
     [
         ("a.csv", "", "'a.csv': it is empty, without even a header"),
-        ("a.csv", "order_id,amount\n1,2\n", "'a.csv': its columns are order_id, amount, and should be order_id, ordered_at, "
-         "customer, amount, paid"),
-        ("a.csv", HEADER.replace("paid", "amount"), "'a.csv': its columns are order_id, ordered_at, customer, amount, amount,"),
+        ("a.csv", "order_id,amount\n1,2\n", "'a.csv': its columns are order_id, amount, and should be order_id, "
+         "ordered_at, customer, amount, paid"),
+        ("a.csv", HEADER.replace("paid", "amount"), "'a.csv': its columns are order_id, ordered_at, customer, amount, am"),
         ("a.csv", GOOD + "3,2026-03-01,x,1\n", "'a.csv', row 3: it has 4 fields, and the header 5"),
         ("a.csv", GOOD + "x,2026-03-01,x,1,true\n", "'a.csv', row 3: order_id holds 'x', which is no integer"),
-        ("a.csv", GOOD + "3,yesterday,x,1,true\n", "'a.csv', row 3: ordered_at holds 'yesterday', which is no timestamp"),
+        ("a.csv", GOOD + "3,yesterday,x,1,true\n", "'a.csv', row 3: ordered_at holds 'yesterday', which is no times"),
         ("a.csv", GOOD + "3,2026-03-01,x,NaN,true\n", "'a.csv', row 3: amount holds 'NaN', which is no numeric"),
         ("a.csv", GOOD + "3,2026-03-01,x,,true\n", "'a.csv', row 3: amount is empty"),
         ("a.csv", GOOD + "3,2026-03-01,x,1,perhaps\n", "'a.csv', row 3: paid holds 'perhaps', which is no boolean"),
-        ("a.csv", GOOD + "9223372036854775808,2026-03-01,x,1,\n", "'a.csv', row 3: order_id holds '9223372036854775808', which"),
+        ("a.csv", GOOD + "9223372036854775808,2026-03-01,x,1,\n", "'a.csv', row 3: order_id holds '9223372036854775808'"),
         ("a.csv", GOOD + "3,2026-03-01,a\0b,1,true\n", "'a.csv', row 3: customer holds 'a\\x00b', which is no text"),
         ("a.csv", GOOD + '3,2026-03-01,"open,1,true\n', "'a.csv', row 3: it cannot be read: unexpected end of data"),
-        ("a.csv", GOOD.replace("Ada", "Jos\u00e9").encode("latin-1"), "'a.csv' is not in UTF-8, at row 1 or soon after"),
+        ("a.csv", GOOD.replace("Ada", "Jos\u00e9").encode("latin-1"), "'a.csv' is not in UTF-8, at row 1 or soon"),
         ("a.json", '{"order_id": 1}', "'a.json': it is no list of objects"),
         ("a.json", "[1]", "'a.json', row 1: it is no object"),
         ("a.json", '[{"order_id": 1, "who": 2}]', "'a.json', row 1: there is no column who"),
@@ -124,13 +126,18 @@ def test_the_same_content_loads_once_whatever_its_name(drop, warehouse):
         ("large.csv", "0" * 1_000_001, "unpacked it has 1000001 bytes; at most 1000000 are taken"),
     ],
 )  # fmt: skip
-def test_what_is_broken_goes_aside_with_the_reason_and_loads_nothing(drop, warehouse, member, content, reason):
+def test_what_is_broken_goes_aside_with_the_reason_and_loads_nothing(
+    drop, warehouse, member, content, reason
+):
     (done,) = drop(**{"0-good.csv": GOOD, member: content} if member == "a.csv" else {member: content})
     assert done["reason"].startswith(reason)
     assert not rows(warehouse)
     aside = Path(done["put"])
     assert aside.is_file()
-    assert aside.with_name(f"{aside.name}.reason.txt").read_text() == f"'orders-1.zip' was not loaded: {done['reason']}.\n"
+    assert (
+        aside.with_name(f"{aside.name}.reason.txt").read_text()
+        == f"'orders-1.zip' was not loaded: {done['reason']}.\n"
+    )
 
 
 def test_one_broken_file_stops_no_other(drop, warehouse):
@@ -166,7 +173,9 @@ def test_an_archive_that_lies_is_not_believed(drop, warehouse):
     assert spoilt(flip).startswith("it is no zip file that can be read: ")
     assert "Bad CRC-32" in spoilt(shorter) or "columns are" in spoilt(shorter)
     assert spoilt(locked) == "'a.csv' is encrypted"
-    assert spoilt(lambda data: data.__delitem__(slice(-30, None))).startswith("it is no zip file that can be read: ")
+    assert spoilt(lambda data: data.__delitem__(slice(-30, None))).startswith(
+        "it is no zip file that can be read: "
+    )
     assert not rows(warehouse)
 
 
@@ -175,7 +184,9 @@ def test_a_link_in_an_archive_and_too_many_files_are_refused(drop):
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     (drop.place.arrivals / "orders-1.zip").write_bytes(packed({link: "/etc/passwd"}))
     assert drop.take()[0]["reason"] == "'a.csv' is a link or a device"
-    assert drop(**{f"{n}.csv": GOOD for n in range(6)})[0]["reason"] == "it holds 6 files; at most 5 are taken"
+    assert (
+        drop(**{f"{n}.csv": GOOD for n in range(6)})[0]["reason"] == "it holds 6 files; at most 5 are taken"
+    )
     assert drop(**{"a.csv": GOOD, "A.csv": GOOD})[0]["reason"] == "it holds two files of the same name"
     assert drop()[0]["reason"] == "there is no file in it"
 
@@ -235,7 +246,10 @@ def test_feeds_that_cannot_be_are_refused():
     for entry, said in [
         ({"files": "*", "columns": {"a; drop": "text"}}, "f: a; drop: small letters, digits and _ only"),
         ({"files": "*", "columns": {"a": "money"}}, "f: there is no type money; there are text, integer, "),
-        ({"files": "*", "columns": {"a": "text"}, "required": ["b"]}, "f: required columns that are no columns: b"),
+        (
+            {"files": "*", "columns": {"a": "text"}, "required": ["b"]},
+            "f: required columns that are no columns: b",
+        ),
     ]:
         with pytest.raises(ValueError) as error:
             feeds.feed("f", entry)

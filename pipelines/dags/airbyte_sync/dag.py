@@ -18,7 +18,9 @@ from pendulum import datetime
     tags=["airbyte"],
     doc_md=__doc__,
     params={
-        "connection": Param("faker-to-warehouse", type="string", minLength=1, title="Airbyte's connection, name or id")
+        "connection": Param(
+            "faker_to_warehouse", type="string", minLength=1, title="Airbyte's connection, name or id"
+        )
     },
     default_args={"on_failure_callback": tell_of_failure},
 )

@@ -36,7 +36,8 @@ def source_of(connection: Connection) -> dict[str, str]:
     extra = connection.extra_dejson
     if not connection.host or not extra.get("resource"):
         raise AirflowFailException(
-            'The connection rest_source needs a host (the base URL) and an extra that names what to fetch: {"resource": "…"}.'
+            "The connection rest_source needs a host (the base URL) and an extra that names what to "
+            'fetch: {"resource": "…"}.'
         )
     if unknown := sorted(set(extra) - set(DEFAULTS) - {"resource"}):
         known = ", ".join(["resource", *DEFAULTS])

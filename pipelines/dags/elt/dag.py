@@ -11,16 +11,15 @@ from datetime import datetime as moment
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException
 from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk.exceptions import AirflowException
+from elt.gate import measure, problems
 from hangar_dags.airbyte import AirbyteSync
 from hangar_dags.dbt import Dbt
 from hangar_dags.notify import tell, tell_of_failure
 from hangar_dags.places import DATA
 from hangar_dags.warehouse import session
 from pendulum import datetime
-
-from elt.gate import measure, problems
 
 PROJECT = Path(__file__).parent / "dbt"
 WAREHOUSE = "warehouse_dbt"
@@ -42,8 +41,12 @@ select
     tags=["airbyte", "dbt"],
     doc_md=__doc__,
     params={
-        "connection": Param("faker-to-warehouse", type="string", minLength=1, title="Airbyte's connection, name or id"),
-        "lost_percent": Param(0, type="number", minimum=0, maximum=100, title="Rows that may be missing, in percent"),
+        "connection": Param(
+            "faker_to_warehouse", type="string", minLength=1, title="Airbyte's connection, name or id"
+        ),
+        "lost_percent": Param(
+            0, type="number", minimum=0, maximum=100, title="Rows that may be missing, in percent"
+        ),
         "freshness_hours": Param(24, type="integer", minimum=1, title="How old the newest row may be"),
     },
     default_args={
@@ -61,7 +64,9 @@ def elt() -> None:
         arguments=["source", "freshness", "--vars", f"{{freshness_hours: {hours}}}"],
         project=PROJECT,
     )
-    build = Dbt(task_id="build", arguments=["build", "--vars", f"{{freshness_hours: {hours}}}"], project=PROJECT)
+    build = Dbt(
+        task_id="build", arguments=["build", "--vars", f"{{freshness_hours: {hours}}}"], project=PROJECT
+    )
     docs = Dbt(
         task_id="docs",
         arguments=["docs", "generate", "--static", "--vars", f"{{freshness_hours: {hours}}}"],

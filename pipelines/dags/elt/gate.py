@@ -37,16 +37,21 @@ select '{stream} in silver', (select count(distinct id) from bronze.{stream}), (
 GOLD = """
 select 'people in gold.customers', (select count(*) from silver.users), (select count(*) from gold.customers)
 union all
-select 'products in gold.best_products', (select count(*) from silver.products), (select count(*) from gold.best_products)
+select 'products in gold.best_products',
+    (select count(*) from silver.products), (select count(*) from gold.best_products)
 union all
 select 'purchases in gold.revenue_by_day',
     (select count(*) from silver.purchases where purchased_at is not null),
     (select coalesce(sum(purchases), 0)::bigint from gold.revenue_by_day)
 union all
-select 'money that customers spent', (select sum(kept) from gold.revenue_by_day), (select sum(spent) from gold.customers)
+select 'money that customers spent',
+    (select sum(kept) from gold.revenue_by_day), (select sum(spent) from gold.customers)
 """
 ARRIVED = """
-select count(*), count(*) filter (where _airbyte_extracted_at::timestamptz >= %(started)s), max(_airbyte_extracted_at::timestamptz)
+select
+    count(*),
+    count(*) filter (where _airbyte_extracted_at::timestamptz >= %(started)s),
+    max(_airbyte_extracted_at::timestamptz)
 from raw.{stream}
 """
 
@@ -62,7 +67,13 @@ def measure(cursor: Any, started: datetime) -> tuple[list[Layer], list[Pair]]:
 
 
 def problems(
-    layers: Sequence[Layer], pairs: Sequence[Pair], *, synced: int, lost: float, oldest: timedelta, now: datetime
+    layers: Sequence[Layer],
+    pairs: Sequence[Pair],
+    *,
+    synced: int,
+    lost: float,
+    oldest: timedelta,
+    now: datetime,
 ) -> list[str]:
     """What is wrong, in words; nothing when the run may be believed.
 
@@ -76,8 +87,13 @@ def problems(
         found.append(f"{arrived} rows arrived since the sync began, and Airbyte says that it moved {synced}")
     for layer in layers:
         if layer.newest and now - layer.newest > oldest:
-            found.append(f"{layer.name}: the newest row came {hours(now - layer.newest)} ago, at most {hours(oldest)} are allowed")
-    return found + [f"{pair.what}: {pair.found}, not {pair.expected}" for pair in pairs if pair.expected != pair.found]
+            found.append(
+                f"{layer.name}: the newest row came {hours(now - layer.newest)} ago,"
+                f" at most {hours(oldest)} are allowed"
+            )
+    return found + [
+        f"{pair.what}: {pair.found}, not {pair.expected}" for pair in pairs if pair.expected != pair.found
+    ]
 
 
 def hours(age: timedelta) -> str:

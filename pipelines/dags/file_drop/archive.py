@@ -30,7 +30,7 @@ class Limits:
     packed: int = 200_000_000
     unpacked: int = 1_000_000_000
     ratio: int = 200
-    """Unpacked to packed. Text packs 5 to 20 times, a table that repeats itself perhaps 100 times, a bomb 1000 times."""
+    """Unpacked to packed. Text packs 5 to 20 times, a table that repeats itself perhaps 100, a bomb 1000 times."""
     members: int = 500
     json: int = 100_000_000
     """One .json file, which has to be read as a whole; .jsonl is read line by line."""
@@ -47,7 +47,9 @@ def opened(path: Path, limits: Limits) -> Iterator[tuple[zipfile.ZipFile, list[z
         raise Broken(f"it has {path.stat().st_size} bytes; at most {limits.packed} are taken")
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not IGNORED.search(info.filename) and not info.is_dir()]
+            members = [
+                info for info in archive.infolist() if not IGNORED.search(info.filename) and not info.is_dir()
+            ]
             check(members, limits)
             yield archive, sorted(members, key=lambda info: info.filename)
     except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError, struct.error) as error:

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import dag, task
-from hangar_dags.notify import tell, tell_of_failure
-from hangar_dags.places import DATA
-from hangar_dags.warehouse import session
-from pendulum import datetime
-
 from file_drop import feeds
 from file_drop.archive import Limits
 from file_drop.folders import Folders
 from file_drop.take import take_all
 from file_drop.watch import Watch
+from hangar_dags.notify import tell, tell_of_failure
+from hangar_dags.places import DATA
+from hangar_dags.warehouse import session
+from pendulum import datetime
 
 ROOT = DATA / "drop"
 FEEDS = feeds.read(Path(__file__).parent / "feeds.yml")

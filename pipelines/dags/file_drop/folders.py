@@ -19,7 +19,7 @@ from uuid import uuid4
 from file_drop.feeds import Broken
 
 SETTLED = 5.0
-"""Seconds without a change after which a file counts as complete. Uploads under a name with a dot first are left alone."""
+"""Seconds without a change after which a file counts as complete. A name with a dot first is left alone."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import sql
-
 from file_drop.archive import Limits
 from file_drop.feeds import IN_POSTGRES, Feed
 from file_drop.records import Content, rows
+from psycopg import sql
 
 SCHEMA = "landing"
 LEDGER = sql.Identifier(SCHEMA, "file_drop_contents")
@@ -36,15 +35,20 @@ def ensure_tables(cursor: Any, feed: Feed) -> sql.Identifier:
         for name, kind in feed.columns.items()
     ]
     cursor.execute(
-        sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}, _content bigint, _row bigint, PRIMARY KEY (_content, _row))").format(
-            table, sql.SQL(", ").join(columns)
-        )
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} ({}, _content bigint, _row bigint, PRIMARY KEY (_content, _row))"
+        ).format(table, sql.SQL(", ").join(columns))
     )
     return table
 
 
 def load(
-    connection: Any, archive: zipfile.ZipFile, name: str, feed: Feed, contents: Sequence[Content], limits: Limits
+    connection: Any,
+    archive: zipfile.ZipFile,
+    name: str,
+    feed: Feed,
+    contents: Sequence[Content],
+    limits: Limits,
 ) -> int:
     """Load what is not there yet; answers how many rows came. The caller's transaction decides over all of it."""
     loaded = 0
@@ -65,7 +69,13 @@ def load(
 
 
 def _copy(
-    cursor: Any, table: sql.Identifier, archive: zipfile.ZipFile, feed: Feed, content: Content, id: int, limits: Limits
+    cursor: Any,
+    table: sql.Identifier,
+    archive: zipfile.ZipFile,
+    feed: Feed,
+    content: Content,
+    id: int,
+    limits: Limits,
 ) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, (*feed.columns, "_content", "_row")))
     with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(table, names)) as copy:

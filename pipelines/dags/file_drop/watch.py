@@ -9,7 +9,6 @@ from typing import Any
 from airflow.providers.standard.triggers.file import FileTrigger
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
-
 from file_drop.folders import Folders
 
 EVERY = 10.0

@@ -8,9 +8,8 @@ from typing import Any
 
 import httpx
 from airbyte_api.errors import AirbyteAPIError
-from airflow.sdk.exceptions import AirflowException
 from airflow.sdk import Asset, AssetAlias, BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
 
 from hangar_dags.airbyte_api import ENDED, Airbyte, moment, status_of
 
@@ -45,7 +44,13 @@ class AirbyteSync(BaseSensorOperator):
         kwargs.setdefault("retries", 2)
         kwargs.setdefault("retry_delay", timedelta(minutes=1))
         # Often at first, because most syncs are short; each look is a process.
-        kwargs = {"poke_interval": 5, "exponential_backoff": True, "max_wait": 20, "outlets": [SYNCED], **kwargs}
+        kwargs = {
+            "poke_interval": 5,
+            "exponential_backoff": True,
+            "max_wait": 20,
+            "outlets": [SYNCED],
+            **kwargs,
+        }
         super().__init__(mode="reschedule", **kwargs)
         self.connection = connection
         self.airbyte_conn_id = airbyte_conn_id
@@ -72,7 +77,10 @@ class AirbyteSync(BaseSensorOperator):
             self.log.warning("Airbyte does not answer (%s); asked again later", type(error).__name__)
         except AirbyteAPIError as error:
             # 409: somebody else started a sync in between, which the next look joins.
-            if error.status_code < httpx.codes.INTERNAL_SERVER_ERROR and error.status_code != httpx.codes.CONFLICT:
+            if (
+                error.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+                and error.status_code != httpx.codes.CONFLICT
+            ):
                 raise AirflowException(f"Airbyte answers {error.status_code}: {error.body[:500]}") from error
             self.log.warning("Airbyte answers %s; asked again later", error.status_code)
         return False

@@ -18,8 +18,8 @@ from airbyte_api.api import (
 )
 from airbyte_api.errors import AirbyteAPIError
 from airbyte_api.models import ConnectionResponse, JobCreateRequest, JobResponse, JobTypeEnum
-from airflow.sdk.exceptions import AirflowFailException
 from airflow.providers.airbyte.hooks.airbyte import AirbyteHook
+from airflow.sdk.exceptions import AirflowFailException
 
 ENDED = {"succeeded", "failed", "cancelled"}
 """Statuses that do not change any more. `incomplete` does: Airbyte tries again by itself; `queued` waits for room."""
@@ -37,7 +37,9 @@ class Airbyte:
     def connections(self) -> Iterator[ConnectionResponse]:
         """All connections, page after page."""
         for offset in range(0, 100 * PAGE, PAGE):
-            answer = self.api.connections.list_connections(request=ListConnectionsRequest(limit=PAGE, offset=offset))
+            answer = self.api.connections.list_connections(
+                request=ListConnectionsRequest(limit=PAGE, offset=offset)
+            )
             page = answer.connections_response.data
             yield from page
             if len(page) < PAGE:
@@ -63,7 +65,9 @@ class Airbyte:
     def active_job(self, connection_id: str) -> int | None:
         """The sync of a connection that waits or runs."""
         answer = self.api.jobs.list_jobs(
-            request=ListJobsRequest(connection_id=connection_id, job_type=JobTypeEnum.SYNC, limit=PAGE, order_by="createdAt|DESC")
+            request=ListJobsRequest(
+                connection_id=connection_id, job_type=JobTypeEnum.SYNC, limit=PAGE, order_by="createdAt|DESC"
+            )
         )
         found = [job.job_id for job in answer.jobs_response.data if status_of(job) not in ENDED]
         return found[0] if found else None
@@ -96,7 +100,9 @@ class Airbyte:
         try:
             said = reason(self._attempts(job_id))
         except (httpx.HTTPError, ValueError) as error:
-            self.hook.log.warning("Airbyte's pages' API refuses to tell the reason (%s)", type(error).__name__)
+            self.hook.log.warning(
+                "Airbyte's pages' API refuses to tell the reason (%s)", type(error).__name__
+            )
             said = ""
         return said or f"it gives no reason here; its log of job {job_id} does"
 
@@ -140,7 +146,9 @@ def only_one(name: str, connections: list[ConnectionResponse]) -> ConnectionResp
         return found[0]
     if found:
         ids = ", ".join(connection.connection_id for connection in found)
-        raise AirflowFailException(f"Airbyte has {len(found)} connections named {name}; give the id of one: {ids}.")
+        raise AirflowFailException(
+            f"Airbyte has {len(found)} connections named {name}; give the id of one: {ids}."
+        )
     known = ", ".join(sorted(connection.name for connection in connections)) or "none at all"
     raise AirflowFailException(f"Airbyte has no connection named {name}. It has: {known}.")
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException
 from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowException
 
 from hangar_dags.places import DATA, program
 from hangar_dags.program import Program
+
 
 def environment(connection: Connection, work: Path) -> dict[str, str]:
     """What profiles.yml reads, and where dbt writes; the DAG's folder is read-only."""
