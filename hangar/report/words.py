@@ -129,6 +129,8 @@ def limits(config: Config, server: Server) -> list[str]:
             "The local container is a place to work, not a security boundary: it shares this computer's kernel, "
             "and whoever breaks out of it is on this computer."
         )
+    if server.cloud == "gcp":
+        found += _google(config)
     found.append(
         "Whoever can write a DAG holds everything that the user airflow holds: its connections, its database, "
         "its way out to the network. Airflow's own roles restrict only those who cannot write DAGs. The secrets "
@@ -152,6 +154,19 @@ def limits(config: Config, server: Server) -> list[str]:
     return found
 
 
+def _google(config: Config) -> list[str]:
+    found = [
+        "Whoever may change the project's machines on Google Cloud holds this one: a start-up script runs as root at "
+        "the next start, and a snapshot can be read elsewhere. Give those roles to few."
+    ]
+    if config.gcp.api_endpoint:
+        found.append(
+            f"Google's APIs were reached at {config.gcp.api_endpoint}, which is not Google's own address: all that "
+            "this report says of Google Cloud is what was answered there."
+        )
+    return found
+
+
 def next_steps(config: Config, *, holds: bool) -> list[Step]:
     """What a person does now."""
     env = config.environment
@@ -164,11 +179,24 @@ def next_steps(config: Config, *, holds: bool) -> list[Step]:
             "Change something",
             f"inventory/{env}/platform.yml, then {command('plan', env)} and {command('up', env)}",
         ),
-        Step("Remove the machine and everything on it", command("destroy", env)),
+        _removal(config),
     ]
     if config.airflow.live_dags:
         steps.insert(1, Step("Put a DAG of yours where Airflow finds it", "/srv/airflow/dags"))
+    if config.cloud == "gcp":
+        steps.insert(
+            -1, Step("Switch it off for the night", f"{command('stop', env)}, then {command('start', env)}")
+        )
     if not holds:
         mend = Step("Put right what was changed by hand, and look again", command("up", env))
         steps.insert(0, mend)
     return steps
+
+
+def _removal(config: Config) -> Step:
+    env = config.environment
+    if config.cloud == "gcp":
+        return Step(
+            "Remove the machine and keep its data (--with-data: remove that too)", command("destroy", env)
+        )
+    return Step("Remove the machine and everything on it", command("destroy", env))

@@ -60,7 +60,9 @@ def test_a_second_up_changes_nothing(environment: Environment) -> None:
 def test_a_plan_with_nothing_to_do_asks_once_for_each_kind(environment: Environment) -> None:
     environment.up()
     before = environment.calls()
-    environment.plan()
+    cloud = environment.cloud()
+    cloud.plan(environment.spec())
+    assert cloud.server() is not None
     asked = [call["method"] for call in environment.google.journal(since=before)]
     assert len(asked) == len(set(asked))
 

@@ -44,7 +44,7 @@ class Api:
         """Credentials are looked for when they are first needed."""
         if self._session is None:
             endpoint.base(self._where, "compute")  # before a token is fetched for a host that may not have it
-            self._session = Session()
+            self._session = Session(self.project)
         return self._session
 
     def call(

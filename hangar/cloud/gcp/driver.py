@@ -119,7 +119,8 @@ class GoogleCloud:
         return self._seen
 
     def server(self) -> Server | None:
-        instance = self.api.find("compute", self.names.instance)
+        """What `plan` has just read is not asked again."""
+        instance = self._seen[1].instance if self._seen else self.api.find("compute", self.names.instance)
         if instance is None or instance.get("status") != "RUNNING" or not host_keys.recorded(instance):
             return None
         return self._server(instance)

@@ -111,16 +111,20 @@ def router(wanted: Wanted) -> Body:
     }
 
 
+ADMIT, DENY = 100, 200
+"""Priorities; lower is stronger. A network of yours may have rules of its own, which are not to open this machine."""
+
+
 def firewalls(wanted: Wanted) -> tuple[Body, ...]:
     """IAP reaches port 22 of the machine's account, and nobody reaches anything else of it."""
     ssh = [{"IPProtocol": "tcp", "ports": ["22"]}]
     everything = [{"IPProtocol": "all"}]
     iap, iap6, deny, deny6 = wanted.names.firewalls
     return (
-        _firewall(wanted, iap, 1000, IAP_RANGES, {"allowed": ssh}),
-        _firewall(wanted, iap6, 1000, IAP_RANGES_6, {"allowed": ssh}),
-        _firewall(wanted, deny, 2000, ("0.0.0.0/0",), {"denied": everything}),
-        _firewall(wanted, deny6, 2000, ("::/0",), {"denied": everything}),
+        _firewall(wanted, iap, ADMIT, IAP_RANGES, {"allowed": ssh}),
+        _firewall(wanted, iap6, ADMIT, IAP_RANGES_6, {"allowed": ssh}),
+        _firewall(wanted, deny, DENY, ("0.0.0.0/0",), {"denied": everything}),
+        _firewall(wanted, deny6, DENY, ("::/0",), {"denied": everything}),
     )
 
 

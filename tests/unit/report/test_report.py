@@ -1,6 +1,7 @@
 import importlib
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hangar import cli, paths, report
 from hangar.cloud.base import Server
 from hangar.config import Config
+from hangar.config.gcp import Gcp
 from hangar.console import Timing
 from hangar.report import words
 from hangar.report.files import html
@@ -184,3 +186,21 @@ def test_the_terminal_says_the_limits_and_what_to_do_next(capsys: pytest.Capture
     assert "  The operator's account hangar is root by sudo: who holds its key holds the machine." in lines
     assert "  See how the machine is: ./provision.py status" in lines
     assert "".join(lines).count("admin_password") == 1
+
+
+def test_a_machine_on_google_cloud_has_limits_and_next_steps_of_its_own() -> None:
+    gcp = {"project": "acme-data-1", "zone": "europe-west6-a"}
+    settings = Config(environment="production", cloud="gcp", gcp=Gcp(**gcp))
+    server = replace(make(HELD).server, cloud="gcp", environment="production")
+    said = " ".join(words.limits(settings, server))
+    assert "a start-up script runs as root at the next start" in said
+    assert "not a security boundary" not in said
+    assert "not Google's own address" not in said
+    elsewhere = settings.model_copy(update={"gcp": Gcp(**gcp, api_endpoint="http://127.0.0.1:1")})
+    assert "Google's APIs were reached at http://127.0.0.1:1, which is not Google's own address" in " ".join(
+        words.limits(elsewhere, server)
+    )
+    steps = [step.how for step in words.next_steps(settings, holds=True)]
+    assert steps[-2:] == [
+        "./provision.py stop production, then ./provision.py start production", "./provision.py destroy production",
+    ]  # fmt: skip
