@@ -45,6 +45,12 @@ WATCHED = {
 """What `status` expects to be active all the time."""
 
 
+def is_wanted(name: str, config: "Config") -> bool:
+    """Whether the settings put this service on the machine at all."""
+    switches = {"airbyte": config.airbyte.enabled, "warehouse": config.warehouse.enabled}
+    return switches.get(name, True)
+
+
 def as_user(uid: int, user: str) -> str:
     """What to put before a Docker command so that it speaks to the service user's own daemon."""
     # Compose reads the folder that it stands in, and the service user may not read ours.

@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hangar.services import SERVICES, WATCHED, as_user, uid_of
+from hangar.services import SERVICES, WATCHED, as_user, is_wanted, uid_of
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -17,7 +17,7 @@ echo '# cpu'; head -n 1 /proc/stat
 echo '# memory'; grep -E '^(MemTotal|MemAvailable):' /proc/meminfo
 echo '# disk'; df -P -k / /srv
 echo '# uptime'; cat /proc/uptime; systemctl show --property=UserspaceTimestampMonotonic --value
-echo '# units'; systemctl is-active {units}
+echo '# units'; for unit in {units}; do echo "${{unit%%=*}} $(systemctl is-active ${{unit#*=}})"; done
 {containers}
 true
 """
@@ -75,14 +75,15 @@ def script(config: "Config") -> str:
     """The shell script that a machine answers with its health."""
     containers = []
     for name, service in SERVICES.items():
-        if service.project:
+        if service.project and is_wanted(name, config):
             docker = as_user(uid_of(service.user, config), service.user)
             label = f"label=com.docker.compose.project={service.project}"
             form = '{{.Label "com.docker.compose.service"}}\t{{.State}}\t{{.Status}}'
             containers.append(
                 f"echo '# containers {name}'; {docker} docker ps --all --filter {label} --format '{form}'"
             )
-    return _SCRIPT.format(units=" ".join(WATCHED.values()), containers="\n".join(containers))
+    units = [f"{name}={unit}" for name, unit in WATCHED.items() if is_wanted(name, config)]
+    return _SCRIPT.format(units=" ".join(units), containers="\n".join(containers))
 
 
 def read(text: str) -> Health:
@@ -120,7 +121,8 @@ def _disk(line: str) -> tuple[str, Usage]:
 
 
 def _units(lines: list[str]) -> list[ServiceState]:
-    return [ServiceState(name, state, state == "active") for name, state in zip(WATCHED, lines, strict=False)]
+    states = (line.partition(" ")[::2] for line in lines)
+    return [ServiceState(name, state, state == "active") for name, state in states]
 
 
 def _containers(sections: dict[str, list[str]]) -> list[ServiceState]:

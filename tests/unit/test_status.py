@@ -24,9 +24,9 @@ overlay          106442448 20000000  80000000      20% /
 10000.50 300.00
 9000000000
 # units
-active
-inactive
-active
+firewall active
+monitoring inactive
+ssh active
 # containers airflow
 postgres	running	Up 2 minutes (healthy)
 scheduler	running	Up 2 minutes (unhealthy)
@@ -87,4 +87,12 @@ def test_the_script_is_shell_and_asks_the_service_users_daemon(make_config: Make
     text = script(make_config("users.airflow.uid=2005"))
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
     assert "sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock docker ps --all" in text
-    assert "systemctl is-active hangar-firewall.service prometheus-node-exporter.service ssh.service" in text
+    assert "for unit in firewall=hangar-firewall.service monitoring=prometheus-node-exporter.service" in text
+
+
+@pytest.mark.parametrize(
+    ("service", "mark"), [("airbyte", "# containers airbyte"), ("warehouse", "warehouse=")]
+)
+def test_a_service_that_is_switched_off_is_not_asked_for(make_config: Make, service: str, mark: str) -> None:
+    assert mark in script(make_config())
+    assert mark not in script(make_config(f"{service}.enabled=false"))
