@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from hangar.cloud.gcp import api
 from hangar.errors import CloudError
 from tests.gcp.conftest import Environment
 
@@ -68,6 +69,15 @@ def test_an_operation_that_fails_names_what_was_made(environment: Environment, m
         "Then go on: ./provision.py up production, or remove it: ./provision.py destroy production --with-data"
     )
     settle(environment)
+
+
+def test_a_new_account_that_is_not_known_everywhere_yet_is_waited_for(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "PAUSES", (0.1, 0.2, 0.4, 0.8, 1.6))
+    environment.google.delay_accounts(1.0)
+    environment.up()
+    assert environment.instance["status"] == "RUNNING"
 
 
 def test_what_is_refused_once_is_done_the_next_time(environment: Environment) -> None:

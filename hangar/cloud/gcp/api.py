@@ -19,7 +19,7 @@ from hangar.errors import CloudError, HangarError
 Body = dict[str, Any]
 Params = Mapping[str, str | Sequence[str]]
 
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
 """Seconds before another try of what can pass; up to as much again by chance, so that many do not come at once."""
 
 PASSING = (429, 500, 502, 503, 504)

@@ -54,6 +54,7 @@ STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_D
             "resource_availability")  # fmt: skip
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
 
@@ -165,7 +166,9 @@ def _policy(said: Refusal) -> GoogleRefused | None:
 
 
 def _ready(said: Refusal) -> GoogleRefused | None:
-    if said.reason not in ("resourceNotReady", "RESOURCE_NOT_READY"):
+    """A new service account too is unknown to the other APIs for a while."""
+    unknown = said.status == 400 and NEW_ACCOUNT.search(said.message)
+    if said.reason not in ("resourceNotReady", "RESOURCE_NOT_READY") and not unknown:
         return None
     return NotReady(
         said, "Something that Google is still making is needed first.", "Run the same command again."

@@ -81,6 +81,13 @@ def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
         found = api.call("GET", "compute", path, params={"queryPath": "hostkeys/"})
     except NotThere:
         return ()  # not written yet
+    except Conflict as error:
+        raise CloudError(
+            f"{wanted.names.machine} may not tell its SSH host keys.",
+            error.details,
+            "Does your organisation forbid guest attributes? Ask for an exception, and show them: gcloud org-policies"
+            f" describe compute.disableGuestAttributesAccess --effective --project {wanted.names.project}",
+        ) from error
     items = (found.get("queryValue") or {}).get("items") or ()
     keys = {one["key"]: f"{one['key']} {one['value'].strip()}" for one in items if one.get("key") in KINDS}
     return tuple(keys[kind] for kind in KINDS if kind in keys and is_key(keys[kind]))

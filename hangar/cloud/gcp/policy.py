@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.errors import Conflict, GoogleRefused
+from hangar.cloud.gcp.errors import Conflict
 from hangar.errors import CloudError
 
 Policy = dict[str, Any]
 
 TRIES = 12
-"""Others write the same policy; and a new account is unknown to it for some seconds."""
+"""Others write the same policy."""
 
-UNKNOWN_PAUSE = 5.0
 VERSION = 3
 """The form that keeps other people's conditions; an older one would lose them."""
 
@@ -72,10 +71,6 @@ def ensure(api: Api, email: str, roles: Iterable[str]) -> None:
             )  # fmt: skip
         except Conflict:
             continue  # somebody wrote it between our reading and our writing
-        except GoogleRefused as error:
-            if error.status != 400 or "does not exist" not in error.details:
-                raise
-            api.sleep(UNKNOWN_PAUSE)
         else:
             return
     raise CloudError(

@@ -253,7 +253,6 @@ def instance(wanted: Wanted, image: str, applied: str) -> Body:
         "canIpForward": False,
         "deletionProtection": True,
         "shieldedInstanceConfig": shielded(),
-        "shieldedInstanceIntegrityPolicy": {"updateAutoLearnPolicy": True},
         "scheduling": {
             "automaticRestart": True,
             "onHostMaintenance": "MIGRATE",

@@ -51,10 +51,12 @@ def stranger(client, tmp_path_factory):
     argv = ["ssh", "-F", "none", "-i", str(key), "-p", str(client.port), "-o", "IdentitiesOnly=yes",
             "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes",
             "-o", f"HostKeyAlias={client.settings['hostkeyalias']}"]  # fmt: skip
+    if "proxycommand" in client.settings:  # the machine has no address; a stranger may come the same way
+        argv += ["-o", f"ProxyCommand={client.settings['proxycommand']}"]
 
     def knock(user):
         command = [*argv, f"{user}@{client.address}", "true"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=20)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     return knock
 

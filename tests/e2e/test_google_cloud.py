@@ -1,0 +1,132 @@
+"""`up production` from a clone to a machine on a stand-in for Google Cloud, through the tunnel, and its whole life.
+
+The machine is a container behind the stand-in: what only a machine of its own shows is broken there, and only that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hangar.trust import own_files
+from tests.e2e.conftest import LOGS, REPO, Checkout
+from tests.google.client import Google
+from tests.google.fixture import google_machines
+
+__all__ = ["google_machines"]
+
+NAME = "hangar-production"
+OF_A_CONTAINER = {
+    "The clock follows time servers",
+    "Containers are bounded in memory and processes",
+    "An editor can watch a large folder",
+}
+"""What the kernel of the computer that runs the tests decides."""
+
+PATIENCE = 2400
+
+
+@pytest.fixture(scope="module")
+def production(google_machines: Google, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A clone with the one file that a user edits, and the two variables that lead to the stand-in."""
+    path = tmp_path_factory.mktemp("clone") / "hangar"
+    subprocess.run(["git", "clone", "-q", str(REPO), str(path)], check=True)
+    place = Checkout(path, "production")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google_machines.key_file()))
+    patch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1")
+    write(place, google_machines, "e2-standard-4")
+    yield place
+    LOGS.mkdir(exist_ok=True)
+    for log in (place.state / "log").glob("*.log"):
+        shutil.copy(log, LOGS)
+    patch.undo()
+
+
+def write(place: Checkout, google: Google, machine_type: str) -> None:
+    """platform.yml; what trusts this computer's proxy here is nothing that a real environment needs."""
+    file = place.path / "inventory" / "production" / "platform.yml"
+    file.parent.mkdir(exist_ok=True)
+    gcp = {
+        "project": google.project, "zone": "europe-west3-a", "machine_type": machine_type,
+        "api_endpoint": google.base_url, "tunnel_endpoint": google.tunnel_url,
+    }  # fmt: skip
+    settings = {
+        "cloud": "gcp", "gcp": gcp, "airflow": {"live_dags": False},
+        "trusted_certificates": [str(path) for path in own_files()],
+    }  # fmt: skip
+    file.write_text(json.dumps(settings))  # JSON is YAML
+
+
+def test_one_command_makes_configures_and_proves_a_machine(production: Checkout) -> None:
+    done = production.hangar("up", "--yes", check=False, timeout=PATIENCE)
+    assert done.returncode == 3, f"{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    promises = production.report()["promises"]
+    assert {one["sentence"] for one in promises if one["outcome"] == "broken"} == OF_A_CONTAINER
+    assert sum(one["outcome"] == "held" for one in promises) > 80
+    assert "not Google's own address" in " ".join(production.report()["limits"])
+
+
+def test_the_tunnel_is_the_only_way_in(production: Checkout, google_machines: Google) -> None:
+    assert production.ssh("id -un").stdout.strip() == "hangar"
+    (link,) = google_machines.resources("instances")[NAME]["networkInterfaces"]
+    assert "accessConfigs" not in link
+
+
+def test_then_there_is_nothing_to_do(production: Checkout) -> None:
+    plan = production.hangar("plan", "--exit-code", "--json")
+    told = json.loads(plan.stdout)
+    assert {change["action"] for change in told["machine"]} == {"nothing"}
+    assert (told["playbook"]["changed"], told["drift"]) == (0, [])
+
+
+def test_another_machine_type_is_planned_with_a_stop_and_made(
+    production: Checkout, google_machines: Google
+) -> None:
+    before = production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout
+    write(production, google_machines, "e2-standard-8")
+    plan = production.hangar("plan", "--exit-code", check=False)
+    assert plan.returncode == 4
+    assert f"! machine {NAME}: update with a stop" in plan.stdout
+    assert "machine type: e2-standard-4 → e2-standard-8" in plan.stdout
+    production.hangar("resize", "--yes")
+    assert google_machines.resources("instances")[NAME]["machineType"].endswith("/e2-standard-8")
+    assert len(google_machines.resources("snapshots")) == 1
+    assert production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout == before
+
+
+def test_it_stops_starts_and_has_snapshots(production: Checkout) -> None:
+    production.hangar("stop")
+    assert production.hangar("status", check=False).returncode == 1
+    production.hangar("start")
+    until = time.monotonic() + 120
+    while production.ssh("true", check=False).returncode != 0:
+        assert time.monotonic() < until, "it does not answer after its start"
+    production.hangar("snapshot", "create")
+    listed = json.loads(production.hangar("snapshot", "list", "--json").stdout)
+    assert len(listed) == 2
+
+
+def test_its_data_outlives_it(production: Checkout, google_machines: Google) -> None:
+    kept = production.hangar("destroy", "--yes").stdout
+    assert f"kept data disk {NAME}-data, 100 GiB (goes with --with-data)" in kept
+    assert google_machines.resources("instances") == {}
+    assert set(google_machines.resources("disks")) == {f"{NAME}-data"}
+
+
+def test_nothing_is_left_in_the_end(production: Checkout, google_machines: Google) -> None:
+    production.hangar("destroy", "--yes", "--with-data", "--confirm", "production")
+    left = {path for path in google_machines.resources() if NAME in path and "/snapshots/" not in path}
+    assert left == set()
+    assert google_machines.table("serviceAccounts") == {}
+    assert google_machines.table("buckets") == {}
+    assert not production.state.exists()
+    assert google_machines.violations() == []
+    assert not Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).is_relative_to(production.path)

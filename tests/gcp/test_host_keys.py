@@ -1,0 +1,67 @@
+"""The machine's identity: from whom it is learned, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from hangar.cloud.gcp import host_keys
+from hangar.errors import CloudError
+from tests.gcp.conftest import ZONE, Environment
+
+NAME = "hangar-production"
+
+
+def metadata(environment: Environment) -> dict[str, str]:
+    return {one["key"]: one["value"] for one in environment.instance["metadata"]["items"]}  # type: ignore[index]
+
+
+def edit(environment: Environment, **values: str) -> None:
+    path = f"projects/{environment.google.project}/zones/{ZONE}/instances/{NAME}"
+    items = [{"key": key, "value": value} for key, value in {**metadata(environment), **values}.items()]
+    environment.google.edit(path, metadata={**environment.instance["metadata"], "items": items})  # type: ignore[dict-item]
+
+
+def test_a_machine_made_anew_has_new_keys_and_the_old_ones_do_not_count(environment: Environment) -> None:
+    environment.up()
+    before = environment.cloud().server()
+    environment.up("gcp.boot_disk_type=pd-ssd")
+    after = environment.cloud("gcp.boot_disk_type=pd-ssd").server()
+    assert before is not None
+    assert after is not None
+    assert before.id != after.id
+    assert set(before.host_keys).isdisjoint(after.host_keys)
+
+
+def test_keys_that_were_lost_are_not_learned_from_a_door_that_is_closed(environment: Environment) -> None:
+    environment.up()
+    edit(environment, **{"hangar-host-keys": "{}"})
+    assert environment.cloud().server() is None
+    with pytest.raises(CloudError) as silent:
+        environment.up()
+    assert silent.value.brief == "The host keys of hangar-production are not known, and it may not tell them."
+    edit(environment, **{"enable-guest-attributes": "TRUE"})
+    environment.up()
+    assert environment.cloud().server() is not None
+    assert metadata(environment)["enable-guest-attributes"] == "FALSE"
+
+
+def test_an_organisation_that_forbids_guest_attributes_is_named(environment: Environment) -> None:
+    environment.google.violate(
+        "constraints/compute.disableGuestAttributesAccess", "compute.instances.getGuestAttributes",
+        "Guest attributes endpoint access is disabled.",
+    )  # fmt: skip
+    with pytest.raises(CloudError) as forbidden:
+        environment.up()
+    assert forbidden.value.brief == "hangar-production may not tell its SSH host keys."
+    assert "compute.disableGuestAttributesAccess" in forbidden.value.resolution
+
+
+def test_a_machine_that_tells_no_keys_shows_its_console(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_keys, "LIMIT", 0.0)
+    monkeypatch.setattr(host_keys, "_read", lambda api, wanted: ())
+    with pytest.raises(CloudError) as silent:
+        environment.up()
+    assert silent.value.brief.startswith("hangar-production told no SSH host keys within")
+    assert "hangar-production login:" in silent.value.details
