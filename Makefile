@@ -4,7 +4,7 @@ BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help environment lint unit check molecule e2e test test-all bench lock schema clean
+.PHONY: help environment lint unit check dags molecule e2e test test-all bench lock schema clean
 
 help:                     ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,7 +30,11 @@ molecule: environment     ## each role by itself, and all of site.yml, on system
 e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
 	$(PYTEST) tests/engine tests/e2e
 
-test: check molecule e2e  ## what the README promises; CI runs this
+dags:                     ## the DAGs, on a real Airflow, Postgres, dbt and dlt
+	@$(PYTHON) -m tests.pipelines.environment
+	.venv-pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider tests/pipelines
+
+test: check dags molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions
 	$(PYTEST) tests/matrix
@@ -45,10 +49,12 @@ lock:                     ## resolve the locks again (needs uv)
 		roles/airflow/files/$$name.in -o roles/airflow/files/$$name.lock; done
 	for name in dbt dlt; do uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
 		roles/airflow/files/$$name.in -o roles/airflow/files/$$name.lock; done
+	uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
+		tests/pipelines/requirements.in -o tests/pipelines/requirements.lock
 
 schema: environment       ## write inventory/platform.schema.json again
 	$(BIN)/python -m hangar.config
 
 clean:                    ## remove what make and Python left behind (machines stay)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible
+	rm -rf .venv .venv-pipelines .mypy_cache .ruff_cache .pytest_cache .ansible
 	find . -name __pycache__ -prune -exec rm -rf {} +
