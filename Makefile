@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
+UV     := $(BIN)/uv
+SERVICE := services/airbyte_embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help environment lint unit check cloud molecule e2e test test-all bench lock schema clean service-airbyte service-airbyte-all
+.PHONY: help environment lint unit check cloud services dags molecule e2e test test-all bench lock schema clean
 
 help:                     ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,28 +35,28 @@ molecule: environment     ## each role by itself, and all of site.yml, on system
 e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
 	$(PYTEST) tests/engine tests/google/test_machine.py tests/e2e
 
-test: check cloud molecule e2e  ## what the README promises; CI runs this
+services: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Airbyte, in environments from its own locks
+	cd $(SERVICE) && .venv/bin/python -m pytest -q -m "not long"
+
+dags: environment         ## the DAGs, on a real Airflow, Postgres, dbt and dlt
+	@$(BIN)/python -m tests.pipelines.environment
+	.venv-pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider tests/pipelines
+
+test: check cloud services dags molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions
 	$(PYTEST) tests/matrix
+	cd $(SERVICE) && .venv/bin/python -m pytest -q -m long
 
-SERVICE := services/airbyte_embedded
-
-$(SERVICE)/.venv/made: $(SERVICE)/requirements-dev.lock
-	uv venv -q --clear --python 3.11 $(SERVICE)/.venv
-	uv pip install -q --require-hashes --only-binary :all: --python $(SERVICE)/.venv/bin/python -r $<
+$(SERVICE)/.venv/made: $(SERVICE)/requirements-dev.lock | environment
+	$(UV) venv -q --clear --python $(PYTHON) $(SERVICE)/.venv
+	$(UV) pip install -q --require-hashes --only-binary :all: --python $(SERVICE)/.venv/bin/python -r $<
 	@touch $@
 
-$(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock
-	uv venv -q --clear --python 3.11 $(SERVICE)/.venv-worker
-	uv pip install -q --require-hashes --only-binary :all: --compile-bytecode --python $(SERVICE)/.venv-worker/bin/python -r $<
+$(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock | environment
+	$(UV) venv -q --clear --python $(PYTHON) $(SERVICE)/.venv-worker
+	$(UV) pip install -q --require-hashes --only-binary :all: --compile-bytecode --python $(SERVICE)/.venv-worker/bin/python -r $<
 	@touch $@
-
-service-airbyte: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Airbyte: its environments from its locks (needs uv), its quick tests
-	cd $(SERVICE) && .venv/bin/python -m pytest -q -m "not long"
-
-service-airbyte-all: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the same with real syncs, kills and full disks (half an hour)
-	cd $(SERVICE) && .venv/bin/python -m pytest -q
 
 bench: environment        ## the figures, as ratios taken in one run
 	$(BIN)/python -m bench
@@ -67,10 +69,12 @@ lock:                     ## resolve the locks again (needs uv)
 	for name in dbt dlt; do uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
 		roles/airflow/files/$$name.in -o roles/airflow/files/$$name.lock; done
 	services/airbyte_embedded/lock.sh
+	uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
+		tests/pipelines/requirements.in -o tests/pipelines/requirements.lock
 
 schema: environment       ## write inventory/platform.schema.json again
 	$(BIN)/python -m hangar.config
 
 clean:                    ## remove what make and Python left behind (machines stay)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible
+	rm -rf .venv .venv-pipelines .mypy_cache .ruff_cache .pytest_cache .ansible
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -90,7 +90,26 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "the module says nothing of itself"
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+LOCKS = [
+    "requirements.lock",
+    "requirements-dev.lock",
+    "tests/pipelines/requirements.lock",
+    "roles/airflow/files/requirements.lock",
+    "roles/airflow/files/dbt.lock",
+    "roles/airflow/files/dlt.lock",
+]
+
+
+def test_the_dags_are_tried_with_the_airflow_that_the_machine_runs() -> None:
+    """The machine's Python is another one, so the locks cannot be the same; what the DAGs call must be."""
+    found = [
+        re.findall(r"^(?:apache-airflow|airbyte-api|psycopg)[^ ]*", (REPO / lock).read_text(), re.M)
+        for lock in ("tests/pipelines/requirements.lock", "roles/airflow/files/requirements.lock")
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_locks_carry_hashes_and_no_index(name: str) -> None:
     text = (REPO / name).read_text()
     assert not re.search(r"https?://|--index|--find-links|file:", text)
