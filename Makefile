@@ -76,5 +76,5 @@ schema: environment       ## write inventory/platform.schema.json again
 	$(BIN)/python -m hangar.config
 
 clean:                    ## remove what make and Python left behind (machines stay)
-	rm -rf .venv .venv-pipelines .mypy_cache .ruff_cache .pytest_cache .ansible
+	rm -rf .venv .venv-pipelines services/*/.venv* .mypy_cache .ruff_cache .pytest_cache .ansible
 	find . -name __pycache__ -prune -exec rm -rf {} +
