@@ -18,7 +18,7 @@ import pytest
 
 from .conftest import Checkout
 
-SECRETS = "/srv/airflow/secrets"
+SECRETS = ("/srv/airflow/secrets", "/srv/airbyte/secrets", "/srv/warehouse/secrets")
 
 
 def login(machine: Checkout, user: str, **credentials: Any) -> paramiko.SSHClient:
@@ -203,11 +203,12 @@ def refusals(machine: Checkout) -> int:
 
 @pytest.fixture(scope="module")
 def secrets(machine: Checkout) -> dict[str, str]:
-    names = machine.ssh(f"sudo ls {SECRETS}").stdout.split()
-    values = {name: machine.ssh(f"sudo cat {SECRETS}/{name}").stdout.strip() for name in names}
+    paths = machine.ssh(f"sudo find {' '.join(SECRETS)} -type f -not -name '*_id'").stdout.split()
+    values = {path: machine.ssh(f"sudo cat {path}").stdout.strip() for path in paths}
     found = {name: value for name, value in values.items() if len(value) >= 12 and "\n" not in value}
-    assert "admin_password" in found
-    assert len(found) >= 4
+    assert "/srv/airflow/secrets/admin_password" in found
+    assert "/srv/airbyte/secrets/airbyte_client_secret" in found
+    assert "/srv/warehouse/secrets/dbt" in found
     return found
 
 

@@ -1,4 +1,4 @@
-"""Data really moves: Airbyte's engine brings it, dbt makes tables of it, a gate lets them pass, the warehouse holds them."""
+"""Data really moves: Airbyte's engine brings it, dbt makes tables of it, and a gate lets them pass."""
 
 from __future__ import annotations
 
