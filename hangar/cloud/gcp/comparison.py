@@ -31,6 +31,7 @@ NEVER = {
     "data disk": ("type", "key"),
     "subnetwork": ("addresses",),
     "network": ("automatic subnetworks",),
+    "firewall rule": ("network", "direction"),
 }
 """What cannot change without losing something that Hangar does not throw away."""
 
