@@ -1,0 +1,1 @@
+"""A stand-in for Google's APIs, judged by Google's own discovery documents. See README.md beside this file."""
