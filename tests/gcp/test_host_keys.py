@@ -45,6 +45,16 @@ def test_keys_that_were_lost_are_not_learned_from_a_door_that_is_closed(environm
     assert metadata(environment)["enable-guest-attributes"] == "FALSE"
 
 
+def test_a_door_that_somebody_opened_again_is_closed(environment: Environment) -> None:
+    environment.up()
+    edit(environment, **{"enable-guest-attributes": "TRUE"})
+    plan = environment.plan()
+    assert plan.drift == ("machine hangar-production: guest attributes: closed → open",)
+    environment.up()
+    assert metadata(environment)["enable-guest-attributes"] == "FALSE"
+    assert not environment.plan().has_changes
+
+
 def test_an_organisation_that_forbids_guest_attributes_is_named(environment: Environment) -> None:
     environment.google.violate(
         "constraints/compute.disableGuestAttributesAccess", "compute.instances.getGuestAttributes",

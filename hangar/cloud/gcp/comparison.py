@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from hangar.cloud.gcp import requests, views
+from hangar.cloud.gcp import host_keys, requests, views
 from hangar.cloud.gcp.api import last
 from hangar.cloud.gcp.reading import Existing
-from hangar.cloud.gcp.requests import APPLIED, OPERATOR, Wanted
+from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, OPERATOR, Wanted
 from hangar.cloud.gcp.views import View
 from hangar.errors import CloudError
 from hangar.plan import Action, Change
@@ -24,10 +24,14 @@ WITH_A_STOP = {
 ANEW = ("boot disk type", "boot disk key", "network", "image")
 """What an instance is made with; /srv is on another disk and stays."""
 
+DOOR = "guest attributes"
+"""Open, the machine may tell its host keys; any process on it may write there, so it is closed afterwards."""
+
 NEVER = {
     "data disk": ("type", "key"),
     "subnetwork": ("addresses",),
     "network": ("automatic subnetworks",),
+    "firewall rule": ("network", "direction"),
 }
 """What cannot change without losing something that Hangar does not throw away."""
 
@@ -53,6 +57,7 @@ def wanted_views(wanted: Wanted) -> dict[str, View]:
     found[f"snapshot schedule {names.policy}"] = views.snapshot_policy(requests.snapshot_policy(wanted))
     found[f"data disk {names.data_disk}"] = views.data_disk(requests.data_disk(wanted))
     view = views.instance(requests.instance(wanted, wanted.gcp.image or "", ""))
+    view[DOOR] = "closed"
     if wanted.gcp.image:
         view["image"] = wanted.gcp.image
     found[f"machine {names.machine}"] = view
@@ -80,6 +85,9 @@ def existing_views(wanted: Wanted, existing: Existing) -> dict[str, View | None]
 def _machine(wanted: Wanted, existing: Existing) -> View:
     assert existing.instance is not None
     view = views.instance(existing.instance, existing.boot_disk)
+    # As long as its host keys are not known, it is to tell them.
+    is_open = views.metadata(existing.instance).get(ATTRIBUTES, "").upper() == "TRUE"
+    view[DOOR] = "open" if is_open and host_keys.recorded(existing.instance) else "closed"
     if wanted.gcp.image:
         view["image"] = last((existing.boot_disk or {}).get("sourceImage", ""))
     return view

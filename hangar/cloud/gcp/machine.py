@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from hangar.cloud.gcp import requests, snapshots, views
+from hangar.cloud.gcp import host_keys, requests, snapshots, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.comparison import RUNNING, WITH_A_STOP, wanted_views
 from hangar.cloud.gcp.names import IMAGE_LABEL
@@ -126,18 +126,21 @@ def _reattach(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
 def remember(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
     """The metadata is as wanted, and holds what was wanted; what it is not ours to set stays."""
     there = views.metadata(instance)
-    values = next_metadata(wanted, there)
+    values = next_metadata(wanted, there, closed=bool(host_keys.recorded(instance)))
     if values != there:
         body = {"items": requests.items(values), "fingerprint": instance["metadata"]["fingerprint"]}
         path = f"{wanted.names.instance}/setMetadata"
         work.wave([Step("set the machine's metadata", lambda: api.begin("POST", path, body))])
 
 
-def next_metadata(wanted: Wanted, there: dict[str, str]) -> dict[str, str]:
-    """What an instance's metadata has to become."""
+def next_metadata(wanted: Wanted, there: dict[str, str], *, closed: bool) -> dict[str, str]:
+    """What an instance's metadata has to become; `closed`: its host keys are known, and it is to tell no more."""
     others = {key: value for key, value in there.items() if key not in views.OURS}
     kept = {key: there[key] for key in (HOST_KEYS, OPERATOR, ATTRIBUTES) if key in there}
-    return {**requests.metadata(wanted), **others, **kept, APPLIED: views.pack(wanted_views(wanted))}
+    door = {ATTRIBUTES: "FALSE"} if closed else {}
+    return {
+        **requests.metadata(wanted), **others, **kept, **door, APPLIED: views.pack(wanted_views(wanted)),
+    }  # fmt: skip
 
 
 def protect(api: Api, path: str, *, on: bool) -> Body:

@@ -1,0 +1,53 @@
+"""A network that was there before: used, never changed, never removed."""
+
+from __future__ import annotations
+
+import pytest
+
+from hangar.errors import CloudError
+from tests.gcp.conftest import Environment
+
+OVERRIDES = ("gcp.network.existing=shared", "gcp.network.subnetwork=data")
+
+
+def test_a_network_of_yours_is_left_as_it_was(environment: Environment) -> None:
+    api = environment.cloud().api
+    root = api.root
+    api.do("POST", f"{root}/global/networks", {"name": "shared", "autoCreateSubnetworks": False})
+    subnetwork = {"name": "data", "network": f"{root}/global/networks/shared", "ipCidrRange": "10.9.0.0/24"}
+    api.do("POST", f"{root}/regions/europe-west3/subnetworks", subnetwork)
+    before = {kind: environment.google.resources(kind) for kind in ("networks", "subnetworks", "routers")}
+
+    plan = environment.up(*OVERRIDES)
+    assert not [one for one in plan.changes if one.resource.startswith(("network", "subnetwork", "router"))]
+    (link,) = environment.instance["networkInterfaces"]  # type: ignore[misc]
+    assert link["subnetwork"].endswith("/subnetworks/data")  # type: ignore[index]
+    assert {
+        rule["network"].split("/")[-1] for rule in environment.google.resources("firewalls").values()
+    } == {"shared"}
+    assert not environment.plan(*OVERRIDES).has_changes
+
+    cloud = environment.cloud(*OVERRIDES)
+    with cloud.hold("provision.py destroy production"):
+        cloud.destroy(environment.said.append, with_data=True)
+    after = {kind: environment.google.resources(kind) for kind in before}
+    assert {kind: set(found) for kind, found in after.items()} == {
+        kind: set(found) for kind, found in before.items()
+    }
+    assert environment.google.resources("firewalls") == {}
+
+
+def test_the_network_cannot_be_exchanged(environment: Environment) -> None:
+    environment.up()
+    api = environment.cloud().api
+    root = api.root
+    api.do("POST", f"{root}/global/networks", {"name": "shared", "autoCreateSubnetworks": False})
+    subnetwork = {"name": "data", "network": f"{root}/global/networks/shared", "ipCidrRange": "10.9.0.0/24"}
+    api.do("POST", f"{root}/regions/europe-west3/subnetworks", subnetwork)
+    before = environment.calls()
+    with pytest.raises(CloudError) as refused:
+        environment.up(*OVERRIDES)
+    assert refused.value.brief == (
+        "The firewall rule hangar-production-iap cannot change its network from hangar-production to shared."
+    )
+    assert environment.writes(before) == []

@@ -1,0 +1,97 @@
+"""The verbs as a person types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from hangar import cli, config, console, paths
+from tests.gcp.conftest import Environment
+
+NAME = "hangar-production"
+
+
+@pytest.fixture(autouse=True)
+def _plain() -> Iterator[None]:
+    yield
+    console.configure()
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
+    capsys.readouterr()
+    assert cli.main([*words, "--json"]) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_machine_is_stopped_started_and_saved(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    assert answer(capsys, "stop", "production") == {"stopped": True}
+    assert answer(capsys, "stop", "production") == {"stopped": False}
+    assert answer(capsys, "start", "production") == {"started": True}
+    name = answer(capsys, "snapshot", "production", "create")["created"]
+    assert answer(capsys, "snapshot", "production", "delete", str(name), "--yes") == {"deleted": name}
+    assert environment.google.table("objects") == {}  # every lock was let go
+
+
+def test_a_restored_environment_is_set_up_as_the_old_one(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    name = str(answer(capsys, "snapshot", "production", "create")["created"])
+    done = answer(capsys, "restore", "production", "--from", name, "--to", "recovered")
+    assert done == {"environment": "recovered", "disk": "hangar-recovered-data"}
+    assert config.load("recovered").gcp == config.load("production").gcp
+    assert cli.main(["restore", "production", "--from", name, "--to", "recovered"]) == 1
+    assert "There is an environment recovered already." in capsys.readouterr().err
+
+
+def test_a_snapshot_that_is_not_there_makes_no_environment(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    assert cli.main(["restore", "production", "--from", "hangar-production-1"]) == 1
+    assert "The environment production has no snapshot hangar-production-1." in capsys.readouterr().err
+    assert not paths.env_dir("production-restored").exists()
+
+
+def test_the_cost_is_added_up(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "cost", "production")
+    assert round(float(str(found["after"])), 2) == 110.83
+    assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-standard-8"]) == 0
+    assert "208.66 USD" in capsys.readouterr().out
+    assert environment.calls() == 0  # for this nobody is asked
+
+
+def test_destroy_asks_for_the_name_where_the_data_goes(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    assert cli.main(["destroy", "production", "--with-data", "--yes"]) == 1
+    assert "Say --confirm production to answer beforehand" in capsys.readouterr().err
+    assert environment.instance["status"] == "RUNNING"
+    gone = answer(capsys, "destroy", "production", "--with-data", "--confirm", "production")
+    assert f"data disk {NAME}-data and what is on it" in gone["removed"]  # type: ignore[operator]
+    assert gone["kept"] == []
+    assert environment.google.resources("disks") == {}
+
+
+def test_doctor_looks_at_the_project(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    environment.google.deny("compute.instances.create")
+    assert cli.main(["doctor", "production"]) == 1
+    assert "missing: compute.instances.create" in capsys.readouterr().out
+    environment.google.deny()
+    assert cli.main(["doctor", "production"]) == 0
+    assert capsys.readouterr().out.endswith("A machine can be made in hangar-test.\n")
+
+
+def test_a_file_that_is_wrong_is_said_before_google_is_asked(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ("plan", "up", "stop", "cost", "destroy"):
+        assert cli.main([verb, "production", "--set", "gcp.zone=nowhere", "--yes"]) == 2
+    assert environment.calls() == 0
