@@ -173,7 +173,7 @@ def test_a_killed_job_process_is_a_failure_that_says_so(make_server: Callable[..
 
 @needs_postgres
 def test_a_database_that_dies_in_the_middle_leaves_a_failure_that_a_retry_cures(
-    make_server: Callable[..., Server], tmp_path: Path
+    make_server: Callable[..., Server],
 ) -> None:
     server, database = make_server(), Postgres().start()
     try:
