@@ -83,7 +83,8 @@ class Clients:
     def __init__(self, path: Path, database: Database) -> None:
         self._path = path
         self._database = database
-        self._seen = self._stamp()
+        # a file that is not there is parse_clients' to report; a change in between is seen as one
+        self._seen = self._stamp() if path.exists() else (0, 0, 0)
         self._clients = parse_clients(path)
 
     def _stamp(self) -> tuple[int, int, int]:

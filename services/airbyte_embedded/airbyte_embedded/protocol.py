@@ -58,14 +58,20 @@ class Protocol:
     def __init__(self, settings: Settings, connectors: Connectors) -> None:
         self._settings = settings
         self._connectors = connectors
+        self._known: dict[Connector, Json] = {}
 
     async def specification(self, connector: Connector) -> Json:
         """The JSON schema of the connector's configuration; kept, since it changes only with the version."""
+        if connector in self._known:
+            return self._known[connector]
         await self._connectors.ensure_installed(connector)
-        kept = self._settings.connectors / f"{connector.name}-{self._connectors.stamp(connector)}.spec.json"
-        if kept.exists():
-            loaded: Json = json.loads(kept.read_text())
-            return loaded
+        kept = self._settings.connectors / f"{connector.name}-{connector.stamp}.spec.json"
+        if not kept.exists():
+            await self._keep_specification(connector, kept)
+        self._known[connector] = json.loads(kept.read_text())
+        return self._known[connector]
+
+    async def _keep_specification(self, connector: Connector, kept: Path) -> None:
         asked = await self._ask(connector, ["spec"], None, "SPEC")
         schema = (asked.found or {}).get("spec", {}).get("connectionSpecification")
         if not isinstance(schema, dict):
@@ -73,7 +79,6 @@ class Protocol:
         fresh = kept.with_suffix(".new")
         fresh.write_text(json.dumps(schema))
         fresh.rename(kept)
-        return schema
 
     async def check(self, connector: Connector, configuration: Json) -> None:
         """The connector accepts the configuration. Raises Problem 400 with the connector's own words."""

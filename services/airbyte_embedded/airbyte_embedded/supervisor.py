@@ -216,6 +216,7 @@ class Supervisor:
         connector = self._connectors.by_type(source["type"])
         if connector is None:
             raise unavailable(f"The connector {source['type']} is no longer in the registry of this machine.")
+        await self._connectors.ensure_installed(connector)
         specification = await self._protocol.specification(connector)
         given, written = (self._vault.open(actor["configuration"]) for actor in (source, destination))
         target = destinations.find(destination["type"], None)

@@ -172,8 +172,34 @@ def test_a_killed_job_process_is_a_failure_that_says_so(make_server: Callable[..
 
 
 @needs_postgres
+def test_kills_at_any_moment_of_the_writing_leave_every_row_once(make_server: Callable[..., Server]) -> None:
+    """The service is killed while rows are staged, loaded and committed; the last attempt ends in peace."""
+    server, database = make_server("--attempts", "9"), Postgres().start()
+    try:
+        destination = server.destination("postgres", **database.config())
+        streams = [{"name": name, "syncMode": "full_refresh_append"} for name in ("items", "more")]
+        connection = server.connection(server.source(rows=20_000), destination, streams=streams)
+        job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+        for pause in (0.0, 1.0, 2.0, 3.0):
+            server.wait_rows(job)
+            time.sleep(pause)  # not for readiness: to hit another moment each time
+            server.kill(signal.SIGKILL)
+            server.start()
+        ended = server.wait(job)
+        assert (ended["status"], ended["rowsSynced"]) == ("succeeded", 40_000)
+        for table in ("items", "more"):
+            assert database.query(f"SELECT count(*), count(DISTINCT id) FROM {table}") == [(20_000, 20_000)]
+        left = database.query(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        )
+        assert {name for (name,) in left if not name.startswith("_airbyte")} == {"items", "more"}
+    finally:
+        database.close()
+
+
+@needs_postgres
 def test_a_database_that_dies_in_the_middle_leaves_a_failure_that_a_retry_cures(
-    make_server: Callable[..., Server], tmp_path: Path
+    make_server: Callable[..., Server],
 ) -> None:
     server, database = make_server(), Postgres().start()
     try:

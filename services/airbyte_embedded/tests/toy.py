@@ -151,13 +151,15 @@ def act(behaviour: str, name: str, number: int, rows: int) -> None:
 
 
 def main() -> None:
+    usual = {"behaviour": "plain"}
     if "--faker" in sys.argv:
         sys.argv.remove("--faker")
+        usual = {"behaviour": "slow", "rows": 1000}
     verb = sys.argv[1]
     if verb == "spec":
         say("SPEC", spec={"connectionSpecification": SPEC})
         return
-    config = {"behaviour": "slow", "rows": 1000, **argument("--config")}
+    config = usual | argument("--config")
     if verb == "check" and config["behaviour"] == "check_hangs":
         time.sleep(3600)
     if verb == "check":

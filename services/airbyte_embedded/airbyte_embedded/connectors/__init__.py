@@ -49,6 +49,7 @@ class Connector:
     executable: str | None = None
     manifest: str | None = None
     command: tuple[str, ...] = ()
+    stamp: str = ""  # changes when the connector's version does
 
     @property
     def name(self) -> str:
@@ -74,6 +75,8 @@ def _connector(name: str, entry: dict[str, object], folder: Path) -> Connector:
         if way in entry and not (folder / str(entry[way])).is_file():
             raise ValueError(f"{name}: {entry[way]} is not there")
     command = entry.get("command", [])
+    file = entry.get("lock") or entry.get("manifest")
+    content = (folder / str(file)).read_bytes() if file else str(command).encode()
     return Connector(
         type=name,
         definition_id=str(uuid.UUID(str(entry.get("definitionId", uuid.uuid5(NAMESPACE, name))))),
@@ -82,6 +85,7 @@ def _connector(name: str, entry: dict[str, object], folder: Path) -> Connector:
         executable=str(entry["executable"]) if "executable" in entry else None,
         manifest=str(entry["manifest"]) if "manifest" in entry else None,
         command=tuple(str(part) for part in command) if isinstance(command, list) else (),
+        stamp=hashlib.sha256(content).hexdigest()[:16],
     )
 
 
@@ -125,14 +129,8 @@ class Connectors:
             ]  # fmt: skip
         return [str(self._home(connector) / "bin" / str(connector.executable))]
 
-    def stamp(self, connector: Connector) -> str:
-        """Changes when the connector's version does."""
-        file = connector.lock or connector.manifest
-        content = (connector.folder / file).read_bytes() if file else " ".join(connector.command).encode()
-        return hashlib.sha256(content).hexdigest()[:16]
-
     def _home(self, connector: Connector) -> Path:
-        return self._settings.connectors / f"{connector.name}-{self.stamp(connector)}"
+        return self._settings.connectors / f"{connector.name}-{connector.stamp}"
 
     async def ensure_installed(self, connector: Connector) -> None:
         """The connector's environment stands, complete. Raises Problem 503 with what the installer said."""

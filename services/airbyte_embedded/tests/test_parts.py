@@ -1,0 +1,252 @@
+"""The parts by themselves: schedules, masks, logs, the database, the start."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airbyte_embedded import schedule, vault
+from airbyte_embedded.connectors import BadRegistry, read
+from airbyte_embedded.database import MIGRATIONS, Database, NewerDatabase
+from airbyte_embedded.joblog import LONGEST, JobLog, Logs
+from airbyte_embedded.problems import Problem
+
+from tests.server import ROOT, Server
+
+HEAVY = {"airbyte", "pandas", "duckdb", "numpy", "pyarrow", "sqlalchemy", "psycopg2"}
+
+
+# schedules
+
+
+def at(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "due"),
+    [
+        ("0 30 6 * * ?", "2026-03-01T00:00:00+00:00", "2026-03-01T06:30:00+00:00"),
+        ("0 30 6 * * ? UTC", "2026-03-01T06:30:00+00:00", "2026-03-02T06:30:00+00:00"),
+        ("*/15 * * * * ?", "2026-03-01T00:00:01+00:00", "2026-03-01T00:00:15+00:00"),
+        ("0 0 8 ? * MON-FRI", "2026-03-06T09:00:00+00:00", "2026-03-09T08:00:00+00:00"),
+        # the clocks go forward on 29 March: half past six there is half past four here
+        ("0 30 6 * * ? Europe/Berlin", "2026-03-28T12:00:00+00:00", "2026-03-29T04:30:00+00:00"),
+    ],
+)
+def test_quartz_expressions_name_the_right_moment(expression: str, after: str, due: str) -> None:
+    assert schedule.following(expression, at(after)) == at(due)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [None, "", "0 0 * * *", "0 0 0 * * 1", "0 0 0 L * ?", "0 0 0 ? * MON#2", "0 0 0 * * ? Mars/Olympus",
+     "99 0 0 * * ?", "0 0 0 * * ? 2030", "@daily", "0 0 0 1W * ?"],
+)  # fmt: skip
+def test_expressions_that_would_be_guessed_at_are_refused(expression: str | None) -> None:
+    with pytest.raises(Problem) as caught:
+        schedule.parse(expression)
+    assert caught.value.status == 400
+
+
+def test_a_connection_runs_when_it_is_due(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    cron = {"scheduleType": "cron", "cronExpression": "*/2 * * * * ?"}
+    connection = server.connection(server.source(), server.destination(), schedule=cron)
+    deadline = time.monotonic() + 20
+    while not (jobs := server.get("/jobs", connectionId=connection)["data"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert server.ask(
+        "PATCH", f"/connections/{connection}", json={"schedule": {"scheduleType": "manual"}}
+    ).is_success
+    assert server.ask("DELETE", f"/jobs/{jobs[0]['jobId']}").json()["status"] == "cancelled"
+    assert (
+        len(server.get("/jobs", connectionId=connection)["data"]) == 1
+    )  # one at a time, however often it was due
+
+
+# masks
+
+SPECIFICATION = {
+    "properties": {
+        "password": {"type": "string", "airbyte_secret": True},
+        "credentials": {
+            "oneOf": [
+                {"properties": {"token": {"type": "string"}}},
+                {"properties": {"token": {"type": "string", "airbyte_secret": True}}},
+            ]
+        },
+        "keys": {"type": "array", "items": {"type": "string", "airbyte_secret": True}},
+        "servers": {"type": "array", "items": {"properties": {"pin": {"airbyte_secret": True}}}},
+        "name": {"type": "string"},
+    }
+}
+GIVEN: dict[str, Any] = {
+    "password": "one",
+    "credentials": {"token": "two"},
+    "keys": ["three"],
+    "servers": [{"pin": 4444, "host": "h"}],
+    "name": "n",
+}
+
+
+def test_a_secret_in_any_branch_of_the_specification_is_masked() -> None:
+    mask = vault.MASK
+    assert vault.masked(GIVEN, SPECIFICATION) == {
+        "password": mask, "credentials": {"token": mask}, "keys": [mask], "servers": [{"pin": mask, "host": "h"}],
+        "name": "n",
+    }  # fmt: skip
+
+
+def test_masks_that_come_back_keep_what_was_there_and_nothing_else() -> None:
+    shown = vault.masked(GIVEN, SPECIFICATION) | {"name": "m"}
+    assert vault.unmasked(shown, SPECIFICATION, GIVEN) == GIVEN | {"name": "m"}
+    assert vault.unmasked({"password": "new"}, SPECIFICATION, GIVEN) == {"password": "new"}
+    assert vault.unmasked({"name": vault.MASK}, SPECIFICATION, GIVEN) == {
+        "name": vault.MASK
+    }  # no secret: a name
+
+
+def test_a_sealed_configuration_opens_only_with_its_own_key(tmp_path: Path) -> None:
+    from cryptography.fernet import InvalidToken
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    sealed = vault.Vault(tmp_path / "one").seal(GIVEN)
+    assert b"two" not in sealed
+    assert vault.Vault(tmp_path / "one").open(sealed) == GIVEN
+    with pytest.raises(InvalidToken):
+        vault.Vault(tmp_path / "two").open(sealed)
+
+
+# logs
+
+
+def test_a_secret_is_masked_even_where_the_output_comes_in_pieces(tmp_path: Path) -> None:
+    log = JobLog(tmp_path / "log/a.log", ["the-secret"], 10**6)
+    for piece in (b"before the-", b"sec", b"ret after\nnext line"):
+        log.write(piece)
+    log.close()
+    assert (tmp_path / "log/a.log").read_text() == "before ********** after\nnext line\n"
+
+
+def test_a_secret_is_masked_where_an_endless_line_is_cut(tmp_path: Path) -> None:
+    log = JobLog(tmp_path / "a.log", ["the-secret"], 10**6)
+    log.write(b"x" * (LONGEST - 3) + b"the-se")
+    log.write(b"cret" + b"y" * LONGEST)
+    log.close()
+    text = (tmp_path / "a.log").read_text().replace("\n", "")
+    assert "secret" not in text
+    assert vault.MASK in text
+
+
+def test_a_log_has_a_bound_and_an_age(tmp_path: Path) -> None:
+    logs = Logs(tmp_path, megabytes=1, days=30)
+    log = logs.open(1, 1, [])
+    for number in range(30_000):
+        log.write(f"line {number} {'x' * 90}\n".encode())
+    log.close()
+    files = list((tmp_path / "jobs/1").iterdir())
+    assert len(files) == 2
+    assert sum(file.stat().st_size for file in files) < 2_200_000
+    assert logs.tail(1, 1000).splitlines()[-1].startswith("line 29999 ")
+    old = time.time() - 31 * 86400
+    for file in files:
+        os.utime(file, (old, old))
+    logs.prune()
+    assert not (tmp_path / "jobs/1").exists()
+    assert logs.tail(1, 1000) == ""
+
+
+# the database and the start
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    database = Database(path)
+    database.run(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    database.close()
+    with pytest.raises(NewerDatabase):
+        Database(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "registry.json is not a registry of connectors"),
+        ('{"x": {}}', "x needs exactly one of lock (with executable), manifest, command"),
+        ('{"../x": {"command": ["x"]}}', "../x needs exactly one"),
+        ('{"x": {"lock": "x.lock"}}', "x needs exactly one"),
+        ('{"x": {"manifest": "x.yaml"}}', "x: x.yaml is not there"),
+    ],
+)
+def test_a_registry_that_makes_no_sense_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "registry.json").write_text(content)
+    with pytest.raises(BadRegistry, match=re.escape(said)):
+        read(tmp_path)
+
+
+def start(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "airbyte_embedded", "--port", "0", *options],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def test_two_services_cannot_share_a_folder(server: Server) -> None:
+    done = start("--data", str(server.data), "--clients", str(server.clients))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"The service did not start: Another process serves {server.data}.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("[]", "is not a list of clients (TypeError)"),
+        ('{"clients": []}', "names no client"),
+        ('{"clients": [{"id": "a", "secret": "hidden-word", "scope": "root"}]}',
+         "the scope of a is none of admin, orchestrator"),
+        ('{"clients": [{"id": "a", "secret_sha256": "abc", "scope": "admin"}]}',
+         "the secret_sha256 of a is not 64 hexadecimal digits"),
+    ],
+)  # fmt: skip
+def test_a_file_of_clients_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, content: str | None, said: str
+) -> None:
+    clients = tmp_path / "clients.json"
+    if content is not None:
+        clients.write_text(content)
+    done = start("--data", str(tmp_path / "data"), "--clients", str(clients))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hidden-word" not in done.stderr
+
+
+def test_the_service_carries_none_of_the_jobs_packages(server: Server) -> None:
+    probe = f"import json, sys, airbyte_embedded.app; print(json.dumps(sorted({HEAVY} & set(sys.modules))))"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+    assert server.process
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    assert int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) < 120_000  # kB; bench.py has the figure
+
+
+def test_locks_carry_hashes_and_no_index() -> None:
+    locks = [path for path in ROOT.rglob("*.lock") if ".venv" not in str(path)]
+    assert {path.name for path in locks} >= {"requirements.lock", "worker.lock", "faker.lock", "uv.lock"}
+    for path in locks:
+        pins = re.split(r"\n(?=[a-z0-9])", path.read_text().strip())
+        assert all("--hash=sha256:" in pin for pin in pins if "==" in pin), path
+        assert not re.search(r"https?://|--index|file:", path.read_text()), path
