@@ -129,5 +129,5 @@ def test_a_sync_that_cannot_write_says_why(engine, warehouse, run):
     assert done.state == "failed"
     (said,) = done.errors["sync"]
     assert said.startswith("Airbyte's job 1 of the connection faker_to_warehouse failed: ")
-    assert "airbyte" in said.split("failed: ")[1]
+    assert "connection to server" in said
     assert "password-of-airbyte" not in said

@@ -214,6 +214,24 @@ def test_a_broken_dag_is_not_released(host):
     assert host.check_output("readlink /srv/airflow/released/current") == before
 
 
+def test_the_drop_is_open_to_its_group_and_the_other_data_are_not(host):
+    rights = {
+        folder: host.check_output(f"getfacl --absolute-names --omit-header {folder}").split()
+        for folder in ("/srv/airflow/data", "/srv/airflow/data/drop", "/srv/airflow/data/drop/in")
+    }
+    assert "group:dags:rwx" in rights["/srv/airflow/data/drop/in"]
+    assert "group:dags:--x" in rights["/srv/airflow/data"]
+    assert "group:dags:--x" in rights["/srv/airflow/data/drop"]
+    assert all("other::---" in found for found in rights.values())
+
+
+def test_each_tool_answers_from_an_environment_of_its_own(host, options):
+    inside = "as-service airflow docker compose --project-directory /srv/airflow/stack exec -T scheduler"
+    for tool in ("dbt", "dlt"):
+        there = host.run(f"{inside} test -x /opt/{tool}/bin/{tool}").rc == 0
+        assert there == (tool in options["airflow_tools"]), tool
+
+
 def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options):
     if not options["airflow_live_dags_enabled"]:
         pytest.skip("switched off in platform.yml (airflow.live_dags)")
