@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from airflow.models.asset import AssetEvent
+from airflow.utils.session import create_session
 from conftest import FAKER
+from sqlalchemy import select
 
 
 def test_a_sync_that_succeeds_is_news_for_other_dags(airbyte, run):
@@ -14,6 +17,11 @@ def test_a_sync_that_succeeds_is_news_for_other_dags(airbyte, run):
     assert {key: done.result["sync"][key] for key in ("job_id", "connection", "rows")} == {
         "job_id": 1, "connection": "faker_to_warehouse", "rows": 42,
     }  # fmt: skip
+    with create_session() as session:
+        events = session.scalars(select(AssetEvent).where(AssetEvent.source_dag_id == "airbyte_sync")).all()
+        assert [(event.asset.name, event.extra["rows"]) for event in events] == [
+            ("airbyte.faker_to_warehouse", 42)
+        ]
 
 
 def test_a_connection_is_found_by_its_id_too(airbyte, run):
