@@ -9,6 +9,7 @@ from pathlib import Path
 from hangar import arrival, inventory, lock, machine, playbook, verification
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared, load
+from hangar.airbyte.records import Step
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
@@ -35,14 +36,17 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
             arrival.wait(server, cloud, progress.report)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
+        steps: tuple[Step, ...] = ()
         if declared is not None:
             with progress.stage("Pipelines"), stage.connected(server) as airbyte:
-                stage.ensure(airbyte, config.environment, declared, progress.step, stage.require_consent)
+                steps = stage.ensure(
+                    airbyte, config.environment, declared, progress.step, stage.require_consent
+                )
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         with progress.stage("Tunnel"):
             forwards = tunnel.ensure(server, machine.services(config))
-        changed = made.count + recap.changed
+        changed = made.count + recap.changed + sum(step.action != "nothing" for step in steps)
         return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings, changed)
 
 

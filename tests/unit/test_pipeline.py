@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -5,8 +6,17 @@ from typing import Any
 import pytest
 
 from hangar import console, paths, pipeline
+from hangar.airbyte.records import Step
 from hangar.config import Config
-from hangar.errors import CloudError, HangarError, LockHeld, MachineMissing, NeedsAnswer, PlaybookFailed
+from hangar.errors import (
+    CloudError,
+    ConfigError,
+    HangarError,
+    LockHeld,
+    MachineMissing,
+    NeedsAnswer,
+    PlaybookFailed,
+)
 from hangar.playbook import Recap
 from hangar.ssh.tunnel import Forward
 from hangar.verification import Promise
@@ -14,6 +24,7 @@ from tests.unit.fakes import SERVER, FakeCloud
 
 Make = Callable[..., Config]
 PROMISES = (Promise("base", "Time is kept", "held"),)
+STEPS = (Step("source", "faker", "nothing"), Step("connection", "faker_to_warehouse", "nothing"))
 FORWARDS = (Forward("airflow", 8080, 8080),)
 
 
@@ -30,6 +41,8 @@ class Stages:
         monkeypatch.setattr(pipeline.client_config, "write", self._stage("ssh_config", None))
         monkeypatch.setattr(pipeline.inventory, "write_hosts", self._stage("hosts.yml", None))
         monkeypatch.setattr(pipeline.playbook, "run", self._playbook)
+        monkeypatch.setattr(pipeline.stage, "connected", lambda server: contextlib.nullcontext())
+        monkeypatch.setattr(pipeline.stage, "ensure", self._stage("pipelines", STEPS))
         monkeypatch.setattr(pipeline.verification, "verify", self._stage("verify", PROMISES))
         monkeypatch.setattr(pipeline.tunnel, "ensure", self._stage("tunnel", FORWARDS))
         monkeypatch.setattr(pipeline.tunnel, "current", self._stage("tunnel?", FORWARDS))
@@ -62,12 +75,13 @@ def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
 def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> None:
     report = pipeline.up(make_config())
     assert stages.calls == [
-        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "verify", "tunnel",
+        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "pipelines", "verify",
+        "tunnel",
     ]  # fmt: skip
     assert (report.server, report.promises, report.forwards) == (SERVER, PROMISES, FORWARDS)
     assert report.changed == 4
     assert [timing.stage for timing in report.timings] == [
-        "Machine", "Connection", "Playbook", "Verification", "Tunnel",
+        "Machine", "Connection", "Playbook", "Pipelines", "Verification", "Tunnel",
     ]  # fmt: skip
 
 
@@ -75,6 +89,25 @@ def test_a_second_up_changes_nothing(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config())
     stages.recap = Recap(ok=13, changed=0)
     assert pipeline.up(make_config()).changed == 0
+
+
+@pytest.mark.parametrize("missing", ["airbyte", "warehouse"])
+def test_a_machine_that_lacks_an_end_gets_no_pipelines(
+    stages: Stages, make_config: Make, missing: str
+) -> None:
+    pipeline.up(make_config(f"{missing}.enabled=false"))
+    assert "pipelines" not in stages.calls
+    assert stages.calls[-2:] == ["verify", "tunnel"]
+
+
+def test_wrong_pipelines_are_refused_before_anything_is_touched(
+    stages: Stages, make_config: Make, repo: Path
+) -> None:
+    (repo / "pipelines").mkdir(exist_ok=True)
+    (repo / "pipelines/airbyte.yml").write_text("sources: {faker: {conector: faker}}\n")
+    with pytest.raises(ConfigError, match="pipelines"):
+        pipeline.up(make_config())
+    assert stages.calls == []
 
 
 def test_hangar_makes_its_own_key_where_none_is_named(stages: Stages, make_config: Make) -> None:
