@@ -29,7 +29,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
             introduce(server, config)
-            arrival.wait(server, cloud, progress.report)
+            arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
         with progress.stage("Verification"):
@@ -96,7 +96,7 @@ def resize(config: Config, *, break_lock: bool = False) -> Plan:
             made, server = ensure_machine(config, cloud, progress)
         with progress.stage("Connection"):
             introduce(server, config)
-            arrival.wait(server, cloud, progress.report)
+            arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         return made
 
 
