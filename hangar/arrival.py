@@ -10,6 +10,9 @@ from hangar.errors import CommandFailed, MachineUnreachable
 LIMIT = 600.0
 """Seconds from its start: it boots, its start-up script makes the operator's account and mounts the data disk."""
 
+REFUSED = 120.0
+"""Seconds for which a machine that was there before may refuse the key: longer, and it is not admitted."""
+
 LOGIN = 60.0
 """Seconds that one login may take."""
 
@@ -20,8 +23,9 @@ READY = f"test -e {FINISHED} && {{ ! test -x /usr/local/sbin/hangar-grow || sudo
 """The start-up script is through; and where /srv is a disk of its own, its file system is as large as the disk."""
 
 
-def wait(server: Server, cloud: Cloud, report: Report) -> None:
+def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -> None:
     """Returns when a login works and the start-up script has finished. Without a tunnel the cloud has seen to that.
+    A machine that is not new has no reason to refuse a key that it will admit.
 
     Raises:
         MachineUnreachable: not within `LIMIT`; with what the last login said and the end of the machine's console.
@@ -30,14 +34,26 @@ def wait(server: Server, cloud: Cloud, report: Report) -> None:
         return
     report("wait for SSH and the start-up script")
     argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]
-    until = time.monotonic() + LIMIT
+    began = time.monotonic()
+    until = began + LIMIT
     while True:
         tried = _try(argv)
         if tried.returncode == 0:
             return
+        if not is_new and "Permission denied" in tried.stderr and time.monotonic() > began + REFUSED:
+            raise _not_admitted(server, tried)
         if time.monotonic() > until:
             raise _never(server, cloud, tried)
         time.sleep(PAUSE)
+
+
+def _not_admitted(server: Server, tried: process.Completed) -> MachineUnreachable:
+    return MachineUnreachable(
+        f"{server.name} does not admit your key.",
+        f"* The last login said: {tried.stderr.strip()}",
+        "Use the key that the machine was made with (access.private_key), or let whoever has it admit yours"
+        " (docs/google-cloud.md, Another operator).",
+    )
 
 
 def _try(argv: list[str]) -> process.Completed:

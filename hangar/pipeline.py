@@ -33,7 +33,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
             introduce(server, config)
-            arrival.wait(server, cloud, progress.report)
+            arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
         steps: tuple[Step, ...] = ()
@@ -106,7 +106,7 @@ def resize(config: Config, *, break_lock: bool = False) -> Plan:
             made, server = ensure_machine(config, cloud, progress)
         with progress.stage("Connection"):
             introduce(server, config)
-            arrival.wait(server, cloud, progress.report)
+            arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         return made
 
 

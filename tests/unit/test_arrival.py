@@ -52,6 +52,16 @@ def test_it_is_tried_until_the_script_is_through(monkeypatch: pytest.MonkeyPatch
     assert "BatchMode=yes" in logins.argv
 
 
+def test_a_machine_that_was_there_before_and_refuses_the_key_is_not_waited_for_in_vain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logins = Logins(monkeypatch, 255)
+    with pytest.raises(MachineUnreachable) as refused:
+        arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None, is_new=False)
+    assert refused.value.brief == "hangar-local does not admit your key."
+    assert logins.clock < 2 * arrival.REFUSED < arrival.LIMIT
+
+
 @pytest.mark.parametrize(
     ("code", "brief"),
     [

@@ -24,6 +24,26 @@ def test_what_ansible_manages_later_is_left_alone(spec: Callable[..., MachineSpe
     assert "if [ ! -e /etc/ssh/sshd_config.d/10-hangar.conf ]; then" in script
 
 
+def test_a_key_that_the_roles_took_away_does_not_come_back_at_the_next_boot(
+    spec: Callable[..., MachineSpec], tmp_path: Path
+) -> None:
+    """Only until the role ssh_server owns the keys does the script admit anybody."""
+    script = startup.render(spec())
+    part = script[script.index("admin=") : script.index("getent group")] + script[
+        script.index("# Until the role ssh_server") : script.index("ssh-keygen -A")
+    ].replace("/etc/ssh", str(tmp_path))
+    run = ["sh", "-eu", "-c", part]
+    subprocess.run(run, check=True)
+    keys = tmp_path / "authorized_keys" / "hangar"
+    assert keys.read_text() == f"{spec().public_key}\n"
+    subprocess.run(run, check=True)
+    assert keys.read_text() == f"{spec().public_key}\n"
+    (tmp_path / "sshd_config.d" / "10-hangar.conf").touch()
+    keys.write_text("ssh-ed25519 BBBB another\n")
+    subprocess.run(run, check=True)
+    assert keys.read_text() == "ssh-ed25519 BBBB another\n"
+
+
 DEVICE = "/dev/disk/by-id/google-hangar-data"
 DISK_PART = 'if [ -n "$device" ] && ! mountpoint -q /srv; then'
 
