@@ -51,8 +51,7 @@ def _not_admitted(server: Server, tried: process.Completed) -> MachineUnreachabl
     return MachineUnreachable(
         f"{server.name} does not admit your key.",
         f"* The last login said: {tried.stderr.strip()}",
-        "Use the key that the machine was made with (access.private_key), or let whoever has it admit yours"
-        " (docs/google-cloud.md, Another operator).",
+        "Use the key that it admits: access.private_key (docs/google-cloud.md, Another operator).",
     )
 
 
