@@ -27,6 +27,7 @@ OF_A_CONTAINER = {
     "The clock follows time servers",
     "Containers are bounded in memory and processes",
     "An editor can watch a large folder",
+    "The engine is bounded in memory and processes",
 }
 """What the kernel of the computer that runs the tests decides."""
 

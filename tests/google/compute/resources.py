@@ -1,5 +1,6 @@
 """What all of Compute's resources have in common: kinds, paths, references to one another, get, list and delete."""
 
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def new(call: Call, kind: Kind, **fields: Any) -> tuple[str, dict[str, Any]]:
     if path in call.state.resources:
         raise already_exists(path)
     check_labels(call.body.get("labels", {}))
-    return path, describe(call, kind, path, {**call.body, **fields})
+    # A copy: what Google adds below must not change the request, by whose body a repeated call is known again.
+    return path, describe(call, kind, path, {**copy.deepcopy(call.body), **fields})
 
 
 def describe(call: Call, kind: Kind, path: str, fields: dict[str, Any]) -> dict[str, Any]:
