@@ -10,8 +10,10 @@ trap '$python -m hangar.cloud.container destroy bare > /dev/null' EXIT
 $python -m hangar.cloud.container create bare > /dev/null
 mkdir -p .hangar/molecule-bare/authorities
 find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} .hangar/molecule-bare/authorities/ \;
-tar -c -C roles/airflow/files requirements.lock installer.lock -C ../../../.hangar/molecule-bare authorities \
-    -C ../../pipelines/dags city_temperatures | docker exec -i $machine sh -c 'mkdir /root/bare && tar -x --no-same-owner -C /root/bare'
+mkdir -p .hangar/molecule-bare/airbyte
+cp -r services/airbyte_embedded/{requirements.lock,worker.lock,airbyte_embedded} .hangar/molecule-bare/airbyte/
+tar -c -C roles/airflow/files requirements.lock dbt.lock dlt.lock -C ../../docker_host/files installer.lock \
+    -C ../../../.hangar/molecule-bare authorities airbyte -C ../../pipelines/dags city_temperatures | docker exec -i $machine sh -c 'mkdir /root/bare && tar -x --no-same-owner -C /root/bare'
 
 docker exec -i $machine bash -euo pipefail > .hangar/molecule-bare/bare.log 2>&1 <<'INNER' || { tail -n 30 .hangar/molecule-bare/bare.log >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
@@ -56,6 +58,44 @@ for name in airflow airbyte; do
     until [ -S "/run/user/$(id -u $name)/docker.sock" ]; do sleep 0.2; done
 done
 
+mkdir /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+apt-get install -yq --no-install-recommends postgresql-17
+install -d -o postgres -g postgres /srv/warehouse
+runuser -u postgres -- /usr/lib/postgresql/17/bin/initdb -D /srv/warehouse/17 > /dev/null
+runuser -u postgres -- /usr/lib/postgresql/17/bin/pg_ctl -D /srv/warehouse/17 -w -l /srv/warehouse/log start > /dev/null
+runuser -u postgres -- createdb warehouse
+
+cd /root/bare
+sed 's/trixie/bookworm/g' /etc/apt/sources.list.d/debian.sources > bookworm.sources
+mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-pip-whl,tini,tzdata \
+    --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --essential-hook='mkdir -p "$1/usr/local/share" && cp -r authorities "$1/usr/local/share/ca-certificates"' \
+    bookworm - bookworm.sources | as airbyte docker import - bare/bookworm
+install -d -o airbyte -g airbyte -m 2770 /srv/airbyte/data /srv/airbyte/clients
+cp -r airbyte /srv/airbyte/stack
+cp installer.lock /srv/airbyte/stack/
+cd /srv/airbyte/stack
+cat > Dockerfile <<'IMAGE'
+FROM bare/bookworm
+COPY *.lock /opt/airbyte/
+RUN export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+ && PYTHONPATH="$(echo /usr/share/python-wheels/pip-*.whl)" python3 -m pip install -q --no-cache-dir --require-hashes \
+        --target /opt/airbyte/installer -r /opt/airbyte/installer.lock \
+ && cd /opt/airbyte && mv requirements.lock service.lock && for name in service worker; do \
+        installer/bin/uv venv -q --python /usr/bin/python3 $name \
+     && installer/bin/uv pip install -q --no-cache --native-tls --require-hashes --no-deps --compile-bytecode \
+            --python $name/bin/python -r $name.lock; done
+ENV PATH=/opt/airbyte/service/bin:/opt/airbyte/installer/bin:/usr/bin:/bin PYTHONPATH=/opt/airbyte/program HOME=/tmp
+USER 50000:0
+ENTRYPOINT ["/usr/bin/tini", "--", "python3", "-m", "airbyte_embedded"]
+IMAGE
+as airbyte docker build -q -t bare/airbyte .
+echo '{"clients": [{"id": "bench", "secret": "bench", "scope": "admin"}]}' > /srv/airbyte/clients/clients.json
+as airbyte docker run -d --name airbyte -p 127.0.0.1:8000:8000 -v /srv/airbyte/data:/srv/airbyte/data \
+    -v /srv/airbyte/clients:/run/clients:ro -v /srv/airbyte/stack:/opt/airbyte/program:ro bare/airbyte \
+    --data=/srv/airbyte/data --clients=/run/clients/clients.json --worker-python=/opt/airbyte/worker/bin/python --host=0.0.0.0
+until curl -s -f -o /dev/null -m 5 http://127.0.0.1:8000/api/public/v1/health; do sleep 0.5; done
+
 cd /root/bare
 mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-pip-whl,tini,tzdata \
     --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
@@ -63,7 +103,7 @@ mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-p
     trixie - | as airflow docker import - bare/debian
 install -d -o airflow -g airflow /srv/airflow/stack /srv/airflow/logs /srv/airflow/postgres
 chmod 2770 /srv/airflow/logs /srv/airflow/postgres
-cp -r requirements.lock installer.lock city_temperatures /srv/airflow/stack/
+cp -r *.lock city_temperatures /srv/airflow/stack/
 cd /srv/airflow/stack
 cat > Dockerfile <<'IMAGE'
 FROM bare/debian AS postgres
@@ -79,6 +119,9 @@ RUN export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/ce
  && /tmp/installer/bin/uv venv -q --python /usr/bin/python3 /opt/airflow/venv \
  && /tmp/installer/bin/uv pip install -q --no-cache --native-tls --require-hashes --no-deps --compile-bytecode \
         --python /opt/airflow/venv/bin/python -r /opt/airflow/requirements.lock \
+ && for tool in dbt dlt; do /tmp/installer/bin/uv venv -q --python /usr/bin/python3 /opt/$tool \
+     && /tmp/installer/bin/uv pip install -q --no-cache --native-tls --require-hashes --no-deps --compile-bytecode \
+            --python /opt/$tool/bin/python -r /opt/airflow/$tool.lock; done \
  && rm -rf /tmp/installer
 RUN mkdir -p /opt/airflow/home && chmod 777 /opt/airflow/home
 ENV PATH=/opt/airflow/venv/bin:/usr/bin:/bin AIRFLOW_HOME=/opt/airflow/home
