@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from hangar.cloud.gcp.relay.target import ALLOWED, is_trusted
+from hangar.cloud.gcp.relay.target import ALLOWED, is_loopback, is_trusted
 from hangar.errors import HangarError
 
 GOOGLE = "https://{api}.googleapis.com"
@@ -23,6 +23,11 @@ def require_trusted(address: str) -> None:
     """Raises HangarError unless Google credentials may be sent to this address."""
     parts = urlsplit(address)
     host = parts.hostname or ""
+    if parts.scheme != "https" and not is_loopback(host):
+        raise HangarError(
+            f"{address} would carry a credential in clear.",
+            resolution=f"Give https://{parts.netloc} instead.",
+        )
     if is_trusted(host, parts.netloc):
         return
     raise HangarError(

@@ -59,7 +59,7 @@ def require_trusted(endpoint: str) -> None:
             f"{host} is none of Google's hosts, so it gets no Google credential.",
             resolution=f"If you trust it with yours: export {ALLOWED}={host}",
         )
-    if parts.scheme == "ws" and not _is_loopback(host):
+    if parts.scheme == "ws" and not is_loopback(host):
         raise HangarError(
             f"{endpoint} would carry a credential in clear.", resolution=f"Give wss://{parts.netloc} instead."
         )
@@ -67,13 +67,13 @@ def require_trusted(endpoint: str) -> None:
 
 def is_trusted(host: str, place: str) -> bool:
     """Whether a host is Google's, or was allowed outside the repository, by its name or with its port (`place`)."""
-    allowed = {name.strip().lower() for name in os.environ.get(ALLOWED, "").split(",")}
+    allowed = {name.strip().lower() for name in os.environ.get(ALLOWED, "").split(",")} - {""}
     if not allowed.isdisjoint((host, place.lower())):
         return True
     return any(host == name or host.endswith(f".{name}") for name in GOOGLE)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

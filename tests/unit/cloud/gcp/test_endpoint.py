@@ -27,6 +27,22 @@ def test_no_other_host_is_trusted_by_itself(address: str, monkeypatch: pytest.Mo
     assert refused.value.resolution.startswith("If you trust it with them: export HANGAR_ALLOW_API_HOST=")
 
 
+@pytest.mark.parametrize("address", ["https:///compute", "https://:443"])
+def test_an_address_without_a_host_is_nobodys(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HANGAR_ALLOW_API_HOST", raising=False)
+    with pytest.raises(HangarError, match="which is not Google's"):
+        endpoint.base(address, "compute")
+
+
+def test_a_credential_never_travels_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "gateway.example.org,127.0.0.1")
+    with pytest.raises(HangarError) as refused:
+        endpoint.base("http://gateway.example.org", "compute")
+    assert refused.value.brief == "http://gateway.example.org would carry a credential in clear."
+    assert refused.value.resolution == "Give https://gateway.example.org instead."
+    assert endpoint.base("http://127.0.0.1:8080", "compute") == "http://127.0.0.1:8080"
+
+
 def test_a_host_that_was_allowed_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "gateway.example.org")
     assert endpoint.base("https://gateway.example.org", "compute") == "https://gateway.example.org"
