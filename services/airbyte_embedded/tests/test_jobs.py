@@ -160,6 +160,16 @@ def test_columns_that_appear_are_ignored_or_taken_up_as_the_connection_says(
     assert place.query("SELECT count(*), count(extra) FROM t_items") == [(5, 2)]
 
 
+def test_a_column_that_changes_its_type_is_taken_over_by_a_full_refresh(server: Server, place: Place) -> None:
+    source = server.source(rows=3)
+    connection = server.connection(source, place.id)
+    server.run(connection)
+    server.ask("PATCH", f"/sources/{source}", json={"configuration": {"behaviour": "retyped"}})
+    assert server.run(connection)["status"] == "succeeded"
+    assert place.query("SELECT sum(code) FROM items") in ([(6,)], [("6",)])
+    assert place.tables() == {"items"}
+
+
 def test_an_emptied_source_empties_its_table(server: Server, place: Place) -> None:
     source = server.source(rows=3)
     connection = server.connection(source, place.id)

@@ -98,6 +98,8 @@ def catalog(config: dict) -> list[dict]:
     columns = dict(COLUMNS)
     if config["behaviour"] == "grown":
         columns["extra"] = {"type": ["null", "string"]}
+    if config["behaviour"] == "retyped":
+        columns["code"] = {"type": ["null", "integer"]}
     return [stream("items", columns), stream("more", columns)]
 
 
@@ -143,6 +145,8 @@ def act(behaviour: str, name: str, number: int, rows: int) -> None:
         record(name, number)
     elif behaviour == "grown":
         record(name, number, extra="new")
+    elif behaviour == "retyped":
+        record(name, number, code=number)
     elif behaviour == "global":
         record(name, number)
         say("STATE", state={"type": "GLOBAL", "global": {"stream_states": []}})

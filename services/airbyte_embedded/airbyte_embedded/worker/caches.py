@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from airbyte._processors.sql.duckdb import DuckDBSqlProcessor
 from airbyte._processors.sql.postgres import PostgresSqlProcessor
+from airbyte._writers.jsonl import JsonlWriter
 from airbyte.caches.base import CacheBase
 from airbyte.caches.duckdb import DuckDBCache
 from airbyte.caches.postgres import PostgresCache
@@ -21,7 +25,7 @@ from sqlalchemy.engine import URL
 
 from airbyte_embedded.worker.check import CONNECT_SECONDS, ssl_mode
 from airbyte_embedded.worker.copying import CHUNK, Stream, lines
-from airbyte_embedded.worker.events import Events
+from airbyte_embedded.worker.events import PERIOD, Events
 from airbyte_embedded.worker.unit import Context, UnitOfWork
 
 
@@ -29,8 +33,15 @@ class Unsupported(Exception):
     """The source does something that PyAirbyte cannot carry faithfully."""
 
 
+class Staging(JsonlWriter):
+    """PyAirbyte's staging files, packed lightly: its usual level 9 takes longer than reading many a source."""
+
+    def _open_new_file(self, file_path: Path) -> IO[str]:
+        return gzip.open(file_path, "wt", compresslevel=1, encoding="utf-8")
+
+
 class PostgresUnit(UnitOfWork, PostgresSqlProcessor):
-    pass
+    file_writer_class = Staging
 
 
 class PostgresCopy(PostgresUnit):
@@ -41,7 +52,7 @@ class PostgresCopy(PostgresUnit):
         table = super()._write_files_to_new_table([], stream_name, batch_id)
         columns = self._get_sql_column_definitions(stream_name)
         names = ", ".join(self._quote_identifier(name) for name in columns)
-        with self.get_sql_connection() as connection, connection.connection.cursor() as cursor:
+        with self.get_sql_connection() as connection, closing(connection.connection.cursor()) as cursor:
             cursor.copy_expert(
                 f"COPY {self._fully_qualified(table)} ({names}) FROM STDIN",
                 Stream(lines(files, columns)),
@@ -51,7 +62,7 @@ class PostgresCopy(PostgresUnit):
 
 
 class DuckDBUnit(UnitOfWork, DuckDBSqlProcessor):
-    pass
+    file_writer_class = Staging
 
 
 class _Kept(CacheBase):
@@ -88,27 +99,32 @@ class _Kept(CacheBase):
         )
 
     def _write_airbyte_message_stream(self, stdin: Any, **more: Any) -> None:
-        progress = more["progress_tracker"]
-        super()._write_airbyte_message_stream(self._watched(stdin, progress), **more)
+        watched: Any = self._watched(stdin, more["progress_tracker"])
+        super()._write_airbyte_message_stream(watched, **more)
 
     def _watched(self, messages: Any, progress: Any) -> Iterator[AirbyteMessage]:
+        """The messages as they come; counted, and reported once in a while. Called for every row: it is plain."""
         context, rows = self._context, self._context.rows
+        due = 0.0
         for message in messages:
             if message.type is Type.RECORD:
                 stream = message.record.stream
                 rows[stream] = rows.get(stream, 0) + 1
-                context.bytes[stream] = progress.stream_bytes_read[stream]
-                self._events.progress(sum(rows.values()), sum(context.bytes.values()))
-            elif (
-                message.type is Type.STATE
-                and message.state.type is not AirbyteStateType.STREAM
-                and context.incremental
-            ):
-                raise Unsupported(
-                    "The source keeps one state for all its streams; this engine keeps one for each."
-                    " Sync its streams in a full_refresh mode."
-                )
+                if (now := time.monotonic()) >= due:
+                    due = now + PERIOD
+                    context.bytes |= progress.stream_bytes_read
+                    self._events.progress(sum(rows.values()), sum(context.bytes.values()))
+            elif message.type is Type.STATE and message.state.type is not AirbyteStateType.STREAM:
+                self._judge_state()
             yield message
+        context.bytes |= progress.stream_bytes_read
+
+    def _judge_state(self) -> None:
+        if self._context.incremental:
+            raise Unsupported(
+                "The source keeps one state for all its streams; this engine keeps one for each."
+                " Sync its streams in a full_refresh mode."
+            )
 
 
 class Postgres(_Kept, PostgresCache):

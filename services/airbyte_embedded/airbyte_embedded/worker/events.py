@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 EVENTS = "AIRBYTE_EMBEDDED_EVENTS"
-PERIOD = 1.0  # seconds between two reports of progress
+PERIOD = 1.0  # seconds between two reports of progress, for whoever reports
 
 
 class Events:
@@ -15,14 +14,9 @@ class Events:
         descriptor = int(os.environ.pop(EVENTS))
         os.set_inheritable(descriptor, False)
         self._pipe = os.fdopen(descriptor, "w")
-        self._last = 0.0
 
     def progress(self, rows: int, size: int) -> None:
-        """At most one report a second goes out."""
-        now = time.monotonic()
-        if now - self._last >= PERIOD:
-            self._last = now
-            self._send(event="progress", rows=rows, bytes=size)
+        self._send(event="progress", rows=rows, bytes=size)
 
     def succeeded(self, rows: int, size: int) -> None:
         self._send(event="result", status="succeeded", reason=None, rows=rows, bytes=size)

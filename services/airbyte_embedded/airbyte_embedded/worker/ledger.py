@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     MetaData,
     Table,
@@ -81,5 +82,5 @@ class Ledger:
         """Within the caller's transaction: the connection begins anew."""
         connection.execute(delete(self._table).where(self._mine()))
 
-    def _mine(self):  # type: ignore[no-untyped-def]  # SQLAlchemy's type of a comparison is not worth naming
+    def _mine(self) -> ColumnElement[bool]:
         return self._table.c.connection_id == self._connection

@@ -86,7 +86,9 @@ class UnitOfWork(SqlProcessorBase):
                 if message.type is AirbyteStateType.STREAM and message.stream
             }
             return
-        self._execute_sql(f"DROP TABLE {self._fully_qualified(self._temporary)}")
+        self._execute_sql(
+            f"DROP TABLE IF EXISTS {self._fully_qualified(self._temporary)}"
+        )  # it may be the final one now
         state = state_messages[-1] if state_messages else None
         self.context.ledger.write(self._unit, self.context.entry(self._stream, state))
         self._unit.commit()
