@@ -49,12 +49,12 @@ test-all: test            ## the long matrices as well: kills, interruptions
 	cd $(SERVICE) && .venv/bin/python -m pytest -q -m long
 
 $(SERVICE)/.venv/made: $(SERVICE)/requirements-dev.lock | environment
-	$(UV) venv -q --clear --python $(PYTHON) $(SERVICE)/.venv
+	$(UV) venv -q --clear --python '>=3.11,<3.13' $(SERVICE)/.venv
 	$(UV) pip install -q --require-hashes --only-binary :all: --python $(SERVICE)/.venv/bin/python -r $<
 	@touch $@
 
 $(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock | environment
-	$(UV) venv -q --clear --python $(PYTHON) $(SERVICE)/.venv-worker
+	$(UV) venv -q --clear --python '>=3.11,<3.13' $(SERVICE)/.venv-worker
 	$(UV) pip install -q --require-hashes --only-binary :all: --compile-bytecode --python $(SERVICE)/.venv-worker/bin/python -r $<
 	@touch $@
 

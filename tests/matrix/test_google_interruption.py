@@ -15,9 +15,7 @@ from tests.matrix.test_interruption import strike
 __all__ = ["google_machines", "production"]
 
 
-@pytest.mark.parametrize(
-    "moment", [r"Machine: .*firewall", r"Machine: wait for SSH", r"docker_host: "]
-)
+@pytest.mark.parametrize("moment", [r"Machine: .*firewall", r"Machine: wait for SSH", r"docker_host: "])
 def test_a_struck_run_ends_at_once(production: Checkout, moment: str) -> None:
     assert strike(production, moment, signal.SIGKILL) == -signal.SIGKILL, f"no line matched {moment!r}"
 
