@@ -37,6 +37,7 @@ e2e: environment          ## what the README promises, from a clone: up, a DAG, 
 
 services: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Airbyte, in environments from its own locks
 	cd $(SERVICE) && .venv/bin/python -m pytest -q -m "not long"
+	$(PYTEST) tests/unit/airbyte/test_embedded.py
 
 dags: environment         ## the DAGs, on a real Airflow, Postgres, dbt and dlt
 	@$(BIN)/python -m tests.pipelines.environment

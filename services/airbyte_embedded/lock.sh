@@ -6,6 +6,6 @@ compile="uv pip compile -q --universal --python-version 3.11 --generate-hashes -
 $compile pyproject.toml -o requirements.lock
 $compile --group worker -o worker.lock
 $compile pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-for wanted in image/uv.in airbyte_embedded/connectors/*.in; do
+for wanted in airbyte_embedded/connectors/*.in; do
     $compile "$wanted" -o "${wanted%.in}.lock"
 done
