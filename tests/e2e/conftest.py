@@ -53,9 +53,9 @@ class Checkout:
     def hangar(
         self, verb: str, *arguments: str, check: bool = True, timeout: float = 1200
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``./provision.py VERB ENV …`` as a person would, its output captured."""
+        """Run ``./provision.py VERB ENV …`` as a person would, its output captured. A verb may have two words."""
         done = subprocess.run(
-            ["./provision.py", verb, self.environment, *arguments],
+            ["./provision.py", *verb.split(), self.environment, *arguments],
             cwd=self.path,
             capture_output=True,
             text=True,

@@ -26,7 +26,7 @@ def rows(machine: Checkout) -> dict[str, int]:
 
 def test_up_has_declared_the_pipelines(machine: Checkout) -> None:
     """A plan of the pipelines after `up` has nothing to do."""
-    done = machine.hangar("pipelines", "plan", "--exit-code", check=False)
+    done = machine.hangar("pipelines plan", "--exit-code", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
