@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import signal
 import sys
@@ -45,6 +46,8 @@ def main() -> None:
         print(json.dumps({"removed": _left_by(args.state)}))
         return
     asyncio.run(serve(args))
+    sys.stdout.flush()
+    os._exit(0)  # threads that still wait for a machine wait for one that is gone
 
 
 async def serve(args: argparse.Namespace) -> None:
