@@ -199,7 +199,7 @@ class Google:
             self._process.kill()
         else:
             self._process.terminate()
-        self._process.wait(PATIENCE)
+        self._process.wait(3 * PATIENCE)
         if self._process.stdout:
             self._process.stdout.close()
         self._process = None
