@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.e2e.conftest import Checkout
-from tests.e2e.test_google_cloud import NAME, OF_A_CONTAINER, PATIENCE, google_machines, production
+from tests.matrix.test_google_cloud import NAME, OF_A_CONTAINER, PATIENCE, google_machines, production
 from tests.google.client import Google
 from tests.matrix.test_interruption import strike
 
