@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from tests.e2e.conftest import Checkout
-from tests.matrix.test_google_cloud import NAME, OF_A_CONTAINER, PATIENCE, google_machines, production
 from tests.google.client import Google
+from tests.matrix.test_google_cloud import NAME, OF_A_CONTAINER, PATIENCE, google_machines, production
 from tests.matrix.test_interruption import strike
 
 __all__ = ["google_machines", "production"]
