@@ -14,7 +14,7 @@ from .conftest import Checkout
 ELT = 600
 """Seconds for `elt` on two busy cores, the connector's first installation included."""
 
-DOUBLED = "select count(*) - count(distinct id) from silver.purchases"
+DOUBLED = "select count(*) - count(distinct id) from raw.purchases"
 TABLES = ("gold.revenue_by_day", "gold.customers", "gold.best_products")
 
 

@@ -92,11 +92,26 @@ class DockerMachines:
             host_config=self.client.create_host_config(binds=binds, network_mode="none"),
         )["Id"]
         try:
-            self.client.start(copier)
-            if self.client.wait(copier)["StatusCode"] != 0:
+            with self._standing_still(source):
+                self.client.start(copier)
+                status = self.client.wait(copier)["StatusCode"]
+            if status != 0:
                 raise RuntimeError(self.client.logs(copier).decode(errors="replace"))
         finally:
             self.client.remove_container(copier, force=True)
+
+    @contextlib.contextmanager
+    def _standing_still(self, path: str) -> Iterator[None]:
+        """A snapshot holds one moment of a disk: whoever writes to it is paused meanwhile."""
+        running = {"volume": self._volume(path), "status": "running"}
+        paused = [container["Id"] for container in self.client.containers(filters=running)]
+        for container in paused:
+            self.client.pause(container)
+        try:
+            yield
+        finally:
+            for container in paused:
+                self.client.unpause(container)
 
     def console(self, path: str) -> str:
         try:
