@@ -12,6 +12,7 @@ mkdir -p .hangar/molecule-bare/authorities
 find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} .hangar/molecule-bare/authorities/ \;
 mkdir -p .hangar/molecule-bare/airbyte
 cp -r services/airbyte_embedded/{requirements.lock,worker.lock,airbyte_embedded} .hangar/molecule-bare/airbyte/
+find .hangar/molecule-bare/airbyte -name __pycache__ -prune -exec rm -rf {} +
 tar -c -C roles/airflow/files requirements.lock dbt.lock dlt.lock -C ../../docker_host/files installer.lock \
     -C ../../../.hangar/molecule-bare authorities airbyte -C ../../pipelines/dags city_temperatures | docker exec -i $machine sh -c 'mkdir /root/bare && tar -x --no-same-owner -C /root/bare'
 
