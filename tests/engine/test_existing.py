@@ -99,6 +99,7 @@ def test_another_host_key_is_refused_before_anything_is_sent(environment: Path, 
     real = re.search(r"SHA256:\S+", inside("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"))
     assert shown
     assert real
+    # grep ends with 1 where it counts none.
     seen_before = inside("journalctl -u ssh --no-pager | grep -c 'Accepted publickey for owner' || true")
     done = provision("plan", ENVIRONMENT)
     assert done.returncode == 1
