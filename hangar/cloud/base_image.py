@@ -12,7 +12,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from hangar import process
 from hangar.cloud import debian_root
 from hangar.cloud.base import Report
-from hangar.cloud.container.request import INIT, RECIPE
+from hangar.cloud.container.request import INIT
+from hangar.cloud.local.ownership import RECIPE
 from hangar.cloud.recipe import SETUP, START, Recipe
 from hangar.errors import CloudError
 from hangar.paths import REPO

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
-from hangar.cloud.container.comparison import Observed, make_plan
+from hangar.cloud.local.comparison import Observed, make_plan
 from hangar.errors import CloudError
 
 SERVER = Server(

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hangar.cloud.base import MachineSpec
-from hangar.paths import REPO
+from hangar.cloud.local.ownership import RECIPE, SPEC, ownership, volume_name
 from hangar.ports import LOOPBACK
-
-OWNER = "hangar.environment"
-SPEC = "hangar.spec"
-RECIPE = "hangar.recipe"
-CHECKOUT = "hangar.checkout"
-"""Labels. Only what carries ours is ever changed or removed."""
 
 SSH = "22/tcp"
 INIT = "/usr/lib/hangar/init"
@@ -49,29 +43,12 @@ def security_options(info: dict[str, Any]) -> list[str]:
     return options
 
 
-def volume_name(name: str) -> str:
-    return f"{name}-srv"
-
-
-def ownership(environment: str) -> dict[str, str]:
-    """The labels of everything that is made: whose it is."""
-    return {OWNER: environment, CHECKOUT: str(REPO)}
-
-
 def labels(spec: MachineSpec, recipe: str) -> dict[str, str]:
     return {
         **ownership(spec.environment),
         SPEC: json.dumps(asdict(spec), sort_keys=True),
         RECIPE: recipe,
     }
-
-
-def other_checkout(found: dict[str, Any]) -> Path | None:
-    """The folder of the checkout that a container, network or volume belongs to, when it is another than ours and
-    still there. Without the label it is ours.
-    """
-    folder = (found.get("Labels") or found.get("Config", {}).get("Labels") or {}).get(CHECKOUT)
-    return Path(folder) if folder and folder != str(REPO) and Path(folder).exists() else None
 
 
 def spec_of(found: dict[str, Any], cpus: int, memory: int) -> MachineSpec | None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from hangar.cloud.base import MachineSpec
-from hangar.cloud.container.comparison import Observed, make_plan
+from hangar.cloud.local.comparison import Observed, make_plan
 from hangar.plan import Change
 
 SPEC = MachineSpec(

@@ -10,6 +10,7 @@ from docker.errors import APIError
 
 from hangar.cloud.base import MachineSpec, Server
 from hangar.cloud.container import ContainerCloud, ready, request
+from hangar.cloud.local import ownership
 from hangar.cloud.recipe import Recipe
 from hangar.errors import CloudError, MachineUnreachable
 from tests.unit.fake_engine import MEMORY, FakeEngine
@@ -82,10 +83,10 @@ def test_an_interrupted_creation_is_begun_again(
     engine.fail["put_archive"] = [KeyboardInterrupt()]  # type: ignore[list-item]
     with pytest.raises(KeyboardInterrupt):
         make(cloud, spec())
-    assert not cloud.observe().exists
+    assert cloud.plan(spec()).changes[0].action == "create"
     make(cloud, spec())
     assert engine.did("remove_container") == ["hangar-local"]
-    assert cloud.observe().running
+    assert not cloud.plan(spec()).has_changes
 
 
 def test_a_stopped_machine_is_started_and_keeps_its_id(
@@ -105,15 +106,15 @@ def test_a_changed_size_is_applied_to_the_running_machine(
     smaller = spec(cpus=1.5, memory_bytes=6 * 2**30)
     assert make(cloud, smaller).id == before.id
     assert engine.did("update_container") == ["hangar-local"]
-    assert cloud.observe().spec == spec(cpus=1.5, memory_bytes=6 * 2**30, ssh_port=before.port)
+    assert not cloud.plan(spec(cpus=1.5, memory_bytes=6 * 2**30, ssh_port=before.port)).has_changes
+    assert cloud.plan(spec()).changes[0].fields == (("cpus", "1.5", "all"), ("memory", "6 GiB", "all"))
 
 
 def test_a_size_can_be_taken_back(cloud: ContainerCloud, spec: Spec) -> None:
     make(cloud, spec(memory_bytes=6 * 2**30))
+    assert cloud.plan(spec()).changes[0].fields == (("memory", "6 GiB", "all"),)
     make(cloud, spec())
-    seen = cloud.observe().spec
-    assert seen is not None
-    assert seen.memory_bytes is None
+    assert not cloud.plan(spec()).has_changes
 
 
 def test_a_limit_beyond_the_computer_is_no_limit() -> None:
@@ -185,7 +186,7 @@ def test_a_container_of_that_name_that_is_not_ours_is_left_alone(
 ) -> None:
     engine.create_container("x", [], name="hangar-local", host_config={}, labels={})
     with pytest.raises(CloudError) as caught:
-        cloud.observe()
+        cloud.plan(spec())
     assert caught.value.brief == "There is a container named hangar-local that Hangar did not make."
     assert cloud.destroy(lambda text: None) == []
     assert "hangar-local" in engine.containers_
@@ -278,9 +279,9 @@ def test_a_machine_of_another_checkout_is_neither_taken_nor_removed(
     cloud: ContainerCloud, engine: FakeEngine, spec: Spec, tmp_path: Path
 ) -> None:
     make(cloud, spec())
-    engine.containers_["hangar-local"]["Config"]["Labels"][request.CHECKOUT] = str(tmp_path)
+    engine.containers_["hangar-local"]["Config"]["Labels"][ownership.CHECKOUT] = str(tmp_path)
     engine.calls.clear()
-    for attempt in (lambda: cloud.observe(), cloud.server, lambda: cloud.destroy(print)):
+    for attempt in (lambda: cloud.plan(spec()), cloud.server, lambda: cloud.destroy(print)):
         with pytest.raises(CloudError) as refused:
             attempt()
         assert refused.value.brief == "The machine hangar-local belongs to another checkout of Hangar."
@@ -292,7 +293,7 @@ def test_a_machine_whose_checkout_is_gone_can_be_removed(
     cloud: ContainerCloud, engine: FakeEngine, spec: Spec, tmp_path: Path
 ) -> None:
     make(cloud, spec())
-    engine.containers_["hangar-local"]["Config"]["Labels"][request.CHECKOUT] = str(tmp_path / "gone")
+    engine.containers_["hangar-local"]["Config"]["Labels"][ownership.CHECKOUT] = str(tmp_path / "gone")
     assert "container hangar-local" in cloud.destroy(lambda _: None)
 
 
@@ -303,15 +304,15 @@ def test_a_volume_of_another_checkout_is_neither_taken_nor_removed(
     make(cloud, spec())
     engine.containers_.clear()
     for place in (engine.volumes_["hangar-local-srv"], engine.networks_["hangar-local"]):
-        assert place["Labels"][request.CHECKOUT] == str(request.REPO)
-        place["Labels"][request.CHECKOUT] = str(tmp_path)
+        assert place["Labels"][ownership.CHECKOUT] == str(ownership.REPO)
+        place["Labels"][ownership.CHECKOUT] = str(tmp_path)
         engine.calls.clear()
         for attempt in (lambda: make(cloud, spec()), lambda: cloud.destroy(print)):
             with pytest.raises(CloudError) as refused:
                 attempt()
             assert refused.value.details == f"* That checkout: {tmp_path}"
         assert engine.calls == []
-        place["Labels"][request.CHECKOUT] = str(tmp_path / "gone")
+        place["Labels"][ownership.CHECKOUT] = str(tmp_path / "gone")
     assert make(cloud, spec()).name == "hangar-local"
 
 
@@ -320,5 +321,5 @@ def test_a_volume_without_a_checkouts_name_is_ours(
 ) -> None:
     make(cloud, spec())
     for place in (engine.volumes_["hangar-local-srv"], engine.networks_["hangar-local"]):
-        del place["Labels"][request.CHECKOUT]
+        del place["Labels"][ownership.CHECKOUT]
     assert len(cloud.destroy(lambda _: None)) == 3

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 
 from hangar.cloud.base import MachineSpec
-from hangar.cloud.container import ports
+from hangar.cloud.local import ports
 
 
 def test_a_wanted_port_is_the_only_candidate(spec: Callable[..., MachineSpec]) -> None:
