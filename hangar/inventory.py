@@ -19,6 +19,9 @@ from hangar.trust import Certificate, certificates
 ANYWHERE = ("0.0.0.0/0", "::/0")
 """Where log-ins come from when nobody says it: a machine of the user's own."""
 
+LOCAL = ("container", "vm")
+"""Clouds whose machines are on this computer."""
+
 HEADER = """\
 # Generated from platform.yml by ./provision.py; changes are lost.
 # ansible-playbook -i inventory/{env}/hosts.yml playbooks/site.yml --check --diff
@@ -96,7 +99,7 @@ def _base(config: Config) -> dict[str, Any]:
 def trusted(config: Config) -> tuple[Certificate, ...]:
     """The authorities of platform.yml; where it names none, a local machine trusts what its controller trusts."""
     return certificates(
-        config.trusted_certificates if config.cloud == "container" else config.trusted_certificates or ()
+        config.trusted_certificates if config.cloud in LOCAL else config.trusted_certificates or ()
     )
 
 

@@ -14,18 +14,23 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 """In the order in which their cures are applied."""
 
+FOR_A_VM: tuple[Check, ...] = (
+    controller.python, controller.ssh_client, controller.processors, docker.installed, docker.running, docker.fit,
+    image.source, kernel.kvm, room.disk, room.memory,
+)  # fmt: skip
+"""For a virtual machine, whose kernel is its own."""
 
 APT_PATIENCE = 300
 """Seconds to wait for another call of apt."""
 
 
-def look() -> list[Finding]:
+def look(checks: tuple[Check, ...] = CHECKS) -> list[Finding]:
     """Everything at once; changes nothing."""
     engine.forget()
-    return [check() for check in CHECKS]
+    return [check() for check in checks]
 
 
-def prepare(report: Report) -> None:
+def prepare(report: Report, checks: tuple[Check, ...] = CHECKS) -> None:
     """Returns when a local machine can be made here; mends what it may, after asking (--yes answers).
 
     Raises:
@@ -33,19 +38,19 @@ def prepare(report: Report) -> None:
         HangarError: something is missing still; names each thing with its cure.
     """
     report("look at this computer")
-    ill = _missing(look())
+    ill = _missing(look(checks))
     if not ill:
         return
     packages = tuple(dict.fromkeys(name for finding in ill for name in finding.packages))
     if packages and engine.has_apt() and _may(f"Install {', '.join(packages)} with apt-get?", ill):
         install(packages, report)
     engine.ensure_runs(report)
-    ill = _missing(look())
+    ill = _missing(look(checks))
     for finding in ill:
         if finding.commands and _may(f"{finding.name}: {finding.detail}. Run `{finding.cure}`?", ill):
             for command in finding.commands:
                 process.run([*engine.sudo(), *command])
-    require(_missing(look()) if ill else [])
+    require(_missing(look(checks)) if ill else [])
 
 
 def _may(question: str, ill: list[Finding]) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from hangar import engine
 from hangar.checks.finding import Finding, ok
 from hangar.cloud.container.request import APPARMOR_PROFILE
+from hangar.cloud.vm.launcher import KVM
 from hangar.paths import REPO
 
 SYSCTL = Path("/proc/sys")
@@ -32,6 +33,19 @@ def _device(path: str, module: str, purpose: str) -> Finding:
         path, "missing", f"not there; it is needed for {purpose}",
         f"sudo modprobe {module} (at every start: echo {module} | sudo tee /etc/modules-load.d/{module}.conf)",
         commands=(("modprobe", module),),
+    )  # fmt: skip
+
+
+def kvm() -> Finding:
+    """Whether it works shows only when a kernel boots; the emulator tries that by itself."""
+    name = "KVM"
+    if not engine.shares_our_kernel():
+        return ok(name, ELSEWHERE)
+    if KVM.exists():
+        return ok(name, "there; whether it works is tried at the machine's start")
+    return Finding(
+        name, "warning", "no /dev/kvm: the processor will be emulated, several times slower",
+        "Switch virtualisation on in this computer's firmware, and: sudo modprobe kvm_intel (or kvm_amd)",
     )  # fmt: skip
 
 

@@ -16,6 +16,10 @@ def cloud_for(config: "Config") -> Cloud:
         from hangar.cloud.container import ContainerCloud
 
         return ContainerCloud(config.environment)
+    if config.cloud == "vm":
+        from hangar.cloud.vm import VmCloud
+
+        return VmCloud(config.environment, config.vm)
     if config.cloud == "gcp":
         from hangar.cloud.gcp.driver import GoogleCloud
 

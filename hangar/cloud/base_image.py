@@ -39,7 +39,7 @@ def ensure(client: APIClient, recipe: Recipe, report: Report) -> str:
         if not exists(client, image):
             start = starting_image(client, report)
             if start:
-                _complete(client, start, recipe, report)
+                _complete(client, start, recipe, report, (REPOSITORY, recipe.hash))
             else:
                 _bootstrap(client, recipe, report)
     return image
@@ -53,12 +53,25 @@ def exists(client: APIClient, image: str) -> bool:
     return True
 
 
-def remove_old(client: APIClient, recipe: Recipe) -> list[str]:
-    """Removes images of other recipes, except where a machine still uses them."""
+def ensure_layer(
+    client: APIClient, recipe: Recipe, repository: str, tag: str, report: Report, base: Recipe | None = None
+) -> str:
+    """Returns the image `repository`:`tag`: the base image completed by `recipe`, made if need be (half a minute)."""
+    image = f"{repository}:{tag}"
+    if not exists(client, image):
+        start = ensure(client, base or Recipe(), report)
+        with _one_at_a_time(client):
+            if not exists(client, image):
+                _complete(client, start, recipe, report, (repository, tag))
+    return image
+
+
+def remove_old(client: APIClient, keep: str) -> list[str]:
+    """Removes the images of `keep`'s repository but for `keep` itself, and but for those that a machine still uses."""
     removed = []
     for image in client.images(filters={"label": RECIPE}):
         for tag in image.get("RepoTags") or ():
-            if tag.startswith(f"{REPOSITORY}:") and tag != f"{REPOSITORY}:{recipe.hash}":
+            if tag.startswith(f"{keep.partition(':')[0]}:") and tag != keep:
                 # 409 conflict: another environment's machine was made from it.
                 with contextlib.suppress(APIError):
                     client.remove_image(tag)
@@ -90,12 +103,12 @@ def registry_answers(client: APIClient) -> bool:
     return True
 
 
-def _changes(recipe: Recipe) -> list[str]:
-    return [f'CMD ["{INIT}"]', f"LABEL {RECIPE}={recipe.hash}", "EXPOSE 22"]
+def _changes(tag: str) -> list[str]:
+    return [f'CMD ["{INIT}"]', f"LABEL {RECIPE}={tag}", "EXPOSE 22"]
 
 
-def _complete(client: APIClient, start: str, recipe: Recipe, report: Report) -> None:
-    """Installs the recipe in a container of `start` and keeps the result as the image."""
+def _complete(client: APIClient, start: str, recipe: Recipe, report: Report, image: tuple[str, str]) -> None:
+    """Installs the recipe in a container of `start` and keeps the result as `image` (repository, tag)."""
     builder = client.create_container(
         start,
         ["sleep", "infinity"],
@@ -109,7 +122,7 @@ def _complete(client: APIClient, start: str, recipe: Recipe, report: Report) -> 
         packages = " ".join(recipe.packages)
         _run(client, builder, f"apt-get -q update && apt-get -qy install --no-install-recommends {packages}")
         _run(client, builder, f"/{SETUP}")
-        client.commit(builder, REPOSITORY, recipe.hash, changes=_changes(recipe))
+        client.commit(builder, *image, changes=_changes(image[1]))
     finally:
         client.remove_container(builder, v=True, force=True)
 
@@ -121,7 +134,7 @@ def _run(client: APIClient, builder: str, script: str) -> None:
     output = client.exec_start(call["Id"]).decode(errors="replace")
     if client.exec_inspect(call["Id"])["ExitCode"] != 0:
         tail = "\n".join(output.splitlines()[-20:])
-        raise CloudError("The base image could not be made.", f"* In the container: {script}\n{tail}")
+        raise CloudError("The machine's image could not be made.", f"* In the container: {script}\n{tail}")
 
 
 def _bootstrap(client: APIClient, recipe: Recipe, report: Report) -> None:
@@ -133,7 +146,7 @@ def _bootstrap(client: APIClient, recipe: Recipe, report: Report) -> None:
         files.write_bytes(recipe.tar())
         debian_root.make(recipe, files, root)
         report("import the base image")
-        client.import_image(str(root), repository=REPOSITORY, tag=recipe.hash, changes=_changes(recipe))
+        client.import_image(str(root), repository=REPOSITORY, tag=recipe.hash, changes=_changes(recipe.hash))
     finally:
         _discard(folder)
 

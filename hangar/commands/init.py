@@ -11,7 +11,7 @@ CLOUDS = {"production": "gcp"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--cloud", choices=("container", "gcp", "existing"),
+        "--cloud", choices=("container", "vm", "gcp", "existing"),
         help="where the machine will come from (default: gcp for production, else container)",
     )  # fmt: skip
 

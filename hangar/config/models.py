@@ -26,6 +26,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.vm import Vm, check_machine
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
 
@@ -229,14 +230,16 @@ class Settings(Section):
 
     model_config = ConfigDict(title="Hangar's platform.yml")
 
-    cloud: Literal["container", "gcp", "existing"] = setting(
+    cloud: Literal["container", "vm", "gcp", "existing"] = setting(
         "container",
         "Where the machine comes from: container = systemd container on this machine's Docker, "
+        "vm = a virtual machine on this computer, "
         "gcp = a virtual machine on Google Cloud, existing = a machine that is there already.",
-        "container, gcp or existing",
+        "container, vm, gcp or existing",
     )
     machine: Machine = section(Machine)
     access: Access = section(Access)
+    vm: Vm = section(Vm)
     gcp: Gcp = section(Gcp)
     existing: Existing = section(Existing)
     users: Users = section(Users)
@@ -258,6 +261,8 @@ class Settings(Section):
         """A setting that would be silently ignored is a trap."""
         if info.data.get("cloud") == "existing":
             return existing.check_elsewhere(value)
+        if info.data.get("cloud") == "vm":
+            return check_machine(value)
         if info.data.get("cloud") == "gcp":
             found = [
                 ("means nothing with cloud: gcp", name, right)

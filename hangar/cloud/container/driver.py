@@ -43,12 +43,12 @@ class ContainerCloud(LocalCloud):
             recipe_now=self.recipe.hash,
         )
 
-    def _image(self, report: Report) -> str:
+    def _image(self, spec: MachineSpec, report: Report) -> str:
         return base_image.ensure(self.client, self.recipe, report)
 
     def _wait(self, report: Report) -> None:
         wait_until_ready(self.client, self.name, report)
-        base_image.remove_old(self.client, self.recipe)
+        base_image.remove_old(self.client, f"{base_image.REPOSITORY}:{self.recipe.hash}")
 
     def _server(self, found: dict[str, Any]) -> Server:
         network = found["NetworkSettings"]["Networks"][self.name]

@@ -8,6 +8,9 @@ from hangar.plan import Change, Plan
 IN_PLACE = ("cpus", "memory_bytes")
 """What a running machine can change; everything else needs a new one (with the old /srv)."""
 
+NEW_ONES = ("admin", "public_key")
+"""What only a new machine takes on."""
+
 NAMES = {"cpus": "cpus", "memory_bytes": "memory", "ssh_port": "SSH port", "admin": "administrator",
          "public_key": "administrator's key"}  # fmt: skip
 
@@ -34,8 +37,8 @@ def _machine(spec: MachineSpec, observed: Observed) -> Change:
     resource = f"machine {spec.name}"
     if not observed.exists:
         return Change(resource, "create", describe(spec))
-    live = _differences(spec, observed.spec, IN_PLACE)
-    fixed = _differences(spec, observed.spec, ("ssh_port", "admin", "public_key"))
+    live = differences(spec, observed.spec, IN_PLACE)
+    fixed = differences(spec, observed.spec, ("ssh_port", *NEW_ONES))
     if observed.recipe and observed.recipe_now and observed.recipe != observed.recipe_now:
         fixed += (("base image", observed.recipe[:12], observed.recipe_now[:12]),)
     if fixed:
@@ -45,9 +48,10 @@ def _machine(spec: MachineSpec, observed: Observed) -> Change:
     return Change(resource, "nothing", describe(spec))
 
 
-def _differences(
+def differences(
     spec: MachineSpec, old: MachineSpec | None, names: tuple[str, ...]
 ) -> tuple[tuple[str, str, str], ...]:
+    """(name, old, new) of what differs, in words."""
     if old is None:
         return ()
     pairs = [(name, getattr(old, name), getattr(spec, name)) for name in names]

@@ -107,12 +107,12 @@ class LocalCloud(ABC):
         """`found` is the machine as the engine describes it, if there is a usable one."""
 
     @abstractmethod
-    def _image(self, report: Report) -> str:
-        """The image of the container, made if need be."""
+    def _image(self, spec: MachineSpec, report: Report) -> str:
+        """The image of the container, and disks where it has some, made if need be."""
 
     @abstractmethod
     def _create_container(self, spec: MachineSpec, image: str, port: int) -> None:
-        """Makes the container, and with it what it needs besides the network and the data's volume."""
+        """Makes the container; `port` on 127.0.0.1 leads to the machine's SSH."""
 
     @abstractmethod
     def _adjust(self, found: dict[str, Any], spec: MachineSpec, report: Report) -> None:
@@ -160,7 +160,7 @@ class LocalCloud(ABC):
             )
 
     def _create(self, spec: MachineSpec, report: Report) -> None:
-        image = self._image(report)
+        image = self._image(spec, report)
         report("create the machine")
         self._ensure_network()
         self._ensure_volume(volume_name(self.name))
