@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 python=.venv/bin/python
 machine=hangar-molecule-bare
 
-trap '$python -m hangar.cloud.container destroy bare > /dev/null' EXIT
-$python -m hangar.cloud.container create bare > /dev/null
+trap '$python -m hangar.cloud.local destroy bare > /dev/null' EXIT
+$python -m hangar.cloud.local create bare > /dev/null
 mkdir -p .hangar/molecule-bare/authorities
 find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} .hangar/molecule-bare/authorities/ \;
 mkdir -p .hangar/molecule-bare/airbyte

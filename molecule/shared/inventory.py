@@ -16,7 +16,8 @@ def main(environment: str) -> None:
     """Write it beside the machine's keys, where destroy finds it."""
     role = environment.removeprefix("molecule-")
     neighbours = {name: {"enabled": role in (name, "default")} for name in ("airbyte", "warehouse")}
-    config = Config.model_validate({"environment": environment, **neighbours})
+    cloud = "vm" if role == "vm" else "container"
+    config = Config.model_validate({"environment": environment, "cloud": cloud, **neighbours})
     server = cloud_for(config).server()
     if server is None:
         sys.exit(f"hangar-{environment} does not run")

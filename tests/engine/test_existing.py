@@ -42,7 +42,7 @@ def inside(script: str) -> str:
 @pytest.fixture(scope="module")
 def host() -> Iterator[dict[str, Any]]:
     """The machine, with an account of its owner's that Hangar did not make."""
-    driver = [sys.executable, "-m", "hangar.cloud.container"]
+    driver = [sys.executable, "-m", "hangar.cloud.local"]
     done = subprocess.run([*driver, "create", NAME], cwd=REPO, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     inside(f"id owner >/dev/null 2>&1 || {{ {ADMIT} }}")

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.machine
 
 
 def driver(*words: str) -> list[str]:
-    return [sys.executable, "-m", "hangar.cloud.container", *words, NAME]
+    return [sys.executable, "-m", "hangar.cloud.local", *words, NAME]
 
 
 def run(*words: str) -> dict[str, object]:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.machine
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A machine with a service on its loopback."""
-    driver = [sys.executable, "-m", "hangar.cloud.container"]
+    driver = [sys.executable, "-m", "hangar.cloud.local"]
     subprocess.run([*driver, "create", "tunnel"], cwd=REPO, check=True, capture_output=True, timeout=600)
     serve = [
         "python3",

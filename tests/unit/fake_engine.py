@@ -28,6 +28,7 @@ class FakeEngine:
         self.timeout = 600
         self.numbers = itertools.count(1)
         self.answers: dict[str, tuple[int, str]] = {}
+        self.statuses: dict[str, int] = {}
         self.options: list[str] = ["name=seccomp,profile=default"]
 
     # What tests look at
@@ -91,7 +92,7 @@ class FakeEngine:
             "Id": f"id-{name}-{next(self.numbers)}",
             "Names": [f"/{name}"],
             "Image": image,
-            "Config": {"Labels": labels, **rest},
+            "Config": {"Labels": labels, "command": command, **rest},
             "HostConfig": {
                 "CpuQuota": host_config.get("cpu_quota"), "Memory": host_config.get("mem_limit"),
                 "PortBindings": bindings, "asked": host_config,
@@ -122,6 +123,10 @@ class FakeEngine:
     def stop(self, name: str, timeout: int) -> None:
         self._note("stop", name)
         self.inspect_container(name)["State"].update(Status="exited", Running=False)
+
+    def wait(self, name: str) -> dict[str, int]:
+        self.inspect_container(name)["State"].update(Status="exited", Running=False)
+        return {"StatusCode": self.statuses.get(name, 0)}
 
     def unpause(self, name: str) -> None:
         self._note("unpause", name)

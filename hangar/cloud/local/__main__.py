@@ -1,4 +1,4 @@
-"""A machine for a test: `python -m hangar.cloud.container create|destroy NAME`.
+"""A machine for a test: `python -m hangar.cloud.local create|destroy NAME`.
 
 It is the same machine that `up` makes; its state lives in .hangar/molecule-NAME/.
 """
@@ -6,39 +6,48 @@ It is the same machine that `up` makes; its state lives in .hangar/molecule-NAME
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hangar import console, paths
 from hangar.cloud.base import MachineSpec, Report
-from hangar.cloud.container.driver import ContainerCloud
+from hangar.cloud.container import ContainerCloud
+from hangar.cloud.local.driver import LocalCloud
+from hangar.cloud.vm import VmCloud
+from hangar.config.vm import Vm
 from hangar.errors import HangarError
 from hangar.ssh import client_config, known_hosts
 from hangar.ssh.keys import ensure_key
 
 ADMIN = "hangar"
+CLOUDS: dict[str, Callable[[str], LocalCloud]] = {
+    "container": ContainerCloud,
+    "vm": lambda environment: VmCloud(environment, Vm()),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hangar.cloud.container", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m hangar.cloud.local", description=__doc__)
     parser.add_argument("verb", choices=("create", "destroy"))
     parser.add_argument("name", help="the machine becomes hangar-molecule-NAME")
+    parser.add_argument("--cloud", choices=sorted(CLOUDS), default="container", help="what kind of machine")
     parser.add_argument("--json", action="store_true", help="answer in JSON (the default for create)")
     args = parser.parse_args(argv)
     console.configure(json=True)
     environment = f"molecule-{args.name}"
     try:
         if args.verb == "create":
-            console.json(create(environment, console.say))
+            console.json(create(CLOUDS[args.cloud](environment), console.say))
         else:
-            console.json({"removed": destroy(environment, console.say)})
+            console.json({"removed": destroy(CLOUDS[args.cloud](environment), console.say)})
     except HangarError as problem:
         console.error(problem)
         return problem.exit_code
     return 0
 
 
-def create(environment: str, report: Report) -> dict[str, object]:
+def create(cloud: LocalCloud, report: Report) -> dict[str, object]:
     """Makes the machine, or leaves a fitting one as it is; says how to log in to it."""
+    environment = cloud.environment
     paths.ensure_state_dir(environment)
     key = paths.default_private_key(environment)
     spec = MachineSpec(
@@ -50,7 +59,6 @@ def create(environment: str, report: Report) -> dict[str, object]:
         admin=ADMIN,
         public_key=ensure_key(key, f"hangar-{environment}"),
     )
-    cloud = ContainerCloud(environment)
     cloud.prepare(report)
     server = cloud.ensure(cloud.plan(spec), spec, report)
     known_hosts.pin(server, paths.known_hosts(environment))
@@ -68,10 +76,10 @@ def create(environment: str, report: Report) -> dict[str, object]:
     }
 
 
-def destroy(environment: str, report: Report) -> list[str]:
-    """Removes the machine, its volume, its network and what was kept about it."""
-    removed = ContainerCloud(environment).destroy(report)
-    state = paths.state_dir(environment)
+def destroy(cloud: LocalCloud, report: Report) -> list[str]:
+    """Removes the machine, its volumes, its network and what was kept about it."""
+    removed = cloud.destroy(report)
+    state = paths.state_dir(cloud.environment)
     if state.exists():
         shutil.rmtree(state)
         removed.append(f"folder {state}")

@@ -1,0 +1,147 @@
+"""The program that boots the machine: its disks with e2fsprogs, its life against a QEMU that is a script."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hangar.cloud.vm import launcher
+
+needs_e2fsprogs = pytest.mark.skipif(not shutil.which("debugfs"), reason="needs e2fsprogs")
+
+FAKE = """#!{python}
+# Stands in for QEMU: notes its arguments, speaks QMP, ends as the file `ends` says.
+import json, os, socket, sys
+folder = {folder!r}
+with open(folder + "/calls", "a") as calls:
+    calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "kvm" in sys.argv:
+    print(open(folder + "/probe").read()); sys.exit(0)
+control = next(word for word in sys.argv if word.startswith("unix:"))[5:].split(",")[0]
+server = socket.socket(socket.AF_UNIX); server.bind(control); server.listen()
+line, _ = server.accept()
+line.recv(4096)
+ends = open(folder + "/ends").read().split()
+reason, rest = ends[0], ends[1:]
+open(folder + "/ends", "w").write(" ".join(rest))
+if reason == "guest-shutdown-when-told":
+    os.kill(os.getppid(), 15)
+    assert b"system_powerdown" in line.recv(4096)
+    reason = "guest-shutdown"
+line.sendall(json.dumps({{"event": "SHUTDOWN", "data": {{"reason": reason}}}}).encode() + b"\\n")
+"""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    root, disk = tmp_path / "root", tmp_path / "root.raw"
+    (root / "boot").mkdir(parents=True)
+    (root / "boot" / "vmlinuz-9").write_text("kernel 9")
+    (root / "boot" / "initrd-9").write_text("initrd 9")
+    (root / "vmlinuz").symlink_to("boot/vmlinuz-9")
+    (root / "initrd.img").symlink_to("boot/initrd-9")
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, disk, "16M"], check=True)
+    return disk
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    run, programs = tmp_path / "run", tmp_path / "bin"
+    run.mkdir()
+    programs.mkdir()
+    fake = programs / "qemu-system-x86_64"
+    fake.write_text(FAKE.format(python=sys.executable, folder=str(run)))
+    fake.chmod(0o755)
+    (run / "probe").write_text("")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}:/usr/sbin:/sbin")
+    return run
+
+
+def arguments(disk: Path, run: Path) -> list[str]:
+    return ["--name", "hangar-local", "--disk", str(disk), "--data", str(run / "srv.raw"), "--run", str(run),
+            "--startup", str(run / "startup"), "--cpus", "2", "--memory-mib", "4096", "--disk-gib", "0",
+            "--data-gib", "1"]  # fmt: skip
+
+
+def calls(run: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (run / "calls").read_text().splitlines()]
+
+
+@needs_e2fsprogs
+def test_the_machines_own_kernel_is_read_off_its_disk(disk: Path, tmp_path: Path) -> None:
+    launcher.read_off(disk, "vmlinuz", tmp_path / "vmlinuz")
+    assert (tmp_path / "vmlinuz").read_text() == "kernel 9"
+    with pytest.raises(SystemExit, match="has no /gone to boot"):
+        launcher.read_off(disk, "gone", tmp_path / "gone")
+
+
+@needs_e2fsprogs
+def test_a_reboot_boots_again_and_the_end_is_the_end(
+    disk: Path, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / "ends").write_text("guest-reset guest-shutdown")
+    assert launcher.main(arguments(disk, run)) == 0
+    said = capfd.readouterr().out
+    assert "hangar: the machine reboots" in said
+    assert said.rstrip().endswith("hangar: the machine is off (guest-shutdown)")
+    assert (run / "srv.raw").stat().st_size == 2**30
+
+
+@needs_e2fsprogs
+def test_told_to_stop_it_shuts_the_machine_down_in_order(
+    disk: Path, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / "ends").write_text("guest-shutdown-when-told")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert launcher.main(arguments(disk, run)) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "hangar: shut the machine down" in capfd.readouterr().out
+
+
+@needs_e2fsprogs
+@pytest.mark.parametrize(
+    ("probe", "accelerator", "written"),
+    [("[0.0] Linux version 6.12", "kvm", "kvm"), ("KVM internal error", "tcg,thread=multi", "emulation")],
+)
+def test_kvm_is_used_where_a_kernel_boots_under_it(
+    disk: Path, run: Path, monkeypatch: pytest.MonkeyPatch, probe: str, accelerator: str, written: str
+) -> None:
+    device = run / "kvm"
+    device.touch()
+    monkeypatch.setattr(launcher, "KVM", device)
+    (run / "probe").write_text(probe)
+    (run / "ends").write_text("guest-shutdown")
+    if accelerator == "kvm":
+        # The stand-in prints and ends whenever it is given KVM: the probe alone is what this looks at.
+        assert launcher.kvm_works(run / "none")
+    else:
+        launcher.main(arguments(disk, run))
+        assert (run / "accelerator").read_text() == written
+        assert accelerator in calls(run)[-1]
+
+
+def test_without_the_device_nothing_is_tried(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "KVM", run / "nothing")
+    assert not launcher.kvm_works(run / "none")
+    assert not (run / "calls").exists()
+
+
+def test_one_port_leads_in_and_the_emulator_is_locked_in() -> None:
+    args = argparse.Namespace(
+        name="hangar-local", cpus=2, memory_mib=4096, disk="/d", data="/s", startup="/machine/startup"
+    )
+    words = launcher.command(args, Path("/run/hangar"), kvm=True)
+    assert [word for word in words if "hostfwd" in word] == ["user,id=net,hostfwd=tcp::2222-:22"]
+    assert words[words.index("-sandbox") + 1] == launcher.SANDBOX
+    assert words[words.index("-accel") + 1] == "kvm"
+    assert "name=opt/org.hangar/startup,file=/machine/startup" in words
