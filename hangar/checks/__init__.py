@@ -15,8 +15,8 @@ CHECKS: tuple[Check, ...] = (
 """In the order in which their cures are applied."""
 
 FOR_A_VM: tuple[Check, ...] = (
-    controller.python, controller.ssh_client, controller.processors, docker.installed, docker.running, docker.fit,
-    image.source, kernel.kvm, room.disk, room.memory,
+    controller.python, controller.architecture, controller.ssh_client, controller.processors,
+    docker.installed, docker.running, docker.fit, image.source, kernel.kvm, room.disk, room.memory,
 )  # fmt: skip
 """For a virtual machine, whose kernel is its own."""
 

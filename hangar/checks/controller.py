@@ -27,6 +27,17 @@ def ssh_client() -> Finding:
     return ok("SSH client", shutil.which("ssh") or "")
 
 
+def architecture() -> Finding:
+    """The virtual machine's: it is what QEMU is called with."""
+    kind = platform.machine()
+    if kind in ("x86_64", "AMD64"):
+        return ok("Architecture", kind)
+    return Finding(
+        "Architecture", "missing", f"{kind}: a virtual machine needs 64-bit Intel or AMD",
+        "Use a container instead: cloud: container in platform.yml",
+    )  # fmt: skip
+
+
 def processors() -> Finding:
     count = os.cpu_count() or 1
     if count < 2:

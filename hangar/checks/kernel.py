@@ -5,7 +5,7 @@ from pathlib import Path
 from hangar import engine
 from hangar.checks.finding import Finding, ok
 from hangar.cloud.container.request import APPARMOR_PROFILE
-from hangar.cloud.vm.launcher import KVM
+from hangar.cloud.vm.request import KVM
 from hangar.paths import REPO
 
 SYSCTL = Path("/proc/sys")

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 from docker import APIClient
@@ -16,9 +15,10 @@ from hangar.cloud.container import ready
 from hangar.cloud.local.driver import LocalCloud, engine_errors
 from hangar.cloud.local.ownership import RECIPE, SPEC
 from hangar.cloud.recipe import pack
-from hangar.cloud.vm import launcher, request
+from hangar.cloud.vm import request
 from hangar.cloud.vm.comparison import Observed, make_plan
-from hangar.cloud.vm.images import Images
+from hangar.cloud.vm.images import FOLDER, Images
+from hangar.cloud.vm.request import KVM
 from hangar.config.vm import Vm
 from hangar.errors import CloudError, MachineUnreachable
 from hangar.ports import LOOPBACK
@@ -95,7 +95,7 @@ class VmCloud(LocalCloud):
     def _hand_over(self, spec: MachineSpec) -> None:
         """The program that boots the machine, and the script that the machine runs at every boot."""
         script = startup.render(spec, request.DATA_DEVICE).encode()
-        program = Path(launcher.__file__).read_bytes()
+        program = (FOLDER / request.LAUNCHER).read_bytes()
         files = {request.LAUNCHER: (0o755, program), request.STARTUP: (0o644, script)}
         self.client.put_archive(self.name, request.MACHINE, pack(files))
 
@@ -210,5 +210,4 @@ def _observed(found: dict[str, Any]) -> Observed:
 
 def _kvm_group() -> int | None:
     """Who may use this computer's /dev/kvm, where the engine's containers can have it."""
-    kvm = launcher.KVM
-    return kvm.stat().st_gid if engine.shares_our_kernel() and kvm.exists() else None
+    return KVM.stat().st_gid if engine.shares_our_kernel() and KVM.exists() else None

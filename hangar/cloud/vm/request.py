@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hangar.cloud.base import MachineSpec
@@ -17,6 +18,8 @@ DISKS = "hangar.disks"
 GUEST_SSH = "2222/tcp"
 MACHINE, DATA, RUN = "/machine", "/data", "/run/hangar"
 """In the emulator's container: the system disk's volume, the data's volume, what lasts as long as it runs."""
+
+KVM = Path("/dev/kvm")
 
 LAUNCHER, STARTUP = "launcher.py", "startup"
 DATA_DEVICE = "/dev/disk/by-id/virtio-hangar-srv"

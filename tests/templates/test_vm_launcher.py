@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -13,7 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from hangar.cloud.vm import launcher
+from hangar.paths import REPO
+
+spec = importlib.util.spec_from_file_location("launcher", REPO / "templates/vm/launcher.py")
+assert spec is not None
+assert spec.loader is not None
+launcher = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(launcher)
 
 needs_e2fsprogs = pytest.mark.skipif(not shutil.which("debugfs"), reason="needs e2fsprogs")
 
