@@ -60,10 +60,10 @@ def test_an_organisations_policy_is_named(environment: Environment) -> None:
 
 def test_os_login_of_the_project_is_refused_before_anything_is_made(environment: Environment) -> None:
     cloud = environment.cloud()
-    common = cloud.api.call("GET", "compute", f"projects/{PROJECT}")["commonInstanceMetadata"]
+    common = cloud.api.compute.get(f"projects/{PROJECT}")["commonInstanceMetadata"]
     items = [{"key": "enable-oslogin", "value": "TRUE"}]
     body = {"items": items, "fingerprint": common["fingerprint"]}
-    cloud.api.do("POST", f"projects/{PROJECT}/setCommonInstanceMetadata", body)
+    cloud.api.compute.do("set_common_instance_metadata", f"projects/{PROJECT}", body)
     before = environment.calls()
     assert (
         refusal(environment).brief

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from hangar.cloud.gcp import api as calls
-from hangar.cloud.gcp import lock
+from hangar.cloud.gcp import calling, lock
 from hangar.errors import CloudError, HangarError, LockHeld
 from hangar.plan import Change
 from tests.gcp.conftest import KEY, ZONE, Environment
@@ -297,7 +296,7 @@ def test_credentials_go_to_no_host_that_was_not_allowed(
 
 
 def test_no_network_ends_in_words(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "PAUSES", (0.01,))
+    monkeypatch.setattr(calling, "GIVE_UP", 0.1)
     cloud = environment.cloud("gcp.api_endpoint=http://127.0.0.1:9")
     cloud.api.session.renew = lambda: None  # type: ignore[method-assign]
     with pytest.raises(CloudError) as silent:

@@ -46,7 +46,7 @@ def ensure(api: Api, wanted: Wanted, report: Report) -> Body:
         CloudError: it wrote none in time, or it may not write them.
     """
     for _ in range(TRIES):
-        instance = api.call("GET", "compute", wanted.names.instance)
+        instance = api.compute.get(wanted.names.instance)
         if recorded(instance):
             return instance
         keys = _wait(api, wanted, instance, report)
@@ -76,9 +76,8 @@ def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str
 
 
 def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
-    path = f"{wanted.names.instance}/getGuestAttributes"
     try:
-        found = api.call("GET", "compute", path, params={"queryPath": "hostkeys/"})
+        found = api.compute.get(wanted.names.instance, "get_guest_attributes", query_path="hostkeys/")
     except NotThere:
         return ()  # not written yet
     except Conflict as error:
@@ -111,7 +110,7 @@ def _record(api: Api, wanted: Wanted, instance: Body, keys: tuple[str, ...]) -> 
         ATTRIBUTES: "FALSE",
     }
     body = {"items": requests.items(values), "fingerprint": instance["metadata"]["fingerprint"]}
-    api.do("POST", f"{wanted.names.instance}/setMetadata", body)
+    api.compute.do("set_metadata", wanted.names.instance, body)
 
 
 def _silent(wanted: Wanted) -> CloudError:
@@ -137,7 +136,7 @@ def _none(api: Api, wanted: Wanted) -> CloudError:
 def console_tail(api: Api, names: Names, lines: int = 30) -> str:
     """The end of what the machine wrote on its serial console."""
     try:
-        found = api.call("GET", "compute", f"{names.instance}/serialPort", params={"port": "1"})
+        found = api.compute.get(names.instance, "get_serial_port_output", port="1")
     except GoogleRefused as error:
         return f"* Its console cannot be read: {error.brief}"
     return "\n".join(str(found.get("contents", "")).replace("\r", "").splitlines()[-lines:])
