@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import time
+from itertools import count
 from typing import Any
 
 from hangar.cloud.base import Report
@@ -22,8 +23,8 @@ Body = dict[str, Any]
 LIMIT = 300.0
 """Seconds from the machine's start until its agent has written them: it boots, and some images are slow."""
 
-PAUSE = 5.0
-"""Seconds between two looks; Google allows about ten a minute."""
+PAUSE, LATER, SOON = 3.0, 6.0, 8
+"""Seconds between two looks, and after how many of them it is longer: Google allows about ten a minute."""
 
 KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 TRIES = 3
@@ -66,13 +67,14 @@ def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str
         raise _silent(wanted)
     report("wait for the machine's host keys")
     until = time.monotonic() + LIMIT
-    while True:
+    for look in count(1):
         keys = _read(api, wanted)
         if keys:
             return keys
         if time.monotonic() > until:
-            raise _none(api, wanted)
-        api.sleep(PAUSE)
+            break
+        api.sleep(PAUSE if look <= SOON else LATER)
+    raise _none(api, wanted)
 
 
 def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
