@@ -31,8 +31,11 @@ def test_a_zone_without_machines_names_the_others(environment: Environment) -> N
 def test_a_quota_names_the_metric(environment: Environment) -> None:
     environment.google.quota(CPUS=2)
     said = refusal(environment)
-    assert said.brief.startswith("The project's quota does not allow it")
-    assert f"iam-admin/quotas?project={PROJECT}" in said.resolution
+    assert said.brief == (
+        "The project's quota compute.googleapis.com/cpus does not allow it (limit 2 in europe-west3)."
+    )
+    assert f"iam-admin/quotas?project={PROJECT}\n" in said.resolution
+    assert "Look there for compute.googleapis.com/cpus in europe-west3." in said.resolution
 
 
 def test_a_missing_permission_is_named_with_a_role_that_has_it(environment: Environment) -> None:
