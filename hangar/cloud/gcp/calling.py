@@ -9,6 +9,7 @@ from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.api_core.timeout import ConstantTimeout
 from google.auth import exceptions as login
+from google.protobuf.json_format import ParseError
 
 from hangar.cloud.gcp.credentials import ended
 from hangar.cloud.gcp.errors import GoogleRefused, NotReady, Refusal, read, translate
@@ -63,7 +64,9 @@ def in_words(project: str, place: str, address: str) -> Iterator[None]:
         yield
     except exceptions.RetryError as error:
         raise _told(project, place, address, error.cause) from error
-    except (exceptions.GoogleAPICallError, requests.RequestException, login.GoogleAuthError) as error:
+    except (
+        exceptions.GoogleAPICallError, requests.RequestException, login.GoogleAuthError, ParseError,
+    ) as error:  # fmt: skip
         raise _told(project, place, address, error) from error
 
 
@@ -73,9 +76,20 @@ def require_success(response: requests.Response) -> None:
         raise exceptions.from_http_response(response)  # type: ignore[no-untyped-call]  # Google gives it no types
 
 
+def not_google(address: str, error: Exception) -> CloudError:
+    """What answered is not Google: its page is no JSON."""
+    return CloudError(
+        f"Something else than Google's API answers at {address}.",
+        f"* What it said is no JSON: {str(error)[:300]}",
+        "Is there a login page, or a proxy, between this computer and Google? Then run the same command again.",
+    )
+
+
 def _told(project: str, place: str, address: str, error: BaseException) -> HangarError:
     if isinstance(error, exceptions.GoogleAPICallError):
         return _refused(project, place, error)
+    if isinstance(error, ParseError):
+        return not_google(address, error)
     found = ended(error) if isinstance(error, Exception) else None
     return found or CloudError(
         f"Google's API does not answer at {address}.",

@@ -8,6 +8,7 @@ import gc
 import json
 import time
 import uuid
+from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Any
 
@@ -130,7 +131,7 @@ class Compute:
             self._session.renew()
             return getattr(self._client(kind), method)(request, **limits(answer))
 
-    def _in_words(self, place: str) -> Any:
+    def _in_words(self, place: str) -> AbstractContextManager[None]:
         return in_words(self.project, place, self._session.address("compute"))
 
     def _client(self, kind: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import requests
 
-from hangar.cloud.gcp.calling import ANSWER, in_words, patient, require_success
+from hangar.cloud.gcp.calling import ANSWER, in_words, not_google, patient, require_success
 from hangar.cloud.gcp.credentials import Session
 from hangar.cloud.gcp.errors import NotThere
 
@@ -32,7 +32,10 @@ class Rest:
             GoogleRefused: one of its kinds; HangarError: the host may not have our credentials.
         """
         answer = self._answer(method, api, path, params, json=body, data=content)
-        found = answer.json() if answer.content else {}
+        try:
+            found = answer.json() if answer.content else {}  # Storage's deletions answer nothing
+        except ValueError as error:
+            raise not_google(self._address(api), error) from error
         return found if isinstance(found, dict) else {}
 
     def find(self, api: str, path: str) -> Body | None:
@@ -49,7 +52,7 @@ class Rest:
     def _answer(
         self, method: str, api: str, path: str, params: Params | None, **sent: Any
     ) -> requests.Response:
-        address = self._session.address("storage" if api == "upload" else api)
+        address = self._address(api)
 
         def ask() -> requests.Response:
             got: requests.Response = self._session.http.request(
@@ -61,3 +64,6 @@ class Rest:
         self._session.renew()
         with in_words(self._session.project, f"{method} {api} {path.partition('?')[0]}", address):
             return patient()(ask)()
+
+    def _address(self, api: str) -> str:
+        return self._session.address("storage" if api == "upload" else api)

@@ -78,3 +78,11 @@ def test_a_redirect_is_not_followed(ask: Callable[[Line], Any]) -> None:
     with pytest.raises(CloudError):
         ask(line)
     assert len(line.asked) == 1
+
+
+@ask
+def test_a_login_page_in_between_is_not_taken_for_google(ask: Callable[[Line], Any]) -> None:
+    line = Line((200, b"<html>Welcome to the hotel</html>"))
+    with pytest.raises(CloudError, match=r"Something else than Google's API answers at https://"):
+        ask(line)
+    assert len(line.asked) == 1

@@ -117,7 +117,7 @@ def test_every_page_of_a_list_is_read() -> None:
 def test_disks_are_found_in_whatever_zone_they_are() -> None:
     scopes = {"zones/a": {"disks": [{"name": "one"}]}, "zones/b": {}, "zones/c": {"disks": [{"name": "two"}]}}
     found = Compute(session(Line((200, {"items": scopes})))).items_everywhere("disks", "x")
-    assert [one["name"] for one in found] == ["one", "two"]
+    assert {one["name"] for one in found} == {"one", "two"}
 
 
 def test_a_label_is_set_on_what_the_library_calls_a_resource() -> None:
