@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.cloud import cloud_figures
 from bench.figure import Figure
 from bench.memory import machine_memory, peak_of_tree
 from bench.relay import relay_figures
@@ -116,7 +117,7 @@ def main() -> int:
     """Measure, print one table, and say by the exit code whether each budget is met."""
     with tempfile.TemporaryDirectory(prefix="hangar-bench-") as folder:
         figures = [
-            *environment_figures(Path(folder)), *relay_figures(), *machine_figures(Path(folder)),
+            *environment_figures(Path(folder)), *cloud_figures(), *relay_figures(), *machine_figures(Path(folder)),
         ]  # fmt: skip
     print(f"{'what':<58} {'measured':>8} {'budget':>8}")
     for figure in figures:

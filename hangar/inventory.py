@@ -1,5 +1,6 @@
 """Server + Config → inventory/<env>/hosts.yml: how Ansible gets in, and the validated settings as host variables."""
 
+import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -59,9 +60,20 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         # Ansible hands it on as it is, and ssh has a meaning for %.
         "ansible_ssh_private_key_file": str(private_key).replace("%", "%%"),
         "ansible_ssh_common_args": shlex.join(options),
+        "ansible_control_path": control_path(server),
         "ansible_python_interpreter": "/usr/bin/python3",
         "interlock_login_proof": login_proof(server.environment),
     }
+
+
+def control_path(server: Server) -> str:
+    """Where Ansible keeps a connection open for the next call: one place for each machine and clone.
+
+    Ansible's own name for it is made of address, port and account. On Google Cloud these are the same for every machine
+    of an environment's name, so that a run would go on over another's connection, past the pinned host key.
+    """
+    whose = f"{paths.known_hosts(server.environment)}\n{server.id}"
+    return f"%(directory)s/{hashlib.sha256(whose.encode()).hexdigest()[:12]}-%%r"
 
 
 def login_proof(env: str) -> list[str]:

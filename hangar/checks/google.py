@@ -53,7 +53,7 @@ def login(api: "Api") -> Finding:
 def services(api: "Api") -> Finding:
     """The APIs are enabled in the project."""
     names = [f"{api.root}/services/{service}" for service in SERVICES]
-    found = api.call("GET", "serviceusage", f"v1/{api.root}/services:batchGet", params={"names": names})
+    found = api.rest.call("GET", "serviceusage", f"v1/{api.root}/services:batchGet", params={"names": names})
     enabled = {
         one["name"].rpartition("/")[2] for one in found.get("services") or () if one.get("state") == "ENABLED"
     }
@@ -72,7 +72,8 @@ def permissions(api: "Api") -> Finding:
 
     path = f"v3/{api.root}:testIamPermissions"
     held = set(
-        api.call("POST", "cloudresourcemanager", path, {"permissions": list(NEEDED)}).get("permissions") or ()
+        api.rest.call("POST", "cloudresourcemanager", path, {"permissions": list(NEEDED)}).get("permissions")
+        or ()
     )
     missing = [permission for permission in NEEDED if permission not in held]
     if not missing:
@@ -87,7 +88,7 @@ def permissions(api: "Api") -> Finding:
 
 
 def in_zone(api: "Api", zone: str) -> Finding:
-    found = api.find("compute", f"{api.root}/zones/{zone}")
+    found = api.compute.find(f"{api.root}/zones/{zone}")
     if found is None or found.get("status") != "UP":
         what = "there is no such zone" if found is None else "it is down"
         return Finding(
@@ -97,7 +98,7 @@ def in_zone(api: "Api", zone: str) -> Finding:
 
 
 def os_login(api: "Api") -> Finding:
-    project: dict[str, Any] = api.call("GET", "compute", api.root)
+    project: dict[str, Any] = api.compute.get(api.root)
     items = (project.get("commonInstanceMetadata") or {}).get("items") or ()
     if any(one["key"] == "enable-oslogin" and str(one.get("value")).upper() == "TRUE" for one in items):
         return Finding(

@@ -14,7 +14,7 @@ SPEC = MachineSpec("production", "hangar-production", None, None, None, "hangar"
 
 def main(folder: Path) -> None:
     paths.REPO = folder
-    host_keys.PAUSE = driver.ROUND_PAUSE = 0.1
+    host_keys.PAUSE = host_keys.LATER = driver.ROUND_PAUSE = 0.1
     cloud = GoogleCloud(config.load("production"))
     with cloud.hold("provision.py up production"):
         cloud.ensure(cloud.plan(SPEC), SPEC, lambda _: None)

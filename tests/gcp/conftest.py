@@ -8,7 +8,7 @@ import pytest
 
 from hangar import config, paths
 from hangar.cloud.base import MachineSpec, Plan
-from hangar.cloud.gcp import api, driver, host_keys
+from hangar.cloud.gcp import calling, driver, host_keys
 from hangar.cloud.gcp.driver import GoogleCloud
 from hangar.config import Config
 from tests.google.client import Google
@@ -69,8 +69,10 @@ def environment(google: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1")
     monkeypatch.setattr(paths, "REPO", tmp_path)
     monkeypatch.setattr(host_keys, "PAUSE", 0.1)
+    monkeypatch.setattr(host_keys, "LATER", 0.1)
     monkeypatch.setattr(driver, "ROUND_PAUSE", 0.1)
-    monkeypatch.setattr(api, "PAUSES", (0.01, 0.02, 0.04, 0.08, 0.1, 0.2))
+    monkeypatch.setattr(calling, "FIRST", 0.02)
+    monkeypatch.setattr(calling, "GIVE_UP", 1.0)
     folder = tmp_path / "inventory" / "production"
     folder.mkdir(parents=True)
     (folder / "platform.yml").write_text(

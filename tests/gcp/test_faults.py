@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from hangar.cloud.gcp import api
+from hangar.cloud.gcp import calling
 from hangar.errors import CloudError
 from tests.gcp.conftest import Environment
 
@@ -74,7 +74,7 @@ def test_an_operation_that_fails_names_what_was_made(environment: Environment, m
 def test_a_new_account_that_is_not_known_everywhere_yet_is_waited_for(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "PAUSES", (0.1, 0.2, 0.4, 0.8, 1.6))
+    monkeypatch.setattr(calling, "GIVE_UP", 10.0)
     environment.google.delay_accounts(1.0)
     environment.up()
     assert environment.instance["status"] == "RUNNING"

@@ -13,9 +13,9 @@ OVERRIDES = ("gcp.network.existing=shared", "gcp.network.subnetwork=data")
 def test_a_network_of_yours_is_left_as_it_was(environment: Environment) -> None:
     api = environment.cloud().api
     root = api.root
-    api.do("POST", f"{root}/global/networks", {"name": "shared", "autoCreateSubnetworks": False})
+    api.compute.do("insert", f"{root}/global/networks", {"name": "shared", "autoCreateSubnetworks": False})
     subnetwork = {"name": "data", "network": f"{root}/global/networks/shared", "ipCidrRange": "10.9.0.0/24"}
-    api.do("POST", f"{root}/regions/europe-west3/subnetworks", subnetwork)
+    api.compute.do("insert", f"{root}/regions/europe-west3/subnetworks", subnetwork)
     before = {kind: environment.google.resources(kind) for kind in ("networks", "subnetworks", "routers")}
 
     plan = environment.up(*OVERRIDES)
@@ -41,9 +41,9 @@ def test_the_network_cannot_be_exchanged(environment: Environment) -> None:
     environment.up()
     api = environment.cloud().api
     root = api.root
-    api.do("POST", f"{root}/global/networks", {"name": "shared", "autoCreateSubnetworks": False})
+    api.compute.do("insert", f"{root}/global/networks", {"name": "shared", "autoCreateSubnetworks": False})
     subnetwork = {"name": "data", "network": f"{root}/global/networks/shared", "ipCidrRange": "10.9.0.0/24"}
-    api.do("POST", f"{root}/regions/europe-west3/subnetworks", subnetwork)
+    api.compute.do("insert", f"{root}/regions/europe-west3/subnetworks", subnetwork)
     before = environment.calls()
     with pytest.raises(CloudError) as refused:
         environment.up(*OVERRIDES)

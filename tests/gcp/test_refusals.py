@@ -31,8 +31,11 @@ def test_a_zone_without_machines_names_the_others(environment: Environment) -> N
 def test_a_quota_names_the_metric(environment: Environment) -> None:
     environment.google.quota(CPUS=2)
     said = refusal(environment)
-    assert said.brief.startswith("The project's quota does not allow it")
-    assert f"iam-admin/quotas?project={PROJECT}" in said.resolution
+    assert said.brief == (
+        "The project's quota compute.googleapis.com/cpus does not allow it (limit 2 in europe-west3)."
+    )
+    assert f"iam-admin/quotas?project={PROJECT}\n" in said.resolution
+    assert "Look there for compute.googleapis.com/cpus in europe-west3." in said.resolution
 
 
 def test_a_missing_permission_is_named_with_a_role_that_has_it(environment: Environment) -> None:
@@ -60,10 +63,10 @@ def test_an_organisations_policy_is_named(environment: Environment) -> None:
 
 def test_os_login_of_the_project_is_refused_before_anything_is_made(environment: Environment) -> None:
     cloud = environment.cloud()
-    common = cloud.api.call("GET", "compute", f"projects/{PROJECT}")["commonInstanceMetadata"]
+    common = cloud.api.compute.get(f"projects/{PROJECT}")["commonInstanceMetadata"]
     items = [{"key": "enable-oslogin", "value": "TRUE"}]
     body = {"items": items, "fingerprint": common["fingerprint"]}
-    cloud.api.do("POST", f"projects/{PROJECT}/setCommonInstanceMetadata", body)
+    cloud.api.compute.do("set_common_instance_metadata", f"projects/{PROJECT}", body)
     before = environment.calls()
     assert (
         refusal(environment).brief

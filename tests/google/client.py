@@ -12,7 +12,10 @@ import requests
 from hangar.paths import REPO
 
 PATIENCE = 20.0
-"""Seconds that the stand-in gets to answer a control call or to end."""
+"""Seconds that the stand-in gets to answer a control call."""
+
+END = 300.0
+"""Seconds that it gets to end: it removes its machines, and on a busy computer the engine takes its time for each."""
 
 LOOK = 0.02
 
@@ -199,7 +202,7 @@ class Google:
             self._process.kill()
         else:
             self._process.terminate()
-        self._process.wait(3 * PATIENCE)
+        self._process.wait(END)
         if self._process.stdout:
             self._process.stdout.close()
         self._process = None

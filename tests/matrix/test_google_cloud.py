@@ -7,71 +7,38 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hangar.trust import own_files
-from tests.e2e.conftest import LOGS, REPO, Checkout
+from tests.e2e.conftest import Checkout
+from tests.e2e.on_google import (
+    NAME,
+    environment,
+    require_nothing_left,
+    require_nothing_to_do,
+    require_proven,
+    write,
+)
 from tests.google.client import Google
 from tests.google.fixture import google_machines
 
 __all__ = ["google_machines"]
-
-NAME = "hangar-production"
-OF_A_CONTAINER = {
-    "The clock follows time servers",
-    "Containers are bounded in memory and processes",
-    "An editor can watch a large folder",
-    "The engine is bounded in memory and processes",
-}
-"""What the kernel of the computer that runs the tests decides."""
 
 PATIENCE = 2400
 
 
 @pytest.fixture(scope="module")
 def production(google_machines: Google, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A clone with the one file that a user edits, and the two variables that lead to the stand-in."""
-    path = tmp_path_factory.mktemp("clone") / "hangar"
-    subprocess.run(["git", "clone", "-q", str(REPO), str(path)], check=True)
-    place = Checkout(path, "production")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google_machines.key_file()))
-    patch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1")
-    write(place, google_machines, "e2-standard-4")
-    yield place
-    LOGS.mkdir(exist_ok=True)
-    for log in (place.state / "log").glob("*.log"):
-        shutil.copy(log, LOGS)
-    patch.undo()
-
-
-def write(place: Checkout, google: Google, machine_type: str) -> None:
-    """platform.yml; what trusts this computer's proxy here is nothing that a real environment needs."""
-    file = place.path / "inventory" / "production" / "platform.yml"
-    file.parent.mkdir(exist_ok=True)
-    gcp = {
-        "project": google.project, "zone": "europe-west3-a", "machine_type": machine_type,
-        "api_endpoint": google.base_url, "tunnel_endpoint": google.tunnel_url,
-    }  # fmt: skip
-    settings = {
-        "cloud": "gcp", "gcp": gcp, "airflow": {"live_dags": False},
-        "trusted_certificates": [str(path) for path in own_files()],
-    }  # fmt: skip
-    file.write_text(json.dumps(settings))  # JSON is YAML
+    with environment(google_machines, tmp_path_factory.mktemp("clone") / "hangar") as place:
+        yield place
 
 
 def test_one_command_makes_configures_and_proves_a_machine(production: Checkout) -> None:
     done = production.hangar("up", "--yes", check=False, timeout=PATIENCE)
-    assert done.returncode == 3, f"{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
-    promises = production.report()["promises"]
-    assert {one["sentence"] for one in promises if one["outcome"] == "broken"} == OF_A_CONTAINER
-    assert sum(one["outcome"] == "held" for one in promises) > 80
+    assert len(require_proven(production, done)) > 80
     assert "not Google's own address" in " ".join(production.report()["limits"])
 
 
@@ -82,10 +49,7 @@ def test_the_tunnel_is_the_only_way_in(production: Checkout, google_machines: Go
 
 
 def test_then_there_is_nothing_to_do(production: Checkout) -> None:
-    plan = production.hangar("plan", "--exit-code", "--json")
-    told = json.loads(plan.stdout)
-    assert {change["action"] for change in told["machine"]} == {"nothing"}
-    assert (told["playbook"]["changed"], told["drift"]) == (0, [])
+    require_nothing_to_do(production)
 
 
 def test_another_machine_type_is_planned_with_a_stop_and_made(
@@ -124,10 +88,6 @@ def test_its_data_outlives_it(production: Checkout, google_machines: Google) -> 
 
 def test_nothing_is_left_in_the_end(production: Checkout, google_machines: Google) -> None:
     production.hangar("destroy", "--yes", "--with-data", "--confirm", "production")
-    left = {path for path in google_machines.resources() if NAME in path and "/snapshots/" not in path}
-    assert left == set()
-    assert google_machines.table("serviceAccounts") == {}
-    assert google_machines.table("buckets") == {}
-    assert not production.state.exists()
+    require_nothing_left(production, google_machines)
     assert google_machines.violations() == []
     assert not Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).is_relative_to(production.path)

@@ -42,12 +42,20 @@ def test_one_module_starts_processes() -> None:
     assert modules_that_import("subprocess") == {"hangar/process.py", "hangar/installers.py"}
 
 
-def test_two_modules_speak_to_google() -> None:
-    """One for the APIs, one for the tunnel; both only when they are needed."""
+def test_few_modules_speak_to_google() -> None:
+    """The login, what every call shares, Compute Engine's client, and the tunnel's login."""
     assert modules_that_import("google") == {
+        "hangar/cloud/gcp/calling.py",
+        "hangar/cloud/gcp/compute.py",
         "hangar/cloud/gcp/credentials.py",
         "hangar/cloud/gcp/relay/tokens.py",
     }
+
+
+def test_compute_engines_client_is_loaded_with_the_first_call() -> None:
+    """It takes a second, which nothing pays that asks Compute Engine nothing."""
+    probe = "import sys, hangar.cloud.gcp.life; sys.exit('google.cloud.compute_v1' in sys.modules)"
+    subprocess.run([sys.executable, "-c", probe], cwd=REPO, check=True)
 
 
 def test_one_module_prints() -> None:

@@ -64,6 +64,17 @@ def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, 
     )
 
 
+def test_no_connection_is_shared_with_another_machine_of_the_same_name(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible keeps connections open; over one that is open no host key is looked at."""
+    here = inventory.control_path(SERVER)
+    assert here == inventory.control_path(SERVER) == written(make_config())["ansible_control_path"]
+    rebuilt = inventory.control_path(replace(SERVER, id="id-2"))
+    monkeypatch.setattr(paths, "REPO", tmp_path / "another clone")
+    assert len({here, rebuilt, inventory.control_path(SERVER)}) == 3
+
+
 def test_a_checkout_in_a_folder_with_a_blank_in_its_name_works(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

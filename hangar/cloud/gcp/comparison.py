@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hangar.cloud.gcp import host_keys, requests, views
-from hangar.cloud.gcp.api import last
+from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, OPERATOR, Wanted
 from hangar.cloud.gcp.views import View

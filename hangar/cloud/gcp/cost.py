@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from hangar.cloud.gcp.api import last
+from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
 from hangar.config.gcp import Prices

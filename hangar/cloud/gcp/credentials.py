@@ -1,7 +1,8 @@
-"""Who we are for Google: application default credentials, wherever google-auth finds them."""
+"""Who we are for Google, and the line that carries our calls: application default credentials, wherever they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import requests
@@ -9,6 +10,7 @@ from google.auth import default, exceptions
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.credentials import Credentials as PersonsLogin
 
+from hangar.cloud.gcp import endpoint
 from hangar.cloud.gcp.relay.tls import context
 from hangar.errors import CloudError
 
@@ -16,8 +18,8 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 POOL = 16
 """Connections kept open: as many as there are reads side by side."""
 
-Failures = (requests.RequestException, exceptions.TransportError, exceptions.RefreshError)
-"""The network failed; what was asked may or may not have been done."""
+CONNECT = 10.0
+"""Seconds to connect."""
 
 LOG_IN = "Log in: gcloud auth application-default login"
 
@@ -31,13 +33,32 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
         return super().proxy_manager_for(*arguments, ssl_context=context(), **options)
 
+    def send(
+        self, request: Any, stream: bool = False, timeout: Any = None, verify: Any = True, cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:  # fmt: skip
+        """`timeout` is what the caller gives the answer; a host that is away is not waited for as long."""
+        limits = timeout if isinstance(timeout, tuple) else (CONNECT, timeout)
+        return super().send(request, stream, limits, verify, cert, proxies)
+
 
 class Session:
-    """One client for all of Google's APIs, with credentials that renew themselves. What a person's login asks for is
-    counted for `project`: some APIs take no such login otherwise.
+    """One line to all of Google's APIs at `where` (else at Google's own addresses), with credentials that renew
+    themselves. What a person's login asks for is counted for `project`: some APIs take no such login otherwise.
     """
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, where: str | None = None) -> None:
+        self.project, self._where = project, where
+        self._renewing = Lock()
+
+    def address(self, api: str) -> str:
+        """Where an API is. Raises HangarError if our credentials may not go there."""
+        return endpoint.base(self._where, api)
+
+    @cached_property
+    def credentials(self) -> Any:
+        """They are looked for when they are first needed. Raises CloudError where there are none."""
+        self.address("compute")  # before a token is fetched for a host that may not have it
         try:
             credentials, _ = default(scopes=[SCOPE])
         except exceptions.DefaultCredentialsError as error:
@@ -46,10 +67,26 @@ class Session:
                 f"{LOG_IN} (or name a key file: export GOOGLE_APPLICATION_CREDENTIALS=PATH)",
             ) from error  # fmt: skip
         if isinstance(credentials, PersonsLogin) and not credentials.quota_project_id:
-            credentials = credentials.with_quota_project(project)
-        self.credentials: Any = credentials
-        self._login: Any = Request(_mounted(requests.Session()))
-        self._session: Any = _mounted(AuthorizedSession(credentials, auth_request=self._login))  # type: ignore[no-untyped-call]  # as above
+            credentials = credentials.with_quota_project(self.project)
+        return credentials
+
+    @cached_property
+    def http(self) -> Any:
+        """Carries our calls."""
+        return self.carry(AuthorizedSession(self.credentials))  # type: ignore[no-untyped-call]  # Google gives it no types
+
+    def carry(self, session: requests.Session) -> requests.Session:
+        """The session, also one that a library made, uses the same connections as every other, and believes whom we
+        believe. It follows no redirect: elsewhere is not where our credentials were meant to go.
+        """
+        session.max_redirects = 0
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, self._lines)
+        return session
+
+    @cached_property
+    def _lines(self) -> _Adapter:
+        return _Adapter(pool_maxsize=POOL)
 
     @property
     def account(self) -> str:
@@ -63,50 +100,25 @@ class Session:
         return f"serviceAccount:{email}" if email else "user:YOU@EXAMPLE.ORG"
 
     def renew(self) -> None:
-        """A valid token before several threads need one: each would fetch its own.
+        """There is a valid token. Asked before every call: what the libraries would fetch by themselves, each thread
+        would, and not over our lines.
 
         Raises:
             CloudError: the login has ended, or Google cannot be reached.
         """
-        if self.credentials.valid:
-            return
         try:
-            with _in_words():
-                self.credentials.refresh(self._login)
-        except Failures as error:
-            raise CloudError(
+            with self._renewing:
+                if not self.credentials.valid:
+                    self.credentials.refresh(Request(self.carry(requests.Session())))
+        except (requests.RequestException, exceptions.TransportError, exceptions.RefreshError) as error:
+            raise ended(error) or CloudError(
                 "Google cannot be reached to renew your login.", f"* {type(error).__name__}: {str(error)[:300]}",
                 "Look at this computer's network, then run the same command again.",
             ) from error  # fmt: skip
 
-    def request(
-        self, method: str, url: str, params: Mapping[str, str | Sequence[str]], json: Any, data: bytes | None,
-        timeout: tuple[float, float],
-    ) -> requests.Response:  # fmt: skip
-        """One HTTP request. Raises one of `Failures`, or CloudError where the login has ended."""
-        with _in_words():
-            answer: requests.Response = self._session.request(
-                method, url, params=dict(params), json=json, data=data, timeout=timeout, max_allowed_time=None,
-                # Elsewhere is not where our credentials were meant to go.
-                allow_redirects=False,
-            )  # fmt: skip
-        return answer
 
-
-def _mounted(session: requests.Session) -> requests.Session:
-    session.mount("https://", _Adapter(pool_maxsize=POOL))
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=POOL))
-    return session
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """Credentials that can no longer be renewed end in words; a network failure stays one."""
-    try:
-        yield
-    except exceptions.RefreshError as error:
-        if error.retryable:
-            raise
-        raise CloudError(
-            "Your Google login has ended.", f"* {error.args[0] if error.args else error}", f"{LOG_IN}"
-        ) from error
+def ended(error: Exception) -> CloudError | None:
+    """The login that can no longer be renewed, in words; None for a failure of another kind."""
+    if not isinstance(error, exceptions.RefreshError) or error.retryable:
+        return None
+    return CloudError("Your Google login has ended.", f"* {error.args[0] if error.args else error}", LOG_IN)

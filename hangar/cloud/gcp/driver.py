@@ -120,7 +120,7 @@ class GoogleCloud:
 
     def server(self) -> Server | None:
         """What `plan` has just read is not asked again."""
-        instance = self._seen[1].instance if self._seen else self.api.find("compute", self.names.instance)
+        instance = self._seen[1].instance if self._seen else self.api.compute.find(self.names.instance)
         if instance is None or instance.get("status") != "RUNNING" or not host_keys.recorded(instance):
             return None
         return self._server(instance)
@@ -165,9 +165,7 @@ class GoogleCloud:
 
     def _other_zones(self) -> list[str]:
         try:
-            zones = self.api.items(
-                f"{self.names.root}/zones", {"filter": f'name eq "{self.names.region}-.*"'}
-            )
+            zones = self.api.compute.items(f"{self.names.root}/zones", f'name eq "{self.names.region}-.*"')
         except CloudError:
             return []  # this is only a hint beside another error
         return sorted(

@@ -53,6 +53,7 @@ PERMISSION = re.compile(r"(?:Required|Permission) '([\w.]+)'")
 STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "STOCKOUT",
             "resource_availability")  # fmt: skip
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
+QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
 NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
@@ -83,9 +84,13 @@ def read_operation(project: str, place: str, operation: dict[str, Any]) -> Refus
     found = (operation.get("error", {}).get("errors") or [{}])[0]
     facts: dict[str, str] = {}
     for detail in found.get("errorDetails") or ():
-        facts |= {
-            name: str(value) for name, value in (detail.get("errorInfo", {}).get("metadatas") or {}).items()
+        quota = detail.get("quotaInfo") or {}
+        told = {
+            **((detail.get("errorInfo") or {}).get("metadatas") or {}),
+            **quota,
+            **(quota.get("dimensions") or {}),
         }
+        facts |= {name: str(value) for name, value in told.items() if not isinstance(value, dict)}
     message = str(found.get("message") or operation.get("httpErrorMessage", "no message"))
     return Refusal(
         project,
@@ -119,12 +124,15 @@ def _stock(said: Refusal) -> GoogleRefused | None:
 def _quota(said: Refusal) -> GoogleRefused | None:
     if said.reason not in QUOTA:
         return None
-    metric = said.facts.get("metricName") or said.facts.get("quota_metric", "")
-    brief = f"The project's quota does not allow it{f' ({metric})' if metric else ''}."
+    named = QUOTA_NAME.search(said.message)
+    quota = said.facts.get("metricName") or said.facts.get("quota_metric") or (named[1] if named else "")
+    where = f" in {said.facts['region']}" if "region" in said.facts else ""
+    limit = f" (limit {float(said.facts['limit']):g}{where})" if "limit" in said.facts else where
+    find = f"\nLook there for {quota}{where}." if quota else ""
     return GoogleRefused(
-        said, brief,
+        said, f"The project's quota{f' {quota}' if quota else ''} does not allow it{limit}.",
         "Choose a smaller gcp.machine_type or disk, or ask for more: "
-        f"https://console.cloud.google.com/iam-admin/quotas?project={said.project}",
+        f"https://console.cloud.google.com/iam-admin/quotas?project={said.project}{find}",
     )  # fmt: skip
 
 

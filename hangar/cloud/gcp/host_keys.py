@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import time
+from itertools import count
 from typing import Any
 
 from hangar.cloud.base import Report
@@ -22,8 +23,8 @@ Body = dict[str, Any]
 LIMIT = 300.0
 """Seconds from the machine's start until its agent has written them: it boots, and some images are slow."""
 
-PAUSE = 5.0
-"""Seconds between two looks; Google allows about ten a minute."""
+PAUSE, LATER, SOON = 3.0, 6.0, 8
+"""Seconds between two looks, and after how many of them it is longer: Google allows about ten a minute."""
 
 KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 TRIES = 3
@@ -46,7 +47,7 @@ def ensure(api: Api, wanted: Wanted, report: Report) -> Body:
         CloudError: it wrote none in time, or it may not write them.
     """
     for _ in range(TRIES):
-        instance = api.call("GET", "compute", wanted.names.instance)
+        instance = api.compute.get(wanted.names.instance)
         if recorded(instance):
             return instance
         keys = _wait(api, wanted, instance, report)
@@ -66,19 +67,19 @@ def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str
         raise _silent(wanted)
     report("wait for the machine's host keys")
     until = time.monotonic() + LIMIT
-    while True:
+    for look in count(1):
         keys = _read(api, wanted)
         if keys:
             return keys
         if time.monotonic() > until:
-            raise _none(api, wanted)
-        api.sleep(PAUSE)
+            break
+        api.sleep(PAUSE if look <= SOON else LATER)
+    raise _none(api, wanted)
 
 
 def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
-    path = f"{wanted.names.instance}/getGuestAttributes"
     try:
-        found = api.call("GET", "compute", path, params={"queryPath": "hostkeys/"})
+        found = api.compute.get(wanted.names.instance, "get_guest_attributes", query_path="hostkeys/")
     except NotThere:
         return ()  # not written yet
     except Conflict as error:
@@ -111,7 +112,7 @@ def _record(api: Api, wanted: Wanted, instance: Body, keys: tuple[str, ...]) -> 
         ATTRIBUTES: "FALSE",
     }
     body = {"items": requests.items(values), "fingerprint": instance["metadata"]["fingerprint"]}
-    api.do("POST", f"{wanted.names.instance}/setMetadata", body)
+    api.compute.do("set_metadata", wanted.names.instance, body)
 
 
 def _silent(wanted: Wanted) -> CloudError:
@@ -137,7 +138,7 @@ def _none(api: Api, wanted: Wanted) -> CloudError:
 def console_tail(api: Api, names: Names, lines: int = 30) -> str:
     """The end of what the machine wrote on its serial console."""
     try:
-        found = api.call("GET", "compute", f"{names.instance}/serialPort", params={"port": "1"})
+        found = api.compute.get(names.instance, "get_serial_port_output", port="1")
     except GoogleRefused as error:
         return f"* Its console cannot be read: {error.brief}"
     return "\n".join(str(found.get("contents", "")).replace("\r", "").splitlines()[-lines:])

@@ -29,13 +29,13 @@ class LastingMachine:
     def stop(self, report: Report) -> bool:
         if self._status() not in RUNNING:
             return False
-        self._do(report, call(self._api, "stop the machine", "POST", f"{self._names.instance}/stop"))
+        self._do(report, call(self._api, "stop the machine", "stop", self._names.instance))
         return True
 
     def start(self, report: Report) -> bool:
         if self._status() in RUNNING:
             return False
-        self._do(report, call(self._api, "start the machine", "POST", f"{self._names.instance}/start"))
+        self._do(report, call(self._api, "start the machine", "start", self._names.instance))
         return True
 
     def snapshots(self) -> list[snapshots.Snapshot]:
@@ -64,7 +64,8 @@ class LastingMachine:
         del body["resourcePolicies"]
         path = f"{names.in_zone}/disks"
         self._do(
-            report, Step(f"make the disk {names.data_disk}", lambda: self._api.begin("POST", path, body))
+            report,
+            Step(f"make the disk {names.data_disk}", lambda: self._api.compute.begin("insert", path, body)),
         )
         return names.data_disk
 
@@ -75,7 +76,7 @@ class LastingMachine:
         return Wanted(names, self._cloud.config.gcp, nobody(names))
 
     def _status(self) -> str:
-        instance = self._api.find("compute", self._names.instance)
+        instance = self._api.compute.find(self._names.instance)
         if instance is None:
             raise MachineMissing(self._names.environment)
         return str(instance["status"])

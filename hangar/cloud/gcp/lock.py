@@ -29,7 +29,7 @@ class Lock:
     """The lock of one environment. `forget_bucket` removes the bucket too when the lock is let go, if it is empty."""
 
     def __init__(self, api: Api, names: Names) -> None:
-        self._api, self._names = api, names
+        self._rest, self._names = api.rest, names
         self.forget_bucket = False
 
     @property
@@ -64,7 +64,7 @@ class Lock:
         )
 
     def _write(self, mine: Holder, match: str) -> str:
-        made = self._api.call(
+        made = self._rest.call(
             "POST", "upload", f"b/{self._names.bucket}/o", content=json.dumps(mine).encode(),
             params={"uploadType": "media", "name": self._names.environment, "ifGenerationMatch": match},
         )  # fmt: skip
@@ -79,7 +79,7 @@ class Lock:
         """
         generation = self._generation()
         try:
-            holder = json.loads(self._api.content("storage", self._object))
+            holder = json.loads(self._rest.content(self._object))
         except NotThere:
             return NEVER_THERE, False
         except ValueError:
@@ -92,7 +92,7 @@ class Lock:
         return generation, False
 
     def _generation(self) -> str:
-        found = self._api.find("storage", self._object)
+        found = self._rest.find("storage", self._object)
         return str(found["generation"]) if found else NEVER_THERE
 
     def _make_bucket(self) -> None:
@@ -108,11 +108,11 @@ class Lock:
         }
         # A colleague's call may make it at the same moment; if it is a stranger's, the next write says so.
         with suppress(Conflict):
-            self._api.call("POST", "storage", "b", body, {"project": self._names.project})
+            self._rest.call("POST", "storage", "b", body, {"project": self._names.project})
 
     def _let_go(self, generation: str) -> None:
         try:
-            self._api.call("DELETE", "storage", self._object, params={"ifGenerationMatch": generation})
+            self._rest.call("DELETE", "storage", self._object, params={"ifGenerationMatch": generation})
         except (NotThere, Conflict):
             console.warn("somebody took the lock away while this call was at work (--break-lock).")
         except GoogleRefused as error:
@@ -123,7 +123,7 @@ class Lock:
     def _remove_bucket(self) -> None:
         # Another environment of the project may hold a lock in it.
         with suppress(NotThere, Conflict):
-            self._api.call("DELETE", "storage", f"b/{self._names.bucket}")
+            self._rest.call("DELETE", "storage", f"b/{self._names.bucket}")
 
 
 def _ourselves() -> Holder:

@@ -35,13 +35,13 @@ def _while_off(api: Api, wanted: Wanted, instance: Body, stop: set[str], work: W
     path = wanted.names.instance
     if instance["status"] in RUNNING:
         _save(api, wanted, work)
-        work.wave([call(api, "stop the machine", "POST", f"{path}/stop")])
+        work.wave([call(api, "stop the machine", "stop", path)])
     else:
         _settle(api, path)
     try:
         for name, arguments in _stopped_calls(wanted, path, stop):
             work.wave([call(api, f"change the {name}", *arguments)])
-        work.wave([call(api, "start the machine", "POST", f"{path}/start")])
+        work.wave([call(api, "start the machine", "start", path)])
     except HangarError as error:
         error.details += f"\n* {wanted.names.machine} is off."
         error.resolution += (
@@ -62,13 +62,13 @@ def _in_place(api: Api, wanted: Wanted, existing: Existing, differs: set[str], w
         _reattach(api, wanted, instance, work)
     if "boot disk" in differs:
         size = {"sizeGb": str(wanted.gcp.boot_disk_gb)}
-        disk = f"{names.in_zone}/disks/{names.boot_disk}/resize"
-        work.wave([Step("grow the boot disk", lambda: api.begin("POST", disk, size))])
+        disk = f"{names.in_zone}/disks/{names.boot_disk}"
+        work.wave([call(api, "grow the boot disk", "resize", disk, size)])
     if "labels" in differs:
         image = (instance.get("labels") or {}).get(IMAGE_LABEL)
         labels = {**wanted.labels, **({IMAGE_LABEL: image} if image else {})}
         body = {"labels": labels, "labelFingerprint": instance["labelFingerprint"]}
-        work.wave([Step("set the machine's labels", lambda: api.begin("POST", f"{path}/setLabels", body))])
+        work.wave([call(api, "set the machine's labels", "set_labels", path, body)])
 
 
 def _stopped_calls(wanted: Wanted, path: str, stop: set[str]) -> list[tuple[str, tuple[str, str, Body]]]:
@@ -76,14 +76,13 @@ def _stopped_calls(wanted: Wanted, path: str, stop: set[str]) -> list[tuple[str,
     calls: list[tuple[str, tuple[str, str, Body]]] = []
     if "machine type" in stop:
         kind = f"zones/{wanted.names.zone}/machineTypes/{wanted.gcp.machine_type}"
-        calls.append(("machine type", ("POST", f"{path}/setMachineType", {"machineType": kind})))
+        calls.append(("machine type", ("set_machine_type", path, {"machineType": kind})))
     if stop & {"service account", "scopes"}:
         account = requests.service_accounts(wanted)[0]
-        calls.append(("service account", ("POST", f"{path}/setServiceAccount", account)))
+        calls.append(("service account", ("set_service_account", path, account)))
     if stop & {"secure boot", "virtual TPM", "integrity monitoring"}:
-        calls.append(
-            ("Shielded VM settings", ("PATCH", f"{path}/updateShieldedInstanceConfig", requests.shielded()))
-        )
+        shielded = ("update_shielded_instance_config", path, requests.shielded())
+        calls.append(("Shielded VM settings", shielded))
     return calls
 
 
@@ -96,18 +95,15 @@ def _save(api: Api, wanted: Wanted, work: Work) -> None:
 def _settle(api: Api, path: str) -> None:
     """One that is just stopping can be started when it has stopped."""
     for _ in range(150):
-        if api.call("GET", "compute", path).get("status") not in ("STOPPING", "SUSPENDING"):
+        if api.compute.get(path).get("status") not in ("STOPPING", "SUSPENDING"):
             return
         api.sleep(2)
 
 
 def _without_address(api: Api, path: str, instance: Body) -> Step:
     given = instance["networkInterfaces"][0]
-    params = {"networkInterface": given["name"], "accessConfig": given["accessConfigs"][0]["name"]}
-    return Step(
-        "take the external address away",
-        lambda: api.begin("POST", f"{path}/deleteAccessConfig", None, params),
-    )
+    which = {"network_interface": given["name"], "access_config": given["accessConfigs"][0]["name"]}
+    return call(api, "take the external address away", "delete_access_config", path, **which)
 
 
 def _reattach(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
@@ -116,11 +112,10 @@ def _reattach(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
     there = [one for one in instance.get("disks") or () if not one.get("boot")]
     for disk in there:
         if not disk["source"].endswith(body["source"]):
-            params = {"deviceName": disk["deviceName"]}
-            what = f"detach the disk {disk['deviceName']}"
-            work.wave([call(api, what, "POST", f"{path}/detachDisk", None, params)])
+            name = disk["deviceName"]
+            work.wave([call(api, f"detach the disk {name}", "detach_disk", path, device_name=name)])
     if not any(disk["source"].endswith(body["source"]) for disk in there):
-        work.wave([Step("attach the data disk", lambda: api.begin("POST", f"{path}/attachDisk", body))])
+        work.wave([call(api, "attach the data disk", "attach_disk", path, body)])
 
 
 def remember(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
@@ -129,8 +124,7 @@ def remember(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
     values = next_metadata(wanted, there, closed=bool(host_keys.recorded(instance)))
     if values != there:
         body = {"items": requests.items(values), "fingerprint": instance["metadata"]["fingerprint"]}
-        path = f"{wanted.names.instance}/setMetadata"
-        work.wave([Step("set the machine's metadata", lambda: api.begin("POST", path, body))])
+        work.wave([call(api, "set the machine's metadata", "set_metadata", wanted.names.instance, body)])
 
 
 def next_metadata(wanted: Wanted, there: dict[str, str], *, closed: bool) -> dict[str, str]:
@@ -144,8 +138,7 @@ def next_metadata(wanted: Wanted, there: dict[str, str], *, closed: bool) -> dic
 
 
 def protect(api: Api, path: str, *, on: bool) -> Body:
-    params = {"deletionProtection": "true" if on else "false"}
-    return api.begin("POST", f"{path}/setDeletionProtection", None, params)
+    return api.compute.begin("set_deletion_protection", path, deletion_protection=on)
 
 
 def discard(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
@@ -155,4 +148,4 @@ def discard(api: Api, wanted: Wanted, instance: Body, work: Work) -> None:
     if instance.get("deletionProtection"):
         work.wave([Step("lift the deletion protection", lambda: protect(api, path, on=False))])
     gone = f"machine {name} (its data disk is kept)"
-    work.wave([Step("delete the old machine", lambda: api.begin("DELETE", path), removes=gone)])
+    work.wave([Step("delete the old machine", lambda: api.compute.begin("delete", path), removes=gone)])

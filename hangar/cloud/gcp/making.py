@@ -43,7 +43,7 @@ def _first(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
         yield _insert(api, "snapshot schedule", f"{names.in_region}/resourcePolicies", body)
     elif views.snapshot_policy(existing.policy) != views.snapshot_policy(body):
         path = f"{names.in_region}/resourcePolicies/{names.policy}"
-        yield Step("change the snapshot schedule", lambda: api.begin("PATCH", path, body))
+        yield call(api, "change the snapshot schedule", "patch", path, body)
 
 
 def _second(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
@@ -60,7 +60,7 @@ def _second(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
         elif views.firewall(there) != views.firewall(body):
             # The whole rule: a patch would not take away what somebody added.
             path = f"{names.everywhere}/firewalls/{body['name']}"
-            yield call(api, f"change the firewall rule {body['name']}", "PUT", path, body)
+            yield call(api, f"change the firewall rule {body['name']}", "update", path, body)
     if existing.data_disk is None:
         yield _insert(api, "data disk", f"{names.in_zone}/disks", requests.data_disk(wanted))
     else:
@@ -76,7 +76,7 @@ def _third(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
         yield _insert(api, "router", f"{names.in_region}/routers", body)
     elif views.router(existing.router) != views.router(body):
         path = f"{names.in_region}/routers/{names.machine}"
-        yield Step("change the router's NAT", lambda: api.begin("PATCH", path, {"nats": body["nats"]}))
+        yield call(api, "change the router's NAT", "patch", path, {"nats": body["nats"]})
 
 
 def _subnetwork(api: Api, wanted: Wanted, there: Body | None) -> Iterator[Step]:
@@ -87,15 +87,7 @@ def _subnetwork(api: Api, wanted: Wanted, there: Body | None) -> Iterator[Step]:
         return
     old, new = views.subnetwork(there), views.subnetwork(body)
     if old["Private Google Access"] != new["Private Google Access"]:
-        yield Step(
-            "set the subnetwork's Private Google Access",
-            lambda: _waited(
-                api,
-                "POST",
-                f"{path}/{names.machine}/setPrivateIpGoogleAccess",
-                {"privateIpGoogleAccess": True},
-            ),
-        )
+        yield Step("set the subnetwork's Private Google Access", lambda: _google_access(api, wanted))
     if old["flow logs"] != new["flow logs"]:
         yield Step("switch the subnetwork's flow logs on", lambda: _flow_logs(api, wanted, body))
 
@@ -103,12 +95,13 @@ def _subnetwork(api: Api, wanted: Wanted, there: Body | None) -> Iterator[Step]:
 def _flow_logs(api: Api, wanted: Wanted, body: Body) -> Body:
     """Looks again for the fingerprint: the other setting of the same subnetwork may have changed it."""
     path = f"{wanted.names.in_region}/subnetworks/{wanted.names.machine}"
-    now = api.call("GET", "compute", path)
-    return api.begin("PATCH", path, {"logConfig": body["logConfig"], "fingerprint": now["fingerprint"]})
+    changed = {"logConfig": body["logConfig"], "fingerprint": api.compute.get(path)["fingerprint"]}
+    return api.compute.begin("patch", path, changed)
 
 
-def _waited(api: Api, method: str, path: str, body: Body) -> None:
-    api.do(method, path, body)
+def _google_access(api: Api, wanted: Wanted) -> None:
+    path = f"{wanted.names.in_region}/subnetworks/{wanted.names.machine}"
+    api.compute.do("set_private_ip_google_access", path, {"privateIpGoogleAccess": True})
 
 
 def _data_disk(api: Api, wanted: Wanted, there: Body) -> Iterator[Step]:
@@ -116,13 +109,10 @@ def _data_disk(api: Api, wanted: Wanted, there: Body) -> Iterator[Step]:
     path = f"{names.in_zone}/disks/{names.data_disk}"
     old, new = views.data_disk(there), views.data_disk(body)
     if old["size"] != new["size"]:
-        yield Step(
-            f"grow the data disk to {new['size']}",
-            lambda: api.begin("POST", f"{path}/resize", {"sizeGb": body["sizeGb"]}),
-        )
+        yield call(api, f"grow the data disk to {new['size']}", "resize", path, {"sizeGb": body["sizeGb"]})
     if old["labels"] != new["labels"]:
         labels = {"labels": body["labels"], "labelFingerprint": there["labelFingerprint"]}
-        yield Step("set the data disk's labels", lambda: api.begin("POST", f"{path}/setLabels", labels))
+        yield call(api, "set the data disk's labels", "set_labels", path, labels)
     if old["snapshots"] != new["snapshots"]:
         yield Step("set the data disk's snapshot schedule", lambda: _schedule(api, path, there, body))
 
@@ -133,12 +123,13 @@ def _schedule(api: Api, path: str, there: Body, body: Body) -> Body:
         one for one in there.get("resourcePolicies") or () if not one.endswith(body["resourcePolicies"][0])
     ]
     if others:
-        api.do("POST", f"{path}/removeResourcePolicies", {"resourcePolicies": others})
-    return api.begin("POST", f"{path}/addResourcePolicies", {"resourcePolicies": body["resourcePolicies"]})
+        api.compute.do("remove_resource_policies", path, {"resourcePolicies": others})
+    added = {"resourcePolicies": body["resourcePolicies"]}
+    return api.compute.begin("add_resource_policies", path, added)
 
 
 def _account(api: Api, wanted: Wanted) -> None:
-    api.call("POST", "iam", f"v1/{wanted.names.root}/serviceAccounts", requests.service_account(wanted))
+    api.rest.call("POST", "iam", f"v1/{wanted.names.root}/serviceAccounts", requests.service_account(wanted))
 
 
 def _new_machine(api: Api, wanted: Wanted, existing: Existing) -> Step:
@@ -149,4 +140,4 @@ def _new_machine(api: Api, wanted: Wanted, existing: Existing) -> Step:
 
 def _insert(api: Api, kind: str, path: str, body: Body) -> Step:
     name = f"{kind} {body['name']}"
-    return Step(f"create the {name}", partial(api.begin, "POST", path, body), name)
+    return Step(f"create the {name}", partial(api.compute.begin, "insert", path, body), name)

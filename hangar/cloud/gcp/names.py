@@ -90,3 +90,8 @@ class Names:
     @property
     def instance(self) -> str:
         return f"{self.in_zone}/instances/{self.machine}"
+
+
+def last(link: str) -> str:
+    """The name at the end of a link of Google's."""
+    return link.rpartition("/")[2]

@@ -19,7 +19,9 @@ VERSION = 3
 
 def get(api: Api) -> Policy:
     path = f"v3/{api.root}:getIamPolicy"
-    return api.call("POST", "cloudresourcemanager", path, {"options": {"requestedPolicyVersion": VERSION}})
+    return api.rest.call(
+        "POST", "cloudresourcemanager", path, {"options": {"requestedPolicyVersion": VERSION}}
+    )
 
 
 def roles_of(api: Api, email: str) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ def ensure(api: Api, email: str, roles: Iterable[str]) -> None:
         ):
             return
         try:
-            api.call(
+            api.rest.call(
                 "POST", "cloudresourcemanager", f"v3/{api.root}:setIamPolicy",
                 {"policy": with_roles(policy, email, roles)},
             )  # fmt: skip

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hangar.cloud.gcp import policy
-from hangar.cloud.gcp.api import Api, last
-from hangar.cloud.gcp.names import LABEL, Names
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.names import LABEL, Names, last
 from hangar.cloud.gcp.requests import Wanted
 from hangar.errors import CloudError
 
@@ -59,36 +59,35 @@ def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:
     names = wanted.names
     prefix = f'name eq "{names.machine}(-.*)?"'
     looks: dict[str, Callable[[], Any]] = {
-        "subnetwork": lambda: api.find("compute", wanted.subnetwork),
+        "subnetwork": lambda: api.compute.find(wanted.subnetwork),
         "firewalls": lambda: _firewalls(api, names, prefix),
-        "policy": lambda: api.find("compute", f"{names.in_region}/resourcePolicies/{names.policy}"),
+        "policy": lambda: api.compute.find(f"{names.in_region}/resourcePolicies/{names.policy}"),
         # Over all zones: a disk that stands elsewhere must not be taken for none.
-        "disks": lambda: api.items(f"{names.root}/aggregated/disks", {"filter": prefix}),
-        "instance": lambda: api.find("compute", names.instance),
-        "account": lambda: api.find("iam", f"v1/{names.root}/serviceAccounts/{names.email}"),
+        "disks": lambda: api.compute.items_everywhere("disks", prefix),
+        "instance": lambda: api.compute.find(names.instance),
+        "account": lambda: api.rest.find("iam", f"v1/{names.root}/serviceAccounts/{names.email}"),
         "roles": lambda: policy.roles_of(api, names.email),
         "image": lambda: _image(api, wanted),
-        "machine_type": lambda: api.find(
-            "compute", f"{names.in_zone}/machineTypes/{wanted.gcp.machine_type}"
-        ),
-        "project": lambda: api.call("GET", "compute", names.root),
+        "machine_type": lambda: api.compute.find(f"{names.in_zone}/machineTypes/{wanted.gcp.machine_type}"),
+        "project": lambda: api.compute.get(names.root),
     }
     if wanted.own_network:
-        looks["network"] = lambda: api.find("compute", wanted.network)
-        looks["router"] = lambda: api.find("compute", f"{names.in_region}/routers/{names.machine}")
+        looks["network"] = lambda: api.compute.find(wanted.network)
+        looks["router"] = lambda: api.compute.find(f"{names.in_region}/routers/{names.machine}")
     return looks
 
 
 def _firewalls(api: Api, names: Names, prefix: str) -> dict[str, Body]:
-    found = api.items(f"{names.everywhere}/firewalls", {"filter": prefix})
+    found = api.compute.items(f"{names.everywhere}/firewalls", prefix)
     return {one["name"]: one for one in found if one["name"] in names.firewalls}
 
 
 def _image(api: Api, wanted: Wanted) -> Body | None:
     """What a new machine would be made from."""
     gcp = wanted.gcp
-    name = gcp.image or f"family/{gcp.image_family}"
-    return api.find("compute", f"projects/{gcp.image_project}/global/images/{name}")
+    if gcp.image:
+        return api.compute.find(f"projects/{gcp.image_project}/global/images/{gcp.image}")
+    return api.compute.newest_image(gcp.image_project, gcp.image_family)
 
 
 def _in_our_zone(disk: Body | None, names: Names) -> Body | None:

@@ -91,7 +91,7 @@ def _resources(wanted: Wanted, existing: Existing, *, with_data: bool) -> Iterat
 def _unless_gone(api: Api, path: str) -> Callable[[], Body | None]:
     def begin() -> Body | None:
         try:
-            return api.begin("DELETE", path)
+            return api.compute.begin("delete", path)
         except NotThere:
             return None
 
@@ -104,6 +104,6 @@ def _account(wanted: Wanted) -> str:
 
 def _remove_account(api: Api, wanted: Wanted) -> None:
     try:
-        api.call("DELETE", "iam", f"v1/{wanted.names.root}/serviceAccounts/{wanted.names.email}")
+        api.rest.call("DELETE", "iam", f"v1/{wanted.names.root}/serviceAccounts/{wanted.names.email}")
     except NotThere:
         return

@@ -31,13 +31,17 @@ def new_name(names: Names, now: float) -> str:
 
 def step(api: Api, names: Names, name: str, labels: dict[str, str]) -> Step:
     body = {"name": name, "labels": labels, "description": names.description}
-    path = f"{names.in_zone}/disks/{names.data_disk}/createSnapshot"
-    return Step(f"take the snapshot {name}", lambda: api.begin("POST", path, body), f"snapshot {name}")
+    path = f"{names.in_zone}/disks/{names.data_disk}"
+    return Step(
+        f"take the snapshot {name}",
+        lambda: api.compute.begin("create_snapshot", path, body),
+        f"snapshot {name}",
+    )
 
 
 def found(api: Api, names: Names) -> list[Snapshot]:
     """Those of the environment, oldest first."""
-    bodies = api.items(f"{names.everywhere}/snapshots", {"filter": f"labels.{LABEL}={names.environment}"})
+    bodies = api.compute.items(f"{names.everywhere}/snapshots", f"labels.{LABEL}={names.environment}")
     return sorted((_snapshot(one) for one in bodies), key=lambda one: one.taken)
 
 
@@ -58,7 +62,7 @@ def require(api: Api, names: Names, name: str) -> Body:
     Raises:
         HangarError: there is none.
     """
-    body = api.find("compute", f"{names.everywhere}/snapshots/{name}")
+    body = api.compute.find(f"{names.everywhere}/snapshots/{name}")
     if body is None or (body.get("labels") or {}).get(LABEL) != names.environment:
         raise HangarError(
             f"The environment {names.environment} has no snapshot {name}.",
@@ -70,6 +74,6 @@ def require(api: Api, names: Names, name: str) -> Body:
 def delete(api: Api, names: Names, name: str) -> None:
     require(api, names, name)
     try:
-        api.do("DELETE", f"{names.everywhere}/snapshots/{name}")
+        api.compute.do("delete", f"{names.everywhere}/snapshots/{name}")
     except NotThere:
         return  # somebody else was quicker

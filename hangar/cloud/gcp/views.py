@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from hangar.cloud.gcp.api import last
-from hangar.cloud.gcp.names import IMAGE_LABEL
+from hangar.cloud.gcp.names import IMAGE_LABEL, last
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, FIXED_METADATA, HOST_KEYS, OPERATOR, STARTUP
 
 Body = dict[str, Any]

@@ -25,9 +25,9 @@ class Step:
     removes: str = ""
 
 
-def call(api: Api, what: str, *arguments: Any) -> Step:
-    """A step that is one call of `Api.begin`."""
-    return Step(what, partial(api.begin, *arguments))
+def call(api: Api, what: str, *arguments: Any, **more: Any) -> Step:
+    """A step that is one call of `Compute.begin`."""
+    return Step(what, partial(api.compute.begin, *arguments, **more))
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Work:
                 begun.append((step, operation))
         for step, operation in begun:
             try:
-                self.api.finish(operation)
+                self.api.compute.finish(operation)
             except HangarError as error:
                 failures.append(error)
             else:

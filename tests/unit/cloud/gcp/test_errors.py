@@ -88,20 +88,37 @@ def test_the_words_of_google_are_kept() -> None:
     )
 
 
-def test_an_operation_that_ended_in_a_quota_names_the_metric() -> None:
-    operation = {
-        "httpErrorStatusCode": 403,
-        "error": {
-            "errors": [
-                {
-                    "code": "QUOTA_EXCEEDED", "message": "Quota 'CPUS' exceeded.  Limit: 2.0 in region x.",
-                    "errorDetails": [{"errorInfo": {"metadatas": {"metricName": "compute.googleapis.com/cpus"}}}],
-                }
-            ]
-        },
+@pytest.mark.parametrize(
+    ("details", "brief", "look"),
+    [
+        (
+            {"quotaInfo": {"metricName": "compute.googleapis.com/cpus", "limitName": "CPUS-per-project-region",
+                           "limit": 2.0, "dimensions": {"region": "europe-west3"}}},
+            "The project's quota compute.googleapis.com/cpus does not allow it (limit 2 in europe-west3).",
+            "Look there for compute.googleapis.com/cpus in europe-west3.",
+        ),
+        (
+            {"errorInfo": {"metadatas": {"metricName": "compute.googleapis.com/cpus"}}},
+            "The project's quota compute.googleapis.com/cpus does not allow it.",
+            "Look there for compute.googleapis.com/cpus.",
+        ),
+        ({}, "The project's quota CPUS does not allow it.", "Look there for CPUS."),
+    ],
+)  # fmt: skip
+def test_an_operation_that_ended_in_a_quota_names_it_and_where_to_ask_for_more(
+    details: dict[str, Any], brief: str, look: str
+) -> None:
+    found = {
+        "code": "QUOTA_EXCEEDED", "message": "Quota 'CPUS' exceeded.  Limit: 2.0 in region x.",
+        "errorDetails": [details],
     }  # fmt: skip
+    operation = {"httpErrorStatusCode": 403, "error": {"errors": [found]}}
     error = errors.translate(errors.read_operation("acme-data-1", "insert x", operation))
-    assert error.brief == "The project's quota does not allow it (compute.googleapis.com/cpus)."
+    assert error.brief == brief
+    assert error.resolution == (
+        "Choose a smaller gcp.machine_type or disk, or ask for more: "
+        f"https://console.cloud.google.com/iam-admin/quotas?project=acme-data-1\n{look}"
+    )
 
 
 def test_a_page_that_is_no_json_is_still_an_error() -> None:

@@ -1,0 +1,69 @@
+"""The APIs that are called over REST: IAM, Resource Manager, Service Usage, and Storage for the lock."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+
+from hangar.cloud.gcp.calling import ANSWER, in_words, not_google, patient, require_success
+from hangar.cloud.gcp.credentials import Session
+from hangar.cloud.gcp.errors import NotThere
+
+Body = dict[str, Any]
+Params = Mapping[str, str | Sequence[str]]
+
+PATHS = {"storage": "storage/v1/", "upload": "upload/storage/v1/"}
+"""Storage's answers stand below a path, the others' do not."""
+
+
+class Rest:
+    """Says bodies as Google's reference does; `path` begins behind the API's own address."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def call(
+        self, method: str, api: str, path: str, body: Body | None = None, params: Params | None = None, *,
+        content: bytes | None = None,
+    ) -> Body:  # fmt: skip
+        """The answer of one method. What can pass is tried again; what was asked must bear being asked twice.
+
+        Raises:
+            GoogleRefused: one of its kinds; HangarError: the host may not have our credentials.
+        """
+        answer = self._answer(method, api, path, params, json=body, data=content)
+        try:
+            found = answer.json() if answer.content else {}  # Storage's deletions answer nothing
+        except ValueError as error:
+            raise not_google(self._address(api), error) from error
+        return found if isinstance(found, dict) else {}
+
+    def find(self, api: str, path: str) -> Body | None:
+        """What is there, or None."""
+        try:
+            return self.call("GET", api, path)
+        except NotThere:
+            return None
+
+    def content(self, path: str) -> bytes:
+        """The content of an object of Storage."""
+        return self._answer("GET", "storage", path, {"alt": "media"}).content
+
+    def _answer(
+        self, method: str, api: str, path: str, params: Params | None, **sent: Any
+    ) -> requests.Response:
+        address = self._address(api)
+
+        def ask() -> requests.Response:
+            got: requests.Response = self._session.http.request(
+                method, f"{address}/{PATHS.get(api, '')}{path}", params=params, timeout=ANSWER, **sent
+            )
+            require_success(got)
+            return got
+
+        self._session.renew()
+        with in_words(self._session.project, f"{method} {api} {path.partition('?')[0]}", address):
+            return patient()(ask)()
+
+    def _address(self, api: str) -> str:
+        return self._session.address("storage" if api == "upload" else api)

@@ -1,0 +1,106 @@
+"""An environment `production` in a clone, on a stand-in for Google Cloud whose instances are containers.
+
+What only a machine of its own shows is broken there, and only that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hangar.trust import own_files
+from tests.e2e.conftest import LOGS, REPO, Checkout
+from tests.google.client import Google
+
+NAME = "hangar-production"
+OF_A_CONTAINER = {
+    "The clock follows time servers",
+    "Containers are bounded in memory and processes",
+    "An editor can watch a large folder",
+    "The engine is bounded in memory and processes",
+}
+"""What the kernel of the computer that runs the tests decides."""
+
+SHOWN = 8000
+
+
+@contextmanager
+def environment(google: Google, path: Path, **settings: Any) -> Iterator[Checkout]:
+    """A clone with the one file that a user edits, and the two variables that lead to the stand-in."""
+    subprocess.run(["git", "clone", "-q", str(REPO), str(path)], check=True)
+    place = Checkout(path, "production")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.key_file()))
+    patch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1")
+    write(place, google, "e2-standard-4", **settings)
+    yield place
+    LOGS.mkdir(exist_ok=True)
+    for log in (place.state / "log").glob("*.log"):
+        shutil.copy(log, LOGS)
+    patch.undo()
+
+
+def write(place: Checkout, google: Google, machine_type: str, **more: Any) -> None:
+    """platform.yml; what trusts this computer's proxy here is nothing that a real environment needs."""
+    file = place.path / "inventory" / "production" / "platform.yml"
+    file.parent.mkdir(exist_ok=True)
+    gcp = {
+        "project": google.project, "zone": "europe-west3-a", "machine_type": machine_type,
+        "api_endpoint": google.base_url, "tunnel_endpoint": google.tunnel_url,
+    }  # fmt: skip
+    settings = {
+        "cloud": "gcp", "gcp": gcp, "airflow": {"live_dags": False},
+        "trusted_certificates": [str(path) for path in own_files()], **more,
+    }  # fmt: skip
+    file.write_text(json.dumps(settings))  # JSON is YAML
+
+
+def require_proven(place: Checkout, done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:
+    """The promises of a run of `up` that held, after making sure that no other is broken than a container's."""
+    assert done.returncode == 3, f"{done.stdout[-SHOWN:]}\n{done.stderr[-SHOWN:]}"
+    promises = place.report()["promises"]
+    assert {one["sentence"] for one in promises if one["outcome"] == "broken"} == OF_A_CONTAINER
+    return [one for one in promises if one["outcome"] == "held"]
+
+
+def require_nothing_to_do(place: Checkout) -> None:
+    """Neither in the cloud nor on the machine."""
+    told = json.loads(place.hangar("plan", "--exit-code", "--json").stdout)
+    assert {change["action"] for change in told["machine"]} == {"nothing"}
+    assert (told["playbook"]["changed"], told["drift"]) == (0, [])
+
+
+def require_nothing_left(place: Checkout, google: Google) -> None:
+    """But for snapshots, which `destroy` names and leaves."""
+    left = {path for path in google.resources() if NAME in path and "/snapshots/" not in path}
+    assert left == set()
+    assert google.table("serviceAccounts") == {}
+    assert google.table("buckets") == {}
+    assert not place.state.exists()
+
+
+def up(place: Checkout) -> tuple[subprocess.CompletedProcess[str], dict[str, float]]:
+    """`up --yes`, and the moment (time.time) at which each of its stages ended."""
+    argv = ["./provision.py", "up", place.environment, "--yes"]
+    with (place.path / "up.err").open("w+") as told:
+        process = subprocess.Popen(
+            argv, cwd=place.path, stdout=subprocess.PIPE, stderr=told, text=True, stdin=subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        lines, ended = [], {}
+        for line in process.stdout:
+            lines.append(line)
+            if stage := re.match(r"✓ (\w+) ", line):
+                ended[stage[1]] = time.time()
+        returncode = process.wait()
+        told.seek(0)
+        return subprocess.CompletedProcess(argv, returncode, "".join(lines), told.read()), ended

@@ -1,0 +1,73 @@
+"""`up production` on a stand-in for Google Cloud: from an empty project to nothing left, through the tunnel.
+
+The machine has Airflow alone, to be quick; tests/matrix/test_google_cloud.py has everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from hangar.cloud.startup import FINISHED
+from tests.e2e.conftest import Checkout
+from tests.e2e.on_google import (
+    NAME,
+    environment,
+    require_nothing_left,
+    require_nothing_to_do,
+    require_proven,
+    up,
+    write,
+)
+from tests.google.client import Google
+from tests.google.fixture import google_machines
+
+__all__ = ["google_machines"]
+
+SMALL = {"airbyte": {"enabled": False}, "warehouse": {"enabled": False}}
+ROOM = 3
+"""How many times as slow as a quiet machine this one may be."""
+
+TO_SSH = 5.0
+"""Seconds from a machine that is through its start-up script to our being in, at most."""
+
+
+@pytest.fixture(scope="module")
+def production(google_machines: Google, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    with environment(google_machines, tmp_path_factory.mktemp("clone") / "hangar", **SMALL) as place:
+        yield place
+
+
+def test_a_whole_life_on_google_cloud(production: Checkout, google_machines: Google) -> None:
+    # Created, configured and proven by one command, through the tunnel alone.
+    done, ended = up(production)
+    assert len(require_proven(production, done)) > 60
+    booted = float(production.ssh(f"stat -c %.Y {FINISHED}").stdout.replace(",", "."))
+    assert ended["Connection"] - booted < ROOM * TO_SSH
+    (link,) = google_machines.resources("instances")[NAME]["networkInterfaces"]
+    assert "accessConfigs" not in link
+    require_nothing_to_do(production)
+
+    # Another machine type: planned with a stop, made, a snapshot first, and the secrets are the same.
+    before = production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout
+    write(production, google_machines, "e2-standard-8", **SMALL)
+    plan = production.hangar("plan", "--exit-code", check=False)
+    assert plan.returncode == 4
+    assert f"! machine {NAME}: update with a stop" in plan.stdout
+    assert "machine type: e2-standard-4 → e2-standard-8" in plan.stdout
+    production.hangar("resize", "--yes")
+    assert google_machines.resources("instances")[NAME]["machineType"].endswith("/e2-standard-8")
+    assert len(google_machines.resources("snapshots")) == 1
+    assert production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout == before
+
+    production.hangar("snapshot", "create")
+    assert len(json.loads(production.hangar("snapshot", "list", "--json").stdout)) == 2
+
+    # The data goes only where the environment's name is typed.
+    assert production.hangar("destroy", "--yes", "--with-data", check=False).returncode == 1
+    assert NAME in google_machines.resources("instances")
+    production.hangar("destroy", "--yes", "--with-data", "--confirm", "production")
+    require_nothing_left(production, google_machines)
+    assert google_machines.violations() == []
