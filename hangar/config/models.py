@@ -26,6 +26,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.pipelines import PipelinesSection
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
 
@@ -249,6 +250,7 @@ class Settings(Section):
     airflow: Airflow = section(Airflow)
     airbyte: Airbyte = section(Airbyte)
     warehouse: Warehouse = section(Warehouse)
+    pipelines: PipelinesSection = section(PipelinesSection)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
 
