@@ -18,6 +18,7 @@ from typing import Any
 RELEASED = Path("/srv/airflow/released/current")
 AIRFLOW_PASSWORD = Path("/srv/airflow/secrets/admin_password")
 READER_PASSWORD = Path("/srv/warehouse/secrets/reader")
+PSQL = "/usr/bin/psql"
 SECONDS = 30
 """For one answer."""
 
@@ -98,7 +99,7 @@ def query(port: int, sql: str) -> Any:
     try:
         os.fchmod(descriptor, 0o600)
         os.write(descriptor, f"*:*:*:*:{READER_PASSWORD.read_text().strip()}\n".encode())
-        argv = ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(port)]
+        argv = [PSQL, "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(port)]
         done = subprocess.run(
             [*argv, "-U", "reader", "-d", "warehouse", "-f", "-"],
             input=sql,

@@ -37,15 +37,22 @@ def test_up_has_declared_the_pipelines(machine: Checkout) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_elt_brings_data_from_airbyte_to_gold(machine: Checkout) -> None:
-    airflow = Airflow.of(machine)
-    airflow.wait_for_dag("elt")
-    assert airflow.run("elt", ELT)["state"] == "success"
+def test_up_ends_with_data_moved(machine: Checkout) -> None:
+    """`elt` has run once, and the report shows what it made: read by the account `reader`."""
+    assert machine.first_up is not None
+    assert "✓ First run" in machine.first_up.stdout
+    gold = machine.report()["gold"]
+    assert {f"gold.{table['name']}": table["rows"] for table in gold["tables"]} == rows(machine)
+    assert min(rows(machine).values()) > 0
+    assert len(next(table["first"] for table in gold["tables"] if table["name"] == "best_products")) == 5
+    succeeded = Airflow.of(machine).call("GET", "/api/v2/dags/elt/dagRuns?state=success")["dag_runs"]
+    assert [gold["run"]] == [run["dag_run_id"] for run in succeeded]
+
+
+def test_another_run_doubles_nothing(machine: Checkout) -> None:
+    """It finds the same people and goods (faker invents new days for the purchases)."""
     first = rows(machine)
-    assert set(first) == set(TABLES)
-    assert min(first.values()) > 0, first
-    # A second run finds the same people and goods (faker invents new days for the purchases) and doubles no row.
-    assert airflow.run("elt", ELT)["state"] == "success"
+    assert Airflow.of(machine).run("elt", ELT)["state"] == "success"
     second = rows(machine)
     assert {name: second[name] for name in SAME} == {name: first[name] for name in SAME}
     assert ask(machine, DOUBLED).strip() == "0"
