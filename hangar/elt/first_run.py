@@ -10,7 +10,7 @@ from urllib.parse import quote
 from hangar.airbyte.load import Declared
 from hangar.config import Config
 from hangar.elt import reasons
-from hangar.elt.machine import AirflowRefused, Machine
+from hangar.elt.machine import AirflowRefused, AirflowSilent, Machine
 from hangar.elt.records import Gold
 from hangar.errors import HangarError
 
@@ -26,6 +26,9 @@ SCHEDULED = 30.0
 
 WATCHED = 1800.0
 """Seconds that a run is watched. It goes on without us; the next call joins it."""
+
+SILENT = 180.0
+"""Seconds for which Airflow may give no answer while a run is watched."""
 
 BETWEEN_LOOKS = 1.5
 ENDED = ("success", "failed")
@@ -153,7 +156,9 @@ def _watch(machine: Machine, run: Run, environment: str, report: Report) -> None
     path = f"/api/v2/dags/{DAG}/dagRuns/{quote(run.id, safe='')}"
     deadline, told = time.monotonic() + WATCHED, ""
     while run.state not in ENDED:
-        tasks = machine.airflow("GET", f"{path}/taskInstances?limit=100", "for its tasks")["task_instances"]
+        tasks = _patiently(machine, f"{path}/taskInstances?limit=100", "for its tasks", report)[
+            "task_instances"
+        ]
         words, done = progress(tasks)
         if words != told:
             report(words, done, len(tasks))
@@ -165,9 +170,23 @@ def _watch(machine: Machine, run: Run, environment: str, report: Report) -> None
                 f"Wait for it: ./provision.py up {environment}\n{reasons.in_airflow(DAG, run.id, environment)}",
             )
         time.sleep(BETWEEN_LOOKS)
-        run = _run(machine.airflow("GET", path, f"how {DAG} is getting on"))
+        run = _run(_patiently(machine, path, f"how {DAG} is getting on", report))
     if run.state == "failed":
         raise reasons.failed(machine, DAG, run.id, environment)
+
+
+def _patiently(machine: Machine, path: str, what: str, report: Report) -> Any:
+    """An answer, though Airflow may be restarting, or too busy to give one at once: the run does not depend on it."""
+    deadline = time.monotonic() + SILENT
+    while True:
+        try:
+            return machine.airflow("GET", path, what)
+        except (AirflowSilent, AirflowRefused) as error:
+            passes = isinstance(error, AirflowSilent) or error.status >= 500
+            if not passes or time.monotonic() > deadline:
+                raise
+            report("wait for Airflow to answer", None, None)
+            time.sleep(BETWEEN_LOOKS)
 
 
 def progress(tasks: Sequence[Mapping[str, Any]]) -> tuple[str, int]:

@@ -24,6 +24,10 @@ class AirflowRefused(HangarError):
         self.status = status
 
 
+class AirflowSilent(MachineUnreachable):
+    """Airflow does not answer, though the machine does."""
+
+
 class Machine:
     """Airflow and the warehouse, as far as a run of a DAG needs them."""
 
@@ -56,7 +60,8 @@ class Machine:
 
         Raises:
             AirflowRefused: it answered with an error.
-            MachineUnreachable: it does not answer, or the machine does not.
+            AirflowSilent: it does not answer.
+            MachineUnreachable: the machine does not.
         """
         return self._ask("airflow", what, port=self._airflow, method=method, path=path, body=body)
 
@@ -76,7 +81,7 @@ class Machine:
                 log = f"See what it says: ./provision.py logs airflow {env}"
                 return AirflowRefused(what, int(error["status"]), text, log)
             case "unreachable":
-                return MachineUnreachable(
+                return AirflowSilent(
                     f"Airflow on {self._name} does not answer ({what}).", f"* {text}",
                     f"See what it says: ./provision.py logs airflow {env}",
                 )  # fmt: skip

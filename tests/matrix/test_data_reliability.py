@@ -48,7 +48,11 @@ BLOWS = {
 def is_at(airflow: Airflow, run: str, task: str) -> bool:
     """Whether the task works: a sync has begun once it holds no worker any more."""
     path = f"/api/v2/dags/elt/dagRuns/{run}/taskInstances/{task}"
-    return airflow.call("GET", path)["state"] in ("up_for_reschedule" if task == "sync" else "running",)
+    try:
+        state = airflow.call("GET", path)["state"]
+    except TimeoutError:
+        return False  # too busy to answer; the next look finds it
+    return state in ("up_for_reschedule" if task == "sync" else "running",)
 
 
 def until(is_so: Callable[[], bool], seconds: float, what: str) -> None:

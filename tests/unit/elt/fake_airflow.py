@@ -5,6 +5,7 @@ from typing import Any
 
 from hangar.elt.machine import AirflowRefused
 from hangar.elt.records import Table
+from hangar.errors import HangarError
 
 TABLE = Table("customers", ("user_id",), 10_000)
 FUTURE, PAST = "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
@@ -23,6 +24,7 @@ class FakeMachine:
     runs: list[dict[str, Any]] = field(default_factory=list)
     is_paused: bool = True
     calls: list[str] = field(default_factory=list)
+    trouble: list[HangarError] = field(default_factory=list)
 
     def is_released(self, dag: str) -> bool:
         return self.released and dag == "elt"
@@ -63,6 +65,8 @@ class FakeMachine:
             state = "failed" if "state=failed" in path else "running"
             return {"task_instances": [{"task_id": "sync", "state": state, "try_number": 2}]}
         name = path.partition("/dagRuns/")[2]
+        if name and self.trouble:
+            raise self.trouble.pop(0)
         if name:
             run = next(run for run in self.runs if run["dag_run_id"] == name.replace("%3A", ":"))
             if len(run["path"]) > 1 and not self.is_paused:

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from hangar.elt import first_run
+from hangar.elt.machine import AirflowRefused, AirflowSilent
 from hangar.elt.records import Gold
 from hangar.errors import HangarError
 
 from .fake_airflow import PAST, TABLE, FakeMachine
 
+BROKEN = AirflowRefused("how elt is getting on", 500, "the database restarts", "")
 MADE = "2026-11-25T04:20:41Z"
 
 
@@ -115,6 +117,24 @@ def test_a_dag_that_airflow_cannot_read_is_not_waited_for() -> None:
     assert failed.value.brief == "Airflow has not read the DAG elt."
     assert failed.value.details == "* ImportError: no module named shop"
     assert failed.value.resolution.endswith("./provision.py up local")
+
+
+def test_airflow_may_restart_while_it_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, said = FakeMachine(trouble=[AirflowSilent("It is silent."), BROKEN]), list[str]()
+    assert ensure(machine, said)[0].tables == (TABLE,)
+    assert said.count("wait for Airflow to answer") == 2
+    monkeypatch.setattr(first_run, "SILENT", 0.0)
+    for trouble in (AirflowSilent("It is silent."), BROKEN):
+        with pytest.raises(type(trouble)) as silent:
+            ensure(FakeMachine(trouble=[trouble] * 2))
+        assert silent.value is trouble
+
+
+def test_a_refusal_is_no_silence() -> None:
+    refusal = AirflowRefused("how elt is getting on", 403, "Forbidden", "")
+    with pytest.raises(AirflowRefused) as refused:
+        ensure(FakeMachine(trouble=[refusal]))
+    assert refused.value is refusal
 
 
 def test_a_run_that_does_not_end_goes_on_without_us(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hangar.config import Config
-from hangar.elt.machine import AirflowRefused, Machine
+from hangar.elt.machine import AirflowRefused, AirflowSilent, Machine
 from hangar.elt.reasons import last_line, spoken
 from hangar.elt.records import Table
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable
@@ -49,7 +49,7 @@ def test_airflow_and_the_warehouse_are_asked_at_their_ports(make_config: Make) -
 @pytest.mark.parametrize(("error", "kind", "brief", "resolution"), [
     ({"kind": "refused", "status": 403, "text": "Forbidden"}, AirflowRefused,
      "Airflow refused to start elt.", "See what it says: ./provision.py logs airflow local"),
-    ({"kind": "unreachable", "text": "http://127.0.0.1:8080: refused"}, MachineUnreachable,
+    ({"kind": "unreachable", "text": "http://127.0.0.1:8080: refused"}, AirflowSilent,
      "Airflow on hangar-local does not answer (to start elt).", "See what it says: ./provision.py logs airflow local"),
     ({"kind": "warehouse", "text": "connection refused"}, HangarError,
      "The warehouse on hangar-local does not answer (to start elt).",
