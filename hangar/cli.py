@@ -23,6 +23,7 @@ VERBS = {
     "ssh-config": "let ssh and editors know the machine",
     "tunnel": "forward the machine's services to this computer",
     "pipelines": "make Airbyte hold what pipelines/*.yml declares",
+    "rotate": "make a secret of the machine anew; the old one is refused afterwards",
     "dags": "release DAGs after checks, go back, list the releases",
     "logs": "read the log of a service",
     "resize": "bring a machine in the cloud to the size that platform.yml says",

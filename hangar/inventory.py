@@ -132,6 +132,7 @@ def _airflow(config: Config) -> dict[str, Any]:
         "airflow_examples_enabled": airflow.examples,
         "airflow_parallelism": airflow.parallelism,
         "airflow_python_lock": str(airflow.python_lock or ""),
+        "airflow_own_tools": {name: str(lock) for name, lock in airflow.tools.items()},
         "airflow_debian_packages": list(airflow.debian_packages),
         "airflow_plugins": str(airflow.plugins or ""),
         "airflow_environment": dict(airflow.environment),

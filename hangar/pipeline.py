@@ -14,6 +14,9 @@ from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
 from hangar.console import Progress, confirm
+from hangar.elt import first_run
+from hangar.elt import machine as elt
+from hangar.elt.records import Gold
 from hangar.errors import HangarError, MachineMissing
 from hangar.paths import hosts_file, known_hosts, shown, state_dir
 from hangar.plan import Plan, Removal
@@ -42,12 +45,17 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False)
                 steps = stage.ensure(
                     airbyte, config.environment, declared, progress.step, stage.require_consent
                 )
+        gold, started = None, False
+        if first_run.is_wanted(config, declared):
+            with progress.stage("First run"), elt.connected(server, config) as pipelines:
+                gold, started = first_run.ensure(pipelines, config.environment, progress.step)
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         with progress.stage("Tunnel"):
             forwards = tunnel.ensure(server, machine.services(config))
-        changed = made.count + recap.changed + sum(step.action != "nothing" for step in steps)
-        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings, changed)
+        changed = made.count + recap.changed + sum(step.action != "nothing" for step in steps) + started
+        gold = gold or gold_tables(config, server)
+        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings, changed, gold)
 
 
 def verify(config: Config) -> Report:
@@ -58,8 +66,8 @@ def verify(config: Config) -> Report:
             introduce(server, config)
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
-        forwards = tunnel.current(config.environment)
-        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings)
+        forwards, gold = tunnel.current(config.environment), gold_tables(config, server)
+        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings, None, gold)
 
 
 def plan(config: Config) -> tuple[Plan, Recap | None]:
@@ -203,6 +211,17 @@ def declared_pipelines(config: Config) -> Declared | None:
         ConfigError: with every problem of every file.
     """
     return load(config) if config.airbyte.enabled and config.warehouse.enabled else None
+
+
+def gold_tables(config: Config, server: Server) -> Gold | None:
+    """What the warehouse has to show, or why it cannot be read: a report tells that, it does not fail by it."""
+    if not config.warehouse.enabled:
+        return None
+    try:
+        with elt.connected(server, config) as pipelines:
+            return first_run.look(pipelines)
+    except HangarError as error:
+        return Gold(problem=error.brief)
 
 
 @contextmanager

@@ -1,18 +1,14 @@
 """A conversation with the machine's end (`agent`), and the errors that its refusals mean."""
 
 import json
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hangar import process
+from hangar import agents, process
 from hangar.errors import CommandFailed, HangarError, LockHeld, MachineUnreachable
-
-BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','exec'))"
-"""What the machine's python3 is given as an argument; the program follows as the first line of its input."""
 
 
 class AirbyteRefused(HangarError):
@@ -44,11 +40,7 @@ class Session:
         try:
             answer = json.loads(self._conversation.ask(json.dumps({"op": op, **request})))
         except CommandFailed as error:
-            raise MachineUnreachable(
-                f"{self._machine} stopped answering ({what}).",
-                error.details,
-                f"See how it is: ./provision.py status {self._environment}\nThen run the same command again.",
-            ) from error
+            raise agents.silent(error, what, self._environment, self._machine) from error
         if "error" in answer:
             raise self._error(answer["error"], what)
         return answer["ok"]
@@ -105,26 +97,11 @@ def missing_secret(found: Sequence[tuple[str, str]], environment: str) -> Hangar
 
 @contextmanager
 def opened(argv: Sequence[str], environment: str, machine: str, log: Path) -> Iterator[Session]:
-    """A session with an agent that `argv` starts (`BOOT` with an interpreter before it).
+    """A session with an agent that `argv` starts (`agents.BOOT` with an interpreter before it).
 
     Raises:
         MachineUnreachable: it could not be started there.
     """
-    program = files("hangar.airbyte").joinpath("agent.py").read_text(encoding="utf-8")
-    with process.conversation(argv, log=log) as conversation:
-        try:
-            conversation.ask(json.dumps(program))
-        except CommandFailed as error:
-            raise MachineUnreachable(
-                f"{machine} cannot be spoken to.",
-                error.details,
-                f"See whether it can be reached: ./provision.py ssh {environment}",
-            ) from error
+    program = json.dumps(files("hangar.airbyte").joinpath("agent.py").read_text(encoding="utf-8"))
+    with agents.started(argv, program, environment, machine, log) as conversation:
         yield Session(conversation, environment, machine)
-
-
-def ssh_command(ssh_config: Path, machine: str) -> list[str]:
-    """Starts the agent as root on the machine."""
-    program = shlex.join(["sudo", "-n", "python3", "-I", "-u", "-c", BOOT])
-    options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
-    return ["ssh", "-F", str(ssh_config), *options, machine, program]

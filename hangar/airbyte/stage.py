@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hangar import paths
+from hangar import agents, paths
 from hangar.airbyte import apply, checks, planning, session
 from hangar.airbyte.client import Client
 from hangar.airbyte.load import Declared
@@ -27,7 +27,7 @@ def connected(server: Server) -> Iterator[Client]:
     Raises:
         MachineUnreachable: the machine does not let us in.
     """
-    argv = session.ssh_command(paths.ssh_config(server.environment), server.name)
+    argv = agents.ssh_command(paths.ssh_config(server.environment), server.name)
     log = paths.log_dir(server.environment) / "pipelines.log"
     with session.opened(argv, server.environment, server.name, log) as opened:
         yield Client(opened)

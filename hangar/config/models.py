@@ -26,6 +26,8 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.pipelines import PipelinesSection
+from hangar.config.tools import Locked, Tools
 from hangar.config.vm import Vm, check_machine
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
@@ -144,9 +146,13 @@ class Airflow(Section):
     parallelism: int = setting(
         16, "How many task instances may run at once.", "a whole number from 1 to 512", ge=1, le=512
     )
-    python_lock: File | None = setting(
+    python_lock: Locked | None = setting(
         None, "More Python packages for the image: a requirements file, locked with hashes.",
         "the path of a requirements file with hashes (uv pip compile --generate-hashes), or null",
+    )  # fmt: skip
+    tools: Tools = setting(
+        {}, "More programs that DAGs start, each in a Python environment of its own: name -> requirements file.",
+        "names such as soda: soda.lock, each with a requirements file with hashes",
     )  # fmt: skip
     debian_packages: Names = setting(
         (), "More Debian packages for the image.", "a list of Debian package names"
@@ -167,13 +173,6 @@ class Airflow(Section):
     @classmethod
     def _package_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         check_each(value, r"[a-z0-9][a-z0-9+.-]+", "a Debian package name")
-        return value
-
-    @field_validator("python_lock")
-    @classmethod
-    def _has_hashes(cls, value: File | None) -> File | None:
-        if value is not None and "--hash=" not in value.read_text(encoding="utf-8", errors="replace"):
-            raise wrong(f"{value} has no hashes")
         return value
 
 
@@ -252,6 +251,7 @@ class Settings(Section):
     airflow: Airflow = section(Airflow)
     airbyte: Airbyte = section(Airbyte)
     warehouse: Warehouse = section(Warehouse)
+    pipelines: PipelinesSection = section(PipelinesSection)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
 

@@ -37,5 +37,6 @@ def html(report: Report) -> str:
         summary=summary(report),
         roles=words.ROLES,
         cannot=words.cannot(report.server),
+        words=words,
         longest=longest or 1.0,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.console import Timing
+from hangar.elt.records import Gold
 from hangar.report import words
 from hangar.ssh.tunnel import Forward
 from hangar.verification import Outcome, Promise
@@ -15,7 +16,9 @@ from hangar.verification import Outcome, Promise
 
 @dataclass(frozen=True)
 class Report:
-    """A run that came to its end. `changed` counts what it changed on the machine; None: it only looked."""
+    """A run that came to its end. `changed` counts what it changed on the machine; None: it only looked. `gold` is
+    what the warehouse has to show; None: there is no warehouse.
+    """
 
     config: Config
     server: Server
@@ -24,6 +27,7 @@ class Report:
     forwards: tuple[Forward, ...] = ()
     timings: tuple[Timing, ...] = ()
     changed: int | None = None
+    gold: Gold | None = None
 
     def of(self, outcome: Outcome) -> tuple[Promise, ...]:
         """The promises with this outcome."""
@@ -76,6 +80,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             "password": words.password_command(report.config.environment),
         },
         "services": [asdict(service) for service in words.services(report.config, server, report.forwards)],
+        "gold": asdict(report.gold) if report.gold else None,
         "limits": words.limits(report.config, server),
         "next": [asdict(step) for step in words.next_steps(report.config, holds=report.holds)],
     }  # fmt: skip

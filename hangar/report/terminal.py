@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hangar import console
+from hangar.elt.records import Gold
 from hangar.report import words
 from hangar.report.record import Report
 
@@ -13,6 +14,8 @@ def show(report: Report, page: Path | None = None) -> None:
     """Each promise as a sentence, then where things are and what to do next. `page` is the HTML report."""
     _promises(report)
     _unchecked(report)
+    if report.gold:
+        _gold(report.gold)
     console.say()
     console.say(summary(report), "bold green" if report.holds else "bold red")
     console.say()
@@ -57,6 +60,17 @@ def _unchecked(report: Report) -> None:
     for promise in report.of("unchecked"):
         sign, style = SIGNS["unchecked"]
         console.say(f"  {sign} {promise.sentence}: {promise.reason}", style)
+
+
+def _gold(gold: Gold) -> None:
+    """The tables with their size and columns; the page has their first rows."""
+    console.say()
+    console.say("Gold: what people read", "bold")
+    width = max((len(table.name) for table in gold.tables), default=0)
+    for table in gold.tables:
+        columns = ", ".join(table.columns)
+        console.say(f"  gold.{table.name:{width}}  {words.rows(table.rows):>12}  {columns}")
+    console.say(f"  {words.gold_made(gold)}")
 
 
 def _limits(report: Report) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from hangar.cloud.base import Server
 from hangar.config import Config
+from hangar.elt.records import Gold
 from hangar.ssh.tunnel import Forward
 
 AIRFLOW_USER = "admin"
@@ -119,6 +121,29 @@ def _data(config: Config, here: Mapping[int, str]) -> list[Service]:
             )
         )
     return found
+
+
+def gold_made(gold: Gold) -> str:
+    """When the gold tables were made and by what, in a sentence."""
+    if gold.problem:
+        return f"They could not be read. {gold.problem}"
+    if not gold.tables:
+        return "There are none yet: the DAG elt makes them."
+    if not gold.run:
+        return "No run of the DAG elt has come to a good end yet."
+    return f"Made by the DAG elt, {moment(gold.made)}, run {gold.run}."
+
+
+def moment(text: str) -> str:
+    """A moment as Airflow writes it, for people; what it cannot be read as stays."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%d %B %Y, %H:%M:%S} UTC"
+    except ValueError:
+        return text
+
+
+def rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def limits(config: Config, server: Server) -> list[str]:

@@ -47,8 +47,15 @@ class Airflow:
 
     def run(self, dag: str, seconds: float = 180) -> dict[str, Any]:
         """Triggers the DAG and returns the run when it has ended."""
+        return self.wait(dag, self.start(dag), seconds)
+
+    def start(self, dag: str) -> dict[str, Any]:
+        """Triggers the DAG and returns the run that begins."""
         self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
-        run = self.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})
+        return dict(self.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None}))
+
+    def wait(self, dag: str, run: dict[str, Any], seconds: float = 180) -> dict[str, Any]:
+        """Returns the run when it has ended, or as it is when the time is over."""
         deadline = time.monotonic() + seconds
         while run["state"] not in {"success", "failed"} and time.monotonic() < deadline:
             time.sleep(1)  # between two looks at the condition

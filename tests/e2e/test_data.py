@@ -18,6 +18,10 @@ DOUBLED = "select count(*) - count(distinct id) from raw.purchases"
 TABLES = ("gold.revenue_by_day", "gold.customers", "gold.best_products")
 
 
+SECRETS = {
+    "airbyte-token": "/srv/airflow/secrets/airbyte_client_secret",
+    "warehouse-dbt": "/srv/warehouse/secrets/dbt",
+}
 SAME = ("gold.customers", "gold.best_products")
 
 
@@ -37,27 +41,62 @@ def test_up_has_declared_the_pipelines(machine: Checkout) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_elt_brings_data_from_airbyte_to_gold(machine: Checkout) -> None:
-    airflow = Airflow.of(machine)
-    airflow.wait_for_dag("elt")
-    assert airflow.run("elt", ELT)["state"] == "success"
-    first = rows(machine)
-    assert set(first) == set(TABLES)
-    assert min(first.values()) > 0, first
-    # A second run finds the same people and goods (faker invents new days for the purchases) and doubles no row.
-    assert airflow.run("elt", ELT)["state"] == "success"
+def test_up_ends_with_data_moved(machine: Checkout) -> None:
+    """`elt` has run once, and the report shows what it made: read by the account `reader`."""
+    assert machine.first_up is not None
+    assert "✓ First run" in machine.first_up.stdout
+    gold = machine.report()["gold"]
+    assert {f"gold.{table['name']}": table["rows"] for table in gold["tables"]} == rows(machine)
+    assert min(rows(machine).values()) > 0
+    assert len(next(table["first"] for table in gold["tables"] if table["name"] == "best_products")) == 5
+    succeeded = Airflow.of(machine).call("GET", "/api/v2/dags/elt/dagRuns?state=success")["dag_runs"]
+    assert [gold["run"]] == [run["dag_run_id"] for run in succeeded]
+
+
+def test_another_run_doubles_nothing_though_secrets_change_under_it(machine: Checkout) -> None:
+    """It finds the same people and goods (faker invents new days for the purchases), and what it logs in with is
+    made anew meanwhile.
+    """
+    first, airflow = rows(machine), Airflow.of(machine)
+    old = {place: machine.ssh(f"sudo cat {place}").stdout for place in SECRETS.values()}
+    machine.ssh("sudo airbyte-secrets renew airflow")  # as a rotation leaves it that was killed halfway
+    run = airflow.start("elt")
+    for name, place in SECRETS.items():
+        machine.hangar(f"rotate {name}")
+        assert machine.ssh(f"sudo cat {place}").stdout not in ("", old[place])
+    assert airflow.wait("elt", run, ELT)["state"] == "success"
+    assert token_status(machine, old[SECRETS["airbyte-token"]]) == 401
+    login = "psql -h 127.0.0.1 -U dbt -d warehouse -c 'select 1'"
+    refused = machine.ssh(f"PGPASSWORD='{old[SECRETS['warehouse-dbt']]}' {login}", check=False)
+    assert "password authentication failed" in refused.stderr
     second = rows(machine)
     assert {name: second[name] for name in SAME} == {name: first[name] for name in SAME}
     assert ask(machine, DOUBLED).strip() == "0"
 
 
+def token_status(machine: Checkout, secret: str) -> int:
+    """What Airbyte answers to Airflow's client with this secret."""
+    client = machine.ssh("sudo cat /srv/airflow/secrets/airbyte_client_id").stdout
+    body = json.dumps({"client_id": client, "client_secret": secret, "grant_type": "client_credentials"})
+    request = urllib.request.Request(
+        f"{airbyte(machine)}/applications/token", body.encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def airbyte(machine: Checkout) -> str:
+    """The address of Airbyte's API on this computer."""
+    forwards = json.loads(machine.hangar("tunnel", "--json").stdout)
+    (port,) = [forward["local"] for forward in forwards if forward["name"] == "airbyte"]
+    return f"http://127.0.0.1:{port}/api/public/v1"
+
+
 def test_the_forward_leads_to_an_airbyte_that_asks_who_one_is(machine: Checkout) -> None:
-    (airbyte,) = [
-        forward["local"]
-        for forward in json.loads(machine.hangar("tunnel", "--json").stdout)
-        if forward["name"] == "airbyte"
-    ]
-    base = f"http://127.0.0.1:{airbyte}/api/public/v1"
+    base = airbyte(machine)
     with urllib.request.urlopen(f"{base}/health", timeout=30) as answer:
         assert "embedded" in answer.read().decode()
     with pytest.raises(urllib.error.HTTPError) as refused:

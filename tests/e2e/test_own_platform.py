@@ -22,6 +22,7 @@ DAG = "/srv/airflow/dags/own_platform.py"
 def settings() -> dict[str, object]:
     return {
         "python_lock": "own/extra.lock",
+        "tools": {"humanizer": "own/extra.lock"},
         "debian_packages": ["tree"],
         "plugins": "own/plugins",
         "environment": {"OWN_VARIABLE": "50% of $HOME"},

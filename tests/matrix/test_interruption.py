@@ -23,6 +23,7 @@ MOMENTS = [
     (r"docker_host: ", signal.SIGKILL),
     (r"airflow: .*[Ii]mage", signal.SIGKILL),
     (r"airflow: .*[Ss]tart", signal.SIGKILL),
+    (r"First run: .*sync", signal.SIGKILL),
     (r"Verif", signal.SIGKILL),
 ]
 

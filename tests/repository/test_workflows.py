@@ -41,6 +41,8 @@ def test_develop_goes_to_the_sandbox_and_main_to_production_after_the_checks() -
     assert workflow["on"] == {"push": {"branches": ["develop", "main"]}}
     deploy = workflow["jobs"]["deploy"]
     assert deploy["needs"] == "check"
+    # An environment's variables are empty here, and the job would never start.
+    assert deploy["if"] == "vars.HANGAR_DEPLOY == 'true'"
     assert deploy["environment"] == deploy["env"]["TARGET"]
     assert deploy["environment"] == "${{ github.ref_name == 'main' && 'production' || 'sandbox' }}"
     assert deploy["permissions"] == {"contents": "read", "id-token": "write"}

@@ -32,6 +32,14 @@ def test_packages_of_ones_own_join_airflows_and_not_the_tools() -> None:
     assert text.count("extra.lock") == 1
 
 
+def test_a_tool_of_ones_own_gets_an_environment_and_changes_the_images_name() -> None:
+    lock = str(REPO / "tests/data/own_platform/extra.lock")
+    text = image(airflow_own_tools={"soda": lock})
+    assert "/opt/soda/bin/python \\\n        --requirement /locks/own-soda.lock \\" in text
+    assert "uv pip check --quiet --python /opt/soda/bin/python" in text
+    assert image(BAKE, airflow_own_tools={"soda": lock}) != image(BAKE)
+
+
 def test_the_image_has_another_name_when_a_tool_comes_or_goes() -> None:
     names = {image(BAKE, airflow_tools=tools) for tools in ([], ["dbt"], ["dlt"], ["dbt", "dlt"])}
     assert len(names) == 4

@@ -32,16 +32,18 @@ def test_the_example_as_it_is_means_the_defaults(repo: Path) -> None:
 
 
 def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> None:
+    (paths.env_dir("local") / "soda.lock").write_text("soda-core==3.5.5 --hash=sha256:0\n")
     paths.platform_file("local").write_text(example.uncommented(example.render("local")))
     written = config.load("local")
     paths.platform_file("local").write_text("")
     defaults = config.load("local")
-    shown = written.airflow.model_copy(update={"environment": {}, "connections": {}})
+    shown = written.airflow.model_copy(update={"environment": {}, "connections": {}, "tools": {}})
     gcp = written.gcp.model_copy(update={"labels": {}, "prices": defaults.gcp.prices})
     assert written.model_copy(update={"airflow": shown, "gcp": gcp}) == defaults
     assert written.gcp.labels
     assert written.gcp.prices.machine_hour
     assert written.airflow.environment
+    assert written.airflow.tools
     assert written.airflow.connections
 
 

@@ -1,4 +1,5 @@
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from hangar import console, paths, pipeline
 from hangar.airbyte.records import Step
 from hangar.config import Config
+from hangar.elt.records import Gold, Table
 from hangar.errors import (
     CloudError,
     ConfigError,
@@ -20,11 +22,13 @@ from hangar.errors import (
 from hangar.playbook import Recap
 from hangar.ssh.tunnel import Forward
 from hangar.verification import Promise
+from tests.unit.conftest import REPO
 from tests.unit.fakes import SERVER, FakeCloud
 
 Make = Callable[..., Config]
 PROMISES = (Promise("base", "Time is kept", "held"),)
 STEPS = (Step("source", "faker", "nothing"), Step("connection", "faker_to_warehouse", "nothing"))
+GOLD = Gold((Table("customers", ("user_id",), 10_000),), "scheduled__1", "2026-11-21T03:00:00Z")
 FORWARDS = (Forward("airflow", 8080, 8080),)
 
 
@@ -43,6 +47,9 @@ class Stages:
         monkeypatch.setattr(pipeline.playbook, "run", self._playbook)
         monkeypatch.setattr(pipeline.stage, "connected", lambda server: contextlib.nullcontext())
         monkeypatch.setattr(pipeline.stage, "ensure", self._stage("pipelines", STEPS))
+        monkeypatch.setattr(pipeline.elt, "connected", lambda server, config: contextlib.nullcontext())
+        monkeypatch.setattr(pipeline.first_run, "ensure", self._stage("first run", (GOLD, False)))
+        monkeypatch.setattr(pipeline.first_run, "look", self._stage("gold?", GOLD))
         monkeypatch.setattr(pipeline.verification, "verify", self._stage("verify", PROMISES))
         monkeypatch.setattr(pipeline.tunnel, "ensure", self._stage("tunnel", FORWARDS))
         monkeypatch.setattr(pipeline.tunnel, "current", self._stage("tunnel?", FORWARDS))
@@ -68,6 +75,8 @@ class Stages:
 
 @pytest.fixture
 def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
+    (repo / "pipelines").mkdir()
+    shutil.copy(REPO / "pipelines/airbyte.yml", repo / "pipelines")
     yield Stages(monkeypatch)
     console.configure()
 
@@ -75,13 +84,13 @@ def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
 def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> None:
     report = pipeline.up(make_config())
     assert stages.calls == [
-        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "pipelines", "verify",
-        "tunnel",
+        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "pipelines", "first run",
+        "verify", "tunnel",
     ]  # fmt: skip
     assert (report.server, report.promises, report.forwards) == (SERVER, PROMISES, FORWARDS)
-    assert report.changed == 4
+    assert (report.changed, report.gold) == (4, GOLD)
     assert [timing.stage for timing in report.timings] == [
-        "Machine", "Connection", "Playbook", "Pipelines", "Verification", "Tunnel",
+        "Machine", "Connection", "Playbook", "Pipelines", "First run", "Verification", "Tunnel",
     ]  # fmt: skip
 
 
@@ -96,14 +105,51 @@ def test_a_machine_that_lacks_an_end_gets_no_pipelines(
     stages: Stages, make_config: Make, missing: str
 ) -> None:
     pipeline.up(make_config(f"{missing}.enabled=false"))
-    assert "pipelines" not in stages.calls
-    assert stages.calls[-2:] == ["verify", "tunnel"]
+    assert not {"pipelines", "first run"} & set(stages.calls)
+    assert stages.calls[6:9] == ["playbook", "verify", "tunnel"]
+
+
+@pytest.mark.parametrize("setting", ["pipelines.first_run=false", "airflow.examples=false"])
+def test_a_first_run_that_is_left_out_leaves_the_gold_in_the_report(
+    stages: Stages, make_config: Make, setting: str
+) -> None:
+    report = pipeline.up(make_config(setting))
+    assert "first run" not in stages.calls
+    assert "pipelines" in stages.calls
+    assert report.gold == GOLD
+
+
+def test_pipelines_without_the_examples_connection_have_no_first_run(
+    stages: Stages, make_config: Make, repo: Path
+) -> None:
+    (repo / "pipelines/airbyte.yml").write_text("sources: {}\n")
+    pipeline.up(make_config())
+    assert "first run" not in stages.calls
+
+
+def test_a_first_run_that_did_something_is_a_change(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.first_run, "ensure", lambda *_: (GOLD, True))
+    assert pipeline.up(make_config()).changed == 5
+
+
+def test_gold_that_cannot_be_read_is_told_and_breaks_no_verification(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> None:
+        raise HangarError("The warehouse on hangar-local does not answer (for the gold tables).")
+
+    pipeline.up(make_config())
+    monkeypatch.setattr(pipeline.first_run, "look", refuses)
+    report = pipeline.verify(make_config())
+    assert report.gold == Gold(problem="The warehouse on hangar-local does not answer (for the gold tables).")
+    assert report.holds
 
 
 def test_wrong_pipelines_are_refused_before_anything_is_touched(
     stages: Stages, make_config: Make, repo: Path
 ) -> None:
-    (repo / "pipelines").mkdir(exist_ok=True)
     (repo / "pipelines/airbyte.yml").write_text("sources: {faker: {conector: faker}}\n")
     with pytest.raises(ConfigError, match="pipelines"):
         pipeline.up(make_config())
@@ -189,7 +235,7 @@ def test_verify_changes_nothing(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config())
     stages.calls.clear()
     report = pipeline.verify(make_config())
-    assert stages.calls == ["server", "pin", "ssh_config", "hosts.yml", "verify", "tunnel?"]
+    assert stages.calls == ["server", "pin", "ssh_config", "hosts.yml", "verify", "tunnel?", "gold?"]
     assert (report.changed, report.promises) == (None, PROMISES)
 
 

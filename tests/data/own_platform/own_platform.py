@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 
 from airflow.sdk import BaseHook, dag, task
 
@@ -15,6 +16,12 @@ def own_platform():
 
         assert humanize.intcomma(12345) == "12,345"
         assert shutil.which("tree")
+        alone = [
+            "/opt/humanizer/bin/python",
+            "-c",
+            "import humanize, importlib.util as u; print(u.find_spec('airflow'))",
+        ]
+        assert subprocess.run(alone, capture_output=True, text=True, check=True).stdout == "None\n"
         assert os.environ["OWN_VARIABLE"] == "50% of $HOME"
         connection = BaseHook.get_connection("erp")
         assert (connection.host, connection.login) == ("erp.example.com", "reader")

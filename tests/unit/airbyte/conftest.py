@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hangar import agents
 from hangar.airbyte import session
 from hangar.airbyte.client import Client
 from hangar.commands import pipelines
@@ -62,7 +63,7 @@ class MachineHere:
 
     @property
     def argv(self) -> list[str]:
-        return [sys.executable, "-I", "-u", "-c", session.BOOT, str(self.settings)]
+        return [sys.executable, "-I", "-u", "-c", agents.BOOT, str(self.settings)]
 
     @contextmanager
     def session(self) -> Iterator[session.Session]:

@@ -415,7 +415,7 @@ def test_two_applies_at_once(
 def impatient(machine: MachineHere, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A session whose agent waits a moment only."""
     monkeypatch.setattr(
-        "hangar.airbyte.session.BOOT",
+        "hangar.agents.BOOT",
         "import json,sys;exec(compile(json.loads(sys.stdin.readline())"
         ".replace('PATIENCE = 20.0','PATIENCE = 0.1'),'agent','exec'))",
     )

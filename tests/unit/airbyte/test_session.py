@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hangar import cli
+from hangar import agents, cli
 from hangar.airbyte import session
 from hangar.commands import pipelines
 from hangar.errors import MachineUnreachable
 
 
 def test_the_agent_is_started_as_root_over_the_environments_own_ssh() -> None:
-    argv = session.ssh_command(Path("/state/ssh_config"), "hangar-local")
+    argv = agents.ssh_command(Path("/state/ssh_config"), "hangar-local")
     assert argv[:3] == ["ssh", "-F", "/state/ssh_config"]
     assert "BatchMode=yes" in argv
     assert argv[-2] == "hangar-local"
@@ -20,7 +20,7 @@ def test_the_agent_is_started_as_root_over_the_environments_own_ssh() -> None:
 
 
 def test_the_program_travels_as_input_and_not_as_an_argument() -> None:
-    argv = session.ssh_command(Path("/state/ssh_config"), "hangar-local")
+    argv = agents.ssh_command(Path("/state/ssh_config"), "hangar-local")
     assert len(argv[-1]) < 200
 
 

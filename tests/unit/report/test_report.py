@@ -13,6 +13,7 @@ from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.config.gcp import Gcp
 from hangar.console import Timing
+from hangar.elt.records import Gold, Table
 from hangar.report import words
 from hangar.report.files import html
 from hangar.report.terminal import summary
@@ -65,6 +66,49 @@ def test_the_report_for_programs() -> None:
     assert data["finished"] == "2026-11-21T03:00:00+00:00"
     assert data["stages"] == [{"name": "Machine", "seconds": 4.0}, {"name": "Playbook", "seconds": 90.25}]
     assert json.loads(json.dumps(data)) == data
+
+
+GOLD = Gold(
+    (
+        Table("best_products", ("place", "model"), 100, (("1", "<b>Corvair</b>"), ("2", None))),
+        Table("customers", ("user_id", "email"), 10_000),
+    ),
+    "first_run__2026-11-21T02:59:00",
+    "2026-11-21T03:59:58+01:00",
+)
+
+
+def test_the_gold_tables_with_their_rows_and_who_made_them(capsys: pytest.CaptureFixture[str]) -> None:
+    run = replace(make(HELD), gold=GOLD)
+    report.show(run)
+    said = capsys.readouterr().out
+    assert "  gold.best_products      100 rows  place, model\n" in said
+    assert "  gold.customers       10,000 rows  user_id, email\n" in said
+    assert (
+        "  Made by the DAG elt, 21 November 2026, 02:59:58 UTC, run first_run__2026-11-21T02:59:00.\n" in said
+    )
+    page = html(run)
+    assert "&lt;b&gt;Corvair&lt;/b&gt;" in page
+    assert "10,000 rows" in page
+    data = report.as_dict(run)["gold"]
+    assert (data["run"], data["tables"][1]["rows"]) == (GOLD.run, 10_000)
+
+
+@pytest.mark.parametrize(("gold", "sentence"), [
+    (Gold(), "There are none yet: the DAG elt makes them."),
+    (Gold(GOLD.tables), "No run of the DAG elt has come to a good end yet."),
+    (Gold(problem="It is off."), "They could not be read. It is off."),
+])  # fmt: skip
+def test_gold_that_is_not_as_it_should_be(gold: Gold, sentence: str) -> None:
+    assert words.gold_made(gold) == sentence
+    assert sentence in html(replace(make(HELD), gold=gold))
+
+
+def test_a_machine_without_a_warehouse_has_no_word_of_gold(capsys: pytest.CaptureFixture[str]) -> None:
+    report.show(make(HELD))
+    assert "Gold" not in capsys.readouterr().out
+    assert "gold" not in html(make(HELD))
+    assert report.as_dict(make(HELD))["gold"] is None
 
 
 def test_another_environment_is_named_in_every_command() -> None:

@@ -32,6 +32,11 @@ def ensure(described: Described, folder: Path = SECRETS) -> None:
             keep(folder / name, value, described.roles[name].group)
 
 
+def renew(described: Described, role: str, folder: Path = SECRETS) -> None:
+    """Make a new password; Postgres takes it with the next `ensure`."""
+    keep(folder / role, secrets.token_urlsafe(32), described.roles[role].group)
+
+
 def _is_right(described: Described, folder: Path, name: str, value: str) -> bool:
     try:
         return is_right(folder / name, value, described.roles[name].group)

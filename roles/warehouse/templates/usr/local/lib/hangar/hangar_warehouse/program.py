@@ -33,6 +33,12 @@ def _run(arguments: list[str], usage: str | None) -> None:
         case ["ensure"]:
             for line in ensure(described):
                 print(line)
+        case ["password", role] if role in described.roles:
+            database.look(described)  # a server that does not answer refuses before anything is changed
+            passwords.renew(described, role)
+            database.ensure(described)
+        case ["password", role]:
+            raise Refused(f"there is no role {role!r}; there are {', '.join(sorted(described.roles))}")
         case ["renew"]:
             server.renew()
         case ["psql", *rest]:

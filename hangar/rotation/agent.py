@@ -1,0 +1,247 @@
+"""The machine's end of `rotate`: runs the steps as root, and tries the old secret and the new one.
+
+The controller sends this text over SSH and root's python3 runs it (standard library alone). No secret leaves the
+machine: the old one is remembered in this process until the proof.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+AIRFLOW = Path("/srv/airflow/secrets")
+WAREHOUSE = Path("/srv/warehouse/secrets")
+COMPOSE = ["as-service", "airflow", "docker", "compose", "--project-directory", "/srv/airflow/stack"]
+SECONDS = 30
+STEP_SECONDS = 900
+"""A restart of all of Airflow on a busy machine takes minutes."""
+
+
+class Refusal(Exception):
+    """An answer that is an error: `kind` is for the program at the other end, the text for people."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.answer = {"kind": kind, "text": text}
+
+
+def ask(url: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+    """Status and data of an answer; POST where there is a body."""
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    # They are on this machine: no proxy of the environment has a part in it.
+    opened = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    try:
+        with opened(urllib.request.Request(url, data=data, headers=headers), timeout=SECONDS) as answer:
+            return answer.status, json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code, None
+    except (OSError, ValueError) as error:
+        raise Refusal("unproven", f"{url}: {getattr(error, 'reason', error)}") from None
+
+
+def judged(status: int, what: str) -> bool:
+    """Whether a log-in was let in. Any answer but yes and no proves nothing."""
+    if 200 <= status < 300:
+        return True
+    if status in (400, 401, 403):
+        return False
+    raise Refusal("unproven", f"{what} answers {status}")
+
+
+class Airbyte:
+    """A client's secret, tried by asking for a token."""
+
+    def __init__(self, folder: str, port: int) -> None:
+        self._folder = Path(folder)
+        self._url = f"http://127.0.0.1:{port}/api/public/v1/applications/token"
+
+    def secret(self) -> str:
+        return (self._folder / "airbyte_client_secret").read_text().strip()
+
+    def accepts(self, secret: str) -> bool:
+        client = (self._folder / "airbyte_client_id").read_text().strip()
+        asked = {"client_id": client, "client_secret": secret, "grant_type": "client_credentials"}
+        return judged(ask(self._url, asked)[0], "Airbyte")
+
+
+class Login:
+    """The administrator's password, tried by a log-in."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def secret(self) -> str:
+        return (AIRFLOW / "admin_password").read_text().strip()
+
+    def accepts(self, secret: str) -> bool:
+        return judged(self.login(secret)[0], "Airflow")
+
+    def login(self, password: str) -> tuple[int, Any]:
+        return ask(f"{self.url}/auth/token", {"username": "admin", "password": password})
+
+
+class Token:
+    """The signing keys, tried by a token of each."""
+
+    def __init__(self, port: int) -> None:
+        self._login = Login(port)
+
+    def secret(self) -> str:
+        status, answer = self._login.login(self._login.secret())
+        if not judged(status, "Airflow"):
+            raise Refusal("unproven", "Airflow does not let its administrator in")
+        return str(answer["access_token"])
+
+    def accepts(self, secret: str) -> bool:
+        return judged(ask(f"{self._login.url}/api/v2/dags?limit=1", token=secret)[0], "Airflow")
+
+
+class Warehouse:
+    """A role's password, tried by a session."""
+
+    def __init__(self, role: str, port: int) -> None:
+        self._role = role
+        self._port = port
+
+    def secret(self) -> str:
+        return (WAREHOUSE / self._role).read_text().strip()
+
+    def accepts(self, secret: str) -> bool:
+        argv = ["/usr/bin/psql", "-XAtqw", "-h", "127.0.0.1", "-p", str(self._port), "-U", self._role]
+        descriptor = os.memfd_create("passfile")
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, f"*:*:*:*:{secret}\n".encode())
+            known = {"PGPASSFILE": f"/proc/self/fd/{descriptor}", "PGCONNECT_TIMEOUT": "10", "LC_ALL": "C"}
+            return session(
+                run([*argv, "-d", "warehouse", "-c", "select 1"], env=known, pass_fds=(descriptor,))
+            )
+        finally:
+            os.close(descriptor)
+
+
+class Database:
+    """Airflow's password for its own database, tried over the network of the containers."""
+
+    def secret(self) -> str:
+        return (AIRFLOW / "postgres_password").read_text().strip()
+
+    def accepts(self, secret: str) -> bool:
+        script = (
+            "umask 077; cat > /tmp/proof; trap 'rm -f /tmp/proof' EXIT; "
+            "PGPASSFILE=/tmp/proof psql -XAtqw -h postgres -U airflow -d airflow -c 'select 1'"
+        )
+        argv = [*COMPOSE, "exec", "-T", "postgres", "sh", "-c", script]
+        return session(run(argv, text=f"*:*:*:*:{secret}\n"))
+
+
+class Fernet:
+    """The key as the running containers have it: they read it when they start."""
+
+    def secret(self) -> str:
+        return (AIRFLOW / "fernet_key").read_text().strip()
+
+    def accepts(self, secret: str) -> bool:
+        done = run([*COMPOSE, "exec", "-T", "api-server", "cat", "/run/secrets/fernet_key"])
+        if done.returncode:
+            raise Refusal("unproven", done.stderr.strip())
+        return not {*secret.split(",")}.isdisjoint(done.stdout.strip().split(","))
+
+
+KINDS: dict[str, Any] = {
+    "airbyte": Airbyte,
+    "database": Database,
+    "fernet": Fernet,
+    "login": Login,
+    "token": Token,
+    "warehouse": Warehouse,
+}
+
+
+def session(done: "subprocess.CompletedProcess[str]") -> bool:
+    if done.returncode == 0:
+        return True
+    if "password authentication failed" in done.stderr:
+        return False
+    raise Refusal("unproven", done.stderr.strip())
+
+
+def run(
+    argv: list[str], text: str = "", env: dict[str, str] | None = None, pass_fds: tuple[int, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """A program with `text` as its input, run to its end."""
+    try:
+        return subprocess.run(
+            argv, input=text, env=env, pass_fds=pass_fds, capture_output=True, text=True,
+            timeout=STEP_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refusal("failed", str(error)) from None
+
+
+class Agent:
+    """One request, one answer."""
+
+    def __init__(self) -> None:
+        self._old: str | None = None
+
+    def remember(self, proof: dict[str, Any]) -> None:
+        """Keeps the secret that is to go. One that is not there, or opens nothing any more, needs no proof."""
+        with contextlib.suppress(Refusal, FileNotFoundError):
+            self._old = made(proof).secret()
+
+    def run(self, argv: list[str]) -> None:
+        done = run(argv)
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
+            raise Refusal("failed", "\n".join([f"* Command: {' '.join(argv)}", *said]))
+
+    def prove(self, proof: dict[str, Any]) -> dict[str, bool]:
+        """Whether the new secret opens, and whether the old one still does."""
+        tried = made(proof)
+        new = tried.secret()
+        return {
+            "new": tried.accepts(new),
+            "old": self._old is not None and self._old != new and tried.accepts(self._old),
+            "changed": self._old != new,
+        }
+
+    def answer(self, line: str) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            operation = request.pop("op")
+            if operation not in ("remember", "run", "prove"):
+                raise Refusal("defect", f"there is no operation {operation}")
+            return {"ok": getattr(self, operation)(**request)}
+        except Refusal as refusal:
+            return {"error": refusal.answer}
+        except Exception as error:
+            # Whatever else goes wrong here is told at the other end too, instead of a broken line.
+            return {"error": {"kind": "defect", "text": f"{type(error).__name__}: {error}"}}
+
+
+def made(proof: dict[str, Any]) -> Any:
+    return KINDS[proof["kind"]](**{name: value for name, value in proof.items() if name != "kind"})
+
+
+def main() -> None:
+    """Serves whoever started us until they are gone."""
+    agent = Agent()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        for line in sys.stdin:
+            sys.stdout.write(json.dumps(agent.answer(line)) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The machine's program for Airflow's secrets, in a folder of the test's own."""
+
+from __future__ import annotations
+
+import base64
+import grp
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.templates.render import render
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="secrets belong to root")
+
+
+class Machine:
+    """The program as the machine has it, with its folders below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.secrets = folder / "srv/airflow/secrets"
+        self.connections = folder / "srv/airflow/connections/connections.json"
+        described = folder / "srv/airflow/stack/connections.json"
+        for place in (self.secrets, self.connections.parent, described.parent):
+            place.mkdir(parents=True)
+        described.write_text(json.dumps({"erp": {"conn_type": "http", "password": {"secret": "erp"}}}))
+        (self.secrets / "erp").write_text("hunter2")
+        library = ROLES / "service_users/templates/usr/local/lib/hangar"
+        text = render("airflow", "/usr/local/sbin/airflow-secrets")
+        text = text.replace('Path("/srv/', f'Path("{folder}/srv/').replace(
+            "/usr/local/lib/hangar", str(library)
+        )
+        group = grp.getgrgid(0).gr_name
+        self.program = folder / "airflow-secrets"
+        self.program.write_text(text.replace('GROUP = "airflow"', f'GROUP = "{group}"'))
+
+    def call(self, *arguments: str, status: int = 0) -> str:
+        argv = [sys.executable, "-IB", str(self.program), *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    def read(self, name: str) -> str:
+        return (self.secrets / name).read_text()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    machine.call("ensure")
+    return machine
+
+
+def test_secrets_are_made_once(machine: Machine) -> None:
+    before = {path: path.read_text() for path in machine.secrets.iterdir()}
+    assert machine.call("look") == machine.call("ensure") == ""
+    assert {path: path.read_text() for path in machine.secrets.iterdir()} == before
+
+
+def test_a_renewed_secret_is_another_and_what_follows_from_it_follows(machine: Machine) -> None:
+    others = {name: machine.read(name) for name in ("admin_password", "jwt_secret", "fernet_key")}
+    before = machine.read("postgres_password")
+    said = machine.call("renew", "postgres_password")
+    assert machine.read("postgres_password") not in ("", before)
+    assert machine.read("postgres_password") in machine.read("sql_alchemy_conn")
+    assert {name: machine.read(name) for name in others} == others
+    assert (said, machine.call("look")) == ("", "")
+
+
+def test_a_renewed_fernet_key_keeps_its_predecessor_until_that_is_retired(machine: Machine) -> None:
+    before = machine.read("fernet_key")
+    machine.call("renew", "fernet_key")
+    new, old = machine.read("fernet_key").split(",")
+    assert (old, len(base64.urlsafe_b64decode(new))) == (before, 32)
+    assert new != old
+    machine.call("renew", "fernet_key")  # cut short and begun again: no third key
+    assert machine.read("fernet_key") == f"{new},{old}"
+    machine.call("retire", "fernet_key")
+    assert machine.read("fernet_key") == new
+    machine.call("retire", "fernet_key")
+    assert machine.read("fernet_key") == new
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("renew", "erp"), "'erp' is not generated here; there are admin_password, api_secret_key, fernet_key, "),
+    (("retire", "jwt_secret"), "only fernet_key keeps a predecessor"),
+])  # fmt: skip
+def test_other_secrets_are_left_alone(machine: Machine, arguments: tuple[str, str], said: str) -> None:
+    before = {path: path.read_text() for path in machine.secrets.iterdir()}
+    assert machine.call(*arguments, status=1).startswith(said)
+    assert {path: path.read_text() for path in machine.secrets.iterdir()} == before
+
+
+def test_a_connection_follows_its_secret(machine: Machine) -> None:
+    (machine.secrets / "erp").write_text("hunter3")
+    assert str(machine.connections) in machine.call("look")
+    machine.call("ensure")
+    assert json.loads(machine.connections.read_text())["erp"]["password"] == "hunter3"

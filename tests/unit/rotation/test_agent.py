@@ -1,0 +1,74 @@
+"""The machine's end: which answers count as yes and no, and which prove nothing."""
+
+import json
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from hangar.rotation import agent
+
+
+@pytest.fixture
+def airbyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """An Airbyte that lets in whoever has the secret in the file `true`."""
+    (tmp_path / "airbyte_client_id").write_text("airflow-1")
+    (tmp_path / "airbyte_client_secret").write_text("first")
+    (tmp_path / "true").write_text("first")
+
+    def ask(url: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+        assert (url, body["client_id"]) == (
+            "http://127.0.0.1:8000/api/public/v1/applications/token", "airflow-1",
+        )  # fmt: skip
+        return (200 if body["client_secret"] == (tmp_path / "true").read_text() else 401), None
+
+    monkeypatch.setattr(agent, "ask", ask)
+    return {"kind": "airbyte", "folder": str(tmp_path), "port": 8000}
+
+
+def prove(started: agent.Agent, proof: dict[str, Any]) -> Any:
+    return started.answer(json.dumps({"op": "prove", "proof": proof}))["ok"]
+
+
+def test_a_changed_secret_is_tried_with_both(airbyte: dict[str, Any], tmp_path: Path) -> None:
+    started = agent.Agent()
+    assert started.answer(json.dumps({"op": "remember", "proof": airbyte})) == {"ok": None}
+    assert prove(started, airbyte) == {"new": True, "old": False, "changed": False}
+    (tmp_path / "airbyte_client_secret").write_text("second")
+    assert prove(started, airbyte) == {"new": False, "old": True, "changed": True}
+    (tmp_path / "true").write_text("second")
+    assert prove(started, airbyte) == {"new": True, "old": False, "changed": True}
+
+
+def test_a_secret_that_was_not_there_needs_no_proof(airbyte: dict[str, Any], tmp_path: Path) -> None:
+    started = agent.Agent()
+    (tmp_path / "airbyte_client_secret").unlink()
+    assert started.answer(json.dumps({"op": "remember", "proof": airbyte})) == {"ok": None}
+    (tmp_path / "airbyte_client_secret").write_text("first")
+    assert prove(started, airbyte) == {"new": True, "old": False, "changed": True}
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503])
+def test_any_other_answer_proves_nothing(status: int) -> None:
+    with pytest.raises(agent.Refusal, match=f"Airbyte answers {status}"):
+        agent.judged(status, "Airbyte")
+
+
+def test_only_a_refused_password_is_a_no() -> None:
+    def done(code: int, said: str) -> "CompletedProcess[str]":
+        return CompletedProcess([], code, "", said)
+
+    assert agent.session(done(0, ""))
+    assert not agent.session(done(2, 'FATAL:  password authentication failed for user "reader"'))
+    with pytest.raises(agent.Refusal, match="Connection refused"):
+        agent.session(done(2, "connection failed: Connection refused"))
+
+
+def test_a_step_that_fails_says_what_it_said() -> None:
+    answer = agent.Agent().answer(json.dumps({"op": "run", "argv": ["sh", "-c", "echo no >&2; exit 3"]}))
+    assert answer == {"error": {"kind": "failed", "text": "* Command: sh -c echo no >&2; exit 3\nno"}}
+
+
+def test_what_it_does_not_know_it_refuses() -> None:
+    assert agent.Agent().answer('{"op": "exec"}')["error"]["text"] == "there is no operation exec"

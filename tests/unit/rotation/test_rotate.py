@@ -1,0 +1,188 @@
+"""The order of a rotation, what it waits for, and what it calls done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hangar import agents, cli
+from hangar.commands import rotate as verb
+from hangar.config import Config
+from hangar.errors import CommandFailed, HangarError, MachineUnreachable, PromiseBroken
+from hangar.rotation import catalogue, rotate
+from tests.unit.fakes import SERVER
+
+Make = Callable[..., Config]
+GOOD = {"new": True, "old": False, "changed": True}
+
+
+class Conversation:
+    """The machine's end, played: remembers what it was asked and answers as told."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.found: dict[str, bool] = GOOD
+        self.fail_at = ""
+        self.gone_at = ""
+        self.busy: list[list[dict[str, str]]] = []
+
+    def ask(self, line: str) -> str:
+        request = json.loads(line)
+        words = " ".join(request.get("argv", ())) or request["op"]
+        self.asked.append(words)
+        if words == self.gone_at:
+            raise CommandFailed("ssh failed.", "* Exit status: 255")
+        if words == self.fail_at:
+            return json.dumps({"error": {"kind": "failed", "text": "* Command: …\nno room"}})
+        return json.dumps({"ok": self.found if request["op"] == "prove" else None})
+
+    def airflow(self, method: str, path: str, what: str) -> dict[str, Any]:
+        self.asked.append("tasks?")
+        return {"task_instances": self.busy.pop(0) if self.busy else []}
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Conversation:
+    talk = Conversation()
+    monkeypatch.setattr(agents, "started", lambda *_: contextlib.nullcontext(talk))
+    monkeypatch.setattr(rotate.paths, "log_dir", lambda env: rotate.paths.REPO)
+    monkeypatch.setattr(rotate.elt, "connected", lambda *_: contextlib.nullcontext(talk))
+    monkeypatch.setattr(rotate, "BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(rotate.stage, "connected", lambda server: contextlib.nullcontext())
+    monkeypatch.setattr(rotate.stage, "ensure", lambda *_: talk.asked.append("pipelines"))
+    return talk
+
+
+def turn(name: str, config: Config, *, now: bool = False, said: list[str] | None = None) -> None:
+    (secret,) = [one for one in catalogue.secrets(config) if one.name == name]
+    words = [] if said is None else said
+    rotate.rotate(secret, SERVER, config, object(), lambda text, *_: words.append(text), now=now)  # type: ignore[arg-type] # is only handed on
+
+
+def test_airbytes_token_reaches_airflow_and_is_proven(machine: Conversation, make_config: Make) -> None:
+    turn("airbyte-token", make_config())
+    assert machine.asked == [
+        "remember", "airbyte-secrets renew airflow", "airflow-secrets ensure", "prove",
+    ]  # fmt: skip
+
+
+def test_airbyte_is_told_the_password_of_its_account(machine: Conversation, make_config: Make) -> None:
+    turn("warehouse-airbyte", make_config())
+    assert machine.asked == ["remember", "warehouse password airbyte", "pipelines", "prove"]
+
+
+def test_what_restarts_airflow_waits_for_its_tasks(machine: Conversation, make_config: Make) -> None:
+    machine.busy = [[{"dag_id": "elt", "task_id": "build"}]] * 2
+    said: list[str] = []
+    turn("airflow-keys", make_config(), said=said)
+    assert said[:3] == ["wait until no task runs", "wait for elt.build", "mark what is to be restarted"]
+    assert machine.asked == [
+        "remember", "tasks?", "tasks?", "tasks?",
+        "as-service airflow touch /srv/airflow/state/settings-changed",
+        "airflow-secrets renew jwt_secret", "airflow-secrets renew api_secret_key",
+        "as-service airflow /srv/airflow/stack/ensure", "prove",
+    ]  # fmt: skip
+
+
+def test_what_is_to_be_restarted_is_marked_before_the_secret_changes(make_config: Make) -> None:
+    """Whoever comes after a kill, `rotate` or `up`, restarts it."""
+    for secret in catalogue.secrets(make_config()):
+        words = [" ".join(step.run) for step in secret.steps]
+        for number, word in enumerate(words):
+            if secret.name.startswith("airflow-") and word.startswith("airflow-secrets"):
+                assert any("-changed" in before for before in words[:number]), secret.name
+                assert any("stack/ensure" in after for after in words[number:]), secret.name
+
+
+def test_tasks_that_do_not_end_stop_it_before_anything_changes(
+    machine: Conversation, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotate, "QUIET", 0.0)
+    machine.busy = [[{"dag_id": "elt", "task_id": "sync"}]]
+    with pytest.raises(HangarError) as busy:
+        turn("airflow-database", make_config())
+    again = "./provision.py rotate airflow-database local"
+    assert busy.value == HangarError(
+        "Tasks still run after 0 minutes; a restart would end them.", "* elt.sync",
+        f"Wait for them, then: {again}\nOr end them, to be tried again as their DAGs say: {again} --now",
+    )  # fmt: skip
+    assert machine.asked == ["remember", "tasks?"]
+    machine.asked.clear()
+    turn("airflow-database", make_config(), now=True)
+    assert "tasks?" not in machine.asked
+
+
+def test_a_step_that_fails_names_the_command_that_goes_on(machine: Conversation, make_config: Make) -> None:
+    machine.fail_at = "warehouse password dbt"
+    with pytest.raises(HangarError) as failed:
+        turn("warehouse-dbt", make_config())
+    assert failed.value == HangarError(
+        "The rotation stopped (to make a new password).", "* Command: …\nno room",
+        "It goes on from there: ./provision.py rotate warehouse-dbt local",
+    )  # fmt: skip
+    assert machine.asked[-1] == "warehouse password dbt"
+
+
+def test_a_machine_that_goes_away(machine: Conversation, make_config: Make) -> None:
+    machine.gone_at = "airflow-secrets ensure"
+    with pytest.raises(MachineUnreachable, match="hangar-local stopped answering"):
+        turn("airbyte-token", make_config())
+
+
+@pytest.mark.parametrize(("found", "words"), [
+    ({"new": False, "old": False, "changed": True}, "the new one is refused"),
+    ({"new": True, "old": True, "changed": True}, "the old one is still let in"),
+    ({"new": True, "old": False, "changed": False}, "it is the same as before"),
+])  # fmt: skip
+def test_a_change_that_is_not_proven_is_not_called_done(
+    machine: Conversation, make_config: Make, found: dict[str, bool], words: str
+) -> None:
+    machine.found = found
+    with pytest.raises(PromiseBroken) as broken:
+        turn("airbyte-token", make_config())
+    assert broken.value.brief == f"airbyte-token was made anew, but {words}."
+    assert broken.value.exit_code == 3
+
+
+def test_a_machine_without_a_warehouse_has_none_of_its_accounts(make_config: Make) -> None:
+    names = {
+        one.name for one in catalogue.secrets(make_config("warehouse.enabled=false", "airbyte.enabled=false"))
+    }
+    assert names == {"airflow-admin", "airflow-keys", "airflow-fernet", "airflow-database"}
+    assert "airbyte-token" in {one.name for one in catalogue.secrets(make_config("warehouse.enabled=false"))}
+
+
+def test_the_list_is_for_people_and_for_programs(
+    make_config: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_config()
+    assert cli.main(["rotate", "--list"]) == 0
+    assert "warehouse-reader   the account that reads gold" in capsys.readouterr().out
+    assert cli.main(["rotate", "--list", "local", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed[0]["name"] == "airbyte-token"
+    assert set(listed[0]) == {"name", "what", "effect"}
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["rotate", "nothing"], "error: There is no secret nothing on this machine."),
+    (["rotate"], "error: Which secret?"),
+])  # fmt: skip
+def test_a_secret_that_is_not_there(
+    make_config: Make, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    make_config()
+    assert cli.main(words) == 1
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "* There are: airbyte-token, airbyte-operator, warehouse-airbyte" in shown
+    assert "./provision.py rotate --list local" in shown
+
+
+def test_the_verb_reads_as_it_is_documented() -> None:
+    args = cli.parse("rotate", verb, ["airbyte-token", "sandbox", "--now"])
+    assert (args.name, args.environment, args.now) == ("airbyte-token", "sandbox", True)

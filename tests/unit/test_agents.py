@@ -1,0 +1,33 @@
+"""How a program of ours is started on the machine, and what is said when it cannot be."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from hangar import agents
+from hangar.errors import CommandFailed, MachineUnreachable
+
+ECHO = "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\n"
+
+
+def test_a_program_travels_as_input_and_answers_line_by_line(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-u", "-c", agents.BOOT]
+    with agents.started(argv, json.dumps(ECHO), "local", "hangar-local", tmp_path / "log") as talk:
+        assert talk.ask("ab") == "abab\n"
+
+
+def test_a_machine_that_lets_nobody_in(tmp_path: Path) -> None:
+    argv = ["sh", "-c", "echo 'Permission denied (publickey).' >&2; exit 255"]
+    with pytest.raises(MachineUnreachable) as refused:  # noqa: SIM117 - the refusal comes while the block is entered
+        with agents.started(argv, json.dumps(ECHO), "local", "hangar-local", tmp_path / "log"):
+            pass
+    assert refused.value.resolution == "See whether it can be reached: ./provision.py ssh local"
+
+
+def test_a_conversation_that_breaks_off_names_what_was_asked() -> None:
+    error = agents.silent(CommandFailed("ssh failed.", "* gone"), "to start elt", "local", "hangar-local")
+    assert error.brief == "hangar-local stopped answering (to start elt)."
+    assert error.details == "* gone"
+    assert error.resolution.endswith("Then run the same command again.")
