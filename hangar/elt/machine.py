@@ -78,8 +78,11 @@ class Machine:
         text, env = str(error["text"]), self._environment
         match error["kind"]:
             case "refused":
-                log = f"See what it says: ./provision.py logs airflow {env}"
-                return AirflowRefused(what, int(error["status"]), text, log)
+                cure = f"See what it says: ./provision.py logs airflow {env}"
+                if error["status"] == 401:
+                    # Somebody has changed the generated administrator's password on Airflow's pages.
+                    cure = f"Give it one that the machine knows: ./provision.py rotate airflow-admin {env}"
+                return AirflowRefused(what, int(error["status"]), text, cure)
             case "unreachable":
                 return AirflowSilent(
                     f"Airflow on {self._name} does not answer ({what}).", f"* {text}",

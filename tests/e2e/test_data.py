@@ -66,12 +66,18 @@ def test_another_run_doubles_nothing_though_secrets_change_under_it(machine: Che
         assert machine.ssh(f"sudo cat {place}").stdout not in ("", old[place])
     assert airflow.wait("elt", run, ELT)["state"] == "success"
     assert token_status(machine, old[SECRETS["airbyte-token"]]) == 401
-    login = "psql -h 127.0.0.1 -U dbt -d warehouse -c 'select 1'"
-    refused = machine.ssh(f"PGPASSWORD='{old[SECRETS['warehouse-dbt']]}' {login}", check=False)
-    assert "password authentication failed" in refused.stderr
+    now = machine.ssh(f"sudo cat {SECRETS['warehouse-dbt']}").stdout
+    assert "password authentication failed" in log_in(machine, old[SECRETS["warehouse-dbt"]])
+    assert log_in(machine, now) == ""
     second = rows(machine)
     assert {name: second[name] for name in SAME} == {name: first[name] for name in SAME}
     assert ask(machine, DOUBLED).strip() == "0"
+
+
+def log_in(machine: Checkout, password: str) -> str:
+    """What the warehouse objects to dbt with this password; nothing when it lets it in."""
+    login = "psql -h 127.0.0.1 -U dbt -d warehouse -c 'select 1'"
+    return machine.ssh(f"sudo env PGPASSWORD='{password}' {login}", check=False).stderr
 
 
 def token_status(machine: Checkout, secret: str) -> int:

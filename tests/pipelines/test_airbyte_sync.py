@@ -107,6 +107,13 @@ def test_a_sync_that_somebody_started_is_joined(airbyte, run):
     assert len(airbyte.jobs) == 1
 
 
+def test_a_secret_that_is_made_anew_meanwhile_costs_no_try(airbyte, run):
+    airbyte.broken = [401, 401]
+    done = run("airbyte_sync", change=lambda task: setattr(task, "retries", 0))
+    assert done.errors == {}
+    assert len(airbyte.jobs) == 1
+
+
 def test_a_wrong_secret_is_said_and_not_shown(airbyte, connections, run):
     login = {"login": "client", "password": "wrong-and-secret"}
     connections(airbyte_default={"conn_type": "airbyte", "host": airbyte.address, **login})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,11 +17,23 @@ from hangar_dags.airbyte_api import ENDED, Airbyte, moment, status_of
 SYNCED = AssetAlias("airbyte_sync")
 """Every sync that succeeds is an event of this alias, and of the asset of its connection (`synced`)."""
 JOB = "airbyte_job"
+REFUSED = "airbyte_refused"
+REFUSALS = 4
+"""Looks in a row that Airbyte may refuse before the secret counts as wrong: about half a minute."""
 
 
 def synced(connection: str) -> Asset:
     """The asset that a sync of the connection of this name brings up to date: `schedule=[synced("faker")]`."""
     return Asset(f"airbyte.{connection}")
+
+
+def refusal(error: Exception) -> tuple[int, str]:
+    """The status of an answer that is none, and what it says; 0 where the error is of another kind."""
+    if isinstance(error, AirbyteAPIError):
+        return error.status_code, error.body[:500]
+    # The client raises nothing more exact where it asks for a token.
+    found = re.fullmatch(r"Unexpected status code (\d+) from token endpoint", str(error))
+    return (int(found[1]), "no token for this client") if found else (0, "")
 
 
 class AirbyteSync(BaseSensorOperator):
@@ -72,17 +85,33 @@ class AirbyteSync(BaseSensorOperator):
             AirflowException: the job failed or was cancelled.
         """
         try:
-            return self._look(context)
+            found = self._look(context)
         except httpx.TransportError as error:
             self.log.warning("Airbyte does not answer (%s); asked again later", type(error).__name__)
-        except AirbyteAPIError as error:
+            return False
+        except Exception as error:
+            status, said = refusal(error)
+            if not status:
+                raise
+            if not self._may_pass(context, status):
+                raise AirflowException(f"Airbyte answers {status}: {said}") from error
+            self.log.warning("Airbyte answers %s; asked again later", status)
+            return False
+        context["task_state_store"].delete(REFUSED)
+        return found
+
+    def _may_pass(self, context: Any, status: int) -> bool:
+        """Whether an answer of this status may be another one at the next look."""
+        if status != httpx.codes.UNAUTHORIZED:
             # 409: somebody else started a sync in between, which the next look joins.
-            if (
-                error.status_code < httpx.codes.INTERNAL_SERVER_ERROR
-                and error.status_code != httpx.codes.CONFLICT
-            ):
-                raise AirflowException(f"Airbyte answers {error.status_code}: {error.body[:500]}") from error
-            self.log.warning("Airbyte answers %s; asked again later", error.status_code)
+            return status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.CONFLICT
+        # The client's secret is made anew now and then, and for a moment one end has the new one.
+        kept = context["task_state_store"]
+        looks = int(kept.get(REFUSED) or 0) + 1
+        if looks < REFUSALS:
+            kept.set(REFUSED, looks)
+            return True
+        kept.delete(REFUSED)  # a later try has its own
         return False
 
     def _look(self, context: Any) -> PokeReturnValue | bool:

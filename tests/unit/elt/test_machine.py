@@ -49,6 +49,8 @@ def test_airflow_and_the_warehouse_are_asked_at_their_ports(make_config: Make) -
 @pytest.mark.parametrize(("error", "kind", "brief", "resolution"), [
     ({"kind": "refused", "status": 403, "text": "Forbidden"}, AirflowRefused,
      "Airflow refused to start elt.", "See what it says: ./provision.py logs airflow local"),
+    ({"kind": "refused", "status": 401, "text": "Invalid credentials"}, AirflowRefused, "Airflow refused to start elt.",
+     "Give it one that the machine knows: ./provision.py rotate airflow-admin local"),
     ({"kind": "unreachable", "text": "http://127.0.0.1:8080: refused"}, AirflowSilent,
      "Airflow on hangar-local does not answer (to start elt).", "See what it says: ./provision.py logs airflow local"),
     ({"kind": "warehouse", "text": "connection refused"}, HangarError,
