@@ -1,4 +1,6 @@
-"""`plan` against a stand-in for Google Cloud, whose answers cost next to nothing: what is left is our own time."""
+"""`plan`, and the way to a machine's SSH, against a stand-in for Google Cloud, whose answers cost next to nothing: what
+is left is our own time.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figure import Figure
+from tests.e2e import on_google
 from tests.google.client import Google
 
 REPO = Path(__file__).resolve().parents[1]
-BUDGET = 2.5
+BUDGET, TO_SSH = 2.5, 5.0
 ZONE = "europe-west3-a"
 MACHINE = "hangar-production"
 
 
 def cloud_figures() -> list[Figure]:
+    return [plan_figure(), start_figure()]
+
+
+def plan_figure() -> Figure:
     """A whole process, from its start to its end."""
     with tempfile.TemporaryDirectory(prefix="hangar-bench-") as folder:
         google = Google(Path(folder)).start()
@@ -29,7 +36,20 @@ def cloud_figures() -> list[Figure]:
             wall = min(seconds for seconds, _ in plan_of_existing(google, rounds=5))
         finally:
             google.stop()
-    return [Figure("plan of an environment on Google Cloud, stand-in", wall, BUDGET, "s")]
+    return Figure("plan of an environment on Google Cloud, stand-in", wall, BUDGET, "s")
+
+
+def start_figure() -> Figure:
+    """From a new machine that is through its start-up script to our being in."""
+    with tempfile.TemporaryDirectory(prefix="hangar-bench-") as folder:
+        google = Google(Path(folder), "--machines", "docker").start()
+        try:
+            with on_google.environment(google, Path(folder) / "clone") as place:
+                place.hangar("resize", "--yes")
+                seconds = time.time() - on_google.finished(place)
+        finally:
+            google.stop()
+    return Figure("start to SSH on Google Cloud, beyond the boot, stand-in", seconds, TO_SSH, "s")
 
 
 def make(google: Google) -> None:

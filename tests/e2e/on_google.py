@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from hangar.cloud.startup import FINISHED
 from hangar.trust import own_files
 from tests.e2e.conftest import LOGS, REPO, Checkout
 from tests.google.client import Google
@@ -86,6 +87,11 @@ def require_nothing_left(place: Checkout, google: Google) -> None:
     assert google.table("serviceAccounts") == {}
     assert google.table("buckets") == {}
     assert not place.state.exists()
+
+
+def finished(place: Checkout) -> float:
+    """When the machine was through its start-up script (time.time: it has this computer's clock)."""
+    return float(place.ssh(f"stat -c %.Y {FINISHED}").stdout.replace(",", "."))
 
 
 def up(place: Checkout) -> tuple[subprocess.CompletedProcess[str], dict[str, float]]:

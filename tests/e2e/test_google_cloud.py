@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from hangar.cloud.startup import FINISHED
+from bench.cloud import TO_SSH
 from tests.e2e.conftest import Checkout
 from tests.e2e.on_google import (
     NAME,
     environment,
+    finished,
     require_nothing_left,
     require_nothing_to_do,
     require_proven,
@@ -30,9 +31,6 @@ SMALL = {"airbyte": {"enabled": False}, "warehouse": {"enabled": False}}
 ROOM = 3
 """How many times as slow as a quiet machine this one may be."""
 
-TO_SSH = 5.0
-"""Seconds from a machine that is through its start-up script to our being in, at most."""
-
 
 @pytest.fixture(scope="module")
 def production(google_machines: Google, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
@@ -44,8 +42,7 @@ def test_a_whole_life_on_google_cloud(production: Checkout, google_machines: Goo
     # Created, configured and proven by one command, through the tunnel alone.
     done, ended = up(production)
     assert len(require_proven(production, done)) > 60
-    booted = float(production.ssh(f"stat -c %.Y {FINISHED}").stdout.replace(",", "."))
-    assert ended["Connection"] - booted < ROOM * TO_SSH
+    assert ended["Connection"] - finished(production) < ROOM * TO_SSH
     (link,) = google_machines.resources("instances")[NAME]["networkInterfaces"]
     assert "accessConfigs" not in link
     require_nothing_to_do(production)
