@@ -21,6 +21,7 @@ VERBS = {
     "status": "how the machine and its services are",
     "ssh": "log in to the machine, or run one command on it",
     "ssh-config": "let ssh and editors know the machine",
+    "code": "open the machine in VS Code",
     "tunnel": "forward the machine's services to this computer",
     "pipelines": "make Airbyte hold what pipelines/*.yml declares",
     "dags": "release DAGs after checks, go back, list the releases",

@@ -127,9 +127,9 @@ def test_ssh_knows_the_machine_by_its_name(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     tunnel.stop(ENV)
-    include.write(server, paths.default_private_key(ENV), tunnel.planned(ENV, {"web": PORT}))
+    include.write(server, paths.default_private_key(ENV), tunnel.planned(server, {"web": PORT}))
     config = str(include.include_file(ENV))
-    (forward,) = tunnel.planned(ENV, {"web": PORT})
+    (forward,) = tunnel.planned(server, {"web": PORT})
     session = subprocess.Popen(
         ["ssh", "-F", config, server.name, "echo ready; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
