@@ -32,7 +32,7 @@ VERBS = {
     "snapshot": "take, list and delete snapshots of its data disk",
     "restore": "make a new machine beside it with a snapshot's data",
     "cost": "what the settings cost a month in the cloud",
-    "doctor": "look for what would stop a machine here, and name the cure",
+    "doctor": "look for what would stop a machine here, or an editor on one; name the cure",
     "destroy": "remove the machine and everything that belongs to it",
 }
 """Every verb is the module hangar/commands/<verb>.py, imported when it is called."""
