@@ -30,7 +30,7 @@ def require_folder(folder: str) -> str:
     if not folder.startswith("/") or any(char in folder for char in "\r\n\0"):
         raise HangarError(
             f"{folder!r} is no whole path on the machine.",
-            resolution="Such as: --folder /srv/airflow/dags, or --folder /home/anna/dags",
+            resolution="Such as: --folder /srv/airflow/dags, or --folder /home/NAME/dags",
         )
     return str(PurePosixPath(folder))
 
