@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -10,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Developer:
             input=input, capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
 
-    @contextmanager
+    @contextlib.contextmanager
     def forward(self, *options: str, port: int) -> Iterator[None]:
         """A connection of its own with these forwards, as an editor opens it."""
         argv = ["ssh", "-F", str(self.home / ".ssh/config"), "-S", "none", "-N", "-o", "ExitOnForwardFailure=yes",
@@ -158,13 +158,13 @@ def test_a_forward_reaches_no_socket_and_nothing_that_asks_nobody(
 ) -> None:
     """A forward leads to no socket file, and not to the figures of the machine, which ask nobody who they are"""
     port = free_port()
-    with developer.forward(f"-L127.0.0.1:{port}:/run/dbus/system_bus_socket", port=port):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as channel:
-            channel.sendall(b"\0AUTH EXTERNAL\r\n")
-            try:
-                assert channel.recv(8) == b""
-            except ConnectionResetError:
-                pass  # refused as well
+    with (
+        developer.forward(f"-L127.0.0.1:{port}:/run/dbus/system_bus_socket", port=port),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as channel,
+    ):
+        channel.sendall(b"\0AUTH EXTERNAL\r\n")
+        with contextlib.suppress(ConnectionResetError):  # refused as well
+            assert channel.recv(8) == b""
     figures = machine.inventory()["monitoring_port"]
     refused = developer.ssh("-S", "none", "-W", f"127.0.0.1:{figures}", developer.host)
     assert refused.returncode == 255
@@ -196,7 +196,8 @@ def test_a_dag_is_tried_under_the_debugger_without_anything_of_the_platforms(dev
     script = r"""set -e
     export HOME=$(mktemp -d); trap 'rm -rf "$HOME"' EXIT
     mkdir $HOME/dags; cd $HOME/dags; cat > tried.py
-    /opt/hangar/airflow/bin/python -Xfrozen_modules=off -m debugpy --listen 127.0.0.1:0 /usr/local/bin/try-dag tried.py 2>&1
+    python=/opt/hangar/airflow/bin/python
+    $python -Xfrozen_modules=off -m debugpy --listen 127.0.0.1:0 /usr/local/bin/try-dag tried.py 2>&1
     stat -c 'mode %a' $HOME/.try-dag; ls $HOME/.try-dag"""
     done = developer.ssh(developer.host, script, input=DAG, timeout=240)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
