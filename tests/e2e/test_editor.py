@@ -47,19 +47,24 @@ class Developer:
     home: Path
 
     @property
+    def config(self) -> str:
+        """The include file itself: ssh asks the account for its home, not the environment."""
+        return str(self.home / ".ssh/config.d" / self.host)
+
+    @property
     def host(self) -> str:
         return f"hangar-{self.checkout.environment}"
 
     def ssh(self, *words: str, input: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["ssh", "-F", str(self.home / ".ssh/config"), *words],
+            ["ssh", "-F", self.config, *words],
             input=input, capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
 
     @contextlib.contextmanager
     def forward(self, *options: str, port: int) -> Iterator[None]:
         """A connection of its own with these forwards, as an editor opens it."""
-        argv = ["ssh", "-F", str(self.home / ".ssh/config"), "-S", "none", "-N", "-o", "ExitOnForwardFailure=yes",
+        argv = ["ssh", "-F", self.config, "-S", "none", "-N", "-o", "ExitOnForwardFailure=yes",
                 "-o", "ClearAllForwardings=no", *options, self.host]  # fmt: skip
         process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
         try:
@@ -86,10 +91,8 @@ def developer(machine: Checkout) -> Iterator[Developer]:
     os.environ["HOME"] = str(home)
     try:
         machine.hangar("ssh-config", "--yes")
-        # ssh asks the account for its home, not the environment.
-        config = home / ".ssh/config"
-        config.write_text(config.read_text().replace("~", str(home)))
         yield Developer(machine, home)
+        config = home / f".ssh/config.d/hangar-{machine.environment}"
         subprocess.run(
             ["ssh", "-F", str(config), "-O", "exit", f"hangar-{machine.environment}"], capture_output=True
         )
