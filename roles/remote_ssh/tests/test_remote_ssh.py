@@ -160,7 +160,7 @@ def test_old_servers_of_editors_go_and_the_one_that_runs_stays(client, options):
     kept = options["remote_ssh_servers_kept"]
     script = f"""set -e
     export HOME=$(mktemp -d); trap 'kill $pid; rm -rf "$HOME"' EXIT
-    servers=$HOME/.vscode-server/cli/servers; mkdir -p $servers $HOME/.vscode-server/data/logs/old $HOME/.vscode-server/data/User
+    servers=$HOME/.vscode-server/cli/servers; mkdir -p $servers $HOME/.vscode-server/data/logs/old
     for n in $(seq 0 {kept + 1}); do mkdir $servers/Stable-$n; touch -d "2026-01-0$((n + 1))" $servers/Stable-$n; done
     cp /bin/sleep $servers/Stable-0/server; $servers/Stable-0/server 60 & pid=$!
     touch -d 2020-01-01 $HOME/.vscode-server/data/logs/old $servers/Stable-0
@@ -205,7 +205,8 @@ def test_dags_are_tried_with_the_airflow_of_the_image(found):
     missing = [
         f"{name} {version}"
         for name, version in wanted
-        if f"{name}_{version}".replace("-", "_").replace(".", "_") not in {one.replace(".", "_") for one in have}
+        if f"{name}_{version}".replace("-", "_").replace(".", "_")
+        not in {one.replace(".", "_") for one in have}
     ]
     assert len(wanted) > 50
     assert missing == []
