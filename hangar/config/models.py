@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import existing, gcp
+from hangar.config import existing, gcp, people
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
@@ -26,6 +26,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.people import People
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
 
@@ -72,6 +73,10 @@ class Access(Section):
     ssh_sources: Networks = setting(
         (), "More networks that may reach port 22; those that Hangar itself needs are added.",
         "a list of networks such as 10.0.0.0/8",
+    )  # fmt: skip
+    admin_keys: Literal["any", "hardware"] = setting(
+        "any", "Which keys an admin among the people may have: any, or only hardware keys (sk-…).",
+        "any or hardware",
     )  # fmt: skip
 
     @field_validator("admin")
@@ -240,6 +245,9 @@ class Settings(Section):
     gcp: Gcp = section(Gcp)
     existing: Existing = section(Existing)
     users: Users = section(Users)
+    people: People = setting(
+        (), "Who works on the machine.", "a list of people, each with name, keys and role"
+    )
     trusted_certificates: Files | None = setting(
         None,
         "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
@@ -277,6 +285,11 @@ class Settings(Section):
     @classmethod
     def _reachable(cls, value: Existing, info: ValidationInfo) -> Existing:
         return existing.check(value, info.data)
+
+    @field_validator("people")
+    @classmethod
+    def _people_apart(cls, value: People, info: ValidationInfo) -> People:
+        return people.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod
