@@ -22,6 +22,7 @@ VERBS = {
     "ssh": "log in to the machine, or run one command on it",
     "ssh-config": "let ssh and editors know the machine",
     "tunnel": "forward the machine's services to this computer",
+    "people": "let somebody in, end somebody's access, see who is there",
     "pipelines": "make Airbyte hold what pipelines/*.yml declares",
     "dags": "release DAGs after checks, go back, list the releases",
     "logs": "read the log of a service",
