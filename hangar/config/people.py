@@ -12,8 +12,8 @@ from hangar.config.public_keys import BadKey, parse
 KEY_RIGHT = "a line such as ssh-ed25519 AAAA… (also sk-…, or RSA of 3072 bits and more)"
 HARDWARE_RIGHT = "a key made by ssh-keygen -t ed25519-sk"
 
-SERVICES = ("airflow", "airbyte", "warehouse", "people", "dags")
-"""Accounts and groups that Hangar makes."""
+SERVICES = ("airflow", "airbyte", "warehouse", "people", "dags", "admin")
+"""Accounts and groups that Hangar makes; admin is Airflow's."""
 
 SYSTEM = frozenset(
     [
