@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expires", metavar="DATE", help="add, expire: the first day without access, or never"
     )
+    parser.add_argument(
+        "--myself", metavar="NAME", default="", help="remove: the name again, where it is your own"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
