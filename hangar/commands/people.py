@@ -113,7 +113,7 @@ def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
         console.say(f"{person.name} is out: the machine refuses each of their keys.")
         return
     console.say(f"{person.name} ({person.role}) is in: the machine admits each of their keys.")
-    console.say(f"They say, in a clone of their own: ./provision.py ssh-config {env}")
+    console.say(f"They log in as {person.name}, with their own key: docs/people.md says how.")
     if person.airflow_role != "none":
         console.say(
             f"Their first password for Airflow is on the machine: cat /srv/people/passwords/{person.name}"
@@ -149,6 +149,12 @@ def _tell_out(config: "Config", gone: "Departure") -> None:
     console.say(f"{gone.name} is out: the last process ended after {gone.seconds:.1f} s{proof}.")
     if gone.archive:
         console.say(f"The home is archived on the machine: {gone.archive} (for root alone)")
+    if config.cloud == "gcp":
+        console.say("The tunnel asks Google's IAM who may come. Take the role away there too:")
+        console.say(
+            f"gcloud projects remove-iam-policy-binding {config.gcp.project} "
+            f"--role roles/iap.tunnelResourceAccessor --member user:{gone.email or 'ADDRESS'}"
+        )
 
 
 def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ class Departure:
     seconds: float = 0.0
     archive: str = ""
     proven: bool = False
+    email: str = ""
 
 
 def require_removable(config: Config, name: str) -> None:
@@ -72,7 +73,8 @@ def remove(config: Config, name: str, progress: Progress) -> Departure:
         gone = machine.remove(config.environment, name)
     with progress.stage("Login attempt"):
         _prove(config, person)
-    return Departure(name, True, gone["seconds"], gone["archive"], person is not None)
+    email = (person.email or "") if person else ""
+    return Departure(name, True, gone["seconds"], gone["archive"], person is not None, email)
 
 
 def _prove(config: Config, person: Person | None) -> None:

@@ -284,9 +284,9 @@ def test_what_comes_into_the_live_folder_with_rights_of_its_own_is_shared_too(ho
 ACCOUNTS = """
 set -eu
 cd /
-as-service airflow docker exec airflow-postgres-1 psql --host=/tmp --username=airflow --tuples-only --no-align --command \
-    "select u.username || ' ' || r.name from ab_user u join ab_user_role m on m.user_id = u.id \
-     join ab_role r on r.id = m.role_id where u.active"
+as-service airflow docker exec airflow-postgres-1 psql --host=/tmp --username=airflow \
+    --tuples-only --no-align --command "select u.username || ' ' || r.name from ab_user u \
+     join ab_user_role m on m.user_id = u.id join ab_role r on r.id = m.role_id where u.active"
 echo ==
 airflow-accounts look
 echo ==
