@@ -296,7 +296,7 @@ stat -c '%n %U:%G %a' /srv/people/passwords/* 2>/dev/null || true
 
 def test_people_have_their_accounts_and_their_password_is_their_secret(host, options):
     """Each person has the account and the role that the settings say, with a password that only they read"""
-    found, todo, passwords = (part.split("\n") for part in host.check_output(ACCOUNTS).split("==\n"))
+    found, todo, passwords = (part.strip().split("\n") for part in host.check_output(ACCOUNTS).split("=="))
     today = host.check_output("date -u +%F")
     wanted = {
         one["name"]: one["airflow"]
