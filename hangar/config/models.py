@@ -10,6 +10,7 @@ from hangar.config import existing, gcp, people
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
+    PEOPLE,
     SUBIDS,
     File,
     Files,
@@ -88,7 +89,8 @@ class Access(Section):
 
 
 def _uid(default: int) -> Any:
-    return setting(default, "The account's uid and gid.", "a number from 1001 to 59999", ge=1001, le=59999)
+    right = f"a number from 1001 to {PEOPLE.start - 1}"
+    return setting(default, "The account's uid and gid.", right, ge=1001, le=PEOPLE.start - 1)
 
 
 def _subids(default: int) -> Any:

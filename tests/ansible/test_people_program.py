@@ -173,6 +173,16 @@ def test_an_account_of_the_machines_own_is_never_taken(name: str) -> None:
     assert str(refused.value) == f"{name} is a name of this machine's own; choose another one in platform.yml"
 
 
+def test_an_account_that_only_has_a_number_like_a_persons_is_nobodys_business() -> None:
+    """On a machine that was there before, somebody may have a number of our range and a home elsewhere."""
+    wanted, found = settled(ANA)
+    other = Account(20_050, 20_050, "/home/carl", "/bin/bash", "$y$x", None)
+    found = replace(found, accounts={**found.accounts, "carl": other})
+    assert todo(wanted, found) == []
+    with pytest.raises(Refused):
+        todo(Described({**wanted.people, "carl": replace(ANA, name="carl")}, wanted.others), found)
+
+
 def test_the_keys_carry_the_day_for_sshd_itself() -> None:
     assert VIC.key_file().splitlines()[1] == 'expiry-time="20270101Z" ssh-ed25519 AAAAvic'
 

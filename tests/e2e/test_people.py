@@ -239,6 +239,29 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
     assert people["ben"].can("true")
 
 
+def test_a_departure_that_was_killed_is_finished_by_the_same_again(
+    machine: Checkout, people: dict[str, Person]
+) -> None:
+    ben = people["ben"]
+    ben.run("nohup setsid sleep 700 >/dev/null 2>&1 </dev/null & echo work > ~/work.txt")
+    uid = machine.ssh("id -u ben").stdout.strip()
+    for seconds in ("0.2", "0.4", "0.6"):
+        machine.ssh(f"sudo timeout -s KILL {seconds} people remove ben", check=False)
+    ben.people("remove")
+    known = {one["name"]: one for one in json.loads(machine.ssh("sudo people show").stdout)}
+    assert known["ben"]["left"]
+    assert not ben.can("true")
+    assert (
+        machine.ssh(f"pgrep -U {uid}; sudo ls -A /srv/people/home; getent passwd ben", check=False).stdout
+        == "vic\n"
+    )
+    assert (
+        machine.ssh("sudo sh -c 'cat /srv/people/archive/ben-*.tar | tar tif -'").stdout.count("ben/work.txt")
+        == 1
+    )
+    add(ben, "developer")
+
+
 def test_a_number_is_never_given_to_somebody_else(machine: Checkout, people: dict[str, Person]) -> None:
     """Whoever comes back has the number of before; nobody else ever gets it"""
     before = json.loads(machine.ssh("sudo people show").stdout)

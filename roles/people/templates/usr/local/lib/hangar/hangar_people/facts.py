@@ -45,8 +45,14 @@ class Facts:
 
     @property
     def people(self) -> dict[str, int]:
-        """The accounts that are people's, by their numbers."""
-        return {name: account.uid for name, account in self.accounts.items() if account.uid in UIDS}
+        """The accounts that are people's, with their numbers. A number alone is not enough: on a machine that was
+        there before, it may be somebody's who has nothing to do with us.
+        """
+        return {
+            name: account.uid
+            for name, account in self.accounts.items()
+            if account.uid in UIDS and (name in self.ledger or account.home == str(ledger.HOMES / name))
+        }
 
     def groups_of(self, name: str) -> set[str]:
         return {group for group, found in self.groups.items() if name in found.members}

@@ -112,7 +112,7 @@ def clear(name: str, uid: int) -> None:
     )
     if SHARED.is_dir():
         accounts.run(
-            "find", str(SHARED), "-xdev", "-uid", str(uid), "-exec", "chown", "-h", "root", "{}", "+"
+            "find", str(SHARED), "-xdev", "-uid", str(uid), "-execdir", "chown", "-h", "root", "{}", "+"
         )
 
 

@@ -56,7 +56,7 @@ def refuse_strangers(described: Described, found: Facts) -> None:
     """An account of the machine's own must not become a person's."""
     for name in described.people:
         account, group = found.accounts.get(name), found.groups.get(name)
-        taken = (account and account.uid not in UIDS) or (group and group.gid not in UIDS)
+        taken = (account and name not in found.people) or (group and group.gid not in UIDS)
         if taken:
             raise Refused(f"{name} is a name of this machine's own; choose another one in platform.yml")
 
