@@ -11,8 +11,8 @@ import pytest
 from hangar import cli, paths, report
 from hangar.cloud.base import Server
 from hangar.config import Config
-from hangar.config.people import today
 from hangar.config.gcp import Gcp
+from hangar.config.people import today
 from hangar.console import Timing
 from hangar.report import words
 from hangar.report.files import html
@@ -107,7 +107,9 @@ def test_the_limits_name_the_admins_and_whose_day_has_come() -> None:
     found = words.limits(make(HELD, people=people).config, make(HELD).server)
     assert "Admins are root too, and may be the operator: ada." in found
     assert any(line.startswith(f"The day of vic ({today()}) has come: no key opens") for line in found)
-    assert not any("Admins" in line or "The day of" in line for line in words.limits(make().config, make().server))
+    assert not any(
+        "Admins" in line or "The day of" in line for line in words.limits(make().config, make().server)
+    )
 
 
 def test_the_limits_are_said_in_words() -> None:

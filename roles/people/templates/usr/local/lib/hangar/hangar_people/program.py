@@ -22,8 +22,8 @@ AIRFLOW = Path("/usr/local/sbin/airflow-accounts")
 NOT_NOW = 75
 """Its way to say that Airflow's database does not run; the accounts follow when it does."""
 
-WAIT = 60.0
-"""Seconds for another call to end."""
+WAIT, REMOVAL_WAIT = 60.0, 900.0
+"""Seconds for another call to end; a removal outwaits the packing of a large home."""
 
 
 def main(arguments: Sequence[str], usage: str | None) -> None:
@@ -47,8 +47,7 @@ def _run(arguments: list[str], usage: str | None) -> None:
             with alone():
                 _say(apply())
         case ["remove", name]:
-            with alone():
-                print(json.dumps(remove(name)))
+            print(json.dumps(remove(name)))
         case ["show"]:
             print(json.dumps(show()))
         case _:
@@ -82,7 +81,8 @@ def apply() -> list[str]:
 
 
 def remove(name: str) -> dict[str, Any]:
-    """Somebody leaves, now. Returns how long it took until the last process was gone.
+    """Somebody leaves, now: nobody waits for another call to be shut out. What follows takes its turn, and shuts out
+    once more, should that other call have let them in again. Returns how long it took until the last process was gone.
 
     Raises:
         Refused: there is no such person, or something is left to do.
@@ -97,8 +97,9 @@ def remove(name: str) -> dict[str, Any]:
     leaving.shut_out(name)
     leaving.end(name, known[name])
     seconds = time.monotonic() - start
-    _airflow("apply")
-    leaving.leave(name, known[name])
+    with alone(REMOVAL_WAIT):
+        _airflow("apply")
+        leaving.leave(name, known[name])
     new = sorted(set(leaving.ARCHIVE.glob(f"{name}-*.tar")) - before)
     return {"name": name, "was_there": True, "seconds": seconds, "archive": str(new[0]) if new else ""}
 
@@ -139,10 +140,10 @@ def _say(lines: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def alone(seconds: float = WAIT) -> Iterator[None]:
     """One change at a time; the kernel lets go however we end."""
     with LOCK.open("a") as file:
-        until = time.monotonic() + WAIT
+        until = time.monotonic() + seconds
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
