@@ -14,7 +14,7 @@ import pytest
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
 
-from hangar_people import accounts, described, facts, keys, leaving, ledger, steps  # noqa: E402
+from hangar_people import accounts, described, facts, keys, leaving, ledger, program, steps  # noqa: E402
 from hangar_people.described import ALL_GROUPS, GROUPS, Described, Person, Refused  # noqa: E402
 from hangar_people.facts import Account, Facts, Group  # noqa: E402
 from hangar_people.ledger import UIDS, Line  # noqa: E402
@@ -288,3 +288,31 @@ def test_whoever_leaves_stands_in_the_description_no_more(tmp_path: Path) -> Non
 def test_the_groups_of_the_roles_are_apart() -> None:
     assert set(GROUPS["viewer"]) & {"dags", "hangar-admins", "hangar-developers"} == set()
     assert "hangar-admins" not in GROUPS["developer"]
+
+
+def test_nobody_waits_to_be_shut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another call packs a large home; what ends somebody's access does not wait for it, what follows does."""
+    took: list[str] = []
+    wanted, found = settled(ANA)
+    monkeypatch.setattr(program, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(program, "REMOVAL_WAIT", 0.0)
+    monkeypatch.setattr(described, "forget", lambda name: took.append(f"forget {name}"))
+    monkeypatch.setattr(facts, "gather", lambda: found)
+    monkeypatch.setattr(leaving, "shut_out", lambda name: took.append(f"shut {name} out"))
+    monkeypatch.setattr(leaving, "end", lambda name, uid: took.append(f"end {uid}"))
+    monkeypatch.setattr(leaving, "leave", lambda name, uid: took.append(f"leave {uid}"))
+    with program.alone(), pytest.raises(Refused) as refused:
+        program.remove("ana")
+    assert str(refused.value) == "another call is at work; wait for it"
+    assert took == ["forget ana", "shut ana out", "end 20001"]
+    assert program.remove("ana")["was_there"]
+    assert took[-1] == "leave 20001"
+
+
+def test_a_stranger_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a service, not an account of the machine's own: only who is or was one of the people."""
+    _, found = settled(ANA)
+    monkeypatch.setattr(described, "forget", lambda name: None)
+    monkeypatch.setattr(facts, "gather", lambda: found)
+    for name in ("cat", "root", "../ana"):
+        assert not program.remove(name)["was_there"]
