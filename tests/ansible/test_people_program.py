@@ -293,7 +293,7 @@ def test_the_groups_of_the_roles_are_apart() -> None:
 def test_nobody_waits_to_be_shut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another call packs a large home; what ends somebody's access does not wait for it, what follows does."""
     took: list[str] = []
-    wanted, found = settled(ANA)
+    _, found = settled(ANA)
     monkeypatch.setattr(program, "LOCK", tmp_path / "lock")
     monkeypatch.setattr(program, "REMOVAL_WAIT", 0.0)
     monkeypatch.setattr(described, "forget", lambda name: took.append(f"forget {name}"))
