@@ -23,6 +23,7 @@ VERBS = {
     "ssh-config": "let ssh and editors know the machine",
     "code": "open the machine in VS Code",
     "tunnel": "forward the machine's services to this computer",
+    "people": "let somebody in, end somebody's access, see who is there",
     "pipelines": "make Airbyte hold what pipelines/*.yml declares",
     "rotate": "make a secret of the machine anew; the old one is refused afterwards",
     "dags": "release DAGs after checks, go back, list the releases",

@@ -92,6 +92,7 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
             {"name": name, "uid": user.uid, "subids": user.subids} for name, user in config.users
         ],
         "service_users_dag_writers": [server.admin],
+        **_people(server, config),
         **_data(config),
         "monitoring_port": config.monitoring.port,
     }
@@ -116,12 +117,40 @@ def trusted(config: Config) -> tuple[Certificate, ...]:
 
 
 def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]:
+    own = read_public_key(private_key)
     return {
-        "ssh_server_authorized_keys": {server.admin: [read_public_key(private_key)]},
+        # Whoever is an admin may run Hangar too, from a computer and with a key of their own.
+        "ssh_server_authorized_keys": {server.admin: [own, *_admin_keys(config, own)]},
         # Everybody comes from the gateway: one's failed logins must not shut out the others.
         "ssh_server_penalty_exempt": list(server.ssh_sources),
         "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources] or list(ANYWHERE),
     }
+
+
+def _admin_keys(config: Config, own: str) -> list[str]:
+    """The keys of all admins whose day has not come, each with that day; the operator's own stands there already."""
+    admins = [person for person in config.people if person.role == "admin" and not person.is_expired]
+    return [
+        f'expiry-time="{person.expires:%Y%m%d}Z" {key}' if person.expires else key
+        for person in admins
+        for key in person.keys
+        if key.split()[:2] != own.split()[:2]
+    ]
+
+
+def _people(server: Server, config: Config) -> dict[str, Any]:
+    enabled = {"airbyte": config.airbyte.enabled, "warehouse": config.warehouse.enabled}
+    return {
+        "people_accounts": [
+            {
+                "name": person.name, "role": person.role, "keys": list(person.keys),
+                "expires": str(person.expires or ""), "email": person.email or "", "airflow": person.airflow_role,
+            }
+            for person in config.people
+        ],
+        "people_other_accounts": [server.admin],
+        "people_services": ["airflow", *(name for name, is_there in enabled.items() if is_there)],
+    }  # fmt: skip
 
 
 def _airflow(config: Config) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import existing, gcp
+from hangar.config import existing, gcp, people
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
+    PEOPLE,
     SUBIDS,
     File,
     Files,
@@ -26,6 +27,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.tools import Locked, Tools
 from hangar.config.vm import Vm, check_machine
@@ -76,6 +78,10 @@ class Access(Section):
         (), "More networks that may reach port 22; those that Hangar itself needs are added.",
         "a list of networks such as 10.0.0.0/8",
     )  # fmt: skip
+    admin_keys: Literal["any", "hardware"] = setting(
+        "any", "Which keys an admin among the people may have: any, or only hardware keys (sk-…).",
+        "any or hardware",
+    )  # fmt: skip
 
     @field_validator("admin")
     @classmethod
@@ -86,7 +92,8 @@ class Access(Section):
 
 
 def _uid(default: int) -> Any:
-    return setting(default, "The account's uid and gid.", "a number from 1001 to 59999", ge=1001, le=59999)
+    right = f"a number from 1001 to {PEOPLE.start - 1}"
+    return setting(default, "The account's uid and gid.", right, ge=1001, le=PEOPLE.start - 1)
 
 
 def _subids(default: int) -> Any:
@@ -242,6 +249,9 @@ class Settings(Section):
     gcp: Gcp = section(Gcp)
     existing: Existing = section(Existing)
     users: Users = section(Users)
+    people: People = setting(
+        (), "Who works on the machine.", "a list of people, each with name, keys and role"
+    )
     trusted_certificates: Files | None = setting(
         None,
         "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
@@ -282,6 +292,11 @@ class Settings(Section):
     @classmethod
     def _reachable(cls, value: Existing, info: ValidationInfo) -> Existing:
         return existing.check(value, info.data)
+
+    @field_validator("people")
+    @classmethod
+    def _people_apart(cls, value: People, info: ValidationInfo) -> People:
+        return people.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod

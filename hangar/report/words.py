@@ -174,6 +174,15 @@ def limits(config: Config, server: Server) -> list[str]:
     found.append(
         f"The operator's account {server.admin} is root by sudo: who holds its key holds the machine."
     )
+    admins = [person.name for person in config.people if person.role == "admin" and not person.is_expired]
+    if admins:
+        found.append(f"Admins are root too, and may be the operator: {', '.join(admins)}.")
+    late = [f"{person.name} ({person.expires})" for person in config.people if person.is_expired]
+    if late:
+        found.append(
+            f"The day of {', '.join(late)} has come: no key opens, but home and account stay until "
+            f"./provision.py people remove NAME {config.environment}"
+        )
     if not config.updates.unattended:
         found.append("Security updates are switched off (updates.unattended). Somebody has to install them.")
     return found

@@ -10,14 +10,31 @@ from hangar.cloud import cloud_for
 from hangar.config import Config
 from hangar.inventory import render
 from hangar.ssh.files import write_atomically
+from hangar.ssh.keys import ensure_key
+
+
+def person(environment: str, role: str) -> dict[str, object]:
+    """Somebody of each role, with a key of their own beside the machine's."""
+    key = ensure_key(paths.state_dir(environment) / f"{role}_id_ed25519", f"the-{role}")
+    return {
+        "name": f"the-{role}",
+        "role": role,
+        "keys": [key],
+        "expires": "2999-12-31" if role == "viewer" else None,
+    }
 
 
 def main(environment: str) -> None:
     """Write it beside the machine's keys, where destroy finds it."""
     role = environment.removeprefix("molecule-")
     neighbours = {name: {"enabled": role in (name, "default")} for name in ("airbyte", "warehouse")}
+    people = (
+        [person(environment, one) for one in ("admin", "developer", "viewer")] if role == "people" else []
+    )
     cloud = "vm" if role == "vm" else "container"
-    config = Config.model_validate({"environment": environment, "cloud": cloud, **neighbours})
+    config = Config.model_validate(
+        {"environment": environment, "cloud": cloud, "people": people, **neighbours}
+    )
     server = cloud_for(config).server()
     if server is None:
         sys.exit(f"hangar-{environment} does not run")

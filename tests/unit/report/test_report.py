@@ -12,6 +12,7 @@ from hangar import cli, paths, report
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.config.gcp import Gcp
+from hangar.config.people import today
 from hangar.console import Timing
 from hangar.elt.records import Gold, Table
 from hangar.report import words
@@ -138,6 +139,21 @@ def test_every_command_that_is_named_can_be_typed(environment: str) -> None:
             assert args.environment == environment
         if verb == "logs":
             assert args.service == "airflow"
+
+
+def test_the_limits_name_the_admins_and_whose_day_has_come() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+    other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGM8zvTmJmlfKmp6jsQpimZRaqLZSLBJDNoYSdhIXK1+"
+    people = [
+        {"name": "ada", "role": "admin", "keys": [key]},
+        {"name": "vic", "role": "viewer", "keys": [other], "expires": str(today())},
+    ]
+    found = words.limits(make(HELD, people=people).config, make(HELD).server)
+    assert "Admins are root too, and may be the operator: ada." in found
+    assert any(line.startswith(f"The day of vic ({today()}) has come: no key opens") for line in found)
+    assert not any(
+        "Admins" in line or "The day of" in line for line in words.limits(make().config, make().server)
+    )
 
 
 def test_the_limits_are_said_in_words() -> None:
