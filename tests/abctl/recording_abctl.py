@@ -16,6 +16,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -215,6 +216,8 @@ def main() -> None:
         return kubectl(sys.argv[1:])
     match sys.argv[1:]:
         case ["serve"]:
+            # The first process of a container ends by no signal that it does not take.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             http.server.ThreadingHTTPServer(("", 80), Platform).serve_forever()
         case ["deploy", chart, secrets]:
             deploy(chart, secrets)
