@@ -57,7 +57,9 @@ class Database(Section):
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
     )  # fmt: skip
     port: int = setting(5432, "Its port.", "a port from 1 to 65535", ge=1, le=65535)
-    name: str = setting("airbyte", "The database.", "a name such as airbyte", pattern=r"^[A-Za-z0-9_-]{1,63}$")
+    name: str = setting(
+        "airbyte", "The database.", "a name such as airbyte", pattern=r"^[A-Za-z0-9_-]{1,63}$"
+    )
     user: str = setting("airbyte", "The account.", "a name such as airbyte", pattern=r"^[A-Za-z0-9_-]{1,63}$")
 
 
@@ -83,7 +85,9 @@ class Abctl(Section):
         False, "Let this call bring what is installed to what is described. Meant for --set.", "true or false"
     )
     low_resource: bool = setting(
-        False, "Airbyte's mode for small machines: no requests of memory, no Connector Builder.", "true or false"
+        False,
+        "Airbyte's mode for small machines: no requests of memory, no Connector Builder.",
+        "true or false",
     )
     values: File | None = setting(
         None, "Helm values of yours, stronger than Hangar's.", "the path of a YAML file, or null"
@@ -115,7 +119,11 @@ class Airbyte(Section):
         2, "How many syncs the embedded engine runs at once.", "a whole number from 1 to 32", ge=1, le=32
     )
     job_hours: int = setting(
-        4, "After how many hours the embedded engine ends a sync.", "a whole number from 1 to 168", ge=1, le=168
+        4,
+        "After how many hours the embedded engine ends a sync.",
+        "a whole number from 1 to 168",
+        ge=1,
+        le=168,
     )
     abctl: Abctl = section(Abctl)
 

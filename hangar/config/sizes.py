@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 GIB_A_CPU: dict[str, dict[str, float]] = {
-    **dict.fromkeys(("e2", "n2", "n2d"), {"standard": 4, "highmem": 8, "highcpu": 1}),
-    **dict.fromkeys(("n4", "c3", "c3d"), {"standard": 4, "highmem": 8, "highcpu": 2}),
+    **{family: {"standard": 4, "highmem": 8, "highcpu": 1} for family in ("e2", "n2", "n2d")},
+    **{family: {"standard": 4, "highmem": 8, "highcpu": 2} for family in ("n4", "c3", "c3d", "c2d")},
     "n1": {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9},
-    "c2d": {"standard": 4, "highmem": 8, "highcpu": 2},
     "t2d": {"standard": 4},
 }
 """GiB of memory for each CPU of a predefined machine type (Compute Engine's machine families)."""

@@ -18,7 +18,11 @@ from hangar.ssh.files import write_atomically
 AIRBYTE = {"airbyte": "embedded", "airbyte_abctl": "abctl"}
 """The two roles that may run the section `airbyte`."""
 
-SMALL = {"airbyte_abctl_least_cpus": 1, "airbyte_abctl_least_memory_gib": 2, "airbyte_abctl_least_disk_gib": 2}
+SMALL = {
+    "airbyte_abctl_least_cpus": 1,
+    "airbyte_abctl_least_memory_gib": 2,
+    "airbyte_abctl_least_disk_gib": 2,
+}
 """The stand-in for abctl needs far less than Airbyte does."""
 
 
@@ -49,7 +53,7 @@ def main(environment: str) -> None:
 
 
 def stand_in(folder: Path) -> dict[str, str]:
-    """abctl cannot be had where tests run; what is installed says itself that it only records."""
+    """Abctl cannot be had where tests run; what is installed says itself that it only records."""
     from tests.abctl.archive import pack
 
     archive, checksum = pack(folder)

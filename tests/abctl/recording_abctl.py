@@ -13,6 +13,7 @@ How it behaves: ~/.airbyte/abctl/behaviour holds `hang` (sleep in the middle), `
 import base64
 import http.server
 import io
+import itertools
 import json
 import os
 import shutil
@@ -67,7 +68,7 @@ def root_file_system() -> bytes:
 
 
 def install(flags: list[str]) -> None:
-    options = dict(zip(flags, flags[1:], strict=False))
+    options = dict(itertools.pairwise(flags))
     chart, port = options["--chart-version"], options["--port"]
     try:
         (DATABASE / "PG_VERSION").read_text()
@@ -89,7 +90,9 @@ def install(flags: list[str]) -> None:
             time.sleep(3600)
         case "die":
             sys.exit("unable to install helm: the stand-in was told to die")
-    secrets = {Path(flag).stem: json.loads(Path(flag).read_text()) for flag in flags if flag.endswith(".json")}
+    secrets = {
+        Path(flag).stem: json.loads(Path(flag).read_text()) for flag in flags if flag.endswith(".json")
+    }
     docker("exec", NODE, "/usr/bin/python3", "/abctl", "deploy", chart, ",".join(secrets))
     print("Airbyte installation complete. (This is the recording stand-in for abctl.)")
 
@@ -169,7 +172,9 @@ class Platform(http.server.BaseHTTPRequestHandler):
             body = {}
         path, found = self.path.split("?")[0].removeprefix("/api/public/v1"), state()
         if path == "/health":
-            self.answer(200 if found["chart"] else 503, "Successful operation (a stand-in for Airbyte's platform)")
+            self.answer(
+                200 if found["chart"] else 503, "Successful operation (a stand-in for Airbyte's platform)"
+            )
         elif path == "/applications/token":
             self.token(body, found)
         elif not self.known(found):
@@ -192,7 +197,9 @@ class Platform(http.server.BaseHTTPRequestHandler):
 
     def token(self, body: dict, found: dict) -> None:
         if self.secrets(found).get(str(body.get("client_id")), "") == body.get("client_secret"):
-            self.answer(200, {"access_token": f"token.{body['client_id']}", "token_type": "Bearer", "expires_in": 900})
+            self.answer(
+                200, {"access_token": f"token.{body['client_id']}", "token_type": "Bearer", "expires_in": 900}
+            )
         else:
             self.answer(401, {"status": 401, "title": "unauthorized"})
 
@@ -213,7 +220,8 @@ class Platform(http.server.BaseHTTPRequestHandler):
 
 def main() -> None:
     if Path(sys.argv[0]).name == "kubectl":
-        return kubectl(sys.argv[1:])
+        kubectl(sys.argv[1:])
+        return
     match sys.argv[1:]:
         case ["serve"]:
             # The first process of a container ends by no signal that it does not take.

@@ -25,7 +25,8 @@ base = "/api/public/v1"
 bearer = {}
 if folder:
     read = lambda name: open(folder + "/airbyte_client_" + name).read()
-    credentials = {"client_id": read("id"), "client_secret": secret or read("secret"), "grant_type": "client_credentials"}
+    credentials = {"client_id": read("id"), "client_secret": secret or read("secret")}
+    credentials["grant_type"] = "client_credentials"
     status, text = call(port, "POST", base + "/applications/token", credentials)
     if status != 200:
         sys.exit(print(json.dumps([[status, ""]] * len(requests))))
@@ -140,7 +141,8 @@ def test_no_other_method_or_protocol_hides_in_a_request_that_is_admitted(ask):
     hidden = [
         ("GET", f"{BASE}/workspaces", None, {"X-HTTP-Method-Override": "DELETE"}),
         ("GET", f"{BASE}/workspaces", None, {"Connection": "Upgrade", "Upgrade": "websocket"}),
-        ("GET", f"{BASE}/workspaces", None, {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAA"}),
+        ("GET", f"{BASE}/workspaces", None, {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c",
+                                             "HTTP2-Settings": "AAA"}),
     ]  # fmt: skip
     plain, websocket, h2c = statuses(ask(*hidden))
     # 101 would be a tunnel in which nobody looks any more.
@@ -190,7 +192,9 @@ def test_the_filter_listens_on_loopback_only_and_has_no_rights(host, options):
     assert {line.split()[3] for line in told.splitlines()} == {f"127.0.0.1:{port}"}
     pid = host.check_output("systemctl show --property MainPID --value airbyte-filter.service").strip()
     status = dict(
-        line.split(":\t", 1) for line in host.file(f"/proc/{pid}/status").content_string.splitlines() if ":\t" in line
+        line.split(":\t", 1)
+        for line in host.file(f"/proc/{pid}/status").content_string.splitlines()
+        if ":\t" in line
     )
     assert status["Uid"].split()[0] == str(host.user("haproxy").uid)
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0

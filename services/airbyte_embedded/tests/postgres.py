@@ -107,7 +107,8 @@ def duckdb(path: Path, sql: str) -> list[tuple[Any, ...]]:
 def parquet(folder: Path, sql: str) -> list[tuple[Any, ...]]:
     """Asked as somebody does who knows the files alone."""
     views = "".join(
-        f"c.execute(\"CREATE VIEW {file.stem} AS SELECT * FROM '{file}'\")\n" for file in folder.glob("[!.]*.parquet")
+        f"c.execute(\"CREATE VIEW {file.stem} AS SELECT * FROM '{file}'\")\n"
+        for file in folder.glob("[!.]*.parquet")
     )
     return query(f"import duckdb\nc = duckdb.connect()\n{views}rows = c.execute({sql!r}).fetchall()")
 

@@ -230,7 +230,11 @@ def test_a_database_that_refuses_says_why_in_the_jobs_failure(make_server: Calla
         at = f'connection to server at "127.0.0.1", port {database.port} failed: '
         for change, undo, reason in (
             ("NOLOGIN", "LOGIN", 'FATAL: role "loader" is not permitted to log in'),
-            ("PASSWORD 'another'", "PASSWORD 'again'", 'FATAL: password authentication failed for user "loader"'),
+            (
+                "PASSWORD 'another'",
+                "PASSWORD 'again'",
+                'FATAL: password authentication failed for user "loader"',
+            ),
         ):
             database.query(f"ALTER ROLE loader {change}", user="other")
             assert server.run(connection)["failureReason"] == at + reason

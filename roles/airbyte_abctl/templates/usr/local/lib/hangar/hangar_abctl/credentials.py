@@ -74,7 +74,9 @@ class Clients:
     def _end(self, identifier: str, token: str) -> None:
         status, _ = self._api.ask("DELETE", f"/applications/{identifier}", None, token)
         if status not in (200, 204, 404):
-            fail(f"The old application {identifier} is still there (HTTP {status}): remove it in Airbyte's settings")
+            fail(
+                f"The old application {identifier} is still there (HTTP {status}): remove it in Airbyte's settings"
+            )
 
     def __contains__(self, name: Any) -> bool:
         return name in self._clients

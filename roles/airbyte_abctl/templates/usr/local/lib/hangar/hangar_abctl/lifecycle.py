@@ -98,7 +98,9 @@ def run_installer(described: dict[str, object]) -> None:
     as_airbyte("systemctl", "--user", "daemon-reload")
     done = as_airbyte("systemctl", "--user", "start", INSTALL_UNIT)
     if done.returncode != 0:
-        fail(f"abctl did not install Airbyte {described['chart']}. The end of what it said:\n{installer_log()}")
+        fail(
+            f"abctl did not install Airbyte {described['chart']}. The end of what it said:\n{installer_log()}"
+        )
     settle(described)
 
 
@@ -126,7 +128,9 @@ def start(described: dict[str, object]) -> None:
     deadline = time.monotonic() + 600  # a cluster that was off pulls itself together for some minutes
     while not api.healthy():
         if time.monotonic() > deadline:
-            fail("Airbyte's cluster runs, but its API has not answered for 10 minutes: sudo airbyte-abctl status")
+            fail(
+                "Airbyte's cluster runs, but its API has not answered for 10 minutes: sudo airbyte-abctl status"
+            )
         time.sleep(1)
 
 

@@ -41,7 +41,9 @@ def wanted() -> dict[str, Any]:
 def as_airbyte(*argv: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run something as the service user, with its Docker daemon and its user manager in reach."""
     more: dict[str, Any] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
-    return subprocess.run(["as-service", "airbyte", *argv], check=False, capture_output=True, text=True, **more)
+    return subprocess.run(
+        ["as-service", "airbyte", *argv], check=False, capture_output=True, text=True, **more
+    )
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
@@ -52,7 +54,9 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 def node() -> str:
     """`absent`, `running`, or what else Docker says of the node's container."""
-    found = as_airbyte("docker", "container", "ls", "--all", "--filter", f"name=^{NODE}$", "--format", "{{.State}}")
+    found = as_airbyte(
+        "docker", "container", "ls", "--all", "--filter", f"name=^{NODE}$", "--format", "{{.State}}"
+    )
     if found.returncode != 0:
         fail(f"Airbyte's Docker daemon does not answer: {said(found)}")
     return found.stdout.strip() or "absent"
@@ -61,7 +65,9 @@ def node() -> str:
 def kubectl(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     # The node's image brings kubectl and the cluster's own administrator.
     opened = ["docker", "exec", *(["--interactive"] if given is not None else []), NODE]
-    return as_airbyte(*opened, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", *arguments, given=given)
+    return as_airbyte(
+        *opened, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", *arguments, given=given
+    )
 
 
 def auth_secret() -> dict[str, str]:

@@ -21,7 +21,9 @@ def teach() -> None:
     if taught == found["data"]["Corefile"]:
         return
     patch = json.dumps({"data": {"Corefile": taught}})
-    done = kubectl("--namespace", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch)
+    done = kubectl(
+        "--namespace", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch
+    )
     if done.returncode != 0:
         fail(f"The cluster's DNS was not taught {NAME}: {said(done)}")
 

@@ -26,7 +26,15 @@ def write_secret_files(wanted: dict[str, Any]) -> None:
         for key, file in keys.items():
             source = FOLDER / file
             if not source.is_file():
-                fail(f"{source} is not there. Put the secret into it, for root alone, and run the same command again")
+                fail(
+                    f"{source} is not there. Put the secret into it, for root alone, and run the same command again"
+                )
             data[key] = base64.b64encode(source.read_bytes().rstrip(b"\n")).decode()
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "type": "Opaque",
+            "data": data,
+        }
         keep(FOLDER / f"{name}.json", json.dumps(secret), "airbyte")
