@@ -11,6 +11,7 @@ import yaml
 from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
+from hangar.config.airbyte import Abctl
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
@@ -173,11 +174,29 @@ def _data(config: Config) -> dict[str, Any]:
     airbyte, warehouse = config.airbyte, config.warehouse
     return {
         "airbyte_enabled": airbyte.enabled,
+        "airbyte_engine": config.airbyte_engine,
         "airbyte_port": airbyte.port,
         "airbyte_jobs_at_once": airbyte.jobs_at_once,
         "airbyte_job_hours": airbyte.job_hours,
         "warehouse_enabled": warehouse.enabled,
         "warehouse_port": warehouse.port,
+        **(_abctl(airbyte.abctl) if config.airbyte_engine == "abctl" else {}),
+    }
+
+
+def _abctl(abctl: Abctl) -> dict[str, Any]:
+    database = abctl.database
+    return {
+        "airbyte_abctl_version": abctl.version,
+        "airbyte_abctl_sha256": abctl.sha256 or "",
+        "airbyte_abctl_archive": abctl.archive or "",
+        "airbyte_abctl_chart": abctl.chart,
+        "airbyte_abctl_upgrade": abctl.upgrade,
+        "airbyte_abctl_low_resource": abctl.low_resource,
+        "airbyte_abctl_values": str(abctl.values or ""),
+        "airbyte_abctl_database": database.model_dump() if database.host else {},
+        "airbyte_abctl_google_secrets": abctl.google_secrets or "",
+        "airbyte_abctl_filter_port": abctl.filter_port,
     }
 
 

@@ -21,7 +21,7 @@ from testinfra.backend.base import CommandResult
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from hangar.contracts import effective_options  # noqa: E402  (the package is found by the line above)
+from hangar.contracts import absent_roles, effective_options  # noqa: E402  (the package is found by the line above)
 
 JOURNAL_LINES = 25
 
@@ -52,6 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if inventory := config.getoption("--ansible-inventory"):
+        absent = absent_roles(effective_options(Path(inventory)))
+        left_out = [item for item in items if item.path.parent.parent.name in absent]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for marker in config.getoption("--cannot"):
         for item in items:
             if item.get_closest_marker(marker):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
-LONGEST_FIRST = ("default", "airflow", "airbyte", "warehouse", "docker_host")
+LONGEST_FIRST = ("default", "airflow", "airbyte_abctl", "airbyte", "warehouse", "docker_host")
 
 
 def scenarios() -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import existing, gcp, people
+from hangar.config import airbyte, existing, gcp, people
+from hangar.config.airbyte import Airbyte, Engine
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
@@ -195,22 +196,6 @@ class Warn(Section):
     disk: int = _percent(80, "the fullest disk")
 
 
-class Airbyte(Section):
-    """The embedded Airbyte engine: real connectors behind Airbyte's public API. Not the Airbyte platform."""
-
-    enabled: bool = setting(True, "Whether the machine has it.", "true or false")
-    port: int = setting(
-        8000, "Its port on the machine's loopback and, through SSH, on yours.",
-        "a port from 1024 to 65535", **PORT,
-    )  # fmt: skip
-    jobs_at_once: int = setting(
-        2, "How many syncs run at once; further ones wait.", "a whole number from 1 to 32", ge=1, le=32
-    )
-    job_hours: int = setting(
-        4, "After how many hours a sync is ended.", "a whole number from 1 to 168", ge=1, le=168
-    )
-
-
 class Warehouse(Section):
     """The Postgres that holds the data."""
 
@@ -298,6 +283,11 @@ class Settings(Section):
     def _people_apart(cls, value: People, info: ValidationInfo) -> People:
         return people.check(value, info.data)
 
+    @field_validator("airbyte")
+    @classmethod
+    def _large_enough(cls, value: Airbyte, info: ValidationInfo) -> Airbyte:
+        return airbyte.check(value, info.data)
+
     @field_validator("trusted_certificates")
     @classmethod
     def _pem(cls, value: Files | None) -> Files | None:
@@ -313,6 +303,9 @@ class Settings(Section):
             other = info.data.get(name)
             if name != info.field_name and other and other.port == value.port:
                 raise wrong(f"{value.port} is {owner} port too", "port", "a port of its own")
+        found = info.data.get("airbyte")
+        if found and airbyte.filter_port(found, info.data) == value.port:
+            raise wrong(f"{value.port} is airbyte.abctl.filter_port too", "port", "a port of its own")
         return value
 
 
@@ -320,6 +313,11 @@ class Config(Settings):
     """An environment's settings, complete and checked."""
 
     environment: str = Field(..., description="The folder's name under inventory/.")
+
+    @property
+    def airbyte_engine(self) -> Engine:
+        """The engine that the machine gets: the one that is named, or the one that its size chooses."""
+        return airbyte.engine(self.airbyte, dict(self))
 
     @property
     def server_name(self) -> str:

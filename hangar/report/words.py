@@ -20,6 +20,7 @@ ROLES = {
     "docker_host": "Containers without root",
     "warehouse": "The warehouse",
     "airbyte": "Airbyte (embedded engine)",
+    "airbyte_abctl": "Airbyte (the platform, by abctl)",
     "airflow": "Airflow",
     "remote_ssh": "Editors and tools",
     "monitoring": "Monitoring",
@@ -103,14 +104,7 @@ def _data(config: Config, here: Mapping[int, str]) -> list[Service]:
     airbyte, warehouse = config.airbyte.port, config.warehouse.port
     found = []
     if config.airbyte.enabled:
-        found.append(
-            Service(
-                "Airbyte API (embedded engine, not the Airbyte platform)",
-                f"127.0.0.1:{airbyte}",
-                here.get(airbyte, ""),
-                "Airflow and the operator, each with a client of its own",
-            )
-        )
+        found += _airbyte(config, here.get(airbyte, ""))
     if config.warehouse.enabled:
         found.append(
             Service(
@@ -144,6 +138,22 @@ def moment(text: str) -> str:
 
 def rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _airbyte(config: Config, here: str) -> list[Service]:
+    at = f"127.0.0.1:{config.airbyte.port}"
+    if config.airbyte_engine == "embedded":
+        who = "Airflow and the operator, each with a client of its own"
+        return [Service("Airbyte API (embedded engine, not the Airbyte platform)", at, here, who)]
+    return [
+        Service("Airbyte", at, here, "people, with Airbyte's own log-in, and the operator"),
+        Service(
+            "Airbyte's filter",
+            f"127.0.0.1:{config.airbyte.abctl.filter_port}",
+            "",
+            "Airflow: tokens, reads and jobs, nothing else",
+        ),
+    ]
 
 
 def limits(config: Config, server: Server) -> list[str]:

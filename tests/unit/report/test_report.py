@@ -264,3 +264,12 @@ def test_a_machine_on_google_cloud_has_limits_and_next_steps_of_its_own() -> Non
     assert steps[-2:] == [
         "./provision.py stop production, then ./provision.py start production", "./provision.py destroy production",
     ]  # fmt: skip
+
+
+def test_the_report_says_which_airbyte_it_is() -> None:
+    embedded = [service.name for service in words.services(make(HELD).config, make(HELD).server, ())]
+    assert "Airbyte API (embedded engine, not the Airbyte platform)" in embedded
+    platform = make(HELD, airbyte={"engine": "abctl", "abctl": {"sha256": "a" * 64}})
+    found = {service.name: service for service in words.services(platform.config, platform.server, ())}
+    assert found["Airbyte"].machine == "127.0.0.1:8000"
+    assert found["Airbyte's filter"].who == "Airflow: tokens, reads and jobs, nothing else"
