@@ -149,14 +149,21 @@ def boot(args: argparse.Namespace, run: Path) -> str:
     say("KVM works" if kvm else "KVM does not work here: the processor is emulated, several times slower")
     for name in ("announced", "control"):
         (run / name).unlink(missing_ok=True)
-    process = subprocess.Popen(command(args, run, kvm=kvm), stdin=subprocess.DEVNULL)
-    guest = Guest(process, run / "control")
+    told = False
+    guest: Guest | None = None
 
     def power_down(number: int, frame: FrameType | None) -> None:
-        say("shut the machine down")
-        guest.tell("system_powerdown")
+        nonlocal told
+        told = True
+        if guest is not None:
+            say("shut the machine down")
+            guest.tell("system_powerdown")
 
+    # Before QEMU starts: from then on nothing may end this program but the machine's own end.
     signal.signal(signal.SIGTERM, power_down)
+    guest = Guest(subprocess.Popen(command(args, run, kvm=kvm), stdin=subprocess.DEVNULL), run / "control")
+    if told:
+        power_down(signal.SIGTERM, None)
     return guest.end()
 
 
