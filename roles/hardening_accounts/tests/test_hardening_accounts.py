@@ -34,12 +34,12 @@ def talk(count, messages, answers, data):
     for number in range(count): answers[0][number].text = libc.strdup({password!r}.encode())
     return 0
 handle, spoken = ctypes.c_void_p(), Conversation(Talk(talk), None)
-pam.pam_start(b"login", {user!r}.encode(), ctypes.byref(spoken), ctypes.byref(handle))
-# 0x8000: say nothing
-print(pam.pam_authenticate(handle, 0x8000), pam.pam_acct_mgmt(handle, 0x8000))
+pam.pam_start(b"other", {user!r}.encode(), ctypes.byref(spoken), ctypes.byref(handle))
+# 0x8000: say nothing. As programs do, the account is judged only when the password was right.
+print(pam.pam_authenticate(handle, 0x8000) or pam.pam_acct_mgmt(handle, 0x8000))
 """
     quoted = script.replace("'", "'\\''")
-    return host.check_output(f"python3 -c '{quoted}'").split() == ["0", "0"]
+    return host.check_output(f"python3 -c '{quoted}'") == "0"
 
 
 def test_a_weak_password_is_refused_even_for_root(host, guest, options):
