@@ -91,7 +91,7 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
             "Node exporter",
             f"127.0.0.1:{figures}",
             here.get(figures, ""),
-            "root alone; for a Prometheus of yours",
+            "root alone, with a password; for a Prometheus of yours",
         ),
     ]
 
