@@ -26,6 +26,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.hardening import Hardening
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
 
@@ -251,6 +252,7 @@ class Settings(Section):
     warehouse: Warehouse = section(Warehouse)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
+    hardening: Hardening = section(Hardening)
 
     @field_validator("machine", "access")
     @classmethod

@@ -18,7 +18,10 @@ def guest(host):
     made = f"useradd --create-home --shell /bin/sh {GUEST} && echo '{GUEST}:{STRONG}' | chpasswd"
     host.check_output(made)
     yield GUEST
-    host.check_output(f"faillock --user {GUEST} --reset; userdel --remove {GUEST} 2>/dev/null; sed -i '/^{GUEST}:/d' /etc/security/opasswd")
+    host.check_output(
+        f"faillock --user {GUEST} --reset; userdel --remove {GUEST} 2>/dev/null;"
+        f" sed -i '/^{GUEST}:/d' /etc/security/opasswd"
+    )
 
 
 def attempt_command(password, user):
@@ -93,13 +96,17 @@ def test_an_account_without_a_password_lets_nobody_in(host, guest):
 
 
 def test_files_that_people_make_are_not_for_everybody(client):
-    made = client.ssh(command='file=$(mktemp -d)/new; touch "$file"; stat -c %a "$file"; rm -r "${file%/new}"')
+    made = client.ssh(
+        command='file=$(mktemp -d)/new; touch "$file"; stat -c %a "$file"; rm -r "${file%/new}"'
+    )
     assert made.stdout.strip() == "640"
 
 
 def test_what_root_makes_is_readable_where_it_should_be(client):
     """What root makes through sudo does not depend on who became root"""
-    script = 'sudo sh -c \'folder=$(mktemp -d); touch "$folder/new"; stat -c %a "$folder/new"; rm -r "$folder"\''
+    script = (
+        'sudo sh -c \'folder=$(mktemp -d); touch "$folder/new"; stat -c %a "$folder/new"; rm -r "$folder"\''
+    )
     assert client.ssh(command=script).stdout.strip() == "644"
 
 
@@ -109,12 +116,19 @@ def test_what_is_done_as_root_is_written_down(host, client):
     assert client.ssh(command=f"sudo true {mark}").returncode == 0
     assert client.settings["user"] in host.check_output(f"grep --before-context=2 {mark} /var/log/sudo.log")
     assert host.file("/var/log/sudo.log").mode & 0o077 == 0
-    assert mark in host.check_output("journalctl --quiet --since=-5min --identifier=sudo --lines=20 --no-pager")
+    assert mark in host.check_output(
+        "journalctl --quiet --since=-5min --identifier=sudo --lines=20 --no-pager"
+    )
 
 
 def test_sudo_keeps_its_own_rules(host, options):
     told = host.check_output("sudo --list --other-user=root")
-    for rule in ("use_pty", "env_reset", "secure_path=", f"timestamp_timeout={options['hardening_accounts_sudo_minutes']}"):
+    for rule in (
+        "use_pty",
+        "env_reset",
+        "secure_path=",
+        f"timestamp_timeout={options['hardening_accounts_sudo_minutes']}",
+    ):
         assert rule in told, rule
     assert host.run("visudo -c").rc == 0
 

@@ -29,12 +29,24 @@ def test_the_audit_trail_is_written(host):
 @pytest.mark.vm
 def test_a_change_of_an_account_stands_in_the_audit_trail(host):
     host.check_output("touch /etc/passwd")
-    assert "/etc/passwd" in host.check_output("ausearch --key identity --start recent --format text | tail -40")
+    assert "/etc/passwd" in host.check_output(
+        "ausearch --key identity --start recent --format text | tail -40"
+    )
 
 
 def test_the_rules_of_the_audit_trail_are_set_at_boot(host):
     rules = host.check_output("cat /etc/audit/rules.d/*hangar*.rules")
-    for key in ("scope", "identity", "access", "secrets", "privileged", "time", "rights", "mounts", "modules"):
+    for key in (
+        "scope",
+        "identity",
+        "access",
+        "secrets",
+        "privileged",
+        "time",
+        "rights",
+        "mounts",
+        "modules",
+    ):
         assert f"key={key}" in rules, key
     assert rules.rstrip().endswith("-e 2")
     assert host.run("systemctl is-enabled auditd.service").stdout.strip() == "enabled"
@@ -43,9 +55,13 @@ def test_the_rules_of_the_audit_trail_are_set_at_boot(host):
 def test_the_audit_trail_does_not_fill_the_disk(host, options):
     """The audit trail does not fill the disk, and root alone reads it"""
     settings = dict(
-        line.split(" = ") for line in host.file("/etc/audit/auditd.conf").content_string.splitlines() if " = " in line
+        line.split(" = ")
+        for line in host.file("/etc/audit/auditd.conf").content_string.splitlines()
+        if " = " in line
     )
-    assert int(settings["num_logs"]) * int(settings["max_log_file"]) <= options["hardening_audit_log_megabytes"]
+    assert (
+        int(settings["num_logs"]) * int(settings["max_log_file"]) <= options["hardening_audit_log_megabytes"]
+    )
     assert settings["max_log_file_action"] == "ROTATE"
     assert host.file("/etc/audit").mode == 0o750
     assert host.file("/var/log/audit").mode & 0o027 == 0
@@ -67,10 +83,13 @@ def test_a_changed_file_of_the_system_is_noticed(host):
 def test_the_files_of_the_system_are_compared_every_day(host, options):
     """The files of the system are compared every day, and nobody but root can change what they are compared with"""
     shown = host.check_output("systemctl show hangar-integrity.timer --property ActiveState,TimersCalendar")
-    assert "ActiveState=active" in shown and "OnCalendar=" in shown
+    assert "ActiveState=active" in shown
+    assert "OnCalendar=" in shown
     assert host.file("/var/lib/hangar/integrity").mode == 0o700
     watched = host.check_output("cat /etc/hangar/aide.conf")
-    assert [path for path in options["hardening_audit_integrity_paths"] if f"\n{path} Whole" not in watched] == []
+    assert [
+        path for path in options["hardening_audit_integrity_paths"] if f"\n{path} Whole" not in watched
+    ] == []
 
 
 def test_a_copy_of_the_journal_is_sent_where_it_is_wanted(host, options):

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+
 from hangar.paths import REPO
 
 UNITS = ("systemd-sysctl.service",)
@@ -28,7 +29,9 @@ sys.exit(os.waitstatus_to_exitcode(status))
 @pytest.fixture(scope="module")
 def wanted(options):
     """The parameters that are to be in force."""
-    table = yaml.safe_load((REPO / "roles/hardening_kernel/vars/main.yml").read_text())["__hardening_kernel_table"]
+    table = yaml.safe_load((REPO / "roles/hardening_kernel/vars/main.yml").read_text())[
+        "__hardening_kernel_table"
+    ]
     found = {}
     for control, parameters in table.items():
         if control not in options["hardening_kernel_off"]:
@@ -38,8 +41,15 @@ def wanted(options):
 
 @pytest.fixture(scope="module")
 def modules(options):
-    table = yaml.safe_load((REPO / "roles/hardening_kernel/vars/main.yml").read_text())["__hardening_kernel_modules"]
-    closed = [name for control, names in table.items() if control not in options["hardening_kernel_off"] for name in names]
+    table = yaml.safe_load((REPO / "roles/hardening_kernel/vars/main.yml").read_text())[
+        "__hardening_kernel_modules"
+    ]
+    closed = [
+        name
+        for control, names in table.items()
+        if control not in options["hardening_kernel_off"]
+        for name in names
+    ]
     return [name for name in closed if name not in options["hardening_kernel_modules_allowed"]]
 
 
@@ -115,7 +125,8 @@ def test_a_container_reaches_the_outside(host, options):
     daemon = host.check_output(f"pgrep --uid {user} --exact dockerd")
     # The daemon's own network, which its containers go through, with the names and the authorities that it sees.
     inside = f"nsenter --target {daemon} --net --user --mount --preserve-credentials --"
-    answer = f"curl --silent --output /dev/null --max-time 15 {options['base_debian_mirror']}/dists/{options['base_debian_suite']}/InRelease"
+    file = f"{options['base_debian_mirror']}/dists/{options['base_debian_suite']}/InRelease"
+    answer = f"curl --silent --output /dev/null --max-time 15 {file}"
     assert host.run(f"{inside} {answer}").rc == 0, "the daemon's network has no way out"
     assert host.check_output(f"{inside} sysctl -n net.ipv4.ip_forward") == "1"
     assert host.check_output("sysctl -n net.ipv4.ip_forward") == "0"
