@@ -147,3 +147,12 @@ def test_suppressions_give_their_reason() -> None:
                 if "#" not in line and not above.startswith("#"):
                     bare.append(f"{path.relative_to(REPO)}:{number + 1}")
     assert bare == []
+
+
+def test_the_guide_names_every_control() -> None:
+    from hangar.controls import controls
+
+    text = (REPO / "docs/hardening.md").read_text()
+    assert [control.name for control in controls() if f"| `{control.name}` |" not in text] == []
+    named = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.M))
+    assert named == {control.name for control in controls()}

@@ -86,6 +86,26 @@ def test_a_container_cannot_use_a_setuid_program_to_become_root(host, users):
         )
 
 
+def test_containers_are_confined(host, users):
+    """Containers run without capabilities, with a read-only root file system, bounded memory and processes, and never
+    in the machine's own network
+    """
+    ask = "docker ps --quiet | xargs --no-run-if-empty docker inspect"
+    for user in users:
+        for container in json.loads(as_service(host, user["name"], f"sh -c '{ask}'").stdout or "[]"):
+            settings, name = container["HostConfig"], container["Name"]
+            assert not settings["Privileged"], name
+            assert settings["CapDrop"] == ["ALL"], name
+            assert not settings["CapAdd"], name
+            assert settings["ReadonlyRootfs"], name
+            assert "no-new-privileges:true" in settings["SecurityOpt"], name
+            assert settings["Memory"] > 0, name
+            assert settings["PidsLimit"] > 0, name
+            assert settings["NetworkMode"] != "host", name
+            assert settings["PidMode"] != "host", name
+            assert not settings["Devices"], name
+
+
 def test_the_logs_of_containers_are_bounded(host, options):
     settings = json.loads(host.file("/etc/docker/rootless.json").content_string)
     assert settings["log-driver"] in ("local", "json-file")

@@ -44,6 +44,27 @@ def test_few_programs_become_root(host):
     assert "/usr/bin/sudo" in told
 
 
+def test_units_have_no_rights_that_they_do_not_need(host):
+    """What we run all the time has no rights that it does not need (at most 3.0 of 10 for systemd-analyze)"""
+    # What we say how to start; Debian's own units are Debian's to confine.
+    folder = "/etc/systemd/system --include=*.service --include=*.conf"
+    ours = f"grep -rl 'Written by Hangar' {folder} | xargs grep -l ^ExecStart="
+    found = {
+        path.removeprefix("/etc/systemd/system/").split("/")[0].removesuffix(".d")
+        for path in host.check_output(ours).splitlines()
+    }
+    running = host.check_output(
+        "systemctl list-units --plain --no-legend --state=running --type=service"
+    ).splitlines()
+    names = sorted(found & {line.split()[0] for line in running})
+    assert names
+    scores = {}
+    for name in names:
+        told = host.check_output(f"systemd-analyze security --no-pager {name} | tail --lines=1")
+        scores[name] = float(told.split(": ")[1].split()[0])
+    assert {name: score for name, score in scores.items() if score > 3.0} == {}
+
+
 def test_su_opens_no_account_to_people(host, options):
     """su opens no account to people and services, and works for root"""
     user = options["service_users_accounts"][0]["name"]
