@@ -14,17 +14,19 @@ def assess(
     scans: Sequence[Scan] = (),
 ) -> tuple[Finding, ...]:
     """A finding for each control."""
-    by_test = {(promise.role, promise.test): promise for promise in promises}
+    by_test: dict[tuple[str, str], list[Promise]] = {}
+    for promise in promises:
+        by_test.setdefault((promise.role, promise.test), []).append(promise)
     return tuple(_finding(control, by_test, exemptions.get(control.name), scans) for control in controls)
 
 
 def _finding(
     control: Control,
-    by_test: Mapping[tuple[str, str], Promise],
+    by_test: Mapping[tuple[str, str], Sequence[Promise]],
     exemption: Exemption | None,
     scans: Sequence[Scan],
 ) -> Finding:
-    proofs = [by_test[control.role, test] for test in control.proved_by if (control.role, test) in by_test]
+    proofs = [one for test in control.proved_by for one in by_test.get((control.role, test), ())]
     verdict, reason = _verdict(proofs, exemption)
     said = tuple(one for scan in scans for one in scan.observations if _speaks_of(one, control))
     return Finding(
