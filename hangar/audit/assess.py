@@ -41,15 +41,16 @@ def _verdict(proofs: Sequence[Promise], exemption: Exemption | None) -> tuple[Ve
         return "failed", "\n".join(f"{proof.sentence}: {proof.reason}" for proof in broken)
     if exemption:
         return "excepted", exemption.reason
-    outcomes = {proof.outcome for proof in proofs}
-    if "held" in outcomes:
-        partly = [proof.sentence for proof in proofs if proof.outcome == "unchecked"]
-        return "held", f"Not shown here: {'; '.join(partly)}" if partly else ""
-    if "excepted" in outcomes:
-        return "excepted", proofs[0].reason.removeprefix(LEFT_OPEN)
-    if "unchecked" in outcomes:
-        return "not applicable", proofs[0].reason
-    return "failed", "No test of the machine proves it."
+    if not proofs:
+        return "failed", "No test of the machine proves it."
+    if excepted := [proof for proof in proofs if proof.outcome == "excepted"]:
+        return "excepted", excepted[0].reason.removeprefix(LEFT_OPEN)
+    if unchecked := [proof for proof in proofs if proof.outcome == "unchecked"]:
+        # What was shown in part is not counted as held.
+        partly = len(unchecked) < len(proofs)
+        missing = "; ".join(dict.fromkeys(proof.sentence for proof in unchecked))
+        return "not applicable", f"Shown in part. Not here: {missing}" if partly else unchecked[0].reason
+    return "held", ""
 
 
 def _speaks_of(observation: Observation, control: Control) -> bool:

@@ -7,7 +7,7 @@ UNITS = ("auditd.service", "hangar-integrity.service")
 COMPARE = """
 set -e
 folder=$(mktemp -d)
-sed -e "s#/var/lib/hangar/integrity#$folder#" -e "/^\\//d" -e "/^!/d" /etc/hangar/aide.conf > "$folder/aide.conf"
+sed -e "s#/var/lib/hangar/integrity#$folder#" -e "/^\\//d" -e "/^!/d" /etc/aide/aide.conf > "$folder/aide.conf"
 mkdir "$folder/watched"; echo one > "$folder/watched/file"; echo "$folder/watched Whole" >> "$folder/aide.conf"
 aide --config="$folder/aide.conf" --init >/dev/null
 mv "$folder/new.db.gz" "$folder/known.db.gz"
@@ -86,7 +86,7 @@ def test_the_files_of_the_system_are_compared_every_day(host, options):
     assert "ActiveState=active" in shown
     assert "OnCalendar=" in shown
     assert host.file("/var/lib/hangar/integrity").mode == 0o700
-    watched = host.check_output("cat /etc/hangar/aide.conf")
+    watched = host.check_output("cat /etc/aide/aide.conf")
     assert [
         path for path in options["hardening_audit_integrity_paths"] if f"\n{path} Whole" not in watched
     ] == []

@@ -29,10 +29,10 @@ def test_one_broken_case_outweighs_all_that_hold() -> None:
     assert verdict(promise("held"), promise("broken", "no"), promise("held"))[0] == "failed"
 
 
-def test_what_is_shown_in_part_says_what_was_not() -> None:
+def test_what_is_shown_in_part_is_not_counted_as_held() -> None:
     assert verdict(promise("held"), promise("unchecked", "vm")) == (
-        "held",
-        "Not shown here: Files are closed",
+        "not applicable",
+        "Shown in part. Not here: Files are closed",
     )
 
 
