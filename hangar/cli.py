@@ -18,6 +18,7 @@ VERBS = {
     "plan": "show what `up` would change, and change nothing",
     "up": "make the machine, configure it, prove it",
     "verify": "prove again that the machine keeps its promises",
+    "audit": "write signed evidence: each control held, failed, excepted or not applicable",
     "status": "how the machine and its services are",
     "ssh": "log in to the machine, or run one command on it",
     "ssh-config": "let ssh and editors know the machine",

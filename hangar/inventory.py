@@ -96,6 +96,19 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         **_people(server, config),
         **_data(config),
         "monitoring_port": config.monitoring.port,
+        **_hardening(config),
+    }
+
+
+def _hardening(config: Config) -> dict[str, Any]:
+    wanted = config.hardening
+    return {
+        "hardening_kernel_enabled": wanted.kernel,
+        "hardening_accounts_enabled": wanted.accounts,
+        "hardening_audit_enabled": wanted.audit,
+        "hardening_system_enabled": wanted.system,
+        "hardening_audit_forward_to": wanted.forward_logs_to or "",
+        "hardening_system_own_exceptions": [one.model_dump(mode="json") for one in wanted.exceptions],
     }
 
 

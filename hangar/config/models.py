@@ -28,6 +28,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.hardening import Hardening
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.tools import Locked, Tools
@@ -249,6 +250,7 @@ class Settings(Section):
     pipelines: PipelinesSection = section(PipelinesSection)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
+    hardening: Hardening = section(Hardening)
 
     @field_validator("machine", "access")
     @classmethod
