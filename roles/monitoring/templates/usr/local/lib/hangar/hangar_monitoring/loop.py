@@ -58,6 +58,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("units", 15, partial(system.units, users)),
         Source("updates", 60, system.Updates().measure),
         Source("reboot", 60, system.reboot),
+        Source("clock", 300, system.clock),
         Source("logins", 30, system.Logins().measure),
         Source("certificates", 3600, partial(system.certificates, described["certificates"])),
         Source("secrets", 30, partial(system.secrets, SECRETS, described["secrets"])),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .figures import Figure, figure
-from .run import Unmeasured, answer, as_user
+from .run import answer, as_user
 
 FAILED_LOGIN = re.compile(
     r"Failed \w+ for|Invalid user|maximum authentication attempts|"
@@ -47,6 +47,12 @@ def reboot() -> Iterator[Figure]:
     kernels = {path.removeprefix("/boot/vmlinuz-") for path in glob.glob("/boot/vmlinuz-*")}
     newer = bool(kernels) and os.uname().release != max(kernels, key=_version)
     yield figure("hangar_reboot_needed", newer or os.path.exists("/run/reboot-required"))
+
+
+def clock() -> Iterator[Figure]:
+    """Whether the machine keeps a clock of its own; in a container systemd leaves that to the host."""
+    said = answer(["systemctl", "show", "--property=ActiveState", "--value", "systemd-timesyncd.service"])
+    yield figure("hangar_clock_kept", said.strip() == "active")
 
 
 def _version(name: str) -> list[tuple[int, str]]:
@@ -105,6 +111,3 @@ class Updates:
             self.known = tuple(updates())
             self.seen = stamp
         yield from self.known
-
-
-__all__ = ["Logins", "Unmeasured", "Updates", "certificates", "reboot", "secrets", "units"]
