@@ -18,7 +18,7 @@ def private_key(config: "Config") -> Path:
 def services(config: "Config") -> dict[str, int]:
     """What people reach through SSH: name → port on the machine's loopback."""
     airbyte = {"airbyte": config.airbyte.port} if config.airbyte.enabled else {}
-    return {"airflow": config.airflow.port, **airbyte}
+    return {"airflow": config.airflow.port, **airbyte, "monitoring": config.monitoring.page}
 
 
 def public_key(config: "Config", *, make: bool) -> str:

@@ -29,7 +29,14 @@ SERVICES = {
     "docker": Service(user_units=("docker.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
-    "monitoring": Service(units=("prometheus-node-exporter.service",)),
+    "monitoring": Service(
+        units=(
+            "hangar-measure.service",
+            "prometheus.service",
+            "prometheus-alertmanager.service",
+            "prometheus-node-exporter.service",
+        )
+    ),
     "ssh": Service(units=("ssh.service",)),
     "startup": Service(units=("hangar-startup.service",)),
     "updates": Service(units=("unattended-upgrades.service", "apt-daily-upgrade.service")),
@@ -38,7 +45,7 @@ SERVICES = {
 
 WATCHED = {
     "firewall": "hangar-firewall.service",
-    "monitoring": "prometheus-node-exporter.service",
+    "monitoring": "prometheus.service",
     "ssh": "ssh.service",
     "warehouse": "warehouse.service",
 }
