@@ -43,7 +43,9 @@ def updates() -> Iterator[Figure]:
 
 
 def reboot() -> Iterator[Figure]:
-    """Whether an update waits for one: a mark, or a newer kernel than the one that runs."""
+    """When the machine began, and whether an update waits for a new start: a mark, or a newer kernel on the disk."""
+    began = answer(["systemctl", "show", "--property=UserspaceTimestamp", "--timestamp=unix", "--value"])
+    yield figure("hangar_started_timestamp_seconds", float(began.strip().removeprefix("@")))
     kernels = {path.removeprefix("/boot/vmlinuz-") for path in glob.glob("/boot/vmlinuz-*")}
     newer = bool(kernels) and os.uname().release != max(kernels, key=_version)
     yield figure("hangar_reboot_needed", newer or os.path.exists("/run/reboot-required"))
