@@ -45,13 +45,21 @@ function span(seconds) {
 
 function say(value, unit) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (unit === "ratio") return `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
+  if (unit === "ratio") return `${+(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
   if (unit === "seconds") return value < 60 ? `${+value.toFixed(1)} s` : span(value);
   if (unit.startsWith("bytes")) {
     const step = Math.min(4, Math.max(0, Math.floor(Math.log2(Math.max(value, 1)) / 10)));
     return `${+(value / 1024 ** step).toFixed(step > 2 ? 1 : 0)} ${["B", "KiB", "MiB", "GiB", "TiB"][step]}${unit === "bytes/s" ? "/s" : ""}`;
   }
   return `${+value.toFixed(value < 10 ? 2 : 0)}`;
+}
+
+// A day and more needs the date.
+function clock(moment) {
+  const time = new Date(1000 * moment);
+  return RANGES[range] > 86400
+    ? time.toLocaleDateString([], { day: "numeric", month: "short" })
+    : time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 }
 
 function legend(form, labels, used) {
@@ -126,6 +134,12 @@ async function showPanel(panel, number) {
   draw(panel, number, found, columns(found, start, end, step));
 }
 
+// The last moment at which any series has a value.
+function last([times, ...rows]) {
+  for (let at = times.length - 1; at > 0; at -= 1) if (rows.some((row) => row[at] !== null)) return at;
+  return 0;
+}
+
 function draw(panel, number, found, data) {
   const card = document.getElementById("panels").children[number];
   const names = found.map(({ name }) => name).join("\n");
@@ -139,12 +153,15 @@ function draw(panel, number, found, data) {
   const style = getComputedStyle(document.body);
   const [soft, line] = ["--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  // Where no pointer is, the legend says what is now.
+  const now = (one) => { if (one.cursor.idx === null || one.cursor.idx === undefined) one.setLegend({ idx: last(one.data) }); };
   const plot = new uPlot({
+    hooks: { ready: [now], setCursor: [now], setData: [now] },
     width, height: 180,
     cursor: { sync: { key: "page" }, drag: { x: false, y: false } },
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [0, panel.max ?? Math.max(high * 1.1, low === high ? 1 : 0, 1e-9)] } },
-    axes: [{ ...axis, space: 60 }, { ...axis, size: 62, values: (_, marks) => marks.map((mark) => say(mark, panel.unit)) }],
+    axes: [{ ...axis, space: 70, values: (_, marks) => marks.map(clock) }, { ...axis, size: 62, values: (_, marks) => marks.map((mark) => say(mark, panel.unit)) }],
     series: [{}, ...found.map(({ name }, at) => ({
       label: name, stroke: COLOURS[at % COLOURS.length], width: 1.6, spanGaps: false, points: { show: false },
       fill: at === 0 ? `${COLOURS[0]}1c` : undefined, value: (_, value) => say(value, panel.unit),

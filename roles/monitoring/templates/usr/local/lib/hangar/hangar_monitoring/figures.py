@@ -18,7 +18,7 @@ class Figure(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
 
 
-def figure(name: str, value: float, **labels: str) -> Figure:
+def figure(name: str, value: float, /, **labels: str) -> Figure:
     return Figure(name, float(value), tuple(sorted(labels.items())))
 
 

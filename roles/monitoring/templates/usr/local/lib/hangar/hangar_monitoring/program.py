@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from . import passwords, prometheus
+from . import logs, passwords, prometheus
 from .described import ACCOUNT, Refused, load
 
 PACKAGES = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
@@ -21,6 +21,9 @@ def main(arguments: Sequence[str], usage: str | None) -> None:
         _run(list(arguments), usage)
     except Refused as problem:
         sys.exit(f"monitoring: {problem}")
+    except (KeyboardInterrupt, BrokenPipeError):
+        # Whoever read us has seen enough.
+        os._exit(0)
     except subprocess.CalledProcessError as problem:
         sys.exit(f"monitoring: {' '.join(map(str, problem.cmd))} ended with {problem.returncode}")
 
@@ -41,6 +44,8 @@ def _run(arguments: list[str], usage: str | None) -> None:
             passwords.set_secret(name, sys.stdin.read().strip())
         case ["ask"]:
             print(json.dumps(prometheus.ask(load())))
+        case ["logs", asked]:
+            logs.read(logs.parse(asked))
         case ["test"]:
             prometheus.raise_by_hand(load())
         case _:
