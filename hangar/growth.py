@@ -91,7 +91,9 @@ def _disk(alert: Alert, config: "Config") -> tuple[str, str]:
 
     gcp = config.gcp
     boot = alert.labels.get("mountpoint") == "/"
-    size, kind = (gcp.boot_disk_gb, gcp.boot_disk_type) if boot else (gcp.data_disk.size_gb, gcp.data_disk.type)
+    size, kind = (
+        (gcp.boot_disk_gb, gcp.boot_disk_type) if boot else (gcp.data_disk.size_gb, gcp.data_disk.type)
+    )
     larger = -(-size * 3 // 20) * 10  # half as much again, in tens
     prices = [_month(cost.Sizes(None, (("disk", kind, gib),)), config) for gib in (size, larger)]
     return f"{'gcp.boot_disk_gb' if boot else 'gcp.data_disk.size_gb'}: {larger}", _change(prices, config)

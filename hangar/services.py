@@ -75,7 +75,14 @@ def uid_of(user: str, config: "Config") -> int:
 
 
 def reading(
-    names: list[str], config: "Config", *, lines: int, since: int | None, follow: bool, grep: str, as_json: bool
+    names: list[str],
+    config: "Config",
+    *,
+    lines: int,
+    since: int | None,
+    follow: bool,
+    grep: str,
+    as_json: bool,
 ) -> str:
     """The shell command on the machine that shows the logs of services, one after the other in time, with masked
     secrets. A machine whose configuration did not come so far shows its logs as they are.
@@ -118,4 +125,6 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
     matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
-    return f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
+    return (
+        f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
+    )

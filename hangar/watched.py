@@ -53,7 +53,9 @@ class Watched:
             found.append(("swap", f"{100 * swap:.1f} %", ""))
         for place, seconds in sorted(self.figures.get("disk_full_in", {}).items()):
             if seconds < 30 * DAY:
-                found.append((f"disk {place}", "fills up", f"full in {span(seconds)}, at the pace of six hours"))
+                found.append(
+                    (f"disk {place}", "fills up", f"full in {span(seconds)}, at the pace of six hours")
+                )
         found += self._work()
         if (age := self.figure("backup_age")) is not None:
             found.append(("backup", f"{span(age)} old", "the last good one"))

@@ -121,7 +121,9 @@ def show(server: Server, health: Health, warnings: list[str], grow: tuple[Growth
 def show_alerts(alerts: list[Alert]) -> None:
     """Before everything else: what fires, since when, and what to do."""
     for alert in alerts:
-        console.say(f"{alert.level}: {alert.reason}  (since {_ago(alert.since)})", COLOURS.get(alert.level, ""))
+        console.say(
+            f"{alert.level}: {alert.reason}  (since {_ago(alert.since)})", COLOURS.get(alert.level, "")
+        )
         console.say(f"  {alert.action}")
     if not alerts:
         console.say("No alert fires.", "green")

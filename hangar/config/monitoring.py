@@ -40,7 +40,9 @@ class Receiver(Section):
     levels: Annotated[tuple[Literal["critical", "warning", "grow"], ...], BeforeValidator(_levels)] = setting(
         ("critical", "warning"), "Which alerts.", "a list of critical, warning and grow", min_length=1
     )
-    channel: str | None = setting(None, "Slack: another channel than the URL's own.", "a channel such as #data")
+    channel: str | None = setting(
+        None, "Slack: another channel than the URL's own.", "a channel such as #data"
+    )
     to: str | None = setting(None, "E-mail: whom to write to.", "an address such as data@example.org")
     from_: str | None = setting(
         None, "E-mail: who writes.", "an address such as hangar@example.org", alias="from"

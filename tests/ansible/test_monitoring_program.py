@@ -20,7 +20,9 @@ from hangar_monitoring.statsd import FORGOTTEN_AFTER, MOST_NAMES, Airflow  # noq
 
 
 def test_figures_stand_together_under_their_name_and_no_label_breaks_out() -> None:
-    shown = text([figure("b", 1, name='a"} 1\nevil 1'), figure("a_total", 2), figure("b", 3), figure("a_total", 4)])
+    shown = text(
+        [figure("b", 1, name='a"} 1\nevil 1'), figure("a_total", 2), figure("b", 3), figure("a_total", 4)]
+    )
     assert shown.splitlines() == [
         "# TYPE a_total counter",
         "a_total 4.0",
@@ -59,7 +61,9 @@ def test_airflows_figures_are_kept_by_name_and_the_rest_is_dropped() -> None:
     }
 
 
-@pytest.mark.parametrize("packet", [b"", b"\xff\xfe", b"airflow.ti_failures", b"airflow.ti_failures:x|c", b"a:b:c|d|e"])
+@pytest.mark.parametrize(
+    "packet", [b"", b"\xff\xfe", b"airflow.ti_failures", b"airflow.ti_failures:x|c", b"a:b:c|d|e"]
+)
 def test_what_is_no_figure_is_dropped(packet: bytes) -> None:
     heard = Airflow()
     heard.receive(packet)
@@ -103,7 +107,9 @@ DOCKER = [
 
 def test_containers_that_run_are_told_from_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "answer", lambda *_, **__: json.dumps(DOCKER))
-    assert {(one.name, dict(one.labels).get("container"), one.value) for one in containers.states("airflow", 2001)} == {
+    assert {
+        (one.name, dict(one.labels).get("container"), one.value) for one in containers.states("airflow", 2001)
+    } == {
         ("hangar_container_up", "scheduler", 1.0),
         ("hangar_container_healthy", "scheduler", 1.0),
         ("hangar_container_up", "loose", 0.0),
@@ -119,7 +125,10 @@ def test_security_updates_are_told_from_others(monkeypatch: pytest.MonkeyPatch) 
         "Inst tzdata [1] (2 Debian:13.2/stable [all])\nConf curl (8.2)\n"
     )
     monkeypatch.setattr(system, "answer", lambda *_, **__: said)
-    assert list(system.updates()) == [figure("hangar_updates_pending", 2), figure("hangar_security_updates_pending", 1)]
+    assert list(system.updates()) == [
+        figure("hangar_updates_pending", 2),
+        figure("hangar_security_updates_pending", 1),
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "admin_password", "web.yml", "a" * 65])
@@ -145,7 +154,9 @@ def test_a_line_of_the_journal_is_read() -> None:
 
 
 def test_a_line_of_a_container_is_read_with_the_job_that_it_names() -> None:
-    found = entries.of_container("engine-1  | 2026-11-25T05:00:00.123456789Z WARNING job 42 is slow", "airbyte")
+    found = entries.of_container(
+        "engine-1  | 2026-11-25T05:00:00.123456789Z WARNING job 42 is slow", "airbyte"
+    )
     assert found is not None
     assert found.as_text() == "2026-11-25 05:00:00 airbyte/engine: WARNING WARNING job 42 is slow  [job=42]"
     assert entries.of_container("no time at all", "airbyte") is None

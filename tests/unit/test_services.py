@@ -67,7 +67,9 @@ def test_logs_are_read_in_one_place_and_as_they_are_where_that_is_missing(make_c
     said = json.loads(words[words.index("logs") + 1].removesuffix(";"))
     assert said["sources"] == [{"name": "ssh", "units": ["ssh.service"]}]
     assert (said["grep"], said["lines"], said["follow"]) == ("it's", 100, False)
-    assert command.endswith(f"else {log_command(SERVICES['ssh'], make_config(), lines=100, since=None, follow=False)}; fi")
+    assert command.endswith(
+        f"else {log_command(SERVICES['ssh'], make_config(), lines=100, since=None, follow=False)}; fi"
+    )
 
 
 def test_a_service_that_is_switched_off_has_no_log(make_config: Make) -> None:

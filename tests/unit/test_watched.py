@@ -40,7 +40,9 @@ def test_what_is_worth_a_line_is_shown_and_nothing_else() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "monitoring: it does not answer", "[]", '{"alerts": [{}], "figures": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "monitoring: it does not answer", "[]", '{"alerts": [{}], "figures": {}}']
+)
 def test_what_is_no_answer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         read(text)

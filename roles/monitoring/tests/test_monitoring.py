@@ -22,7 +22,11 @@ WITHIN = 90
 @pytest.fixture(scope="module")
 def ports(options):
     """The web ports by what answers there."""
-    names = {"exporter": "monitoring_port", "page": "monitoring_prometheus_port", "alerts": "monitoring_alertmanager_port"}
+    names = {
+        "exporter": "monitoring_port",
+        "page": "monitoring_prometheus_port",
+        "alerts": "monitoring_alertmanager_port",
+    }
     return {what: int(options[name]) for what, name in names.items()}
 
 
@@ -66,7 +70,11 @@ def test_everything_is_offered_on_loopback_only(host, ports, options):
 def test_whoever_has_no_password_reads_nothing(host, ports):
     """Figures, dashboard and alerts are given to nobody without a password, not even to root"""
     status = "curl --silent --output /dev/null --max-time 5 --write-out '%{http_code} '"
-    paths = {"exporter": ["/metrics"], "page": ["/metrics", "/user/", "/api/v1/alerts"], "alerts": ["/api/v2/alerts"]}
+    paths = {
+        "exporter": ["/metrics"],
+        "page": ["/metrics", "/user/", "/api/v1/alerts"],
+        "alerts": ["/api/v2/alerts"],
+    }
     urls = [f"{LOOPBACK}:{port}{path}" for what, port in ports.items() for path in paths[what]]
     asked = "; ".join(f"{status} {url}; {status} --user admin:admin {url}" for url in urls)
     assert set(host.check_output(asked).split()) == {"401"}
@@ -150,7 +158,11 @@ def proof(name, given, every):
         "interval": f"{every}m",
         "input_series": [{"series": one, "values": str(values)} for one, values in given["series"].items()],
         "promql_expr_test": [
-            {"expr": firing, "eval_time": f"{given['fires'] * every}m", "exp_samples": [{"labels": "{}", "value": 1}]},
+            {
+                "expr": firing,
+                "eval_time": f"{given['fires'] * every}m",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            },
             {"expr": firing, "eval_time": f"{given['quiet'] * every}m"},
         ],
     }
@@ -176,7 +188,10 @@ def received(host):
     """What a webhook on the machine gets for a while: the settings name one, whose place is a secret."""
     host.check_output(f"install -d -o {ACCOUNT} -m 0755 /run/hangar-contract")
     settings = "/etc/hangar/monitoring/alertmanager.yml"
-    receiver = {"name": "contract", "webhook_configs": [{"url_file": f"{SECRETS}/CONTRACT", "send_resolved": True}]}
+    receiver = {
+        "name": "contract",
+        "webhook_configs": [{"url_file": f"{SECRETS}/CONTRACT", "send_resolved": True}],
+    }
     told = yaml.safe_load(host.check_output(f"cat {settings}"))
     told["receivers"].append(receiver)
     told["route"]["routes"].insert(0, {"receiver": "contract", "continue": True})
@@ -232,7 +247,9 @@ def test_a_full_disk_and_a_failed_unit_are_told_in_time(received, troubles):
 
     def told(status):
         alerts = [alert for message in received() for alert in message["alerts"] if alert["status"] == status]
-        names = {alert["labels"]["alertname"]: alert for alert in alerts if "contract" in str(alert["labels"])}
+        names = {
+            alert["labels"]["alertname"]: alert for alert in alerts if "contract" in str(alert["labels"])
+        }
         return {"DiskFull", "UnitFailed"} <= set(names) and names
 
     assert seconds_until(lambda: told("firing"), WITHIN) < WITHIN

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-
 from hangar import paths
 from hangar.commands.logs import check, chosen, seconds_ago
 from hangar.errors import HangarError

@@ -33,13 +33,17 @@ def states(user: str, uid: int) -> Iterator[Figure]:
 def memory(user: str, uid: int) -> Iterator[Figure]:
     """What the running ones use. Where the kernel gives no such figures, nothing."""
     for one in _asked(uid, "/containers/json"):
-        stats = _asked(uid, f"/containers/{one['Id']}/stats?stream=false&one-shot=true").get("memory_stats") or {}
+        stats = (
+            _asked(uid, f"/containers/{one['Id']}/stats?stream=false&one-shot=true").get("memory_stats") or {}
+        )
         if used := stats.get("usage"):
             # As `docker stats`: what the kernel could drop at once does not count.
             used -= stats.get("stats", {}).get("inactive_file", 0)
             yield figure("hangar_container_memory_bytes", used, user=user, container=name_of(one))
             if stats.get("limit"):
-                yield figure("hangar_container_memory_limit_bytes", stats["limit"], user=user, container=name_of(one))
+                yield figure(
+                    "hangar_container_memory_limit_bytes", stats["limit"], user=user, container=name_of(one)
+                )
 
 
 def name_of(one: dict[str, Any]) -> str:

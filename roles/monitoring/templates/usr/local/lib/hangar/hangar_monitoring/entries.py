@@ -13,7 +13,9 @@ LEVELS = {"0": "critical", "1": "critical", "2": "critical", "3": "error", "4": 
 SAID = re.compile(r"\b(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 JOB = re.compile(r"\bjob(?:_id)?[ =:#]+(\d+)", re.IGNORECASE)
-TASK = re.compile(r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/(?:map_index=[^/]+/)?attempt=(?P<try>\d+)")
+TASK = re.compile(
+    r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/(?:map_index=[^/]+/)?attempt=(?P<try>\d+)"
+)
 SHORTEST = 8
 """Letters that a secret has at least: shorter ones would hide half the log."""
 
@@ -29,7 +31,12 @@ class Entry:
     about: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        said = {"time": self.time.isoformat(), "service": self.service, "level": self.level, "message": self.message}
+        said = {
+            "time": self.time.isoformat(),
+            "service": self.service,
+            "level": self.level,
+            "message": self.message,
+        }
         return json.dumps(said | self.about, ensure_ascii=False)
 
     def as_text(self) -> str:
@@ -62,7 +69,12 @@ def of_journal(line: str, service: str) -> Entry | None:
     if not message:
         return None
     moment = datetime.fromtimestamp(int(said["__REALTIME_TIMESTAMP"]) / 1e6, UTC)
-    unit = said.get("USER_UNIT") or said.get("_SYSTEMD_USER_UNIT") or said.get("UNIT") or said.get("_SYSTEMD_UNIT")
+    unit = (
+        said.get("USER_UNIT")
+        or said.get("_SYSTEMD_USER_UNIT")
+        or said.get("UNIT")
+        or said.get("_SYSTEMD_UNIT")
+    )
     name = str(unit or said.get("SYSLOG_IDENTIFIER") or "").removesuffix(".service")
     where = service if name in ("", service) else f"{service}/{name}"
     return Entry(moment, where, LEVELS.get(str(said.get("PRIORITY")), "info"), clean(str(message)))
@@ -101,11 +113,15 @@ def _structured(text: str) -> dict[str, Any] | None:
 def _of_fields(said: dict[str, Any], moment: datetime, service: str) -> Entry:
     message = str(said.get("event") or said.get("message") or said.get("msg") or "")
     if details := said.get("error_detail"):
-        message += " " + "; ".join(f"{one.get('exc_type')}: {one.get('exc_value')}" for one in details if isinstance(one, dict))
+        message += " " + "; ".join(
+            f"{one.get('exc_type')}: {one.get('exc_value')}" for one in details if isinstance(one, dict)
+        )
     names = {"dag": "dag_id", "run": "run_id", "task": "task_id", "job": "job_id"}
     about = {key: str(said[name]) for key, name in names.items() if said.get(name)}
     time = when(str(said.get("timestamp") or said.get("time") or "")) or moment
-    return Entry(time, service, _level(str(said.get("level", "info"))), clean(message), about or _job(message))
+    return Entry(
+        time, service, _level(str(said.get("level", "info"))), clean(message), about or _job(message)
+    )
 
 
 def _job(message: str) -> dict[str, str]:
@@ -130,7 +146,9 @@ def when(text: str) -> datetime | None:
 
 def clean(text: str) -> str:
     """Without colours and what else would act on a terminal."""
-    return "".join(char if char.isprintable() or char == "\t" else " " for char in ESCAPES.sub("", text.rstrip()))
+    return "".join(
+        char if char.isprintable() or char == "\t" else " " for char in ESCAPES.sub("", text.rstrip())
+    )
 
 
 def tasks(folder: Path, since: float) -> Iterator[tuple[Path, dict[str, str]]]:

@@ -29,7 +29,9 @@ def text(figures: Iterable[Figure]) -> str:
         names.setdefault(one.name, {})[one.labels] = one.value
     lines = []
     for name, values in sorted(names.items()):
-        lines.append(f"# TYPE {name} {'counter' if name.endswith(('_total', '_count', '_sum', '_heartbeat')) else 'gauge'}")
+        lines.append(
+            f"# TYPE {name} {'counter' if name.endswith(('_total', '_count', '_sum', '_heartbeat')) else 'gauge'}"
+        )
         lines += [f"{name}{_labels(labels)} {value!r}" for labels, value in sorted(values.items())]
     return "\n".join(lines) + "\n"
 

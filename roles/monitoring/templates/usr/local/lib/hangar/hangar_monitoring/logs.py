@@ -59,32 +59,59 @@ def _printer(as_json: bool, wanted: re.Pattern[str]) -> Callable[[Entry], None]:
 def _all(source: dict[str, Any], asked: dict[str, Any]) -> Iterator[Entry]:
     for command, parse in _commands(source, asked, follow=False):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+            )
         except OSError as problem:
             done = subprocess.CompletedProcess(command, 1, "", str(problem))
         yield from filter(None, (parse(line) for line in done.stdout.splitlines()))
         if done.returncode != 0:
-            yield Entry(datetime.now(UTC), source["name"], "warning", f"cannot be read: {done.stderr.strip()[-300:]}")
+            yield Entry(
+                datetime.now(UTC), source["name"], "warning", f"cannot be read: {done.stderr.strip()[-300:]}"
+            )
     if source.get("project") == "airflow":
         since = time.time() - (asked["since"] if asked.get("since") is not None else 24 * HOUR)
         yield from _tasks(since, asked["lines"] if asked.get("since") is None else None)
 
 
-def _commands(source: dict[str, Any], asked: dict[str, Any], *, follow: bool) -> Iterator[tuple[list[str], Any]]:
+def _commands(
+    source: dict[str, Any], asked: dict[str, Any], *, follow: bool
+) -> Iterator[tuple[list[str], Any]]:
     """The programs that tell a source's log, and who understands what they say."""
     since, lines, name = asked.get("since"), str(asked["lines"]), source["name"]
     if project := source.get("project"):
         some = ["--since", f"{since}s"] if since is not None else ["--tail", lines]
         follows = ["--follow"] if follow else []
-        command = ["as-service", source["user"], "docker", "compose", "-p", project, "logs", "--no-color", "--timestamps"]
+        command = [
+            "as-service",
+            source["user"],
+            "docker",
+            "compose",
+            "-p",
+            project,
+            "logs",
+            "--no-color",
+            "--timestamps",
+        ]
         yield [*command, *some, *follows], partial(entries.of_container, service=name)
     matches = [f"{field}={unit}" for unit in source.get("units", []) for field in ("_SYSTEMD_UNIT", "UNIT")]
-    matches += [f"{field}={unit}" for unit in source.get("user_units", []) for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")]
+    matches += [
+        f"{field}={unit}"
+        for unit in source.get("user_units", [])
+        for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")
+    ]
     matches += [f"SYSLOG_IDENTIFIER={one}" for one in source.get("identifiers", [])]
     if matches:
         some = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
         words = [word for match in matches for word in (match, "+")][:-1]
-        command = ["journalctl", "--quiet", "--no-pager", "--output=json", *some, *(["--follow"] if follow else [])]
+        command = [
+            "journalctl",
+            "--quiet",
+            "--no-pager",
+            "--output=json",
+            *some,
+            *(["--follow"] if follow else []),
+        ]
         yield [*command, *words], partial(entries.of_journal, service=name)
 
 

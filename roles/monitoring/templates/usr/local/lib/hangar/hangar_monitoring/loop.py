@@ -36,7 +36,7 @@ class Source:
         complaint = ""
         try:
             found.extend(self.measure())
-        except Exception as problem:  # noqa: BLE001 - whatever a source throws, the others go on
+        except Exception as problem:
             complaint = f"{type(problem).__name__}: {problem}"
         if complaint and complaint != self.complaint:
             print(f"{self.name} cannot be measured: {complaint}", file=sys.stderr, flush=True)

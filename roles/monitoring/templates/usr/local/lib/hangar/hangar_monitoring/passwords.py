@@ -42,7 +42,9 @@ def set_secret(name: str, value: str) -> None:
     """Keep what a person pipes in, for a receiver of alerts."""
     taken = sorted([*USERS.values(), WEB.name])
     if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name) or name in taken:
-        raise Refused(f"{name!r} cannot be set: a name has letters, digits and _, and is none of {', '.join(taken)}")
+        raise Refused(
+            f"{name!r} cannot be set: a name has letters, digits and _, and is none of {', '.join(taken)}"
+        )
     if not value:
         raise Refused("nothing came on standard input")
     keep(SECRETS / name, value, ACCOUNT)

@@ -81,4 +81,7 @@ def _is_installed(package: str) -> bool:
 
 def _runs(unit: str) -> bool:
     argv = ["systemctl", "show", "--property=UnitFileState,ActiveState", "--value", unit]
-    return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.split()) == ["active", "enabled"]
+    return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.split()) == [
+        "active",
+        "enabled",
+    ]

@@ -39,15 +39,23 @@ def ask(described: dict[str, Any]) -> dict[str, Any]:
     for name, expression in FIGURES.items():
         query = urllib.parse.urlencode({"query": expression})
         figures[name] = [
-            {"labels": {key: value for key, value in one["metric"].items() if key in ("mountpoint", "pool")},
-             "value": float(one["value"][1])}
+            {
+                "labels": {
+                    key: value for key, value in one["metric"].items() if key in ("mountpoint", "pool")
+                },
+                "value": float(one["value"][1]),
+            }
             for one in _get(f"{base}/query?{query}")["result"]
         ]
     return {"alerts": [_alert(one) for one in alerts], "figures": figures}
 
 
 def _alert(one: dict[str, Any]) -> dict[str, Any]:
-    labels = {key: value for key, value in one["labels"].items() if key not in ("alertname", "level", "instance", "job")}
+    labels = {
+        key: value
+        for key, value in one["labels"].items()
+        if key not in ("alertname", "level", "instance", "job")
+    }
     return {
         "name": one["labels"]["alertname"],
         "level": one["labels"].get("level", "warning"),
@@ -60,9 +68,16 @@ def _alert(one: dict[str, Any]) -> dict[str, Any]:
 def raise_by_hand(described: dict[str, Any]) -> None:
     """One alert of each level, for two minutes."""
     ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
-    words = {"reason": "Somebody tries whether alerts arrive.", "action": "Nothing; it ends by itself in two minutes."}
+    words = {
+        "reason": "Somebody tries whether alerts arrive.",
+        "action": "Nothing; it ends by itself in two minutes.",
+    }
     alerts = [
-        {"labels": {"alertname": "Test", "level": level, "machine": "test"}, "annotations": words, "endsAt": ends}
+        {
+            "labels": {"alertname": "Test", "level": level, "machine": "test"},
+            "annotations": words,
+            "endsAt": ends,
+        }
         for level in ("critical", "warning", "grow")
     ]
     _open(f"http://127.0.0.1:{described['alertmanager_port']}/api/v2/alerts", json.dumps(alerts).encode())

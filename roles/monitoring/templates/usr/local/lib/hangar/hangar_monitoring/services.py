@@ -59,18 +59,33 @@ class Airbyte:
         yield figure("hangar_airbyte_up", 1)
         yield figure("hangar_airbyte_jobs_failed_last_hour", len(failed))
         yield figure("hangar_airbyte_jobs_running", len(running))
-        ages = [time.time() - datetime.fromisoformat(job["startTime"]).timestamp() for job in running if job.get("startTime")]
+        ages = [
+            time.time() - datetime.fromisoformat(job["startTime"]).timestamp()
+            for job in running
+            if job.get("startTime")
+        ]
         yield figure("hangar_airbyte_oldest_running_seconds", max(ages, default=0))
 
     def _jobs(self, **asked: str) -> list[dict[str, Any]]:
         query = urllib.parse.urlencode({"limit": 100, **asked})
-        return list(_json(f"{self.base}/jobs?{query}", headers={"Authorization": f"Bearer {self._token()}"})["data"])
+        return list(
+            _json(f"{self.base}/jobs?{query}", headers={"Authorization": f"Bearer {self._token()}"})["data"]
+        )
 
     def _token(self) -> str:
         if time.monotonic() > self.until:
-            client = {"client_id": self._secret("airbyte_client_id"), "client_secret": self._secret("airbyte_client_secret")}
-            said = _json(f"{self.base}/applications/token", json.dumps({**client, "grant-type": "client_credentials"}).encode())
-            self.token, self.until = said["access_token"], time.monotonic() + min(600, int(said.get("expires_in", 180))) / 2
+            client = {
+                "client_id": self._secret("airbyte_client_id"),
+                "client_secret": self._secret("airbyte_client_secret"),
+            }
+            said = _json(
+                f"{self.base}/applications/token",
+                json.dumps({**client, "grant-type": "client_credentials"}).encode(),
+            )
+            self.token, self.until = (
+                said["access_token"],
+                time.monotonic() + min(600, int(said.get("expires_in", 180))) / 2,
+            )
         return self.token
 
     def _secret(self, name: str) -> str:
@@ -84,7 +99,16 @@ def warehouse(port: int, password: str) -> Iterator[Figure]:
         raise Unmeasured("there is no psql")
     _keep_password(port, Path(password).read_text().strip())
     place = f"host=127.0.0.1 port={port} dbname=warehouse user=monitor connect_timeout=5 application_name=monitoring"
-    argv = [programs[-1], "--no-psqlrc", "--no-align", "--tuples-only", "--field-separator= ", place, "--command", QUESTION]
+    argv = [
+        programs[-1],
+        "--no-psqlrc",
+        "--no-align",
+        "--tuples-only",
+        "--field-separator= ",
+        place,
+        "--command",
+        QUESTION,
+    ]
     try:
         said = answer(argv, env={"PGPASSFILE": str(PASSWORDS)}).split()
     except Unmeasured:
@@ -105,7 +129,9 @@ def _keep_password(port: int, password: str) -> None:
 
 
 def _json(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
-    asked = urllib.request.Request(url, body, {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})})
+    asked = urllib.request.Request(
+        url, body, {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
+    )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(asked, timeout=TIMEOUT) as said:
         return json.loads(said.read())

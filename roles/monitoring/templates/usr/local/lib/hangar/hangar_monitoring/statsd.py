@@ -14,12 +14,23 @@ from .figures import Figure, figure
 
 PREFIX = "airflow."
 COUNTERS = {
-    "scheduler_heartbeat", "dag_processor_heartbeat", "triggerer_heartbeat", "ti_failures", "ti_successes",
-    "task_instances_without_heartbeats_killed", "dag_processing.processor_timeouts",
+    "scheduler_heartbeat",
+    "dag_processor_heartbeat",
+    "triggerer_heartbeat",
+    "ti_failures",
+    "ti_successes",
+    "task_instances_without_heartbeats_killed",
+    "dag_processing.processor_timeouts",
 }
 GAUGES = {
-    "executor.open_slots", "executor.queued_tasks", "executor.running_tasks", "scheduler.tasks.starving",
-    "scheduler.dagruns.running", "dag_processing.import_errors", "dag_processing.total_parse_time", "dagbag_size",
+    "executor.open_slots",
+    "executor.queued_tasks",
+    "executor.running_tasks",
+    "scheduler.tasks.starving",
+    "scheduler.dagruns.running",
+    "dag_processing.import_errors",
+    "dag_processing.total_parse_time",
+    "dagbag_size",
 }
 POOL = re.compile(r"pool\.(open|queued|running|deferred|scheduled)_slots\.(.{1,200})")
 RUN = re.compile(r"dagrun\.duration\.(success|failed)\.(.{1,250})")
@@ -44,8 +55,13 @@ class Airflow:
             if not name.startswith(PREFIX):
                 continue
             try:
-                self._take(name.removeprefix(PREFIX), float(value), value[:1] in "+-", kind.split("|")[0],
-                           time.monotonic() if now is None else now)
+                self._take(
+                    name.removeprefix(PREFIX),
+                    float(value),
+                    value[:1] in "+-",
+                    kind.split("|")[0],
+                    time.monotonic() if now is None else now,
+                )
             except ValueError:
                 continue
 

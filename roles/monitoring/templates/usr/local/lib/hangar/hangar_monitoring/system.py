@@ -36,10 +36,14 @@ def units(users: dict[str, int]) -> Iterator[Figure]:
 def updates() -> Iterator[Figure]:
     """Updates that the package index knows of. Security updates come from a source of that name."""
     without_cache = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
-    said = answer(["apt-get", "--simulate", "--quiet", "--quiet", *without_cache, "dist-upgrade"], timeout=120)
+    said = answer(
+        ["apt-get", "--simulate", "--quiet", "--quiet", *without_cache, "dist-upgrade"], timeout=120
+    )
     found = [line for line in said.splitlines() if line.startswith("Inst ")]
     yield figure("hangar_updates_pending", len(found))
-    yield figure("hangar_security_updates_pending", sum("-Security:" in line or "-security" in line for line in found))
+    yield figure(
+        "hangar_security_updates_pending", sum("-Security:" in line or "-security" in line for line in found)
+    )
 
 
 def reboot() -> Iterator[Figure]:
@@ -69,7 +73,9 @@ class Logins:
 
     def measure(self) -> Iterator[Figure]:
         since = ["--after-cursor", self.cursor] if self.cursor else ["--lines=0"]
-        said = answer(["journalctl", "--quiet", "--output=cat", "--show-cursor", *since, "_SYSTEMD_UNIT=ssh.service"])
+        said = answer(
+            ["journalctl", "--quiet", "--output=cat", "--show-cursor", *since, "_SYSTEMD_UNIT=ssh.service"]
+        )
         for line in said.splitlines():
             if line.startswith("-- cursor: "):
                 self.cursor = line.removeprefix("-- cursor: ")
