@@ -97,12 +97,17 @@ def test_a_source_that_fails_says_so_and_the_others_go_on(capsys: pytest.Capture
     assert capsys.readouterr().err == "broken cannot be measured: OSError: no such thing\n"
 
 
+def container(name: str, state: str, status: str, label: bool = True) -> dict[str, object]:
+    labels = {"com.docker.compose.service": name} if label else {}
+    return {"Labels": labels, "Names": [f"/{name}"], "State": state, "Status": status}
+
+
 DOCKER = [
-    {"Labels": {"com.docker.compose.service": "scheduler"}, "Names": ["/a"], "State": "running", "Status": "Up 2 days (healthy)"},
-    {"Labels": {}, "Names": ["/loose"], "State": "exited", "Status": "Exited (1) 2 minutes ago"},
-    {"Labels": {"com.docker.compose.service": "prepare"}, "Names": ["/b"], "State": "exited", "Status": "Exited (0) 1 hour ago"},
-    {"Labels": {"com.docker.compose.service": "web"}, "Names": ["/c"], "State": "running", "Status": "Up 1 hour (unhealthy)"},
-]  # fmt: skip
+    container("scheduler", "running", "Up 2 days (healthy)"),
+    container("loose", "exited", "Exited (1) 2 minutes ago", label=False),
+    container("prepare", "exited", "Exited (0) 1 hour ago"),
+    container("web", "running", "Up 1 hour (unhealthy)"),
+]
 
 
 def test_containers_that_run_are_told_from_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,8 @@ def test_receivers_get_their_levels_and_name_their_secret_as_a_file() -> None:
     [
         ({"a": {"kind": "pigeon"}}, "monitoring_receivers.a: its kind is none of slack, email and webhook"),
         ({"a": {"kind": "slack"}}, "monitoring_receivers.a: needs a secret, which holds its URL"),
-        ({"a": {"kind": "webhook", "secret": "../x"}}, "monitoring_receivers.a: a secret has a name of letters, digits and _"),
+        ({"a": {"kind": "webhook", "secret": "../x"}},
+         "monitoring_receivers.a: a secret has a name of letters, digits and _"),
         ({"a": {"kind": "email", "to": "x", "from": "y"}}, "monitoring_receivers.a: mail needs server"),
         ({"nobody": {"kind": "slack", "secret": "X"}}, "monitoring_receivers.nobody: the name is taken"),
         ({"a": {"kind": "slack", "secret": "X", "levels": ["loud"]}},

@@ -14,7 +14,8 @@ SAID = {
     ],
     "figures": {
         "load": [{"labels": {}, "value": 1.25}],
-        "disk_full_in": [{"labels": {"mountpoint": "/srv"}, "value": 7300.0}, {"labels": {"mountpoint": "/"}, "value": 9e9}],
+        "disk_full_in": [{"labels": {"mountpoint": "/srv"}, "value": 7300.0},
+                         {"labels": {"mountpoint": "/"}, "value": 9e9}],
         "security_updates": [{"labels": {}, "value": 2.0}],
         "reboot_needed": [{"labels": {}, "value": 0.0}],
         "backup_age": [],

@@ -1,7 +1,6 @@
 # Written by Hangar (role monitoring). Changes made here are lost at the next run.
 """Figures as Prometheus reads them, in one file that is replaced as a whole."""
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,4 +48,4 @@ def write(figures: Iterable[Figure], place: Path = PLACE) -> None:
     """Replace the file; who reads meanwhile gets the old one or the new one."""
     temporary = place.with_name(f".{place.name}.new")
     temporary.write_text(text(figures))
-    os.replace(temporary, place)
+    temporary.replace(place)

@@ -1,7 +1,6 @@
 # Written by Hangar (role monitoring). Changes made here are lost at the next run.
 """The platform's services, each asked as its own users ask it."""
 
-import glob
 import json
 import time
 import urllib.error
@@ -94,13 +93,13 @@ class Airbyte:
 
 def warehouse(port: int, password: str) -> Iterator[Figure]:
     """Connections, size and the oldest transaction, as the role `monitor`."""
-    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))
     if not programs:
         raise Unmeasured("there is no psql")
     _keep_password(port, Path(password).read_text().strip())
     place = f"host=127.0.0.1 port={port} dbname=warehouse user=monitor connect_timeout=5 application_name=monitoring"
     argv = [
-        programs[-1],
+        str(programs[-1]),
         "--no-psqlrc",
         "--no-align",
         "--tuples-only",

@@ -1,7 +1,6 @@
 # Written by Hangar (role monitoring). Changes made here are lost at the next run.
 """What the system's own tools say: failed units, updates, reboots, log-ins, certificates."""
 
-import glob
 import json
 import os
 import re
@@ -24,7 +23,7 @@ def units(users: dict[str, int]) -> Iterator[Figure]:
     argv = ["systemctl", "list-units", "--state=failed", "--output=json"]
     managers = [("root", None, argv), *((user, uid, [*argv, "--user"]) for user, uid in users.items())]
     for user, uid, command in managers:
-        if uid is not None and not os.path.exists(f"/run/user/{uid}/systemd"):
+        if uid is not None and not Path(f"/run/user/{uid}/systemd").exists():
             yield figure("hangar_unit_failed", 1, user=user, unit=f"user@{uid}.service")
             continue
         found = json.loads(answer(command, uid=uid, env=as_user(uid) if uid is not None else None) or "[]")
@@ -50,9 +49,9 @@ def reboot() -> Iterator[Figure]:
     """When the machine began, and whether an update waits for a new start: a mark, or a newer kernel on the disk."""
     began = answer(["systemctl", "show", "--property=UserspaceTimestamp", "--timestamp=unix", "--value"])
     yield figure("hangar_started_timestamp_seconds", float(began.strip().removeprefix("@")))
-    kernels = {path.removeprefix("/boot/vmlinuz-") for path in glob.glob("/boot/vmlinuz-*")}
+    kernels = {path.name.removeprefix("vmlinuz-") for path in Path("/boot").glob("vmlinuz-*")}
     newer = bool(kernels) and os.uname().release != max(kernels, key=_version)
-    yield figure("hangar_reboot_needed", newer or os.path.exists("/run/reboot-required"))
+    yield figure("hangar_reboot_needed", newer or Path("/run/reboot-required").exists())
 
 
 def clock() -> Iterator[Figure]:
@@ -86,10 +85,10 @@ class Logins:
 
 def certificates(pattern: str) -> Iterator[Figure]:
     """When each certificate ends."""
-    for path in sorted(glob.glob(pattern)):
-        said = answer(["openssl", "x509", "-noout", "-enddate", "-in", path])
+    for path in sorted(Path("/").glob(pattern.lstrip("/"))):
+        said = answer(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
         ends = ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter="))
-        yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=path)
+        yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=str(path))
 
 
 def secrets(folder: Path, names: list[str]) -> Iterator[Figure]:
@@ -100,7 +99,7 @@ def secrets(folder: Path, names: list[str]) -> Iterator[Figure]:
 
 def changed(*paths: str) -> float:
     """When one of these was changed last; 0 for none of them."""
-    return max((os.stat(path).st_mtime for path in paths if os.path.exists(path)), default=0.0)
+    return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
 
 
 class Updates:
