@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from hangar.config import Config
 
 
+PAGES = {"monitoring": "/user/"}
+"""Where a service's page is, for those that have it elsewhere than at their root."""
+
+
 def private_key(config: "Config") -> Path:
     """The key that logs in: the user's own, or the one that Hangar makes for the environment."""
     return config.access.private_key or paths.default_private_key(config.environment)

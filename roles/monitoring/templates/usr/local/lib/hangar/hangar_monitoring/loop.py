@@ -56,7 +56,8 @@ def sources(described: dict[str, Any]) -> list[Source]:
     users = {user: int(uid) for user, uid in given.get("containers", {}).items()}
     found = [
         Source("units", 15, partial(system.units, users)),
-        Source("updates", 60, system.Updates().measure),
+        # Not at once: it takes its time, and the others are waited for.
+        Source("updates", 60, system.Updates().measure, due=time.monotonic() + 20),
         Source("reboot", 60, system.reboot),
         Source("clock", 300, system.clock),
         Source("logins", 30, system.Logins().measure),
