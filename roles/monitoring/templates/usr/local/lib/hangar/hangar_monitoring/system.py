@@ -23,7 +23,7 @@ def units(users: dict[str, int]) -> Iterator[Figure]:
     argv = ["systemctl", "list-units", "--state=failed", "--output=json"]
     managers = [("root", None, argv), *((user, uid, [*argv, "--user"]) for user, uid in users.items())]
     for user, uid, command in managers:
-        if uid is not None and not Path(f"/run/user/{uid}/systemd").exists():
+        if uid is not None and not Path(f"/run/user/{uid}").exists():
             yield figure("hangar_unit_failed", 1, user=user, unit=f"user@{uid}.service")
             continue
         found = json.loads(answer(command, uid=uid, env=as_user(uid) if uid is not None else None) or "[]")
