@@ -164,6 +164,10 @@ def test_a_line_of_a_container_is_read_with_the_job_that_it_names() -> None:
     )
     assert found is not None
     assert found.as_text() == "2026-11-25 05:00:00 airbyte/engine: WARNING WARNING job 42 is slow  [job=42]"
+    line = "scheduler-1  | 2026-11-25T05:00:00Z 05:00 [error    ] Task failed dag_id=sales run_id=manual__1 loc=x.py:1"
+    found = entries.of_container(line, "airflow")
+    assert found is not None
+    assert (found.level, found.about) == ("error", {"dag": "sales", "run": "manual__1"})
     assert entries.of_container("no time at all", "airbyte") is None
 
 

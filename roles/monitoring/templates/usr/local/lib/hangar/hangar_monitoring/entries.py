@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 LEVELS = {"0": "critical", "1": "critical", "2": "critical", "3": "error", "4": "warning", "7": "debug"}
-SAID = re.compile(r"\b(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b")
+SAID = re.compile(
+    r"\b(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b|\[(debug|info|warning|error|critical) *\]"
+)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 JOB = re.compile(r"\bjob(?:_id)?[ =:#]+(\d+)", re.IGNORECASE)
 TASK = re.compile(
     r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/(?:map_index=[^/]+/)?attempt=(?P<try>\d+)"
 )
+NAMES = {"dag": "dag_id", "run": "run_id", "task": "task_id", "try": "try_number", "job": "job_id"}
 SHORTEST = 8
 """Letters that a secret has at least: shorter ones would hide half the log."""
 
@@ -91,7 +94,7 @@ def of_container(line: str, service: str) -> Entry | None:
     if message.startswith("{") and (structured := _structured(message)):
         return _of_fields(structured, moment, where)
     level = SAID.search(message[:120])
-    return Entry(moment, where, _level(level[1]) if level else "info", message, _job(message))
+    return Entry(moment, where, _level(level[1] or level[2]) if level else "info", message, _belongs(message))
 
 
 def of_task(line: str, about: dict[str, str], before: datetime) -> Entry:
@@ -116,17 +119,23 @@ def _of_fields(said: dict[str, Any], moment: datetime, service: str) -> Entry:
         message += " " + "; ".join(
             f"{one.get('exc_type')}: {one.get('exc_value')}" for one in details if isinstance(one, dict)
         )
-    names = {"dag": "dag_id", "run": "run_id", "task": "task_id", "job": "job_id"}
-    about = {key: str(said[name]) for key, name in names.items() if said.get(name)}
+    about = {key: str(said[name]) for key, name in NAMES.items() if said.get(name)}
     time = when(str(said.get("timestamp") or said.get("time") or "")) or moment
     return Entry(
         time, service, _level(str(said.get("level", "info"))), clean(message), about or _job(message)
     )
 
 
-def _job(message: str) -> dict[str, str]:
-    found = JOB.search(message)
-    return {"job": found[1]} if found else {}
+def _belongs(message: str) -> dict[str, str]:
+    """What a message says of the run, task or job that it belongs to: dag_id=…, job 12."""
+    found = {
+        key: said[1]
+        for key, name in NAMES.items()
+        if (said := re.search(rf"\b{name}=([^\s,;)\]]+)", message))
+    }
+    if job := JOB.search(message):
+        found["job"] = job[1]
+    return found
 
 
 def _level(text: str) -> str:

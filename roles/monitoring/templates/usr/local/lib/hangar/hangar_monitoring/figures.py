@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+COUNTED = ("_total", "_count", "_sum", "_heartbeat", "_failures", "_successes", "_killed", "_timeouts")
+"""How names of what only grows end."""
+
 PLACE = Path("/run/hangar-measure/platform.prom")
 
 
@@ -28,9 +31,7 @@ def text(figures: Iterable[Figure]) -> str:
         names.setdefault(one.name, {})[one.labels] = one.value
     lines = []
     for name, values in sorted(names.items()):
-        lines.append(
-            f"# TYPE {name} {'counter' if name.endswith(('_total', '_count', '_sum', '_heartbeat')) else 'gauge'}"
-        )
+        lines.append(f"# TYPE {name} {'counter' if name.endswith(COUNTED) else 'gauge'}")
         lines += [f"{name}{_labels(labels)} {value!r}" for labels, value in sorted(values.items())]
     return "\n".join(lines) + "\n"
 
