@@ -122,7 +122,7 @@ def _of_fields(said: dict[str, Any], moment: datetime, service: str) -> Entry:
     about = {key: str(said[name]) for key, name in NAMES.items() if said.get(name)}
     time = when(str(said.get("timestamp") or said.get("time") or "")) or moment
     return Entry(
-        time, service, _level(str(said.get("level", "info"))), clean(message), about or _job(message)
+        time, service, _level(str(said.get("level", "info"))), clean(message), about or _belongs(message)
     )
 
 
