@@ -1,7 +1,4 @@
-"""The destinations: PyAirbyte's caches for Postgres and DuckDB, with one transaction a stream.
-
-Parquet files are written from a DuckDB file beside them (`parquet`), which holds rows and states.
-"""
+"""The destinations: PyAirbyte's caches for Postgres and DuckDB, with one transaction a stream."""
 
 from __future__ import annotations
 
@@ -26,7 +23,6 @@ from airbyte_protocol.models import AirbyteMessage, AirbyteStateMessage, Airbyte
 from pydantic import PrivateAttr
 from sqlalchemy.engine import URL
 
-from airbyte_embedded.worker import parquet
 from airbyte_embedded.worker.check import CONNECT_SECONDS, ssl_mode
 from airbyte_embedded.worker.copying import CHUNK, Stream, lines
 from airbyte_embedded.worker.events import PERIOD, Events
@@ -164,8 +160,6 @@ def make(kind: str, config: dict[str, Any], *, schema: str, prefix: str, scratch
     common = {"schema_name": schema, "table_prefix": prefix, "cache_dir": scratch / "cache"}
     if kind == "duckdb":
         return DuckDB(db_path=config["destination_path"], **common)
-    if kind == "parquet":
-        return DuckDB(db_path=str(parquet.store(Path(config["destination_path"]))), **common)
     return Postgres(
         host=config["host"],
         port=config["port"],
