@@ -29,6 +29,12 @@ print(json.dumps(call(path, body, token)))
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def wanted(options):
+    if not options["airbyte_enabled"]:
+        pytest.skip("switched off (airbyte_enabled)")
+
+
 @pytest.fixture(scope="module")
 def ask(host, options):
     """An answer of the API as (status, body), asked on the machine's loopback; `client` names whose token is used."""
