@@ -3,16 +3,47 @@
 Nothing is installed there, and the two ends are always of one version: the text travels as the first line of input.
 """
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
-from hangar import process
+from hangar import paths, process
+from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, MachineUnreachable
 
 BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','exec'))"
 """What the machine's python3 is given as an argument; the program follows as the first line of its input."""
+
+MODULE = """\
+import sys, types
+for name, text in (("hangar", ""), ("hangar.serving", {serving!r})):
+    sys.modules[name] = module = types.ModuleType(name)
+    exec(compile(text, name, "exec"), module.__dict__)
+exec(compile({agent!r}, "agent", "exec"))
+"""
+
+
+def program(package: str) -> str:
+    """The agent of a package as `started` wants it, with what all agents share: the machine has no Hangar."""
+    serving = files("hangar").joinpath("serving.py").read_text(encoding="utf-8")
+    agent = files(package).joinpath("agent.py").read_text(encoding="utf-8")
+    return json.dumps(MODULE.format(serving=serving, agent=agent))
+
+
+@contextmanager
+def on(server: Server, package: str, log: str) -> Iterator[process.Conversation]:
+    """A conversation with the package's agent on the machine, through SSH; `log` is a file among the environment's.
+
+    Raises:
+        MachineUnreachable: the machine does not let us in.
+    """
+    argv = ssh_command(paths.ssh_config(server.environment), server.name)
+    place = paths.log_dir(server.environment) / log
+    with started(argv, program(package), server.environment, server.name, place) as conversation:
+        yield conversation
 
 
 def ssh_command(ssh_config: Path, machine: str) -> list[str]:

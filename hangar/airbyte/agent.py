@@ -21,7 +21,6 @@ The machine's side of the contract is one file, written by the role of the engin
      "named_secrets": {"warehouse_airbyte": "/srv/warehouse/secrets/airbyte"}}
 """
 
-import contextlib
 import fcntl
 import hashlib
 import hmac
@@ -37,6 +36,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from hangar.serving import Refusal, answered, serve
+
 SETTINGS = "/etc/hangar/airbyte.json"
 QUICK = 30.0
 """Seconds for what Airbyte answers from its own records."""
@@ -47,16 +48,9 @@ SLOW = 900.0
 PATIENCE = 20.0
 """Seconds that another apply gets to end (a killed one ends with its request)."""
 
+OPERATIONS = ("open", "entries", "get", "secrets", "write", "note", "delete", "keep")
 NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 IDS = {"source": "sourceId", "destination": "destinationId", "connection": "connectionId"}
-
-
-class Refusal(Exception):
-    """An answer that is an error: `kind` is for the program at the other end, the rest for people."""
-
-    def __init__(self, kind: str, text: str, **more: Any) -> None:
-        super().__init__(text)
-        self.answer = {"kind": kind, "text": text, **more}
 
 
 class Secrets:
@@ -345,31 +339,9 @@ class Agent:
         return None
 
     def answer(self, line: str) -> dict[str, Any]:
-        try:
-            request = json.loads(line)
-            operation = request.pop("op")
-            if operation not in ("open", "entries", "get", "secrets", "write", "note", "delete", "keep"):
-                raise Refusal("defect", f"there is no operation {operation}")
-            found = getattr(self, operation)(**request)
-            answer = {"ok": found}
-        except Refusal as refusal:
-            answer = {"error": refusal.answer}
-        except Exception as error:
-            # Whatever else goes wrong here is told at the other end too, instead of a broken line.
-            answer = {"error": {"kind": "defect", "text": f"{type(error).__name__}: {error}"}}
+        answer = answered(self, OPERATIONS, line)
         return dict(self._secrets.take_out(answer)) if self._ready else answer
 
 
-def main() -> None:
-    """Serves whoever started us until they are gone."""
-    agent = Agent(Path(sys.argv[1] if len(sys.argv) > 1 else SETTINGS))
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        for line in sys.stdin:
-            sys.stdout.write(json.dumps(agent.answer(line)) + "\n")
-            sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve(Agent(Path(sys.argv[1] if len(sys.argv) > 1 else SETTINGS)))

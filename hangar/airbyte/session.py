@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +101,5 @@ def opened(argv: Sequence[str], environment: str, machine: str, log: Path) -> It
     Raises:
         MachineUnreachable: it could not be started there.
     """
-    program = json.dumps(files("hangar.airbyte").joinpath("agent.py").read_text(encoding="utf-8"))
-    with agents.started(argv, program, environment, machine, log) as conversation:
+    with agents.started(argv, agents.program("hangar.airbyte"), environment, machine, log) as conversation:
         yield Session(conversation, environment, machine)

@@ -5,15 +5,15 @@ a line and answers each with one line. Airflow is asked through its own API with
 warehouse is asked by the account `reader`, which may read gold and nothing else.
 """
 
-import contextlib
 import json
 import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from hangar.serving import Refusal, answered, serve
 
 RELEASED = Path("/srv/airflow/released/current")
 AIRFLOW_PASSWORD = Path("/srv/airflow/secrets/admin_password")
@@ -32,14 +32,6 @@ select coalesce(json_agg(json_build_array(relname, columns) order by relname), '
     group by c.oid, relname
 ) found
 """
-
-
-class Refusal(Exception):
-    """An answer that is an error: `kind` is for the program at the other end, the text for people."""
-
-    def __init__(self, kind: str, text: str, **more: Any) -> None:
-        super().__init__(text)
-        self.answer = {"kind": kind, "text": text, **more}
 
 
 class Airflow:
@@ -156,29 +148,8 @@ class Agent:
         return self._airflow.call(method, path, body)
 
     def answer(self, line: str) -> dict[str, Any]:
-        try:
-            request = json.loads(line)
-            operation = request.pop("op")
-            if operation not in ("released", "gold", "airflow"):
-                raise Refusal("defect", f"there is no operation {operation}")
-            return {"ok": getattr(self, operation)(**request)}
-        except Refusal as refusal:
-            return {"error": refusal.answer}
-        except Exception as error:
-            # Whatever else goes wrong here is told at the other end too, instead of a broken line.
-            return {"error": {"kind": "defect", "text": f"{type(error).__name__}: {error}"}}
-
-
-def main() -> None:
-    """Serves whoever started us until they are gone."""
-    agent = Agent()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        for line in sys.stdin:
-            sys.stdout.write(json.dumps(agent.answer(line)) + "\n")
-            sys.stdout.flush()
+        return answered(self, ("released", "gold", "airflow"), line)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Agent())

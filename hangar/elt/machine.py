@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import Any
 
-from hangar import agents, paths, process
+from hangar import agents, process
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt.records import Table
@@ -104,9 +103,5 @@ def connected(server: Server, config: Config) -> Iterator[Machine]:
     Raises:
         MachineUnreachable: the machine does not let us in.
     """
-    environment = server.environment
-    argv = agents.ssh_command(paths.ssh_config(environment), server.name)
-    program = json.dumps(files("hangar.elt").joinpath("agent.py").read_text(encoding="utf-8"))
-    log = paths.log_dir(environment) / "first-run.log"
-    with agents.started(argv, program, environment, server.name, log) as conversation:
+    with agents.on(server, "hangar.elt", "first-run.log") as conversation:
         yield Machine(conversation, server, config)

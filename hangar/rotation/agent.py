@@ -8,11 +8,12 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from hangar.serving import Refusal, answered, serve
 
 AIRFLOW = Path("/srv/airflow/secrets")
 WAREHOUSE = Path("/srv/warehouse/secrets")
@@ -20,14 +21,6 @@ COMPOSE = ["as-service", "airflow", "docker", "compose", "--project-directory", 
 SECONDS = 30
 STEP_SECONDS = 900
 """A restart of all of Airflow on a busy machine takes minutes."""
-
-
-class Refusal(Exception):
-    """An answer that is an error: `kind` is for the program at the other end, the text for people."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.answer = {"kind": kind, "text": text}
 
 
 def ask(url: str, body: Any = None, token: str = "") -> tuple[int, Any]:
@@ -215,33 +208,12 @@ class Agent:
         }
 
     def answer(self, line: str) -> dict[str, Any]:
-        try:
-            request = json.loads(line)
-            operation = request.pop("op")
-            if operation not in ("remember", "run", "prove"):
-                raise Refusal("defect", f"there is no operation {operation}")
-            return {"ok": getattr(self, operation)(**request)}
-        except Refusal as refusal:
-            return {"error": refusal.answer}
-        except Exception as error:
-            # Whatever else goes wrong here is told at the other end too, instead of a broken line.
-            return {"error": {"kind": "defect", "text": f"{type(error).__name__}: {error}"}}
+        return answered(self, ("remember", "run", "prove"), line)
 
 
 def made(proof: dict[str, Any]) -> Any:
     return KINDS[proof["kind"]](**{name: value for name, value in proof.items() if name != "kind"})
 
 
-def main() -> None:
-    """Serves whoever started us until they are gone."""
-    agent = Agent()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        for line in sys.stdin:
-            sys.stdout.write(json.dumps(agent.answer(line)) + "\n")
-            sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve(Agent())

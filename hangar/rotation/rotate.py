@@ -4,10 +4,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import Any
 
-from hangar import agents, paths, process
+from hangar import agents, process
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared
 from hangar.cloud.base import Server
@@ -53,11 +52,7 @@ def connected(server: Server) -> Iterator[Machine]:
     Raises:
         MachineUnreachable: the machine does not let us in.
     """
-    environment = server.environment
-    argv = agents.ssh_command(paths.ssh_config(environment), server.name)
-    program = json.dumps(files("hangar.rotation").joinpath("agent.py").read_text(encoding="utf-8"))
-    log = paths.log_dir(environment) / "rotate.log"
-    with agents.started(argv, program, environment, server.name, log) as conversation:
+    with agents.on(server, "hangar.rotation", "rotate.log") as conversation:
         yield Machine(conversation, server)
 
 

@@ -1,6 +1,7 @@
 """How a program of ours is started on the machine, and what is said when it cannot be."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,15 @@ def test_a_program_travels_as_input_and_answers_line_by_line(tmp_path: Path) -> 
     argv = [sys.executable, "-I", "-u", "-c", agents.BOOT]
     with agents.started(argv, json.dumps(ECHO), "local", "hangar-local", tmp_path / "log") as talk:
         assert talk.ask("ab") == "abab\n"
+
+
+@pytest.mark.parametrize("package", ["hangar.airbyte", "hangar.elt", "hangar.rotation"])
+def test_every_agent_needs_nothing_but_the_standard_library(package: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", agents.BOOT],
+        input=agents.program(package) + "\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ready\n", "")
 
 
 def test_a_machine_that_lets_nobody_in(tmp_path: Path) -> None:

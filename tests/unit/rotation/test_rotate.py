@@ -49,7 +49,7 @@ class Conversation:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Conversation:
     talk = Conversation()
     monkeypatch.setattr(agents, "started", lambda *_: contextlib.nullcontext(talk))
-    monkeypatch.setattr(rotate.paths, "log_dir", lambda env: rotate.paths.REPO)
+    monkeypatch.setattr(agents.paths, "log_dir", lambda env: agents.paths.REPO)
     monkeypatch.setattr(rotate.elt, "connected", lambda *_: contextlib.nullcontext(talk))
     monkeypatch.setattr(rotate, "BETWEEN_LOOKS", 0.0)
     monkeypatch.setattr(rotate.stage, "connected", lambda server: contextlib.nullcontext())
