@@ -20,6 +20,7 @@ from hangar import engine
 from hangar.cloud import base_image
 from hangar.cloud.base import MachineSpec
 from hangar.cloud.container import ready, request
+from hangar.cloud.local import looking
 from hangar.cloud.recipe import Recipe, pack
 from tests.google.compute.catalog import MACHINE_TYPES
 
@@ -118,7 +119,7 @@ class DockerMachines:
             text = self.client.logs(self._container(path), tail=CONSOLE_LINES).decode(errors="replace")
         except NotFound:
             return ""
-        return ready.COLOURS.sub("", text)
+        return looking.COLOURS.sub("", text)
 
     def address(self, path: str) -> tuple[str, int] | None:
         """Where the machine's SSH is, from here; None while it is off."""
@@ -159,11 +160,11 @@ class DockerMachines:
         while True:
             found = self.client.inspect_container(container)
             address = found["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-            if address and ready.says_ssh(address, 22):
+            if address and looking.says_ssh(address, 22):
                 return
             if time.monotonic() > deadline or not found["State"]["Running"]:
                 raise RuntimeError(f"Nothing speaks SSH in {container}.")
-            time.sleep(ready.PAUSE)
+            time.sleep(looking.PAUSE)
 
     def _ensure_network(self) -> None:
         """A network of our own inside the tunnel's range; other stand-ins may have taken parts of it."""

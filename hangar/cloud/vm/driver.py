@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 from hangar import engine
 from hangar.cloud import startup
 from hangar.cloud.base import MachineSpec, Plan, Report, Server
-from hangar.cloud.container import ready
+from hangar.cloud.local import looking
 from hangar.cloud.local.driver import LocalCloud, engine_errors
 from hangar.cloud.local.ownership import RECIPE, SPEC
 from hangar.cloud.recipe import pack
@@ -26,7 +26,6 @@ from hangar.ports import LOOPBACK
 BOOT_TIMEOUT = 900.0
 """Seconds until the machine tells its host keys: 30 where its processor is emulated on an idle computer."""
 
-PAUSE = 0.2
 READY = "ready"
 HOW = {"kvm": "KVM", "emulation": "its processor is emulated: several times slower"}
 
@@ -48,10 +47,9 @@ class VmCloud(LocalCloud):
     def console(self) -> str:
         with engine_errors():
             try:
-                text = self.client.logs(self.name, tail=60).decode(errors="replace")
+                return looking.plain(self.client.logs(self.name, tail=60)).strip()
             except NotFound:
                 return ""
-            return ready.COLOURS.sub("", text).replace("\r", "").strip()
 
     def _plan(self, spec: MachineSpec, found: dict[str, Any] | None) -> Plan:
         return make_plan(spec, self.sizes, self.images.recipe, _observed(found) if found else None)
@@ -134,7 +132,7 @@ class VmCloud(LocalCloud):
         deadline = time.monotonic() + BOOT_TIMEOUT
         told = ""
         while READY not in self._told().splitlines():
-            self._require_alive()
+            looking.require_alive(self.client, self.name, self.console)
             if time.monotonic() > deadline:
                 raise CloudError(
                     f"The machine {self.name} did not boot within {BOOT_TIMEOUT / 60:.0f} minutes.",
@@ -142,9 +140,9 @@ class VmCloud(LocalCloud):
                 )
             if told != (told := self._accelerator()) and told:
                 report(f"wait for the machine to boot ({HOW.get(told, told)})")
-            time.sleep(PAUSE)
+            time.sleep(looking.PAUSE)
         server = self.server()
-        if server is None or not ready.answers_in_time(server.address, server.port):
+        if server is None or not looking.answers_in_time(server.address, server.port):
             raise MachineUnreachable(
                 f"Nothing speaks SSH on the machine {self.name}, though it has booted.", self.console()
             )
@@ -160,19 +158,11 @@ class VmCloud(LocalCloud):
     def _read(self, path: str) -> str:
         """A file in the emulator's container; empty while it is not there."""
         try:
-            status, text = ready.execute(self.client, self.name, ["cat", path])
+            status, text = looking.execute(self.client, self.name, ["cat", path])
         except APIError:
             # 409: between the container's start and its first process, nothing can be run in it.
             return ""
         return text if status == 0 else ""
-
-    def _require_alive(self) -> None:
-        state = self.client.inspect_container(self.name)["State"]
-        if not (state["Running"] or state.get("Restarting")):
-            raise CloudError(
-                f"The machine {self.name} ended while booting (status {state.get('ExitCode')}).",
-                self.console(),
-            )
 
     def _server(self, found: dict[str, Any]) -> Server:
         bound = found["NetworkSettings"]["Ports"][request.GUEST_SSH][0]

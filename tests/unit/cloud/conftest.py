@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hangar.cloud.base import MachineSpec
-from hangar.cloud.container import ContainerCloud, ready
+from hangar.cloud.container import ContainerCloud
+from hangar.cloud.local import looking
 from hangar.cloud.recipe import Recipe
 from tests.unit.fake_engine import FakeEngine
 
@@ -25,8 +26,8 @@ def spec() -> Callable[..., MachineSpec]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     """An engine that has the base image and whose machines answer at once."""
-    monkeypatch.setattr(ready, "says_ssh", lambda address, port: True)
-    monkeypatch.setattr(ready, "PAUSE", 0)
+    monkeypatch.setattr(looking, "says_ssh", lambda address, port: True)
+    monkeypatch.setattr(looking, "PAUSE", 0)
     monkeypatch.setattr("hangar.cloud.base_image.CACHE", tmp_path / "cache")
     fake = FakeEngine()
     fake.images_[f"hangar-base:{Recipe().hash}"] = {"hangar.recipe": Recipe().hash}

@@ -10,7 +10,7 @@ from docker.errors import APIError
 
 from hangar.cloud.base import MachineSpec, Server
 from hangar.cloud.container import ContainerCloud, ready, request
-from hangar.cloud.local import ownership
+from hangar.cloud.local import looking, ownership
 from hangar.cloud.recipe import Recipe
 from hangar.errors import CloudError, MachineUnreachable
 from tests.unit.fake_engine import MEMORY, FakeEngine
@@ -247,8 +247,8 @@ def test_a_failed_unit_does_not_stop_the_playbook_that_may_mend_it(
 def test_a_machine_without_ssh_says_so(
     cloud: ContainerCloud, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ready, "says_ssh", lambda address, port: False)
-    monkeypatch.setattr(ready, "SSH_TIMEOUT", 0.0)
+    monkeypatch.setattr(looking, "says_ssh", lambda address, port: False)
+    monkeypatch.setattr(looking, "SSH_TIMEOUT", 0.0)
     with pytest.raises(MachineUnreachable, match="Nothing speaks SSH at"):
         make(cloud, spec())
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from hangar.cloud.base import MachineSpec, Server
-from hangar.cloud.container import ready
+from hangar.cloud.local import looking
 from hangar.cloud.vm import VmCloud, driver, request
 from hangar.cloud.vm.images import Images
 from hangar.config.vm import Vm
@@ -21,7 +21,6 @@ KEYS = "key ssh-ed25519 AAAAC3Nz\nkey ssh-rsa AAAAB3Nz\n"
 
 @pytest.fixture
 def vm_engine(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    monkeypatch.setattr(driver, "PAUSE", 0)
     monkeypatch.setattr(driver, "_kvm_group", lambda: 108)
     engine.answers[ANNOUNCED] = (0, f"{KEYS}ready\n")
     return engine
@@ -158,8 +157,8 @@ def test_memory_is_half_of_the_computers_within_bounds(spec: Spec) -> None:
 
 
 def test_ssh_must_answer_too(vm: VmCloud, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ready, "SSH_TIMEOUT", 0)
-    monkeypatch.setattr(ready, "says_ssh", lambda address, port: False)
+    monkeypatch.setattr(looking, "SSH_TIMEOUT", 0)
+    monkeypatch.setattr(looking, "says_ssh", lambda address, port: False)
     with pytest.raises(MachineUnreachable) as mute:
         make(vm, spec())
     assert mute.value.brief == "Nothing speaks SSH on the machine hangar-local, though it has booted."
