@@ -81,6 +81,20 @@ def require_nothing_to_do(place: Checkout) -> None:
     assert (told["playbook"]["changed"], told["drift"]) == (0, [])
 
 
+def require_another_type(place: Checkout, google: Google, **settings: Any) -> None:
+    """Another machine type is planned with a stop and made: a snapshot first, and the secrets are the same."""
+    before = place.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout
+    write(place, google, "e2-standard-8", **settings)
+    plan = place.hangar("plan", "--exit-code", check=False)
+    assert plan.returncode == 4
+    assert f"! machine {NAME}: update with a stop" in plan.stdout
+    assert "machine type: e2-standard-4 → e2-standard-8" in plan.stdout
+    place.hangar("resize", "--yes")
+    assert google.resources("instances")[NAME]["machineType"].endswith("/e2-standard-8")
+    assert len(google.resources("snapshots")) == 1
+    assert place.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout == before
+
+
 def require_nothing_left(place: Checkout, google: Google) -> None:
     """But for snapshots, which `destroy` names and leaves."""
     left = {path for path in google.resources() if NAME in path and "/snapshots/" not in path}

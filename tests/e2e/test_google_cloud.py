@@ -16,11 +16,11 @@ from tests.e2e.on_google import (
     NAME,
     environment,
     finished,
+    require_another_type,
     require_nothing_left,
     require_nothing_to_do,
     require_proven,
     up,
-    write,
 )
 from tests.google.client import Google
 from tests.google.fixture import google_machines
@@ -47,17 +47,7 @@ def test_a_whole_life_on_google_cloud(production: Checkout, google_machines: Goo
     assert "accessConfigs" not in link
     require_nothing_to_do(production)
 
-    # Another machine type: planned with a stop, made, a snapshot first, and the secrets are the same.
-    before = production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout
-    write(production, google_machines, "e2-standard-8", **SMALL)
-    plan = production.hangar("plan", "--exit-code", check=False)
-    assert plan.returncode == 4
-    assert f"! machine {NAME}: update with a stop" in plan.stdout
-    assert "machine type: e2-standard-4 → e2-standard-8" in plan.stdout
-    production.hangar("resize", "--yes")
-    assert google_machines.resources("instances")[NAME]["machineType"].endswith("/e2-standard-8")
-    assert len(google_machines.resources("snapshots")) == 1
-    assert production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout == before
+    require_another_type(production, google_machines, **SMALL)
 
     production.hangar("snapshot", "create")
     assert len(json.loads(production.hangar("snapshot", "list", "--json").stdout)) == 2

@@ -17,10 +17,10 @@ from tests.e2e.conftest import Checkout
 from tests.e2e.on_google import (
     NAME,
     environment,
+    require_another_type,
     require_nothing_left,
     require_nothing_to_do,
     require_proven,
-    write,
 )
 from tests.google.client import Google
 from tests.google.fixture import google_machines
@@ -55,16 +55,7 @@ def test_then_there_is_nothing_to_do(production: Checkout) -> None:
 def test_another_machine_type_is_planned_with_a_stop_and_made(
     production: Checkout, google_machines: Google
 ) -> None:
-    before = production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout
-    write(production, google_machines, "e2-standard-8")
-    plan = production.hangar("plan", "--exit-code", check=False)
-    assert plan.returncode == 4
-    assert f"! machine {NAME}: update with a stop" in plan.stdout
-    assert "machine type: e2-standard-4 → e2-standard-8" in plan.stdout
-    production.hangar("resize", "--yes")
-    assert google_machines.resources("instances")[NAME]["machineType"].endswith("/e2-standard-8")
-    assert len(google_machines.resources("snapshots")) == 1
-    assert production.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout == before
+    require_another_type(production, google_machines)
 
 
 def test_it_stops_starts_and_has_snapshots(production: Checkout) -> None:
