@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,13 +9,17 @@ from hangar.cloud.base import MachineSpec
 from hangar.cloud.vm.comparison import Observed, make_plan
 from hangar.config.vm import Vm
 from hangar.errors import CloudError
+from hangar.plan import Change
 
 SPEC = MachineSpec("local", "hangar-local", 2, 6 * 2**30, None, "hangar", "ssh-ed25519 AAAA me")
 THERE = Observed(running=True, spec=SPEC, sizes=Vm(), recipe="one")
 
 
-def plan(observed: Observed | None, *, sizes: Vm | None = None, recipe: str = "one", **changes: object):  # type: ignore[no-untyped-def]
-    return make_plan(replace(SPEC, **changes), sizes or Vm(), recipe, observed).changes[0]  # type: ignore[arg-type]
+def plan(
+    observed: Observed | None, *, sizes: Vm | None = None, recipe: str = "one", **changes: Any
+) -> Change:
+    (change,) = make_plan(replace(SPEC, **changes), sizes or Vm(), recipe, observed).changes
+    return change
 
 
 def test_a_machine_that_is_not_there_is_made() -> None:
@@ -58,7 +63,7 @@ def test_a_disk_never_shrinks() -> None:
         ({"recipe": "two"}, "system disk's recipe"),
     ],
 )
-def test_what_only_a_new_machine_takes_on_makes_it_anew(changes: dict[str, object], field: str) -> None:
-    change = plan(THERE, **changes)  # type: ignore[arg-type]
+def test_what_only_a_new_machine_takes_on_makes_it_anew(changes: dict[str, Any], field: str) -> None:
+    change = plan(THERE, **changes)
     assert (change.action, change.detail) == ("replace", "made again; /srv is kept")
     assert field in [name for name, _, _ in change.fields]
