@@ -51,7 +51,6 @@ class ContainerCloud(LocalCloud):
         base_image.remove_old(self.client, f"{base_image.REPOSITORY}:{self.recipe.hash}")
 
     def _server(self, found: dict[str, Any]) -> Server:
-        network = found["NetworkSettings"]["Networks"][self.name]
         bound = found["NetworkSettings"]["Ports"][request.SSH][0]
         made_with = request.spec_of(found, 0, 0)
         return Server(
@@ -63,8 +62,7 @@ class ContainerCloud(LocalCloud):
             port=int(bound["HostPort"]),
             admin=made_with.admin if made_with else "",
             host_keys=host_keys(self.client, self.name),
-            # The bridge's gateway is where log-ins come from.
-            ssh_sources=(f"{network['Gateway']}/32",),
+            ssh_sources=(self._gateway(found),),
             limits=("vm",),
         )
 

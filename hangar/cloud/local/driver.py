@@ -130,6 +130,10 @@ class LocalCloud(ABC):
     def _discard(self, found: dict[str, Any], report: Report) -> None:
         """Removes the machine and keeps /srv."""
 
+    def _gateway(self, found: dict[str, Any]) -> str:
+        """The network that log-ins come from: the bridge's gateway, whose address QEMU's user network keeps too."""
+        return f"{found['NetworkSettings']['Networks'][self.name]['Gateway']}/32"
+
     def _usable(self) -> dict[str, Any] | None:
         """One that was never started does not count: its making was interrupted, and `ensure` begins again."""
         found = self._find()

@@ -184,7 +184,7 @@ class VmCloud(LocalCloud):
             port=int(bound["HostPort"]),
             admin=_observed(found).spec.admin,
             host_keys=keys,
-            ssh_sources=(request.GATEWAY,),
+            ssh_sources=(self._gateway(found),),
         )
 
 

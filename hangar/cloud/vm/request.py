@@ -26,9 +26,6 @@ DATA_DEVICE = "/dev/disk/by-id/virtio-hangar-srv"
 EMULATOR_UID = 64055
 """Debian's own number for the account that runs virtual machines (libvirt-qemu). It exists in no image."""
 
-GATEWAY = "10.0.2.2/32"
-"""Whence log-ins come on QEMU's user network."""
-
 STOP_TIMEOUT = 180
 """Seconds that the machine gets to shut down: an emulated processor is slow."""
 

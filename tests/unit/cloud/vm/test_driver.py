@@ -52,7 +52,7 @@ def test_a_machine_is_made_of_two_images_and_two_disks(
     assert list(vm_engine.containers_) == ["hangar-local"], "the builder is gone"
     assert (server.cloud, server.address, server.limits) == ("vm", "127.0.0.1", ())
     assert server.host_keys == ("ssh-ed25519 AAAAC3Nz", "ssh-rsa AAAAB3Nz")
-    assert server.ssh_sources == ("10.0.2.2/32",)
+    assert server.ssh_sources == ("172.30.0.1/32",), "whose firewall sees the bridge, and not QEMU's 10.0.2.2"
 
 
 def test_its_container_may_do_nothing_but_run_the_emulator(
