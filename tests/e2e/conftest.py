@@ -66,13 +66,15 @@ class Checkout:
             pytest.fail(f"{verb} ended with {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
         return done
 
-    def ssh(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a shell command on the machine as the admin account."""
+    def ssh(self, command: str, *, check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a shell command on the machine as the admin account. A secret belongs into `input`: the machine's
+        journal keeps every command that sudo runs.
+        """
         done = subprocess.run(
             ["ssh", "-F", str(self.state / "ssh_config"), f"hangar-{self.environment}", command],
             capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
+            input=input,
             timeout=120,
         )
         if check and done.returncode != 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import urllib.error
 import urllib.request
 
@@ -76,8 +77,9 @@ def test_another_run_doubles_nothing_though_secrets_change_under_it(machine: Che
 
 def log_in(machine: Checkout, password: str) -> str:
     """What the warehouse objects to dbt with this password; nothing when it lets it in."""
-    login = "psql -h 127.0.0.1 -U dbt -d warehouse -c 'select 1'"
-    return machine.ssh(f"sudo env PGPASSWORD='{password}' {login}", check=False).stderr
+    login = "psql --no-psqlrc -h 127.0.0.1 -U dbt -d warehouse -c 'select 1'"
+    script = f"IFS= read -r PGPASSWORD; export PGPASSWORD; exec {login}"
+    return machine.ssh(f"sudo sh -c {shlex.quote(script)}", check=False, input=f"{password.strip()}\n").stderr
 
 
 def token_status(machine: Checkout, secret: str) -> int:
