@@ -66,7 +66,7 @@ bench: environment        ## the figures, as ratios taken in one run
 lock:                     ## resolve the locks again (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	for wanted in roles/airflow/files/requirements roles/docker_host/files/installer; do uv pip compile -q --python-version 3.13 --python-platform linux --generate-hashes --no-emit-index-url --no-header \
+	for wanted in roles/airflow/files/requirements roles/docker_host/files/installer roles/remote_ssh/files/debugger; do uv pip compile -q --python-version 3.13 --python-platform linux --generate-hashes --no-emit-index-url --no-header \
 		$$wanted.in -o $$wanted.lock; done
 	for name in dbt dlt; do uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
 		roles/airflow/files/$$name.in -o roles/airflow/files/$$name.lock; done

@@ -23,20 +23,26 @@ class Service:
 
 SERVICES = {
     "airbyte": Service(user="airbyte", project="airbyte"),
-    "airbyte-start": Service(user_units=("airbyte.service",)),
+    "airbyte-filter": Service(units=("airbyte-filter.service",)),
+    "airbyte-start": Service(
+        user_units=("airbyte.service", "airbyte-abctl.service", "airbyte-abctl-install.service")
+    ),
     "airflow": Service(user="airflow", project="airflow"),
     "airflow-start": Service(user_units=("airflow.service",)),
     "docker": Service(user_units=("docker.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
     "monitoring": Service(units=("prometheus-node-exporter.service",)),
+    "people": Service(units=("hangar-people.service",)),
     "ssh": Service(units=("ssh.service",)),
+    "sudo": Service(identifiers=("sudo",)),
     "startup": Service(units=("hangar-startup.service",)),
     "updates": Service(units=("unattended-upgrades.service", "apt-daily-upgrade.service")),
     "warehouse": Service(units=("warehouse.service",)),
 }
 
 WATCHED = {
+    "airbyte-filter": "airbyte-filter.service",
     "firewall": "hangar-firewall.service",
     "monitoring": "prometheus-node-exporter.service",
     "ssh": "ssh.service",
@@ -47,8 +53,21 @@ WATCHED = {
 
 def is_wanted(name: str, config: "Config") -> bool:
     """Whether the settings put this service on the machine at all."""
-    switches = {"airbyte": config.airbyte.enabled, "warehouse": config.warehouse.enabled}
+    airbyte = config.airbyte.enabled
+    switches = {
+        "airbyte": airbyte,
+        "airbyte-filter": airbyte and config.airbyte_engine == "abctl",
+        "warehouse": config.warehouse.enabled,
+    }
     return switches.get(name, True)
+
+
+def containers(name: str, config: "Config") -> tuple[str, str]:
+    """How Docker finds a service's containers, and what each is called: (filter, Go template)."""
+    if name == "airbyte" and config.airbyte_engine == "abctl":
+        return "label=io.x-k8s.kind.cluster=airbyte-abctl", "{{.Names}}"
+    project = SERVICES[name].project
+    return f"label=com.docker.compose.project={project}", '{{.Label "com.docker.compose.service"}}'
 
 
 def as_user(uid: int, user: str) -> str:
@@ -64,6 +83,8 @@ def uid_of(user: str, config: "Config") -> int:
 def log_command(service: Service, config: "Config", *, lines: int, since: int | None, follow: bool) -> str:
     """The shell command on the machine that shows a service's log: its last lines, or those of the last
     `since` seconds."""
+    if service is SERVICES["airbyte"] and config.airbyte_engine == "abctl":
+        return _platform_log(config, lines, since, follow)
     if service.project:
         asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
         shown = ["logs --no-color", *asked, *(["--follow"] if follow else [])]
@@ -80,3 +101,14 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
     matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
     journal = ["sudo journalctl --no-pager --output=short-iso", *asked, *(["--follow"] if follow else [])]
     return f"{' '.join(journal)} {' + '.join(matches)}"
+
+
+def _platform_log(config: "Config", lines: int, since: int | None, follow: bool) -> str:
+    """Airbyte's platform logs in its cluster; its node's container brings what reads that."""
+    asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
+    return " ".join([
+        as_user(config.users.airbyte.uid, "airbyte"),
+        "docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf",
+        "--namespace airbyte-abctl logs deployment/airbyte-abctl-server",
+        *asked, *(["--follow"] if follow else []),
+    ])  # fmt: skip

@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hangar.services import SERVICES, WATCHED, as_user, is_wanted, uid_of
+from hangar.services import SERVICES, WATCHED, as_user, containers, is_wanted, uid_of
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -73,17 +73,17 @@ class Health:
 
 def script(config: "Config") -> str:
     """The shell script that a machine answers with its health."""
-    containers = []
+    asked = []
     for name, service in SERVICES.items():
         if service.project and is_wanted(name, config):
             docker = as_user(uid_of(service.user, config), service.user)
-            label = f"label=com.docker.compose.project={service.project}"
-            form = '{{.Label "com.docker.compose.service"}}\t{{.State}}\t{{.Status}}'
-            containers.append(
+            label, called = containers(name, config)
+            form = f"{called}\t{{{{.State}}}}\t{{{{.Status}}}}"
+            asked.append(
                 f"echo '# containers {name}'; {docker} docker ps --all --filter {label} --format '{form}'"
             )
     units = [f"{name}={unit}" for name, unit in WATCHED.items() if is_wanted(name, config)]
-    return _SCRIPT.format(units=" ".join(units), containers="\n".join(containers))
+    return _SCRIPT.format(units=" ".join(units), containers="\n".join(asked))
 
 
 def read(text: str) -> Health:

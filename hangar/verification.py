@@ -20,7 +20,7 @@ from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
 from hangar.ssh import client_config
 
-Outcome = Literal["held", "broken", "unchecked"]
+Outcome = Literal["held", "broken", "unchecked", "excepted"]
 
 WORKERS = 2
 """Tests mostly wait for the machine, and every process pays for its own start."""
@@ -28,13 +28,17 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Promise:
-    """One sentence about the machine, and whether it holds. `seconds` is what it took to find out."""
+    """One sentence about the machine, and whether it holds. `seconds` is what it took to find out.
+
+    `test` is the name of the test in the role's contract.
+    """
 
     role: str
     sentence: str
     outcome: Outcome
     reason: str = ""
     seconds: float = 0.0
+    test: str = ""
 
 
 Progress = Callable[[str, int, int], None]

@@ -18,7 +18,7 @@ REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
 ON_A_VM = "vm"
 """Needs many minutes where the processor is emulated: `make test-all`."""
-LONGEST_FIRST = ("default", "airflow", "airbyte", "warehouse", "docker_host")
+LONGEST_FIRST = ("default", "airflow", "airbyte_abctl", "airbyte", "warehouse", "docker_host")
 
 
 def scenarios() -> list[str]:

@@ -8,6 +8,7 @@ def test_the_exporter_listens_on_loopback_whatever_the_port() -> None:
     assert command == [
         "prometheus-node-exporter",
         "--web.listen-address=127.0.0.1:9200",
+        "--web.config.file=/run/node-exporter/web.yml",
         "--web.disable-exporter-metrics",
         "--collector.disable-defaults",
         "--collector.cpu",

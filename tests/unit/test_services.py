@@ -47,6 +47,18 @@ def test_an_undo_is_in_the_interlocks_log_whatever_its_unit_is_called(make_confi
     )
 
 
+def test_airbytes_platform_logs_in_its_cluster(make_config: Make) -> None:
+    platform = make_config("airbyte.engine=abctl", f"airbyte.abctl.sha256={'a' * 64}")
+    assert command(platform, "airbyte", 60, follow=True) == (
+        "cd / && sudo -u airbyte env DOCKER_HOST=unix:///run/user/2002/docker.sock"
+        " docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf"
+        " --namespace airbyte-abctl logs deployment/airbyte-abctl-server"
+        " --since=60s --follow"
+    )
+    assert "docker compose -p airbyte" in command(make_config(), "airbyte")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_a_log(make_config: Make, service: str) -> None:
-    assert "logs" in command(make_config(), service) or "_UNIT=" in command(make_config(), service)
+    asked = command(make_config(), service)
+    assert "logs" in asked or "_UNIT=" in asked or "SYSLOG_IDENTIFIER=" in asked

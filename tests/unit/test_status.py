@@ -96,3 +96,10 @@ def test_the_script_is_shell_and_asks_the_service_users_daemon(make_config: Make
 def test_a_service_that_is_switched_off_is_not_asked_for(make_config: Make, service: str, mark: str) -> None:
     assert mark in script(make_config())
     assert mark not in script(make_config(f"{service}.enabled=false"))
+
+
+def test_airbytes_platform_is_one_container_and_a_filter(make_config: Make) -> None:
+    text = script(make_config("airbyte.engine=abctl", f"airbyte.abctl.sha256={'a' * 64}"))
+    assert "docker ps --all --filter label=io.x-k8s.kind.cluster=airbyte-abctl --format '{{.Names}}" in text
+    assert "airbyte-filter=airbyte-filter.service" in text
+    assert "airbyte-filter" not in script(make_config())
