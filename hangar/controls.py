@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from hangar.paths import REPO
+HOUSE = Path(__file__).resolve().parents[1]
+"""Where the roles lie beside this program."""
 
 LEFT_OPEN = "left open: "
 """How the reason of a test begins that was not run because its control has an exception."""
@@ -30,10 +31,10 @@ class Control:
 
 
 @cache
-def controls(repo: Path = REPO) -> tuple[Control, ...]:
+def controls() -> tuple[Control, ...]:
     """Every role's controls, in the order of the site."""
-    (play,) = yaml.safe_load((repo / "playbooks/site.yml").read_text(encoding="utf-8"))
-    return tuple(one for entry in play["roles"] for one in _of_role(entry["role"], repo))
+    (play,) = yaml.safe_load((HOUSE / "playbooks/site.yml").read_text(encoding="utf-8"))
+    return tuple(one for entry in play["roles"] for one in _of_role(entry["role"]))
 
 
 def names() -> frozenset[str]:
@@ -41,8 +42,8 @@ def names() -> frozenset[str]:
     return frozenset(one.name for one in controls())
 
 
-def _of_role(role: str, repo: Path) -> list[Control]:
-    path = repo / "roles" / role / "meta/controls.yml"
+def _of_role(role: str) -> list[Control]:
+    path = HOUSE / "roles" / role / "meta/controls.yml"
     if not path.exists():
         return []
     return [
