@@ -10,6 +10,7 @@ import yaml
 from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
+from hangar.config.monitoring import Monitoring
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
@@ -78,7 +79,7 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         ],
         "service_users_dag_writers": [server.admin],
         **_data(config),
-        "monitoring_port": config.monitoring.port,
+        **_monitoring(config.monitoring),
     }
 
 
@@ -133,6 +134,21 @@ def _data(config: Config) -> dict[str, Any]:
         "airbyte_job_hours": airbyte.job_hours,
         "warehouse_enabled": warehouse.enabled,
         "warehouse_port": warehouse.port,
+    }
+
+
+def _monitoring(monitoring: Monitoring) -> dict[str, Any]:
+    return {
+        "monitoring_port": monitoring.port,
+        "monitoring_prometheus_port": monitoring.page,
+        "monitoring_days": monitoring.days,
+        # Prometheus' units are powers of 1024 whatever their name.
+        "monitoring_disk_budget": f"{monitoring.room // 2**20}MB",
+        "monitoring_limits": monitoring.warn.model_dump(),
+        "monitoring_receivers": {
+            name: {**one.model_dump(by_alias=True, exclude_none=True), "levels": list(one.levels)}
+            for name, one in monitoring.alerts.items()
+        },
     }
 
 

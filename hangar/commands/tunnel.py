@@ -6,6 +6,7 @@ from dataclasses import asdict
 from hangar import console
 from hangar.commands._machine import load_machine
 from hangar.environments import require_name
+from hangar.machine import PAGES
 from hangar.ssh import tunnel
 
 
@@ -32,4 +33,4 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(forward: tunnel.Forward) -> str:
     moved = f"  (port {forward.remote} is taken here)" if forward.moved else ""
-    return f"{forward.name}: {forward.url}{moved}"
+    return f"{forward.name}: {forward.url}{PAGES.get(forward.name, '')}{moved}"

@@ -26,6 +26,7 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.monitoring import Monitoring
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
 
@@ -176,18 +177,6 @@ class Airflow(Section):
         return value
 
 
-def _percent(default: int, of: str) -> int:
-    return setting(default, f"Per cent of {of}.", "a percentage from 1 to 100", ge=1, le=100)  # type: ignore[no-any-return]
-
-
-class Warn(Section):
-    """From where on `status` warns."""
-
-    cpu: int = _percent(90, "the CPUs in use")
-    memory: int = _percent(90, "the memory in use")
-    disk: int = _percent(80, "the fullest disk")
-
-
 class Airbyte(Section):
     """The embedded Airbyte engine: real connectors behind Airbyte's public API. Not the Airbyte platform."""
 
@@ -209,13 +198,6 @@ class Warehouse(Section):
 
     enabled: bool = setting(True, "Whether the machine has one.", "true or false")
     port: int = setting(5432, "Its port on the machine's loopback.", "a port from 1024 to 65535", **PORT)
-
-
-class Monitoring(Section):
-    """The node exporter and what `status` makes of it."""
-
-    port: int = setting(9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT)
-    warn: Warn = section(Warn)
 
 
 class Updates(Section):
@@ -291,8 +273,10 @@ class Settings(Section):
     def _ports_apart(cls, value: Any, info: ValidationInfo) -> Any:
         for name, owner in PORT_OWNERS.items():
             other = info.data.get(name)
-            if name != info.field_name and other and other.port == value.port:
-                raise wrong(f"{value.port} is {owner} port too", "port", "a port of its own")
+            for key in ("port", "page"):
+                port = getattr(value, key, None)
+                if name != info.field_name and other and other.port == port:
+                    raise wrong(f"{port} is {owner} port too", key, "a port of its own")
         return value
 
 
