@@ -18,7 +18,8 @@ REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
 LONG = ("vm", "airbyte_abctl")
 """Left to `make test-all`: the one needs many minutes where the processor is emulated, the other upgrades, kills and
-removes a platform that few machines are large enough for, in five minutes; what it decides is in `tests/unit` too.
+removes a platform that few machines are large enough for, in five minutes. What its program decides, and what its
+templates say, `tests/ansible` and `tests/templates` try in seconds.
 """
 LONGEST_FIRST = ("default", "airflow", "airbyte", "warehouse", "docker_host")
 
