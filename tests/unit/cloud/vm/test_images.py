@@ -7,7 +7,7 @@ from hangar.contracts import effective_options
 from hangar.paths import REPO
 
 KEYS_OR_LISTENERS = {"postgresql-17", "ssl-cert", "prometheus-node-exporter"}
-"""Packages that make a key or open a port when they are installed: two machines would share it, or have it too early."""
+"""Packages that make a key or open a port when they come: two machines would share it, or have it too early."""
 
 
 def test_what_the_roles_install_on_every_machine_is_on_the_disk() -> None:
