@@ -20,6 +20,8 @@ PLACES = {
     "warehouse-loader": "/srv/warehouse/secrets/loader",
     "warehouse-reader": "/srv/warehouse/secrets/reader",
     "warehouse-monitor": "/srv/warehouse/secrets/monitor",
+    "monitoring-admin": "/srv/monitoring/secrets/admin_password",
+    "monitoring-scraper": "/srv/monitoring/secrets/scraper_password",
     "airflow-admin": "/srv/airflow/secrets/admin_password",
     "airflow-keys": "/srv/airflow/secrets/jwt_secret",
     "airflow-fernet": "/srv/airflow/secrets/fernet_key",
