@@ -29,7 +29,7 @@ from hangar.promises import role_of  # noqa: E402
 JOURNAL_LINES = 25
 
 PATIENCE = 120
-"""Seconds for a command over SSH: one that hangs is a fault, one on an emulated processor that others want too is not."""
+"""Seconds for a command over SSH. One that hangs is a fault; one on a busy emulated processor is only slow."""
 
 REASONS = {"vm": "needs a kernel of its own"}
 
