@@ -187,7 +187,11 @@ def test_a_person_reaches_no_program_of_another(tried):
 
 
 def test_an_account_that_comes_later_reaches_its_own_programs(host):
-    """The firewall notices accounts that come and go by itself"""
+    """The firewall notices accounts that come and go by itself, many within seconds too"""
+    watch = "hangar-firewall-accounts"
+    told = host.run(f"for n in $(seq 8); do systemctl start {watch}.service || exit 1; done")
+    assert told.rc == 0, told.stderr
+    assert host.check_output(f"systemctl is-active {watch}.path") == "active"
     name = "hangar-contract-later"
     listed = 'nft list set inet hangar_firewall same_account | grep -c "[ {]$number [.]"'
     script = f"""
