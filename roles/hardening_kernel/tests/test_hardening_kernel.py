@@ -100,6 +100,7 @@ def test_modules_that_the_machine_does_not_need_cannot_be_loaded(host, modules):
     told = host.check_output("cat /etc/modprobe.d/hangar-hardening.conf").splitlines()
     assert [name for name in modules if f"install {name} /bin/false" not in told] == []
     assert [name for name in modules if f"blacklist {name}" not in told] == []
+    assert [name for name in modules if f"softdep {name} pre:" not in told] == []
 
 
 @pytest.mark.vm
