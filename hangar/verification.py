@@ -22,7 +22,7 @@ from hangar.ssh import client_config
 
 Outcome = Literal["held", "broken", "unchecked", "excepted"]
 
-WORKERS = 2
+WORKERS = 3
 """Tests mostly wait for the machine, and every process pays for its own start."""
 
 
