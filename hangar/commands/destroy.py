@@ -38,11 +38,12 @@ def run(args: argparse.Namespace) -> int:
     removed = pipeline.destroy(settings, with_data=args.with_data, break_lock=args.break_lock)
     for what in removed:
         console.say(f"  removed {what}")
-    for what in doomed.stays:
+    kept = [*doomed.stays, *pipeline.kept_backups(args.environment)]
+    for what in kept:
         console.say(f"  kept {what}")
     console.say(_ending(name, removed, doomed))
     if args.json:
-        console.json({"removed": removed, "kept": list(doomed.stays)})
+        console.json({"removed": removed, "kept": kept})
     return 0
 
 

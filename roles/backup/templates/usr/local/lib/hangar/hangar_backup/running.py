@@ -1,0 +1,82 @@
+# Written by Hangar (role backup). Changes made here are lost at the next run.
+"""Other programs: started with no more than they need, their failure told in a sentence."""
+
+import os
+import pwd
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from .described import Refused
+
+FULL = ("No space left", "Disk quota", "could not extend file")
+
+
+def run(
+    argv: Sequence[str | Path],
+    what: str,
+    *,
+    source: IO[bytes] | None = None,
+    sink: IO[bytes] | None = None,
+    text: str | None = None,
+    user: str | os.stat_result = "root",
+    timeout: float | None = None,
+) -> str:
+    """Run a program to its end, as `user`; `source` and `sink` are its standard input and output, `text` its input.
+
+    Returns:
+        What it printed, unless there is a sink.
+
+    Raises:
+        Refused: it failed: "WHAT failed: the end of what it said".
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words, input=None if text is None else text.encode(),
+            stdin=(source or subprocess.DEVNULL) if text is None else None,
+            stdout=sink or subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd="/", check=False,
+            **account(user),
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"{what} failed: {error}") from None
+    if done.returncode != 0:
+        raise Refused(failure(what, done.stderr.decode(errors="replace")))
+    return (done.stdout or b"").decode(errors="replace")
+
+
+def failure(what: str, said: str) -> str:
+    """The sentence for a program that failed; a full disk is named as such."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if any(mark in said for mark in FULL):
+        return f"{what} failed: the disk is full ({lines[-1]})"
+    return f"{what} failed: {'; '.join(lines[-3:]) or 'it gave no reason'}"
+
+
+def account(user: str | os.stat_result) -> dict[str, Any]:
+    """How a process becomes a system account, or the owner of a file, with nothing of root's environment."""
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+    }
+    if user == "root":
+        return {"env": {**environment, "HOME": "/root"}, "umask": 0o077}
+    if isinstance(user, str):
+        found = pwd.getpwnam(user)
+        numbers = (found.pw_uid, found.pw_gid)
+    else:
+        numbers = (user.st_uid, user.st_gid)
+    return {
+        "user": numbers[0], "group": numbers[1], "extra_groups": [], "umask": 0o077,
+        "env": {**environment, "HOME": "/nonexistent", "PGCONNECT_TIMEOUT": "10"},
+    }  # fmt: skip
+
+
+def sync(path: Path) -> None:
+    """The file's content is on the disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
