@@ -41,7 +41,7 @@ services: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Ai
 
 dags: environment         ## the DAGs, on a real Airflow, Postgres, dbt and dlt
 	@$(BIN)/python -m tests.pipelines.environment
-	.venv-pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider tests/pipelines
+	.venv-pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider -n 2 --dist worksteal tests/pipelines
 
 test: check cloud services dags molecule e2e  ## what the README promises; CI runs this
 

@@ -13,6 +13,7 @@ from hangar.backup import keys
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
 from hangar.config.airbyte import Abctl
+from hangar.config.monitoring import Monitoring
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
@@ -96,7 +97,7 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         "service_users_dag_writers": [server.admin],
         **_people(server, config),
         **_data(config),
-        "monitoring_port": config.monitoring.port,
+        **_monitoring(config.monitoring),
         **_hardening(config),
         **_backup(config),
     }
@@ -227,6 +228,21 @@ def _abctl(abctl: Abctl) -> dict[str, Any]:
         "airbyte_abctl_database": database.model_dump() if database.host else {},
         "airbyte_abctl_google_secrets": abctl.google_secrets or "",
         "airbyte_abctl_filter_port": abctl.filter_port,
+    }
+
+
+def _monitoring(monitoring: Monitoring) -> dict[str, Any]:
+    return {
+        "monitoring_port": monitoring.port,
+        "monitoring_prometheus_port": monitoring.page,
+        "monitoring_days": monitoring.days,
+        # Prometheus' units are powers of 1024 whatever their name.
+        "monitoring_disk_budget": f"{monitoring.room // 2**20}MB",
+        "monitoring_limits": monitoring.warn.model_dump(),
+        "monitoring_receivers": {
+            name: {**one.model_dump(by_alias=True, exclude_none=True), "levels": list(one.levels)}
+            for name, one in monitoring.alerts.items()
+        },
     }
 
 

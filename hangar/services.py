@@ -1,10 +1,16 @@
 """What runs on the machine, by the names that people use: where it logs, and how to ask whether it is well."""
 
-from dataclasses import dataclass
+import json
+import shlex
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hangar.config import Config
+
+
+READER = "/usr/local/lib/hangar/hangar_monitoring/logs.py"
+"""Where the role monitoring puts what reads logs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,14 @@ SERVICES = {
     "docker": Service(user_units=("docker.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
-    "monitoring": Service(units=("prometheus-node-exporter.service",)),
+    "monitoring": Service(
+        units=(
+            "hangar-measure.service",
+            "prometheus.service",
+            "prometheus-alertmanager.service",
+            "prometheus-node-exporter.service",
+        )
+    ),
     "people": Service(units=("hangar-people.service",)),
     "ssh": Service(units=("ssh.service",)),
     "sudo": Service(identifiers=("sudo",)),
@@ -44,7 +57,7 @@ SERVICES = {
 WATCHED = {
     "airbyte-filter": "airbyte-filter.service",
     "firewall": "hangar-firewall.service",
-    "monitoring": "prometheus-node-exporter.service",
+    "monitoring": "prometheus.service",
     "ssh": "ssh.service",
     "warehouse": "warehouse.service",
 }
@@ -80,6 +93,45 @@ def uid_of(user: str, config: "Config") -> int:
     return {"airflow": config.users.airflow.uid, "airbyte": config.users.airbyte.uid}[user]
 
 
+def reading(
+    names: list[str],
+    config: "Config",
+    *,
+    lines: int,
+    since: int | None,
+    follow: bool,
+    grep: str,
+    as_json: bool,
+) -> str:
+    """The shell command on the machine that shows the logs of services, one after the other in time, with masked
+    secrets. A machine whose configuration did not come so far shows its logs as they are; so does Airbyte's
+    platform, asked for by itself: its logs are in its cluster.
+    """
+    platform = config.airbyte_engine == "abctl"
+    if platform and names == ["airbyte"]:
+        return log_command(SERVICES["airbyte"], config, lines=lines, since=since, follow=follow)
+    asked = {
+        "sources": [
+            {"name": name, **{key: value for key, value in asdict(SERVICES[name]).items() if value}}
+            for name in names
+            if is_wanted(name, config) and not (platform and name == "airbyte")
+        ],
+        "lines": lines, "since": since, "follow": follow, "grep": grep, "json": as_json,
+    }  # fmt: skip
+    plain = (
+        log_command(SERVICES[names[0]], config, lines=lines, since=since, follow=follow)
+        if len(names) == 1
+        else "sudo journalctl --no-pager --output=short-iso " + _some(lines, since, follow)
+    )
+    said = shlex.quote(json.dumps(asked))
+    return f"if [ -e {READER} ]; then sudo monitoring logs {said}; else {plain}; fi"
+
+
+def _some(lines: int, since: int | None, follow: bool) -> str:
+    asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
+    return " ".join([*asked, *(["--follow"] if follow else [])])
+
+
 def log_command(service: Service, config: "Config", *, lines: int, since: int | None, follow: bool) -> str:
     """The shell command on the machine that shows a service's log: its last lines, or those of the last
     `since` seconds."""
@@ -95,12 +147,12 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
         ]
         # Compose clears lines that it never wrote, even where there is no terminal.
         return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
-    asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
     matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
-    journal = ["sudo journalctl --no-pager --output=short-iso", *asked, *(["--follow"] if follow else [])]
-    return f"{' '.join(journal)} {' + '.join(matches)}"
+    return (
+        f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
+    )
 
 
 def _platform_log(config: "Config", lines: int, since: int | None, follow: bool) -> str:

@@ -4,7 +4,9 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from hangar import watched
 from hangar.services import SERVICES, WATCHED, as_user, containers, is_wanted, uid_of
+from hangar.watched import Watched
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -19,6 +21,7 @@ echo '# disk'; df -P -k / /srv
 echo '# uptime'; cat /proc/uptime; systemctl show --property=UserspaceTimestampMonotonic --value
 echo '# units'; for unit in {units}; do echo "${{unit%%=*}} $(systemctl is-active ${{unit#*=}})"; done
 {containers}
+if [ -x /usr/local/sbin/monitoring ]; then echo '# monitoring'; sudo -n monitoring ask 2>&1; fi
 true
 """
 
@@ -44,13 +47,17 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class Health:
-    """What a running machine says of itself. `uptime` is in seconds."""
+    """What a running machine says of itself. `uptime` is in seconds. `watched` is what its monitoring knows, None
+    where there is none or it does not answer; then `complaint` is what it said instead.
+    """
 
     uptime: float
     cpu: Usage
     memory: Usage
     disks: dict[str, Usage]
     services: tuple[ServiceState, ...]
+    watched: Watched | None = None
+    complaint: str = ""
 
     def warnings(self, config: "Config") -> list[str]:
         """What is past its threshold, and who is not well."""
@@ -59,7 +66,8 @@ class Health:
         found += [(f"disk {place}", usage, limits.disk) for place, usage in self.disks.items()]
         lines = [f"{what}: {usage.percent} % used, more than {limit} %" for what, usage, limit in found
                  if usage.percent > limit]  # fmt: skip
-        return lines + [f"{service.name} is {service.state}" for service in self.services if not service.well]
+        lines += [f"{service.name} is {service.state}" for service in self.services if not service.well]
+        return lines + ([f"the monitoring does not answer: {self.complaint}"] if self.complaint else [])
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -68,6 +76,8 @@ class Health:
             "memory": _data(self.memory),
             "disks": {place: _data(usage) for place, usage in self.disks.items()},
             "services": [asdict(service) for service in self.services],
+            "alerts": [alert.as_data() for alert in self.watched.alerts] if self.watched else None,
+            "figures": self.watched.figures if self.watched else None,
         }
 
 
@@ -94,13 +104,23 @@ def read(text: str) -> Health:
         if name == "cpu":
             cpu.append([int(number) for number in body.split()[1:9]])
         sections[name] = body.strip().splitlines()
+    known, complaint = _watched(sections.get("monitoring", []))
     return Health(
         uptime=float(sections["uptime"][0].split()[0]) - int(sections["uptime"][1]) / 1e6,
         cpu=_cpu(cpu[0], cpu[-1]),
         memory=_memory(sections["memory"]),
         disks=dict(_disk(line) for line in sections["disk"][1:]),
         services=(*_units(sections["units"]), *_containers(sections)),
+        watched=known,
+        complaint=complaint,
     )
+
+
+def _watched(lines: list[str]) -> tuple[Watched | None, str]:
+    try:
+        return (watched.read(lines[-1]), "") if lines else (None, "")
+    except ValueError:
+        return None, lines[-1]
 
 
 def _cpu(first: list[int], last: list[int]) -> Usage:

@@ -30,6 +30,7 @@ from hangar.config.fields import (
 )
 from hangar.config.gcp import Gcp
 from hangar.config.hardening import Hardening
+from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.tools import Locked, Tools
@@ -186,30 +187,11 @@ class Airflow(Section):
         return value
 
 
-def _percent(default: int, of: str) -> int:
-    return setting(default, f"Per cent of {of}.", "a percentage from 1 to 100", ge=1, le=100)  # type: ignore[no-any-return]
-
-
-class Warn(Section):
-    """From where on `status` warns."""
-
-    cpu: int = _percent(90, "the CPUs in use")
-    memory: int = _percent(90, "the memory in use")
-    disk: int = _percent(80, "the fullest disk")
-
-
 class Warehouse(Section):
     """The Postgres that holds the data."""
 
     enabled: bool = setting(True, "Whether the machine has one.", "true or false")
     port: int = setting(5432, "Its port on the machine's loopback.", "a port from 1024 to 65535", **PORT)
-
-
-class Monitoring(Section):
-    """The node exporter and what `status` makes of it."""
-
-    port: int = setting(9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT)
-    warn: Warn = section(Warn)
 
 
 class Updates(Section):
@@ -303,13 +285,18 @@ class Settings(Section):
     @field_validator("airbyte", "warehouse", "monitoring")
     @classmethod
     def _ports_apart(cls, value: Any, info: ValidationInfo) -> Any:
-        for name, owner in PORT_OWNERS.items():
-            other = info.data.get(name)
-            if name != info.field_name and other and other.port == value.port:
-                raise wrong(f"{value.port} is {owner} port too", "port", "a port of its own")
-        found = info.data.get("airbyte")
-        if found and airbyte.filter_port(found, info.data) == value.port:
-            raise wrong(f"{value.port} is airbyte.abctl.filter_port too", "port", "a port of its own")
+        taken = [
+            (f"{owner} port", other.port)
+            for name, owner in PORT_OWNERS.items()
+            if name != info.field_name and (other := info.data.get(name))
+        ]
+        if found := info.data.get("airbyte"):
+            taken.append(("airbyte.abctl.filter_port", airbyte.filter_port(found, info.data)))
+        for key in ("port", "page"):
+            port = getattr(value, key, None)
+            for owner, other in taken:
+                if port is not None and port == other:
+                    raise wrong(f"{port} is {owner} too", key, "a port of its own")
         return value
 
 

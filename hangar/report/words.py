@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt.records import Gold
+from hangar.machine import PAGES
 from hangar.ssh.tunnel import Forward
 
 AIRFLOW_USER = "admin"
@@ -82,7 +83,7 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
     """What listens, who may talk to it, and where it is on this computer."""
     here = {forward.remote: forward.url for forward in forwards}
     ssh = f"{server.address}:{server.port}"
-    airflow, figures = config.airflow.port, config.monitoring.port
+    airflow, figures, page = config.airflow.port, config.monitoring.port, config.monitoring.page
     return [
         Service(
             "SSH",
@@ -95,11 +96,12 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
         ),
         *_data(config, here),
         Service(
-            "Node exporter",
-            f"127.0.0.1:{figures}",
-            here.get(figures, ""),
-            "root alone, with a password; for a Prometheus of yours",
+            "Monitoring (the dashboard)",
+            f"127.0.0.1:{page}",
+            f"{here[page]}{PAGES['monitoring']}" if page in here else "",
+            "people, with the monitoring's own password",
         ),
+        Service("Node exporter", f"127.0.0.1:{figures}", "", "the monitoring, with a password"),
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from hangar import paths, process
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
+from hangar.machine import PAGES
 from hangar.ports import LOOPBACK, is_free
 from hangar.ssh import client_config, keeper, shared
 from hangar.ssh.files import write_atomically
@@ -40,7 +41,7 @@ class Forward:
         """For a browser: cookies do not tell ports apart, and one service's log-in would end the other's. Browsers
         know every name under `localhost` to be this computer.
         """
-        return f"http://{self.name}.localhost:{self.local}"
+        return f"http://{self.name}.localhost:{self.local}{PAGES.get(self.name, '')}"
 
     @property
     def moved(self) -> bool:

@@ -159,7 +159,7 @@ def test_a_page_is_reached_by_a_local_forward_under_its_own_name(
 def test_a_forward_reaches_no_socket_and_nothing_that_asks_nobody(
     developer: Developer, machine: Checkout
 ) -> None:
-    """A forward leads to no socket file, and not to the figures of the machine, which ask nobody who they are"""
+    """A forward leads to no socket file, and not to the figures of the machine"""
     port = free_port()
     with (
         developer.forward(f"-L127.0.0.1:{port}:/run/dbus/system_bus_socket", port=port),

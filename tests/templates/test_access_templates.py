@@ -71,6 +71,11 @@ def test_each_service_user_gets_its_declared_ports_only() -> None:
     assert chain(rules(firewall_loopback_rules=[]), "loopback_airflow") == ["goto refuse"]
 
 
+def test_a_port_is_open_for_its_own_protocol_only() -> None:
+    text = rules(firewall_loopback_rules=[{"user": "airflow", "port": 9125, "protocol": "udp"}])
+    assert chain(text, "loopback_airflow") == ["udp dport { 9125 } accept", "goto refuse"]
+
+
 def test_metadata_ends_in_a_refusal_that_is_counted() -> None:
     lines = chain(rules(firewall_metadata_accounts=["_chrony"]), "metadata")
     assert 'meta skuid "_chrony" accept' in lines

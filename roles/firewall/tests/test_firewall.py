@@ -92,7 +92,8 @@ def tried(host, options, accounts):
             ("127.0.0.1", port),
         )
     for name, uid, subid in accounts:
-        declared = {int(rule["port"]) for rule in options["firewall_loopback_rules"] if rule["user"] == name}
+        own = [rule for rule in options["firewall_loopback_rules"] if rule["user"] == name]
+        declared = {int(rule["port"]) for rule in own if rule.get("protocol", "tcp") == "tcp"}
         for kind, number in (("user", uid), *([("container", subid)] if subid else [])):
             attempts[f"{kind} {name} free"] = (number, 0)
             attempts[f"{kind} {name} foreign listener"] = (number, person)
