@@ -17,6 +17,7 @@ from . import databases, files, sending, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
 from .records import Backup, Sealed, moment, when, write
+from .running import make_work
 from .scratch import Scratch, cluster
 from .sealing import seal
 
@@ -60,9 +61,7 @@ def alone() -> Iterator[None]:
 
 def _make(described: Described) -> Backup:
     began, identifier = time.monotonic(), moment()
-    shutil.rmtree(WORK, ignore_errors=True)
-    # Others may pass, so that the scratch database's account reaches its folder; what is copied is root's alone.
-    WORK.mkdir(mode=0o711)
+    make_work()
     known = spool.backups()
     _require_room(known)
     before = state.read()

@@ -12,7 +12,7 @@ from . import databases, files
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
 from .making import alone, numbers
-from .running import run
+from .running import make_work, run
 from .scratch import quoted
 
 LEDGER = Path("/srv/people/accounts.json")
@@ -43,8 +43,7 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
     with alone():
         _require_whole(wanted["parts"])
         _require_numbers(wanted["numbers"])
-        shutil.rmtree(WORK, ignore_errors=True)
-        WORK.mkdir(mode=0o711)
+        make_work()
         there = set(wanted["parts"])
         yield "stop what works with the data"
         _stop(described)

@@ -3,12 +3,13 @@
 
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from .described import Refused
+from .described import WORK, Refused
 
 FULL = ("No space left", "Disk quota", "could not extend file")
 
@@ -71,6 +72,15 @@ def account(user: str | os.stat_result) -> dict[str, Any]:
         "user": numbers[0], "group": numbers[1], "extra_groups": [], "umask": 0o077,
         "env": {**environment, "HOME": "/nonexistent", "PGCONNECT_TIMEOUT": "10"},
     }  # fmt: skip
+
+
+def make_work(work: Path = WORK) -> None:
+    """An empty folder that others may pass: the scratch database's account has its own below. What is copied is
+    root's alone.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    work.chmod(0o711)
 
 
 def sync(path: Path) -> None:
