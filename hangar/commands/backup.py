@@ -142,7 +142,7 @@ def _verify(config: "Config", wanted: str, *, as_json: bool) -> None:
             "\n".join(f"* {one.object}: {one.problem}" for one in bad), opening.cure(bad[0]),
         )  # fmt: skip
     console.say(
-        f"{len(backups)} backups, {len(trials)} objects: all are as they were made, and the key opens them."
+        f"Backups: {len(backups)}, objects: {len(trials)}. All are as they were made, and the key opens them."
     )
 
 

@@ -25,8 +25,9 @@ def test_of_a_year_of_days_the_last_days_weeks_and_months_stay() -> None:
     assert days(found) == ["1125", "1124", "1123", "1122", "1115", "1031", "0930"]
 
 
-def test_of_one_day_the_newest_stays() -> None:
-    assert kept(names(0, 0.1, 0.02), Keep(daily=7)) == set(names(0))
+def test_of_the_last_day_all_stay_and_of_an_earlier_one_the_newest() -> None:
+    found = kept(names(0, 0.1, 0.9, 3, 3.05, 3.1), Keep(daily=7))
+    assert found == set(names(0, 0.1, 0.9, 3))
 
 
 def test_the_newest_is_never_removed_and_gaps_do_not_count() -> None:
