@@ -18,6 +18,7 @@ from .scratch import quoted
 LEDGER = Path("/srv/people/accounts.json")
 PASSWORDS = Path("/srv/people/passwords")
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
+WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
 COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-directory", "/srv/airflow/stack")
 PARTS = ("secrets", "airflow", "warehouse", "airbyte", "files")
 
@@ -204,6 +205,8 @@ def _start(described: Described) -> None:
 
 
 def _steps(described: Described) -> Iterator[list[str]]:
+    # They read their passwords when they start.
+    yield ["systemctl", "try-restart", *WATCHING]
     if described.warehouse:
         yield ["warehouse", "ensure"]
     if described.airbyte:
