@@ -93,7 +93,7 @@ class Host:
             "ServerAliveInterval=15", "ServerAliveCountMax=4",
         ]  # fmt: skip
         words = [word for option in options for word in ("-o", option)]
-        return ["sftp", "-F", "none", "-q", *words, "-b", "-", "-P", str(self._sftp.port),
+        return ["sftp", "-F", "none", *words, "-b", "-", "-P", str(self._sftp.port),
                 f"{self._sftp.keeper}@{self.name}"]  # fmt: skip
 
 

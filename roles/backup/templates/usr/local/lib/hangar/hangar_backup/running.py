@@ -14,6 +14,14 @@ from .described import WORK, Refused
 FULL = ("No space left", "Disk quota", "could not extend file")
 
 
+class Failed(Refused):
+    """A program ended badly; `said` is all that it wrote."""
+
+    def __init__(self, sentence: str, said: str) -> None:
+        super().__init__(sentence)
+        self.said = said
+
+
 def run(
     argv: Sequence[str | Path],
     what: str,
@@ -30,7 +38,8 @@ def run(
         What it printed, unless there is a sink.
 
     Raises:
-        Refused: it failed: "WHAT failed: the end of what it said".
+        Failed: it ended badly: "WHAT failed: the end of what it said".
+        Refused: it could not be started, or took too long.
     """
     words = [str(word) for word in argv]
     try:
@@ -43,7 +52,8 @@ def run(
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(f"{what} failed: {error}") from None
     if done.returncode != 0:
-        raise Refused(failure(what, done.stderr.decode(errors="replace")))
+        said = done.stderr.decode(errors="replace")
+        raise Failed(failure(what, said), said)
     return (done.stdout or b"").decode(errors="replace")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .described import KNOWN_HOSTS, SENDING_KEY, SPOOL, Host, Refused
-from .running import run
+from .running import Failed, run
 
 HOURS = 6
 """A transfer that takes longer is given up; the next one starts with an empty line."""
@@ -39,13 +39,15 @@ def send(host: Host, names: Sequence[str], spool: Path = SPOOL) -> None:
     batch = "".join(f'put "{spool / name}" "{host.folder}/{name}"\n' for name in names)
     try:
         run(argv(host), "Sending", text=batch, timeout=HOURS * 3600)
+    except Failed as problem:
+        raise Refused(f"The backup was not sent to {host.host}: {reason(problem.said)}") from None
     except Refused as problem:
-        raise Refused(f"The backup was not sent to {host.host}: {reason(str(problem))}") from None
+        raise Refused(f"The backup was not sent to {host.host}: {problem}") from None
 
 
 def reason(said: str) -> str:
     """OpenSSH's words as a sentence."""
-    return next((words for mark, words in REASONS if mark in said), said)
+    return next((words for mark, words in REASONS if mark in said), said.strip() or "it gave no reason")
 
 
 def argv(host: Host) -> list[str]:
@@ -56,4 +58,4 @@ def argv(host: Host) -> list[str]:
         "ServerAliveInterval": 15, "ServerAliveCountMax": 4,
     }  # fmt: skip
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    return ["sftp", "-F", "none", "-q", *words, "-b", "-", "-P", str(host.port), f"{host.user}@{host.host}"]
+    return ["sftp", "-F", "none", *words, "-b", "-", "-P", str(host.port), f"{host.user}@{host.host}"]
