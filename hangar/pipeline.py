@@ -220,7 +220,7 @@ def forget(environment: str) -> list[str]:
     hosts.unlink(missing_ok=True)
     if stays:
         for entry in written:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     else:
         shutil.rmtree(state)
     return [shown(path) for path in found]

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     kept = [*doomed.stays, *pipeline.kept_backups(args.environment)]
     for what in kept:
         console.say(f"  kept {what}")
-    console.say(_ending(name, removed, doomed))
+    console.say(_ending(name, removed, doomed, backups=len(kept) > len(doomed.stays)))
     if args.json:
         console.json({"removed": removed, "kept": kept})
     return 0
@@ -61,9 +61,13 @@ def _agreed(doomed: "Removal", args: argparse.Namespace) -> bool:
     return not doomed.goes or console.confirm("Remove this?")
 
 
-def _ending(name: str, removed: list[str], doomed: "Removal") -> str:
+def _ending(name: str, removed: list[str], doomed: "Removal", *, backups: bool) -> str:
     if not removed:
         return f"There was nothing of {name}."
+    if backups and not doomed.stays:
+        return (
+            f"Of {name} its backups are kept. A new one with their data: ./provision.py up --restore latest"
+        )
     return f"The data of {name} is kept." if doomed.stays else f"Nothing of {name} is left."
 
 
