@@ -43,6 +43,7 @@ class Described:
     warehouse: bool
     warehouse_port: int
     postgres: str
+    packages: tuple[str, ...]
     folders: tuple[str, ...]
     recipients: tuple[str, ...]
     recipients_are_chosen: bool
@@ -61,5 +62,5 @@ def load(path: Path = DESCRIPTION) -> Described:
     """Read the description; the role has checked it."""
     found: dict[str, Any] = json.loads(path.read_text())
     sftp = found.pop("sftp")
-    found["folders"], found["recipients"] = tuple(found["folders"]), tuple(found["recipients"])
+    found |= {name: tuple(found[name]) for name in ("folders", "packages", "recipients")}
     return Described(**found, sftp=Host(**sftp) if sftp else None)

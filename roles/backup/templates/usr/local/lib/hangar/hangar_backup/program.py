@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -52,13 +53,21 @@ def _run(arguments: list[str], usage: str | None) -> None:
 
 
 def look(described: Described) -> list[str]:
-    """What `ensure` would do, a line each."""
-    found = []
+    """What is to be done, a word a line."""
+    found = [] if _are_installed(described.packages) else ["packages"]
     if _recipients(described) is not None:
         found.append("recipients")
     if described.sftp and not SENDING_KEY.exists():
         found.append("key")
+    if subprocess.run(["systemctl", "is-active", "--quiet", TIMER], check=False).returncode != 0:
+        found.append("timer")
     return found
+
+
+def _are_installed(packages: Sequence[str]) -> bool:
+    argv = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ", *packages]
+    shown = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    return shown.split() == ["installed"] * len(packages)
 
 
 def _recipients(described: Described) -> str | None:
@@ -73,7 +82,7 @@ def _recipients(described: Described) -> str | None:
 
 
 def ensure(described: Described) -> None:
-    """Public keys to encrypt to, and a key of this machine's own for the target."""
+    """Public keys to encrypt to, a key of this machine's own for the host that takes backups, and the timer."""
     for folder in (SPOOL, SENDING_KEY.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = _recipients(described)
@@ -82,6 +91,7 @@ def ensure(described: Described) -> None:
     if described.sftp and not SENDING_KEY.exists():
         comment = f"{described.machine} adds backups"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", SENDING_KEY], "Making a key")
+    run(["systemctl", "start", TIMER], "Starting the timer")
     state.tell(described, state.read())
 
 
