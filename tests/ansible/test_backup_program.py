@@ -156,8 +156,11 @@ def test_files_come_back_with_rights_and_links_into_the_folder_that_is_mounted(t
     (released / "00001-0123abcd/dag.py").write_text("old")
     (released / "00001-0123abcd/dag.py").chmod(0o640)
     (released / "current").symlink_to("00001-0123abcd")
-    files.pack([released, root / "absent"], tmp_path / "files", root=root)
-    assert files.count(tmp_path / "files") == 4
+    shared = root / "airflow/dags/ana"
+    shared.mkdir(parents=True)
+    shared.chmod(0o2770)
+    files.pack([released, root / "absent", shared.parent], tmp_path / "files", root=root)
+    assert files.count(tmp_path / "files") == 6
     (released / "00001-0123abcd/dag.py").write_text("new")
     (released / "00002-0123abcd").mkdir()
     mounted = released.stat().st_ino
@@ -167,6 +170,7 @@ def test_files_come_back_with_rights_and_links_into_the_folder_that_is_mounted(t
     assert sorted(path.name for path in released.iterdir()) == ["00001-0123abcd", "current"]
     assert (released / "current/dag.py").read_text() == "old"
     assert (released / "current/dag.py").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "unpacked/airflow/dags/ana").stat().st_mode & 0o7777 == 0o2770
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])

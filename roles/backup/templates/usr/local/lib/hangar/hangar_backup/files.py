@@ -9,9 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .described import Refused
+from .running import run
 
 ROOT = Path("/srv")
 """All that is copied lies under it, and nothing is put back elsewhere."""
+
+CHANGED = 1
+"""How tar ends when something changed while it was read."""
 
 
 def found(paths: Iterable[Path]) -> Iterator[Path]:
@@ -41,20 +45,18 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def pack(paths: Iterable[Path], place: Path, more: dict[str, Path] | None = None, root: Path = ROOT) -> None:
-    """Pack them with names from `root` on; `more` are files that go in by another name.
+def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
+    """Pack them with names from `root` on, with owners, rights and access lists (tar's own: Python's knows no lists).
 
-    What vanishes meanwhile is left out; sockets, pipes and devices are nobody's data.
+    What changes or vanishes meanwhile is as it was found; sockets are nobody's data.
+
+    Raises:
+        Refused: there is no room, or something cannot be read.
     """
-    with tarfile.open(place, "x:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as tar:
-        for name, path in (more or {}).items():
-            tar.add(path, name, recursive=False)
-        for path in found(paths):
-            try:
-                if path.is_symlink() or path.is_file() or path.is_dir():
-                    tar.add(path, str(path.relative_to(root)), recursive=False)
-            except FileNotFoundError:
-                continue
+    names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
+    argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", f"--file={place}",
+            f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
+    run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED))
 
 
 def count(archive: Path) -> int:
@@ -71,27 +73,37 @@ def count(archive: Path) -> int:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack into an empty folder, owners and rights included. A member that leads out of it is refused.
+    """Unpack into an empty folder, owners, rights and access lists included.
 
     Raises:
-        Refused: one does, or the archive is damaged.
+        Refused: a member leads out of the folder, or the archive is damaged.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            # Owners and rights stay as they were ("tar"), names are judged as of a stranger's archive.
-            tar.extractall(folder, filter=_inside, numeric_owner=True)
+            strange = next((one.name for one in tar if not _belongs(one)), None)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise Refused(f"{archive.name} cannot be unpacked: {error}") from None
+    if strange is not None:
+        raise Refused(f"{archive.name} cannot be unpacked: {strange} does not belong there")
+    argv = [
+        "tar",
+        "--extract",
+        "--gzip",
+        "--acls",
+        "--numeric-owner",
+        "--same-owner",
+        "--preserve-permissions",
+    ]
+    run([*argv, f"--directory={folder}", f"--file={archive}"], f"Unpacking {archive.name}")
 
 
-def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    tarfile.tar_filter(member, folder)
-    plain = member.isfile() or member.isdir() or member.issym()
-    if not plain or ".." in Path(member.name).parts or member.name.startswith("/"):
-        raise tarfile.TarError(f"{member.name} does not belong there")
-    return member
+def _belongs(member: tarfile.TarInfo) -> bool:
+    """Plain files, folders and links, none outside. (Links may point anywhere; tar does not write through.)"""
+    names = [member.name, *([member.linkname] if member.islnk() else [])]
+    plain = member.isfile() or member.isdir() or member.issym() or member.islnk()
+    return plain and not any(name.startswith("/") or ".." in Path(name).parts for name in names)
 
 
 def replace(folder: Path, place: Path) -> None:

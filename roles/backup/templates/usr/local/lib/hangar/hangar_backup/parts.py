@@ -66,6 +66,6 @@ def _airbyte(place: Path) -> None:
     copy = place.with_name("state.sqlite")
     try:
         databases.copy_airbyte(copy)
-        files.pack((), place, {"state.sqlite": copy})
+        files.pack((copy,), place, copy.parent)
     finally:
         copy.unlink(missing_ok=True)

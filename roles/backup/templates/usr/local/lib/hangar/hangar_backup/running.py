@@ -31,8 +31,11 @@ def run(
     text: str | None = None,
     user: str | os.stat_result = "root",
     timeout: float | None = None,
+    fine: tuple[int, ...] = (0,),
 ) -> str:
     """Run a program to its end, as `user`; `source` and `sink` are its standard input and output, `text` its input.
+
+    `fine` are the statuses that are no failure.
 
     Returns:
         What it printed, unless there is a sink.
@@ -51,7 +54,7 @@ def run(
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(f"{what} failed: {error}") from None
-    if done.returncode != 0:
+    if done.returncode not in fine:
         said = done.stderr.decode(errors="replace")
         raise Failed(failure(what, said), said)
     return (done.stdout or b"").decode(errors="replace")
