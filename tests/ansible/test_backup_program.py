@@ -19,7 +19,18 @@ import pytest
 ROLE = Path(__file__).resolve().parents[2] / "roles/backup"
 sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
 
-from hangar_backup import databases, files, making, putting_back, records, sealing, sending, spool, state  # noqa: E402
+from hangar_backup import (  # noqa: E402
+    databases,
+    files,
+    keys_and_people,
+    making,
+    putting_back,
+    records,
+    sealing,
+    sending,
+    spool,
+    state,
+)
 from hangar_backup.described import Described, Host, Refused  # noqa: E402
 from hangar_backup.parts import Part  # noqa: E402
 from hangar_backup.records import Backup, Sealed  # noqa: E402
@@ -352,9 +363,38 @@ def test_people_of_the_backup_are_known_but_take_nobodys_number(
         ' "ben": {"uid": 20002, "came": "2026-01-01", "left": ""},'
         ' "cy": {"uid": 20001, "came": "2026-01-01", "left": "2026-02-01"}}'
     )
-    monkeypatch.setattr(putting_back, "LEDGER", here)
-    putting_back._merge_ledger(old)
+    monkeypatch.setattr(keys_and_people, "LEDGER", here)
+    keys_and_people._merge_ledger(old)
     assert {name: line["uid"] for name, line in json.loads(here.read_text()).items()} == {
         "ana": 20001,
         "ben": 20002,
     }
+
+
+def test_secrets_go_back_and_of_people_those_who_are_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, people in ((old, ("ana", "ben")), (new, ("ana",))):
+        for path, mode in (
+            ("airflow/secrets/fernet_key", 0o440),
+            *((f"people/passwords/{one}", 0o440) for one in people),
+        ):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(folder.name)
+            (folder / path).chmod(0o440)
+    (old / "airbyte/secrets").mkdir(parents=True)
+    (old / "airbyte/secrets/airbyte_client_id").touch()
+    (new / "people/passwords/ana").chmod(0o400)
+    files.pack([old / "airflow", old / "people", old / "airbyte"], tmp_path / "secrets", root=old)
+    monkeypatch.setattr(keys_and_people, "WORK", tmp_path)
+    monkeypatch.setattr(keys_and_people, "LEDGER", new / "people/accounts.json")
+    (tmp_path / "archive").mkdir()
+    archive = (tmp_path / "secrets").rename(tmp_path / "archive/secrets")
+    keys_and_people.put_back(archive, new)
+    found = {str(path.relative_to(new)): path for path in new.rglob("*") if path.is_file()}
+    assert {name: path.read_text() for name, path in found.items()} == {
+        "airflow/secrets/fernet_key": "old", "people/passwords/ana": "old",
+    }  # fmt: skip
+    assert found["airflow/secrets/fernet_key"].stat().st_mode & 0o777 == 0o440
+    assert found["people/passwords/ana"].stat().st_mode & 0o777 == 0o400

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str], usage: str | None) -> None:
     try:
         if os.geteuid() != 0:
             raise Refused("only root can do this. Try: sudo backup " + " ".join(arguments))
+        os.umask(0o077)
         _run(list(arguments), usage)
     except Refused as problem:
         sys.exit(f"backup: {problem}")

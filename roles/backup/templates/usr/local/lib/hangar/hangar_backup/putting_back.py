@@ -2,21 +2,18 @@
 """A backup is put back: databases beside the old ones and then in their place, secrets, files; then all starts."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import databases, files
+from . import databases, files, keys_and_people
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
 from .making import alone, numbers
 from .running import make_work, run
 from .scratch import quoted
 
-LEDGER = Path("/srv/people/accounts.json")
-PASSWORDS = Path("/srv/people/passwords")
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
 WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
 COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-directory", "/srv/airflow/stack")
@@ -49,7 +46,7 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
         yield "stop what works with the data"
         _stop(described)
         yield "put back keys and passwords"
-        _secrets(INCOMING / "secrets")
+        keys_and_people.put_back(INCOMING / "secrets")
         if "files" in there:
             yield "put back DAGs and their data"
             _files(INCOMING / "files")
@@ -100,43 +97,6 @@ def _stop(described: Described) -> None:
         run([*AIRFLOW, "systemctl", "--user", "stop", "airflow.service"], "Stopping Airflow")
     if described.airbyte:
         run([*AIRBYTE, "systemctl", "--user", "stop", "airbyte.service"], "Stopping Airbyte")
-
-
-def _secrets(archive: Path) -> None:
-    """Each file in its place. People are those of platform.yml: others' passwords are left out."""
-    folder = WORK / "secrets"
-    files.unpack(archive, folder)
-    _merge_ledger(folder / "people/accounts.json")
-    for path in sorted(found for found in folder.rglob("*") if found.is_file() and not found.is_symlink()):
-        name = path.relative_to(folder)
-        place = files.ROOT / name
-        if name.parts[0] == "people":
-            if name.parts[1] != "passwords" or not place.exists():
-                continue
-            seen = place.stat()
-            shutil.chown(path, seen.st_uid, seen.st_gid)
-            path.chmod(seen.st_mode & 0o7777)
-        if not place.parent.is_dir():
-            continue  # of a service that this machine does not have
-        fresh = place.with_name(f".{place.name}.new")
-        shutil.copy2(path, fresh)
-        seen = path.stat()
-        shutil.chown(fresh, seen.st_uid, seen.st_gid)
-        fresh.rename(place)
-
-
-def _merge_ledger(path: Path) -> None:
-    """Whose number is whose, of people who left too: a number that is taken here stays with whom it is."""
-    if not path.exists():
-        return
-    here = json.loads(LEDGER.read_text()) if LEDGER.exists() else {}
-    taken = {line["uid"] for line in here.values()}
-    for name, line in json.loads(path.read_text()).items():
-        if name not in here and line["uid"] not in taken:
-            here[name] = line
-    if LEDGER.parent.is_dir():
-        LEDGER.write_text(json.dumps(here, indent=1, sort_keys=True) + "\n")
-        LEDGER.chmod(0o600)
 
 
 def _files(archive: Path) -> None:
