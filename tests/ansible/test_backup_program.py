@@ -376,10 +376,7 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
 ) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     for folder, people in ((old, ("ana", "ben")), (new, ("ana",))):
-        for path, mode in (
-            ("airflow/secrets/fernet_key", 0o440),
-            *((f"people/passwords/{one}", 0o440) for one in people),
-        ):
+        for path in ("airflow/secrets/fernet_key", *(f"people/passwords/{one}" for one in people)):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(folder.name)
             (folder / path).chmod(0o440)
