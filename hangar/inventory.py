@@ -152,22 +152,25 @@ def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]
     own = read_public_key(private_key)
     return {
         # Whoever is an admin may run Hangar too, from a computer and with a key of their own.
-        "ssh_server_authorized_keys": {server.admin: [own, *_admin_keys(config, own)]},
+        "ssh_server_authorized_keys": {server.admin: _operators_keys(config, own)},
         # Everybody comes from the gateway: one's failed logins must not shut out the others.
         "ssh_server_penalty_exempt": list(server.ssh_sources),
         "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources] or list(ANYWHERE),
     }
 
 
-def _admin_keys(config: Config, own: str) -> list[str]:
-    """The keys of all admins whose day has not come, each with that day; the operator's own stands there already."""
+def _operators_keys(config: Config, own: str) -> list[str]:
+    """The keys of all admins whose day has not come, each with that day: the same list on every operator's computer.
+    The own one stands before them where no entry names it.
+    """
     admins = [person for person in config.people if person.role == "admin" and not person.is_expired]
-    return [
+    found = [
         f'expiry-time="{person.expires:%Y%m%d}Z" {key}' if person.expires else key
         for person in admins
         for key in person.keys
-        if key.split()[:2] != own.split()[:2]
     ]
+    is_named = any(own.split()[1] in line.split() for line in found)
+    return found if is_named else [own, *found]
 
 
 def _people(server: Server, config: Config) -> dict[str, Any]:

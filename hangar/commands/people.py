@@ -114,6 +114,11 @@ def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
         return
     console.say(f"{person.name} ({person.role}) is in: the machine admits each of their keys.")
     console.say(f"They log in as {person.name}, with their own key: docs/people.md says how.")
+    if config.cloud == "gcp" and not person.email:
+        console.say(
+            "They have no address in platform.yml (--email), so Google's tunnel admits them only where"
+        )
+        console.say("somebody else in the project lets them in.")
     if person.airflow_role != "none":
         console.say(
             f"Their first password for Airflow is on the machine: cat /srv/people/passwords/{person.name}"
@@ -150,11 +155,16 @@ def _tell_out(config: "Config", gone: "Departure") -> None:
     if gone.archive:
         console.say(f"The home is archived on the machine: {gone.archive} (for root alone)")
     if config.cloud == "gcp":
-        console.say("The tunnel asks Google's IAM who may come. Take the role away there too:")
-        console.say(
-            f"gcloud projects remove-iam-policy-binding {config.gcp.project} "
-            f"--role roles/iap.tunnelResourceAccessor --member user:{gone.email or 'ADDRESS'}"
+        console.say(f"Google's tunnel admits them no more{_others_bindings(config, gone)}")
+
+
+def _others_bindings(config: "Config", gone: "Departure") -> str:
+    """What Hangar has not given, it does not take away."""
+    if gone.email:
+        return (
+            f" by the binding that Hangar keeps for {config.environment}; one that somebody else made stays."
         )
+    return ", as they had no address in platform.yml; take away what somebody else gave them in the project."
 
 
 def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:

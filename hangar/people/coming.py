@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hangar import paths, pipeline
-from hangar.cloud import cloud_for
+from hangar.cloud import admission, cloud_for
 from hangar.config import Config
 from hangar.config.load import parse
 from hangar.config.people import Person, today
@@ -118,10 +118,14 @@ def set_expiry(config: Config, name: str, day: date | None, progress: Progress) 
 
 
 def enact(config: Config, person: Person, progress: Progress) -> bool:
-    """The machine does what the settings say of this person, and a login attempt shows it. False: there is none."""
+    """The machine and the cloud's gate before it do what the settings say of this person, and a login attempt shows
+    it. False: there is no machine.
+    """
     server = cloud_for(config).server()
     if server is None:
+        admission.shut(config, progress)  # another day may have come
         return False
+    admission.admit(config, progress)
     with progress.stage("Machine"):
         pipeline.introduce(server, config)
         machine.apply(config, operators=person.role == "admin", progress=lambda event: progress.step(*event))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from hangar import machine as controller
 from hangar import paths, pipeline
-from hangar.cloud import cloud_for
+from hangar.cloud import admission, cloud_for
+from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.config.people import Person
 from hangar.config.public_keys import parse as parse_key
@@ -61,10 +62,22 @@ def remove(config: Config, name: str, progress: Progress) -> Departure:
     """
     before, person = text_of(config.environment), person_of(config, name)
     server = cloud_for(config).server()
-    if person is None and (server is None or not _is_there(config, name)):
-        raise missing(config, name)
+    is_known = person is not None or (server is not None and _is_there(config, name))
     with progress.stage("platform.yml"):
-        rewrite(config, before, edit.remove(before, name))
+        left = rewrite(config, before, edit.remove(before, name))
+    try:
+        if not is_known:
+            raise missing(config, name)
+        return _end(config, name, person, server, progress)
+    finally:
+        # After the machine was told: whoever removes themselves comes through the same gate. Whatever became of that,
+        # the gate shuts, also after a call that was killed here.
+        admission.shut(left, progress)
+
+
+def _end(
+    config: Config, name: str, person: Person | None, server: Server | None, progress: Progress
+) -> Departure:
     if server is None:
         return Departure(name, has_machine=False)
     if not paths.ssh_config(config.environment).exists():

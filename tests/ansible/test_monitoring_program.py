@@ -200,3 +200,12 @@ def test_nothing_in_a_log_acts_on_the_terminal() -> None:
 def test_a_question_that_is_none_is_refused(asked: str) -> None:
     with pytest.raises(Refused, match="asked for as JSON"):
         logs.parse(asked)
+
+
+def test_a_key_with_a_last_day_is_told_of_and_the_others_are_not(tmp_path: Path) -> None:
+    people = tmp_path / "people.json"
+    assert list(system.keys(people)) == []  # nobody but the operator
+    known = [{"name": "ana", "expires": "2027-03-31"}, {"name": "ben", "expires": ""}]
+    people.write_text(json.dumps({"people": known}))
+    until = datetime(2027, 3, 31, tzinfo=UTC).timestamp()
+    assert list(system.keys(people)) == [figure("hangar_key_expires_timestamp_seconds", until, person="ana")]

@@ -19,8 +19,12 @@ BACK_WITHIN = 90
 SSH_FAILED = 255
 """The exit status of ssh itself; commands have their own."""
 
+STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVuZC5vZi50aGUubGluZS5ub2JvZHkuaGFzLml0Li4u nobody"
+"""A public key that is whole, and whose private half nobody has."""
+
 SABOTAGE = {
     "a drop-in that refuses everybody": ("ssh_server", {"ssh_server_allowed_groups": ["nobody-at-all"]}),
+    "a key list without the operator": ("ssh_server", {"ssh_server_authorized_keys": {"hangar": [STRANGER]}}),
     "a rule that drops port 22": ("firewall", {"firewall_ssh_sources": ["192.0.2.1/32"]}),
     "a PAM stack that denies": (
         "hardening_accounts",

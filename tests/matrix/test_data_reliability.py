@@ -10,10 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.airflow import Airflow
-from tests.e2e.conftest import Checkout, checkout, machine
+from tests.e2e.conftest import Checkout
 from tests.e2e.test_data import ask
-
-__all__ = ["checkout", "machine"]
 
 BEGINS = 180
 """Seconds until the run is where the blow is to fall."""

@@ -187,6 +187,21 @@ def test_every_admin_may_be_the_operator_and_nobody_else(make_config: Make) -> N
     assert host["ssh_server_authorized_keys"] == {"hangar": [*own, f'expiry-time="29991231Z" {ADMIN} ada']}
 
 
+def test_every_operators_computer_writes_the_same_keys(make_config: Make, tmp_path: Path) -> None:
+    """Or each one's `up` would undo the other's"""
+    mine = {name: keys.ensure_key(tmp_path / name, name) for name in ("ada", "bea")}
+    people = ", ".join(
+        f"{{name: {name}, role: admin, keys: ['{key}'], expires: 2999-12-31}}" for name, key in mine.items()
+    )
+    found = [
+        yaml.safe_load(inventory.render(SERVER, make_config(f"people=[{people}]"), tmp_path / name))["all"][
+            "hosts"
+        ]["hangar-local"]["ssh_server_authorized_keys"]
+        for name in mine
+    ]
+    assert found == [{"hangar": [f'expiry-time="29991231Z" {key}' for key in mine.values()]}] * 2
+
+
 def test_an_operator_who_is_an_admin_stands_there_once(make_config: Make, tmp_path: Path) -> None:
     mine = keys.ensure_key(tmp_path / "id_ed25519", "me")
     config = make_config(

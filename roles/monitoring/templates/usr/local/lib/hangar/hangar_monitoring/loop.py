@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from . import containers, services, system
 from .described import SECRETS, load
 from .figures import Figure, figure, write
 from .statsd import Airflow
+
+PEOPLE = Path("/etc/hangar/people.json")
+"""Who may come in, and until when (role people)."""
 
 WRITTEN_EVERY = 5.0
 """Seconds between two looks at what is due; shorter than Prometheus' own interval."""
@@ -62,6 +66,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("clock", 300, system.clock),
         Source("logins", 30, system.Logins().measure),
         Source("certificates", 3600, partial(system.certificates, described["certificates"])),
+        Source("keys", 60, partial(system.keys, PEOPLE)),
         Source("secrets", 30, partial(system.secrets, SECRETS, described["secrets"])),
     ]
     for user, uid in users.items():

@@ -19,9 +19,11 @@ FIGURES = {
     "swap": "hangar_swap_used_ratio",
     "load": "node_load5",
     "disk": 'hangar_disk_used_ratio{mountpoint=~"/|/srv"}',
-    # Seconds until the file system is full at the pace of the last six hours; nothing where it does not fill up.
+    # Seconds until the file system is full at the pace of the last six hours; nothing where it does not fill up, or
+    # where six hours have not been seen yet: a new machine fills with its own installation.
     "disk_full_in": 'node_filesystem_avail_bytes{mountpoint=~"/|/srv"}'
-    ' / (-deriv(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[6h]) > 1024)',
+    ' / (-deriv(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[6h]) > 1024)'
+    ' and max_over_time(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[30m] offset 330m)',
     "security_updates": "hangar_security_updates_pending",
     "reboot_needed": "hangar_reboot_needed",
     "backup_age": "time() - hangar_backup_last_success_timestamp_seconds",

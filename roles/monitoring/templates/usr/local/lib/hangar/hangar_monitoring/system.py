@@ -1,5 +1,5 @@
 # Written by Hangar (role monitoring). Changes made here are lost at the next run.
-"""What the system's own tools say: failed units, updates, reboots, log-ins, certificates."""
+"""What the system's own tools say: failed units, updates, reboots, log-ins, certificates, keys."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import re
 import ssl
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .figures import Figure, figure
@@ -89,6 +90,16 @@ def certificates(pattern: str) -> Iterator[Figure]:
         said = answer(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
         ends = ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter="))
         yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=str(path))
+
+
+def keys(people: Path) -> Iterator[Figure]:
+    """When each person's key stops opening the machine, for those who have a last day."""
+    if not people.exists():
+        return
+    for one in json.loads(people.read_text(encoding="utf-8"))["people"]:
+        if one["expires"]:
+            day = datetime.fromisoformat(one["expires"]).replace(tzinfo=UTC)
+            yield figure("hangar_key_expires_timestamp_seconds", day.timestamp(), person=one["name"])
 
 
 def secrets(folder: Path, names: list[str]) -> Iterator[Figure]:
