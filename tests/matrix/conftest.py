@@ -1,4 +1,4 @@
-"""One machine for the matrices that need one: struck while it is made, then while it works, then its secrets change, then it is lost."""
+"""One machine for the matrices that need one: struck while it is made, put to work, its secrets changed, then lost."""
 
 from __future__ import annotations
 
