@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -395,3 +396,16 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
     }  # fmt: skip
     assert found["airflow/secrets/fernet_key"].stat().st_mode & 0o777 == 0o440
     assert found["people/passwords/ana"].stat().st_mode & 0o777 == 0o400
+
+
+def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The room that is left is the services'."""
+    usage = shutil.disk_usage("/")._replace(free=300 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    making._require_room([])
+    making._require_room([backup(FIRST, sealed("warehouse", FIRST, 10 * 2**20))])
+    with pytest.raises(Refused) as refused:
+        making._require_room([backup(FIRST, sealed("warehouse", FIRST, 100 * 2**20))])
+    assert str(refused.value) == "The disk is nearly full: a backup needs 456 MiB, 300 MiB are free"
