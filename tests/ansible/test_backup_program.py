@@ -383,6 +383,8 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
             (folder / path).chmod(0o440)
     (old / "airbyte/secrets").mkdir(parents=True)
     (old / "airbyte/secrets/airbyte_client_id").touch()
+    (old / "airflow/pipelines").mkdir(mode=0o750)
+    (old / "airflow/pipelines/ledger").touch()
     (new / "people/passwords/ana").chmod(0o400)
     files.pack([old / "airflow", old / "people", old / "airbyte"], tmp_path / "secrets", root=old)
     monkeypatch.setattr(keys_and_people, "WORK", tmp_path)
@@ -392,9 +394,10 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
     keys_and_people.put_back(archive, new)
     found = {str(path.relative_to(new)): path for path in new.rglob("*") if path.is_file()}
     assert {name: path.read_text() for name, path in found.items()} == {
-        "airflow/secrets/fernet_key": "old", "people/passwords/ana": "old",
+        "airflow/secrets/fernet_key": "old", "airflow/pipelines/ledger": "", "people/passwords/ana": "old",
     }  # fmt: skip
     assert found["airflow/secrets/fernet_key"].stat().st_mode & 0o777 == 0o440
+    assert (new / "airflow/pipelines").stat().st_mode & 0o777 == 0o750
     assert found["people/passwords/ana"].stat().st_mode & 0o777 == 0o400
 
 

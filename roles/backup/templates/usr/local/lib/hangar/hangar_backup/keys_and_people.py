@@ -22,8 +22,18 @@ def put_back(archive: Path, root: Path = files.ROOT) -> None:
         place = root / path.relative_to(folder)
         if path.is_relative_to(folder / "people"):
             _put_password(path, place)
-        elif place.parent.is_dir():
+        elif (root / path.relative_to(folder).parts[0]).is_dir():
+            _make_folder(path.parent, place.parent)
             _put(path, place, path.stat())
+
+
+def _make_folder(like: Path, place: Path) -> None:
+    """A folder of a service that comes later (`pipelines`), with its owner and rights."""
+    if not place.is_dir():
+        rights = like.stat()
+        place.mkdir(mode=0o700, parents=True)
+        os.chown(place, rights.st_uid, rights.st_gid)
+        place.chmod(rights.st_mode & 0o7777)
 
 
 def _put_password(path: Path, place: Path) -> None:

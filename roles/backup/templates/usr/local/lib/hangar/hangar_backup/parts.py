@@ -14,13 +14,16 @@ SECRETS = (
     Path("/srv/airflow/secrets"),
     Path("/srv/airbyte/secrets"),
     Path("/srv/airbyte/data/keys"),
+    Path("/srv/airbyte/pipelines"),
     Path("/srv/warehouse/secrets"),
     Path("/srv/monitoring/secrets"),
     Path("/srv/people/passwords"),
     Path("/srv/people/accounts.json"),
     Path("/srv/backup/secrets"),
 )
-"""What is generated once: the keys that the databases are encrypted with, passwords, tokens, whose number is whose."""
+"""What is generated once: the keys that the databases are encrypted with, passwords, tokens, whose number is whose;
+and what `pipelines` knows of the connections that it made.
+"""
 
 
 @dataclass(frozen=True)
