@@ -174,6 +174,7 @@ def _steps(described: Described) -> Iterator[list[str]]:
         yield [*AIRBYTE, "touch", "/srv/airbyte/state/settings-changed"]
         yield [*AIRBYTE, "/srv/airbyte/stack/ensure"]
     if described.airflow:
+        yield ["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/hangar-airflow.conf"]
         yield ["airflow-secrets", "ensure"]
         yield [*AIRFLOW, "touch", "/srv/airflow/state/settings-changed"]
         yield [*AIRFLOW, "/srv/airflow/stack/ensure"]
