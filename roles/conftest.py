@@ -28,6 +28,9 @@ from hangar.promises import role_of  # noqa: E402
 
 JOURNAL_LINES = 25
 
+PATIENCE = 120
+"""Seconds for a command over SSH. One that hangs is a fault; one on a busy emulated processor is only slow."""
+
 REASONS = {"vm": "needs a kernel of its own"}
 
 
@@ -102,16 +105,16 @@ class Client:
     config: Path
 
     def ssh(
-        self, *options: str, command: str = "", input: str = "", timeout: float = 20
+        self, *options: str, command: str = "", input: str = "", timeout: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """A new connection, with these further options. Never asks for anything."""
-        argv = ["ssh", "-F", str(self.config), "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
+        argv = ["ssh", "-F", str(self.config), "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30",
                 *options, self.name, *([command] if command else [])]  # fmt: skip
         return subprocess.run(argv, input=input, capture_output=True, text=True, timeout=timeout)
 
     def start(self, *options: str, command: str = "") -> subprocess.Popen[str]:
         """A connection that stays until it is ended, for a forward."""
-        argv = ["ssh", "-F", str(self.config), "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
+        argv = ["ssh", "-F", str(self.config), "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30",
                 *options, self.name, *([command] if command else [])]  # fmt: skip
         return subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

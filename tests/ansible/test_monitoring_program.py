@@ -149,6 +149,21 @@ def test_passwords_are_hashed_with_bcrypt() -> None:
     assert passwords._crypt("other", hashed) != hashed
 
 
+def test_a_password_is_made_anew_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "SECRETS", tmp_path)
+    monkeypatch.setattr(passwords, "WEB", tmp_path / "web.yml")
+    monkeypatch.setattr(passwords, "MODE", 0o644)
+    monkeypatch.setattr(passwords, "keep", lambda path, value, _: (path.write_text(value), path.chmod(0o644)))
+    passwords.ensure()
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    passwords.renew("admin")
+    after = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"admin_password", "web.yml"}
+    assert passwords._web_is_right()
+    with pytest.raises(Refused, match="'root' has no password here; there are admin, scraper"):
+        passwords.renew("root")
+
+
 def test_a_line_of_the_journal_is_read() -> None:
     line = {"__REALTIME_TIMESTAMP": "1764000000000000", "PRIORITY": "3", "MESSAGE": list(b"a \x1b[31mbad\x1b[0m day"),
             "_SYSTEMD_UNIT": "ssh.service"}  # fmt: skip

@@ -109,6 +109,24 @@ def test_a_developer_does_their_work_and_nothing_else(machine: Checkout, people:
     assert "USER=airflow ; COMMAND=/usr/local/bin/hangar-airflow state" in said
 
 
+PAGES = ("airflow_port", "airbyte_port", "monitoring_prometheus_port")
+OTHERS = ("warehouse_port", "monitoring_port")
+
+
+@pytest.mark.parametrize("name", ["ana", "vic"])
+def test_people_reach_the_pages_and_nothing_else_of_the_services(
+    machine: Checkout, people: dict[str, Person], name: str
+) -> None:
+    """From a shell as from a forward: by its port a service is asked only by those whom it knows"""
+    where = machine.inventory()
+    pages, others = ([f"127.0.0.1/{where[port]}" for port in ports] for ports in (PAGES, OTHERS))
+    tried = " ".join([*pages, *others, "169.254.169.254/80"])
+    script = f'for at in {tried}; do timeout 5 bash -c ": < /dev/tcp/$at" 2>/dev/null && echo $at; done; true'
+    assert people[name].run(script).stdout.split() == pages
+    inside = "".join(f": < /dev/tcp/{at}; " for at in others)
+    assert machine.ssh(f"sudo bash -c '{inside}'").returncode == 0  # they are there
+
+
 def test_a_viewer_only_looks(people: dict[str, Person]) -> None:
     vic = people["vic"]
     assert "scheduler: Up" in vic.run("hangar-airflow state").stdout

@@ -27,6 +27,14 @@ def test_the_audit_trail_is_written(host):
 
 
 @pytest.mark.vm
+def test_every_rule_of_the_audit_trail_is_in_force(host):
+    """Every rule is in force: none was left out when the machine started"""
+    loaded = host.check_output("auditctl -l").splitlines()
+    written = host.check_output("grep --count ^-a /etc/audit/audit.rules")
+    assert len(loaded) == int(written)
+
+
+@pytest.mark.vm
 def test_a_change_of_an_account_stands_in_the_audit_trail(host):
     host.check_output("touch /etc/passwd")
     assert "/etc/passwd" in host.check_output(

@@ -38,6 +38,14 @@ def ensure() -> None:
         keep(WEB, "\n".join(["basic_auth_users:", *lines, ""]), ACCOUNT)
 
 
+def renew(user: str) -> None:
+    """Make somebody's password anew. The web servers read the hashes with every question, so nothing restarts."""
+    if user not in USERS:
+        raise Refused(f"{user!r} has no password here; there are {', '.join(USERS)}")
+    keep(SECRETS / USERS[user], secrets.token_urlsafe(32), ACCOUNT)
+    ensure()
+
+
 def set_secret(name: str, value: str) -> None:
     """Keep what a person pipes in, for a receiver of alerts."""
     taken = sorted([*USERS.values(), WEB.name])

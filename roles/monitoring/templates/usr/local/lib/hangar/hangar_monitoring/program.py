@@ -40,6 +40,8 @@ def _run(arguments: list[str], usage: str | None) -> None:
         case ["ensure", "units"]:
             subprocess.run(["systemctl", "unmask", *UNITS], check=True, capture_output=True)
             subprocess.run(["systemctl", "enable", "--now", *UNITS], check=True, stderr=subprocess.DEVNULL)
+        case ["renew", user]:
+            passwords.renew(user)
         case ["set", name]:
             passwords.set_secret(name, sys.stdin.read().strip())
         case ["ask"]:
