@@ -34,8 +34,8 @@ def test_the_next_one_copies_what_changed_alone(machine: Checkout) -> None:
     print(
         f"second backup: {made['seconds']} s on the machine, {seconds:.0f} s with fetching; new: {made['new']}"
     )
-    assert "files" not in made["new"]
-    assert "warehouse" not in made["new"]
+    # Postgres' own housekeeping writes to the warehouse when it likes.
+    assert set(made["new"]) <= {"airflow", "warehouse"}
     assert made["seconds"] <= SECOND
 
 
