@@ -71,7 +71,8 @@ def test_a_backup_is_made_tried_and_sealed(host, options):
 def test_a_second_backup_copies_only_what_changed(host, options):
     host.check_output("systemctl start hangar-backup.service")
     newest = json.loads(host.check_output("backup show"))["backups"][0]
-    assert set(newest["new"]) <= {"airflow"}
+    # Postgres' own housekeeping writes when it likes.
+    assert set(newest["new"]) <= {"airflow", "warehouse"}
     if "warehouse" not in options["backup_services"]:
         return
     host.check_output("warehouse psql -qc 'create table public.noticed (x int)'")
