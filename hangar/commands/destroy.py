@@ -65,9 +65,8 @@ def _ending(name: str, removed: list[str], doomed: "Removal", *, backups: bool) 
     if not removed:
         return f"There was nothing of {name}."
     if backups and not doomed.stays:
-        return (
-            f"Of {name} its backups are kept. A new one with their data: ./provision.py up --restore latest"
-        )
+        env = name.removeprefix("hangar-")
+        return f"Its backups are kept. A machine with their data: ./provision.py up {env} --restore latest"
     return f"The data of {name} is kept." if doomed.stays else f"Nothing of {name} is left."
 
 
