@@ -20,14 +20,15 @@ FACTS = """
 set -e
 sha256sum /srv/airflow/secrets/* /srv/warehouse/secrets/* /srv/airbyte/secrets/* /srv/airbyte/data/keys/* \
     /srv/people/passwords/ana
-warehouse psql -Atc "select count(*) from gold.customers" -c "select count(*) from raw.purchases" -c '\\\\du'
+warehouse psql -Atc "select count(*) from gold.customers" -c "select count(*) from raw.purchases" \
+    -c "select string_agg(rolname, ' ' order by rolname) from pg_roles"
 cat /srv/airflow/dags/mine/dag.py
 cd /srv/airflow/released/current/ && find -L . -type f | sort | xargs sha256sum
 python3 - <<'END'
 import sqlite3
 state = sqlite3.connect("file:/srv/airbyte/data/state.sqlite?mode=ro", uri=True)
-for table in ("connections", "actors", "jobs"):
-    print(state.execute(f"select * from {table} order by id").fetchall())
+for what in ("id, name, status from connections", "id, name, configuration from actors", "id, status, rows from jobs"):
+    print(state.execute(f"select {what} order by id").fetchall())
 END
 """
 
@@ -103,7 +104,8 @@ def test_destroyed_and_made_again_the_machine_has_everything(lived_in: Checkout)
 
     assert facts(lived_in) == before
     airflow = Airflow.of(lived_in)
-    assert history(airflow)[: len(ran)] == ran
+    after = history(airflow)
+    assert [run for run in ran if run not in after] == []
     assert airflow.call("GET", "/api/v2/variables/by_hand")["value"] == "kept"
     shell = "sudo as-service airflow docker exec airflow-api-server-1 airflow connections get by_hand -o json"
     assert json.loads(lived_in.ssh(shell).stdout)[0]["password"] == "sesame by hand", (
