@@ -41,12 +41,12 @@ services: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Ai
 
 dags: environment         ## the DAGs, on a real Airflow, Postgres, dbt and dlt
 	@$(BIN)/python -m tests.pipelines.environment
-	.venv-pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider tests/pipelines
+	.venv-pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider -n 2 --dist worksteal tests/pipelines
 
 test: check cloud services dags molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions, a virtual machine
-	$(BIN)/python -m tests.molecule vm
+	$(BIN)/python -m tests.molecule vm airbyte_abctl
 	$(PYTEST) tests/matrix
 	cd $(SERVICE) && .venv/bin/python -m pytest -q -m long
 
@@ -66,7 +66,7 @@ bench: environment        ## the figures, as ratios taken in one run
 lock:                     ## resolve the locks again (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	for wanted in roles/airflow/files/requirements roles/docker_host/files/installer; do uv pip compile -q --python-version 3.13 --python-platform linux --generate-hashes --no-emit-index-url --no-header \
+	for wanted in roles/airflow/files/requirements roles/docker_host/files/installer roles/remote_ssh/files/debugger; do uv pip compile -q --python-version 3.13 --python-platform linux --generate-hashes --no-emit-index-url --no-header \
 		$$wanted.in -o $$wanted.lock; done
 	for name in dbt dlt; do uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
 		roles/airflow/files/$$name.in -o roles/airflow/files/$$name.lock; done

@@ -22,7 +22,8 @@ cp /root/bare/authorities/*.crt /usr/local/share/ca-certificates/ 2> /dev/null |
 update-ca-certificates
 apt-get update -q
 apt-get install -yq --no-install-recommends acl ca-certificates curl git less procps rsync systemd-timesyncd \
-    unattended-upgrades vim-tiny xz-utils prometheus-node-exporter
+    unattended-upgrades vim-tiny xz-utils prometheus prometheus-alertmanager prometheus-node-exporter \
+    aide cracklib-runtime debsums libpam-pwquality needrestart python3-pip-whl
 ln -sf /dev/null /etc/systemd/system/docker.service
 ln -sf /dev/null /etc/systemd/system/docker.socket
 ln -sf /dev/null /etc/systemd/system/containerd.service
@@ -65,6 +66,13 @@ install -d -o postgres -g postgres /srv/warehouse
 runuser -u postgres -- /usr/lib/postgresql/17/bin/initdb -D /srv/warehouse/17 > /dev/null
 runuser -u postgres -- /usr/lib/postgresql/17/bin/pg_ctl -D /srv/warehouse/17 -w -l /srv/warehouse/log start > /dev/null
 runuser -u postgres -- createdb warehouse
+
+export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+PYTHONPATH="$(echo /usr/share/python-wheels/pip-*.whl)" python3 -m pip install -q --no-cache-dir --require-hashes \
+    --root-user-action ignore --target /root/installer -r /root/bare/installer.lock
+/root/installer/bin/uv venv -q --python /usr/bin/python3 /opt/tried
+/root/installer/bin/uv pip install -q --no-cache --native-tls --require-hashes --no-deps --compile-bytecode \
+    --python /opt/tried/bin/python -r /root/bare/requirements.lock
 
 cd /root/bare
 sed 's/trixie/bookworm/g' /etc/apt/sources.list.d/debian.sources > bookworm.sources

@@ -18,10 +18,13 @@ VERBS = {
     "plan": "show what `up` would change, and change nothing",
     "up": "make the machine, configure it, prove it",
     "verify": "prove again that the machine keeps its promises",
+    "audit": "write signed evidence: each control held, failed, excepted or not applicable",
     "status": "how the machine and its services are",
     "ssh": "log in to the machine, or run one command on it",
     "ssh-config": "let ssh and editors know the machine",
+    "code": "open the machine in VS Code",
     "tunnel": "forward the machine's services to this computer",
+    "people": "let somebody in, end somebody's access, see who is there",
     "pipelines": "make Airbyte hold what pipelines/*.yml declares",
     "rotate": "make a secret of the machine anew; the old one is refused afterwards",
     "dags": "release DAGs after checks, go back, list the releases",
@@ -32,7 +35,7 @@ VERBS = {
     "snapshot": "take, list and delete snapshots of its data disk",
     "restore": "make a new machine beside it with a snapshot's data",
     "cost": "what the settings cost a month in the cloud",
-    "doctor": "look for what would stop a machine here, and name the cure",
+    "doctor": "look for what would stop a machine here, or an editor on one; name the cure",
     "destroy": "remove the machine and everything that belongs to it",
 }
 """Every verb is the module hangar/commands/<verb>.py, imported when it is called."""

@@ -76,6 +76,12 @@ def json(data: Any) -> None:
     sys.stdout.flush()
 
 
+def clear() -> None:
+    """A new page on a terminal; a blank line in a pipe."""
+    stream = sys.stderr if _manner.json else sys.stdout
+    stream.write("\x1b[H\x1b[2J" if stream.isatty() else "\n")
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Rows under headings, aligned; without headings when `columns` are all empty."""
     rows = [[str(cell) for cell in row] for row in rows]

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hangar.paths import REPO
 
 
@@ -19,11 +21,24 @@ class Options(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._templar.template(self.variables[name])
 
+    def says(self, condition: str) -> bool:
+        """Whether a `when` of Ansible's holds."""
+        from ansible.template import trust_as_template
+
+        return bool(self._templar.evaluate_conditional(trust_as_template(condition)))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.variables)
 
     def __len__(self) -> int:
         return len(self.variables)
+
+
+def absent_roles(options: Options, site: Path = REPO / "playbooks/site.yml") -> set[str]:
+    """The roles that the site leaves out on this machine: what they promise is not promised here."""
+    (play,) = yaml.safe_load(site.read_text(encoding="utf-8"))
+    conditions = {entry["role"]: entry["when"] for entry in play["roles"] if "when" in entry}
+    return {role for role, condition in conditions.items() if not options.says(condition)}
 
 
 @cache

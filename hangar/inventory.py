@@ -11,6 +11,8 @@ import yaml
 from hangar import machine, paths
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
+from hangar.config.airbyte import Abctl
+from hangar.config.monitoring import Monitoring
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
@@ -92,8 +94,22 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
             {"name": name, "uid": user.uid, "subids": user.subids} for name, user in config.users
         ],
         "service_users_dag_writers": [server.admin],
+        **_people(server, config),
         **_data(config),
-        "monitoring_port": config.monitoring.port,
+        **_monitoring(config.monitoring),
+        **_hardening(config),
+    }
+
+
+def _hardening(config: Config) -> dict[str, Any]:
+    wanted = config.hardening
+    return {
+        "hardening_kernel_enabled": wanted.kernel,
+        "hardening_accounts_enabled": wanted.accounts,
+        "hardening_audit_enabled": wanted.audit,
+        "hardening_system_enabled": wanted.system,
+        "hardening_audit_forward_to": wanted.forward_logs_to or "",
+        "hardening_system_own_exceptions": [one.model_dump(mode="json") for one in wanted.exceptions],
     }
 
 
@@ -116,12 +132,43 @@ def trusted(config: Config) -> tuple[Certificate, ...]:
 
 
 def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]:
+    own = read_public_key(private_key)
     return {
-        "ssh_server_authorized_keys": {server.admin: [read_public_key(private_key)]},
+        # Whoever is an admin may run Hangar too, from a computer and with a key of their own.
+        "ssh_server_authorized_keys": {server.admin: _operators_keys(config, own)},
         # Everybody comes from the gateway: one's failed logins must not shut out the others.
         "ssh_server_penalty_exempt": list(server.ssh_sources),
         "firewall_ssh_sources": [*server.ssh_sources, *config.access.ssh_sources] or list(ANYWHERE),
     }
+
+
+def _operators_keys(config: Config, own: str) -> list[str]:
+    """The keys of all admins whose day has not come, each with that day: the same list on every operator's computer.
+    The own one stands before them where no entry names it.
+    """
+    admins = [person for person in config.people if person.role == "admin" and not person.is_expired]
+    found = [
+        f'expiry-time="{person.expires:%Y%m%d}Z" {key}' if person.expires else key
+        for person in admins
+        for key in person.keys
+    ]
+    is_named = any(own.split()[1] in line.split() for line in found)
+    return found if is_named else [own, *found]
+
+
+def _people(server: Server, config: Config) -> dict[str, Any]:
+    enabled = {"airbyte": config.airbyte.enabled, "warehouse": config.warehouse.enabled}
+    return {
+        "people_accounts": [
+            {
+                "name": person.name, "role": person.role, "keys": list(person.keys),
+                "expires": str(person.expires or ""), "email": person.email or "", "airflow": person.airflow_role,
+            }
+            for person in config.people
+        ],
+        "people_other_accounts": [server.admin],
+        "people_services": ["airflow", *(name for name, is_there in enabled.items() if is_there)],
+    }  # fmt: skip
 
 
 def _airflow(config: Config) -> dict[str, Any]:
@@ -144,11 +191,44 @@ def _data(config: Config) -> dict[str, Any]:
     airbyte, warehouse = config.airbyte, config.warehouse
     return {
         "airbyte_enabled": airbyte.enabled,
+        "airbyte_engine": config.airbyte_engine,
         "airbyte_port": airbyte.port,
         "airbyte_jobs_at_once": airbyte.jobs_at_once,
         "airbyte_job_hours": airbyte.job_hours,
         "warehouse_enabled": warehouse.enabled,
         "warehouse_port": warehouse.port,
+        **(_abctl(airbyte.abctl) if config.airbyte_engine == "abctl" else {}),
+    }
+
+
+def _abctl(abctl: Abctl) -> dict[str, Any]:
+    database = abctl.database
+    return {
+        "airbyte_abctl_version": abctl.version,
+        "airbyte_abctl_sha256": abctl.sha256 or "",
+        "airbyte_abctl_archive": abctl.archive or "",
+        "airbyte_abctl_chart": abctl.chart,
+        "airbyte_abctl_upgrade": abctl.upgrade,
+        "airbyte_abctl_low_resource": abctl.low_resource,
+        "airbyte_abctl_values": str(abctl.values or ""),
+        "airbyte_abctl_database": database.model_dump() if database.host else {},
+        "airbyte_abctl_google_secrets": abctl.google_secrets or "",
+        "airbyte_abctl_filter_port": abctl.filter_port,
+    }
+
+
+def _monitoring(monitoring: Monitoring) -> dict[str, Any]:
+    return {
+        "monitoring_port": monitoring.port,
+        "monitoring_prometheus_port": monitoring.page,
+        "monitoring_days": monitoring.days,
+        # Prometheus' units are powers of 1024 whatever their name.
+        "monitoring_disk_budget": f"{monitoring.room // 2**20}MB",
+        "monitoring_limits": monitoring.warn.model_dump(),
+        "monitoring_receivers": {
+            name: {**one.model_dump(by_alias=True, exclude_none=True), "levels": list(one.levels)}
+            for name, one in monitoring.alerts.items()
+        },
     }
 
 

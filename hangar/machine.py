@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from hangar.config import Config
 
 
+PAGES = {"monitoring": "/user/"}
+"""Where a service's page is, for those that have it elsewhere than at their root."""
+
+
 def private_key(config: "Config") -> Path:
     """The key that logs in: the user's own, or the one that Hangar makes for the environment."""
     return config.access.private_key or paths.default_private_key(config.environment)
@@ -18,7 +22,7 @@ def private_key(config: "Config") -> Path:
 def services(config: "Config") -> dict[str, int]:
     """What people reach through SSH: name → port on the machine's loopback."""
     airbyte = {"airbyte": config.airbyte.port} if config.airbyte.enabled else {}
-    return {"airflow": config.airflow.port, **airbyte}
+    return {"airflow": config.airflow.port, **airbyte, "monitoring": config.monitoring.page}
 
 
 def public_key(config: "Config", *, make: bool) -> str:

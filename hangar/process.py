@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import select
 import shlex
 import signal
 import socket
@@ -178,6 +179,37 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
             ).pid  # fmt: skip
         except FileNotFoundError as error:
             raise _missing(argv, error) from error
+
+
+def heralded(argv: Sequence[str], *, log: Path, timeout: float) -> str:
+    """Starts a program that outlives us and returns the first line that it says, or "" if it ended without one or
+    said nothing within `timeout` seconds. From then on nobody listens to it.
+    """
+    argv = tuple(argv)
+    with log.open("wb") as errors:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise _missing(argv, error) from error
+    assert process.stdout
+    with process.stdout as said:
+        ready, _, _ = select.select([said], [], [], timeout)
+        line = said.readline().decode(errors="replace").strip() if ready else ""
+    if ready and not line:  # it ended
+        process.wait(PATIENCE)
+    return line
+
+
+Child = subprocess.Popen[bytes]
+
+
+def child(argv: Sequence[str]) -> Child:
+    """Starts a program that ends with us at the latest, and whose output nobody reads."""
+    return subprocess.Popen(
+        tuple(argv), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=_die_with(os.getpid())
+    )
 
 
 class Connection(NamedTuple):

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from hangar.controls import LEFT_OPEN
+
 LINES, WIDTH = 15, 400
 """How much of a failed assertion goes into a report."""
 
@@ -57,7 +59,7 @@ class _Writer:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._written: set[str] = set()
-        self._about: dict[str, tuple[str, str]] = {}
+        self._about: dict[str, tuple[str, str, str]] = {}
 
     def _write(self, **line: Any) -> None:
         data = json.dumps(line).encode() + b"\n"
@@ -70,7 +72,7 @@ class _Writer:
             text = sentence(
                 getattr(item, "originalname", item.name), getattr(function, "__doc__", None), _case(item)
             )
-            self._about[item.nodeid] = (role_of(item.path), text)
+            self._about[item.nodeid] = (role_of(item.path), text, getattr(item, "originalname", item.name))
         self._write(count=len(session.items))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -86,10 +88,13 @@ class _Writer:
         if report.nodeid in self._written:
             return
         self._written.add(report.nodeid)
-        role, text = self._about[report.nodeid]
+        role, text, test = self._about[report.nodeid]
         outcome = {"passed": "held", "failed": "broken", "skipped": "unchecked"}[report.outcome]
+        reason = _reason(report)
+        if outcome == "unchecked" and reason.startswith(LEFT_OPEN):
+            outcome = "excepted"
         seconds = round(report.duration, 3)
-        self._write(role=role, sentence=text, outcome=outcome, reason=_reason(report), seconds=seconds)
+        self._write(role=role, sentence=text, outcome=outcome, reason=reason, seconds=seconds, test=test)
 
 
 def _case(item: pytest.Item) -> str:

@@ -1,10 +1,16 @@
 """What runs on the machine, by the names that people use: where it logs, and how to ask whether it is well."""
 
-from dataclasses import dataclass
+import json
+import shlex
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hangar.config import Config
+
+
+READER = "/usr/local/lib/hangar/hangar_monitoring/logs.py"
+"""Where the role monitoring puts what reads logs."""
 
 
 @dataclass(frozen=True)
@@ -23,22 +29,35 @@ class Service:
 
 SERVICES = {
     "airbyte": Service(user="airbyte", project="airbyte"),
-    "airbyte-start": Service(user_units=("airbyte.service",)),
+    "airbyte-filter": Service(units=("airbyte-filter.service",)),
+    "airbyte-start": Service(
+        user_units=("airbyte.service", "airbyte-abctl.service", "airbyte-abctl-install.service")
+    ),
     "airflow": Service(user="airflow", project="airflow"),
     "airflow-start": Service(user_units=("airflow.service",)),
     "docker": Service(user_units=("docker.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
-    "monitoring": Service(units=("prometheus-node-exporter.service",)),
+    "monitoring": Service(
+        units=(
+            "hangar-measure.service",
+            "prometheus.service",
+            "prometheus-alertmanager.service",
+            "prometheus-node-exporter.service",
+        )
+    ),
+    "people": Service(units=("hangar-people.service",)),
     "ssh": Service(units=("ssh.service",)),
+    "sudo": Service(identifiers=("sudo",)),
     "startup": Service(units=("hangar-startup.service",)),
     "updates": Service(units=("unattended-upgrades.service", "apt-daily-upgrade.service")),
     "warehouse": Service(units=("warehouse.service",)),
 }
 
 WATCHED = {
+    "airbyte-filter": "airbyte-filter.service",
     "firewall": "hangar-firewall.service",
-    "monitoring": "prometheus-node-exporter.service",
+    "monitoring": "prometheus.service",
     "ssh": "ssh.service",
     "warehouse": "warehouse.service",
 }
@@ -47,8 +66,21 @@ WATCHED = {
 
 def is_wanted(name: str, config: "Config") -> bool:
     """Whether the settings put this service on the machine at all."""
-    switches = {"airbyte": config.airbyte.enabled, "warehouse": config.warehouse.enabled}
+    airbyte = config.airbyte.enabled
+    switches = {
+        "airbyte": airbyte,
+        "airbyte-filter": airbyte and config.airbyte_engine == "abctl",
+        "warehouse": config.warehouse.enabled,
+    }
     return switches.get(name, True)
+
+
+def containers(name: str, config: "Config") -> tuple[str, str]:
+    """How Docker finds a service's containers, and what each is called: (filter, Go template)."""
+    if name == "airbyte" and config.airbyte_engine == "abctl":
+        return "label=io.x-k8s.kind.cluster=airbyte-abctl", "{{.Names}}"
+    project = SERVICES[name].project
+    return f"label=com.docker.compose.project={project}", '{{.Label "com.docker.compose.service"}}'
 
 
 def as_user(uid: int, user: str) -> str:
@@ -61,9 +93,50 @@ def uid_of(user: str, config: "Config") -> int:
     return {"airflow": config.users.airflow.uid, "airbyte": config.users.airbyte.uid}[user]
 
 
+def reading(
+    names: list[str],
+    config: "Config",
+    *,
+    lines: int,
+    since: int | None,
+    follow: bool,
+    grep: str,
+    as_json: bool,
+) -> str:
+    """The shell command on the machine that shows the logs of services, one after the other in time, with masked
+    secrets. A machine whose configuration did not come so far shows its logs as they are; so does Airbyte's
+    platform, asked for by itself: its logs are in its cluster.
+    """
+    platform = config.airbyte_engine == "abctl"
+    if platform and names == ["airbyte"]:
+        return log_command(SERVICES["airbyte"], config, lines=lines, since=since, follow=follow)
+    asked = {
+        "sources": [
+            {"name": name, **{key: value for key, value in asdict(SERVICES[name]).items() if value}}
+            for name in names
+            if is_wanted(name, config) and not (platform and name == "airbyte")
+        ],
+        "lines": lines, "since": since, "follow": follow, "grep": grep, "json": as_json,
+    }  # fmt: skip
+    plain = (
+        log_command(SERVICES[names[0]], config, lines=lines, since=since, follow=follow)
+        if len(names) == 1
+        else "sudo journalctl --no-pager --output=short-iso " + _some(lines, since, follow)
+    )
+    said = shlex.quote(json.dumps(asked))
+    return f"if [ -e {READER} ]; then sudo monitoring logs {said}; else {plain}; fi"
+
+
+def _some(lines: int, since: int | None, follow: bool) -> str:
+    asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
+    return " ".join([*asked, *(["--follow"] if follow else [])])
+
+
 def log_command(service: Service, config: "Config", *, lines: int, since: int | None, follow: bool) -> str:
     """The shell command on the machine that shows a service's log: its last lines, or those of the last
     `since` seconds."""
+    if service is SERVICES["airbyte"] and config.airbyte_engine == "abctl":
+        return _platform_log(config, lines, since, follow)
     if service.project:
         asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
         shown = ["logs --no-color", *asked, *(["--follow"] if follow else [])]
@@ -74,9 +147,20 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
         ]
         # Compose clears lines that it never wrote, even where there is no terminal.
         return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
-    asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
     matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
-    journal = ["sudo journalctl --no-pager --output=short-iso", *asked, *(["--follow"] if follow else [])]
-    return f"{' '.join(journal)} {' + '.join(matches)}"
+    return (
+        f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
+    )
+
+
+def _platform_log(config: "Config", lines: int, since: int | None, follow: bool) -> str:
+    """Airbyte's platform logs in its cluster; its node's container brings what reads that."""
+    asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
+    return " ".join([
+        as_user(config.users.airbyte.uid, "airbyte"),
+        "docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf",
+        "--namespace airbyte-abctl logs deployment/airbyte-abctl-server",
+        *asked, *(["--follow"] if follow else []),
+    ])  # fmt: skip

@@ -4,7 +4,9 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hangar.services import SERVICES, WATCHED, as_user, is_wanted, uid_of
+from hangar import watched
+from hangar.services import SERVICES, WATCHED, as_user, containers, is_wanted, uid_of
+from hangar.watched import Watched
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -19,6 +21,7 @@ echo '# disk'; df -P -k / /srv
 echo '# uptime'; cat /proc/uptime; systemctl show --property=UserspaceTimestampMonotonic --value
 echo '# units'; for unit in {units}; do echo "${{unit%%=*}} $(systemctl is-active ${{unit#*=}})"; done
 {containers}
+if [ -x /usr/local/sbin/monitoring ]; then echo '# monitoring'; sudo -n monitoring ask 2>&1; fi
 true
 """
 
@@ -44,13 +47,17 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class Health:
-    """What a running machine says of itself. `uptime` is in seconds."""
+    """What a running machine says of itself. `uptime` is in seconds. `watched` is what its monitoring knows, None
+    where there is none or it does not answer; then `complaint` is what it said instead.
+    """
 
     uptime: float
     cpu: Usage
     memory: Usage
     disks: dict[str, Usage]
     services: tuple[ServiceState, ...]
+    watched: Watched | None = None
+    complaint: str = ""
 
     def warnings(self, config: "Config") -> list[str]:
         """What is past its threshold, and who is not well."""
@@ -59,7 +66,8 @@ class Health:
         found += [(f"disk {place}", usage, limits.disk) for place, usage in self.disks.items()]
         lines = [f"{what}: {usage.percent} % used, more than {limit} %" for what, usage, limit in found
                  if usage.percent > limit]  # fmt: skip
-        return lines + [f"{service.name} is {service.state}" for service in self.services if not service.well]
+        lines += [f"{service.name} is {service.state}" for service in self.services if not service.well]
+        return lines + ([f"the monitoring does not answer: {self.complaint}"] if self.complaint else [])
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -68,22 +76,24 @@ class Health:
             "memory": _data(self.memory),
             "disks": {place: _data(usage) for place, usage in self.disks.items()},
             "services": [asdict(service) for service in self.services],
+            "alerts": [alert.as_data() for alert in self.watched.alerts] if self.watched else None,
+            "figures": self.watched.figures if self.watched else None,
         }
 
 
 def script(config: "Config") -> str:
     """The shell script that a machine answers with its health."""
-    containers = []
+    asked = []
     for name, service in SERVICES.items():
         if service.project and is_wanted(name, config):
             docker = as_user(uid_of(service.user, config), service.user)
-            label = f"label=com.docker.compose.project={service.project}"
-            form = '{{.Label "com.docker.compose.service"}}\t{{.State}}\t{{.Status}}'
-            containers.append(
+            label, called = containers(name, config)
+            form = f"{called}\t{{{{.State}}}}\t{{{{.Status}}}}"
+            asked.append(
                 f"echo '# containers {name}'; {docker} docker ps --all --filter {label} --format '{form}'"
             )
     units = [f"{name}={unit}" for name, unit in WATCHED.items() if is_wanted(name, config)]
-    return _SCRIPT.format(units=" ".join(units), containers="\n".join(containers))
+    return _SCRIPT.format(units=" ".join(units), containers="\n".join(asked))
 
 
 def read(text: str) -> Health:
@@ -94,13 +104,23 @@ def read(text: str) -> Health:
         if name == "cpu":
             cpu.append([int(number) for number in body.split()[1:9]])
         sections[name] = body.strip().splitlines()
+    known, complaint = _watched(sections.get("monitoring", []))
     return Health(
         uptime=float(sections["uptime"][0].split()[0]) - int(sections["uptime"][1]) / 1e6,
         cpu=_cpu(cpu[0], cpu[-1]),
         memory=_memory(sections["memory"]),
         disks=dict(_disk(line) for line in sections["disk"][1:]),
         services=(*_units(sections["units"]), *_containers(sections)),
+        watched=known,
+        complaint=complaint,
     )
+
+
+def _watched(lines: list[str]) -> tuple[Watched | None, str]:
+    try:
+        return (watched.read(lines[-1]), "") if lines else (None, "")
+    except ValueError:
+        return None, lines[-1]
 
 
 def _cpu(first: list[int], last: list[int]) -> Usage:

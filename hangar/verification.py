@@ -20,21 +20,25 @@ from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
 from hangar.ssh import client_config
 
-Outcome = Literal["held", "broken", "unchecked"]
+Outcome = Literal["held", "broken", "unchecked", "excepted"]
 
-WORKERS = 2
+WORKERS = 3
 """Tests mostly wait for the machine, and every process pays for its own start."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One sentence about the machine, and whether it holds. `seconds` is what it took to find out."""
+    """One sentence about the machine, and whether it holds. `seconds` is what it took to find out.
+
+    `test` is the name of the test in the role's contract.
+    """
 
     role: str
     sentence: str
     outcome: Outcome
     reason: str = ""
     seconds: float = 0.0
+    test: str = ""
 
 
 Progress = Callable[[str, int, int], None]

@@ -1,4 +1,4 @@
-"""doctor: look for what would stop a machine here, and name the cure."""
+"""doctor: look for what would stop a machine here or, for a machine that is there, an editor on it; name the cure."""
 
 import argparse
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hangar import checks, console, paths
 from hangar.environments import require_name
+from hangar.ssh import client_config
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -14,17 +15,31 @@ SIGNS = {"ok": "✓", "warning": "!", "missing": "✗"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    parser.add_argument(
+        "named", metavar="ENV", nargs="?",
+        help="an environment whose machine this computer knows: walk the way to a working editor on it",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
+    """Without ENV it is about this computer. With one, about the machine once `up` or `ssh-config` was told of it
+    here, and before that about what would stop its making.
+    """
+    if args.named and client_config.of(args.named).exists():
+        from hangar.checks import way
+
+        return _tell(args, way.look(args.named), f"An editor can work on hangar-{args.named}.")
+    args.environment = args.named or args.environment
     config = _in_cloud(args)
     if config is None:
-        findings = checks.look()
-    else:
-        from hangar.checks import google
+        return _tell(args, checks.look(), "A local machine can be made here.")
+    from hangar.checks import google
 
-        findings = google.look(config)
+    return _tell(args, google.look(config), f"A machine can be made in {config.gcp.project}.")
+
+
+def _tell(args: argparse.Namespace, findings: list[checks.Finding], good: str) -> int:
+    """Shows each finding with its cure; returns 1 if something is missing."""
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         style = {"ok": "", "warning": "yellow", "missing": "red"}[finding.state]
@@ -36,11 +51,7 @@ def run(args: argparse.Namespace) -> int:
         fields = ("name", "state", "detail", "cure")
         console.json([{name: asdict(finding)[name] for name in fields} for finding in findings])
     elif not ill:
-        console.say(
-            "A local machine can be made here."
-            if config is None
-            else f"A machine can be made in {config.gcp.project}."
-        )
+        console.say(good)
     return 1 if ill else 0
 
 

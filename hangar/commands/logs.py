@@ -1,4 +1,4 @@
-"""logs: read the log of a service."""
+"""logs: read the logs of one service or of all, in one place."""
 
 import argparse
 import re
@@ -6,31 +6,65 @@ from datetime import UTC, datetime
 
 from hangar import paths, process
 from hangar.errors import HangarError, MachineMissing
-from hangar.services import SERVICES, log_command
+from hangar.services import SERVICES, reading
 
+ALL = "all"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("service", metavar="SERVICE", choices=SERVICES, help=", ".join(SERVICES))
+    names = ", ".join(SERVICES)
+    parser.add_argument("service", metavar="SERVICE", nargs="?", default=ALL, help=f"{names}; none means all")
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on as new lines come (Ctrl-C ends it)"
     )
     parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines (100)")
     parser.add_argument("--since", metavar="WHEN", help="10m, 2h, 1d, or a time such as 2026-01-31T09:00")
+    parser.add_argument("--grep", metavar="REGEX", default="", help="only lines with this in them")
 
 
 def run(args: argparse.Namespace) -> int:
     from hangar import config
 
     since = None if args.since is None else seconds_ago(args.since, datetime.now(UTC))
-    settings = config.load(args.environment, args.overrides)
-    ssh_config = paths.ssh_config(args.environment)
+    check(args.grep)
+    names, environment = chosen(args.service, args.environment)
+    settings = config.load(environment, args.overrides)
+    ssh_config = paths.ssh_config(environment)
     if not ssh_config.exists():
-        raise MachineMissing(args.environment)
-    service = SERVICES[args.service]
-    command = log_command(service, settings, lines=args.lines, since=since, follow=args.follow)
+        raise MachineMissing(environment)
+    command = reading(
+        names, settings, lines=args.lines, since=since, follow=args.follow, grep=args.grep, as_json=args.json
+    )
     return process.interactive(["ssh", "-F", str(ssh_config), settings.server_name, command])
+
+
+def chosen(service: str, environment: str) -> tuple[list[str], str]:
+    """The services and the environment that are meant: `logs sandbox` names no service.
+
+    Raises:
+        HangarError: there is no such service.
+    """
+    if service == ALL:
+        return list(SERVICES), environment
+    if service in SERVICES:
+        return [service], environment
+    if environment == "local" and paths.platform_file(service).exists():
+        return list(SERVICES), service
+    raise HangarError(
+        f'There is no service "{service}", and no environment of that name.',
+        resolution=f"Services are: {', '.join(SERVICES)}",
+    )
+
+
+def check(grep: str) -> None:
+    """Raises HangarError unless it is a regular expression."""
+    try:
+        re.compile(grep)
+    except re.error as error:
+        raise HangarError(
+            f'--grep: "{grep}" is no regular expression.', str(error), "Put a backslash before ( [ * + ? ."
+        ) from None
 
 
 def seconds_ago(when: str, now: datetime) -> int:

@@ -5,6 +5,7 @@ import argparse
 from hangar import paths, process
 from hangar.environments import require_name
 from hangar.errors import MachineMissing
+from hangar.ssh import client_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     env, words = split(args.words, args.environment)
     require_name(env)
-    config = paths.ssh_config(env)
+    config = client_config.of(env)
     if not config.exists():
         raise MachineMissing(env)
     return process.interactive(["ssh", "-F", str(config), f"hangar-{env}", *words, *args.rest])

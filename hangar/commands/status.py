@@ -1,23 +1,38 @@
-"""status: how the machine and its services are."""
+"""status: how the machine and its services are, what its monitoring warns of, and whether it wants to grow."""
 
 import argparse
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, paths, process
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
-from hangar.errors import MachineUnreachable
+from hangar.errors import HangarError, MachineUnreachable
+from hangar.growth import Growth, wishes
 from hangar.status import Health, Usage, read, script
+from hangar.watched import Alert, span
 
 if TYPE_CHECKING:
     from hangar.config import Config
 
 TIMEOUT = 60.0
 GIB = 2**30
+COLOURS = {"critical": "bold red", "warning": "yellow"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    parser.add_argument(
+        "-w", "--watch", nargs="?", type=_seconds, const=5.0, metavar="SECONDS",
+        help="look again every 5 seconds, or as many as you say (Ctrl-C ends it)",
+    )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("from 1 to 3600 seconds would be right")
+    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,12 +47,32 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             console.json({"machine": {"name": settings.server_name, "state": "not running"}})
         return 1
+    if args.watch is None:
+        look(server, settings, args.json)
+        return 0
+    return watch(server, settings, args.watch, args.json)
+
+
+def look(server: Server, settings: "Config", as_json: bool, *, clear: bool = False) -> None:
+    """Asks once and shows what the machine says."""
     health = ask(server, settings)
     warnings = health.warnings(settings)
-    show(server, health, warnings)
-    if args.json:
-        console.json(as_data(server, health, warnings))
-    return 0
+    grow = wishes(health.watched.alerts, settings) if health.watched else ()
+    if clear:
+        console.clear()
+    show(server, health, warnings, grow)
+    if as_json:
+        console.json(as_data(server, health, warnings, grow))
+
+
+def watch(server: Server, settings: "Config", every: float, as_json: bool) -> int:
+    """Looks again and again until it is interrupted. A machine that is away for a while may come back."""
+    while True:
+        try:
+            look(server, settings, as_json, clear=True)
+        except HangarError as error:
+            console.error(error)
+        time.sleep(every)
 
 
 def ask(server: Server, settings: "Config") -> Health:
@@ -65,25 +100,49 @@ def ask(server: Server, settings: "Config") -> Health:
     return read(done.stdout)
 
 
-def show(server: Server, health: Health, warnings: list[str]) -> None:
+def show(server: Server, health: Health, warnings: list[str], grow: tuple[Growth, ...] = ()) -> None:
     days, rest = divmod(int(health.uptime), 86400)
     up = f"{days} d {rest // 3600} h" if days else f"{rest // 3600} h {rest % 3600 // 60} min"
     console.say(f"{server.name}: running for {up}, SSH at {server.address} port {server.port}", "bold")
+    if health.watched:
+        show_alerts([alert for alert in health.watched.alerts if not alert.resource])
     rows = [("CPUs", f"{health.cpu.percent} %", ""), ("memory", *_amount(health.memory))]
     rows += [(f"disk {place}", *_amount(usage)) for place, usage in health.disks.items()]
+    rows += health.watched.rows() if health.watched else []
     console.table(("", "", ""), rows)
     console.table(("service", "state"), [(service.name, service.state) for service in health.services])
+    for wish in grow:
+        console.say(f"The machine wants more {wish.resource}, since {_ago(wish.since)}: {wish.why}", "cyan")
+        console.say(f"  {wish.fits}{f' ({wish.change})' if wish.change else ''} would do.")
     for warning in warnings:
         console.warn(warning)
+
+
+def show_alerts(alerts: list[Alert]) -> None:
+    """Before everything else: what fires, since when, and what to do."""
+    for alert in alerts:
+        console.say(
+            f"{alert.level}: {alert.reason}  (since {_ago(alert.since)})", COLOURS.get(alert.level, "")
+        )
+        console.say(f"  {alert.action}")
+    if not alerts:
+        console.say("No alert fires.", "green")
+
+
+def _ago(since: datetime) -> str:
+    return span((datetime.now(UTC) - since).total_seconds())
 
 
 def _amount(usage: Usage) -> tuple[str, str]:
     return f"{usage.percent} %", f"{usage.used / GIB:.1f} of {usage.total / GIB:.1f} GiB"
 
 
-def as_data(server: Server, health: Health, warnings: list[str]) -> dict[str, Any]:
+def as_data(
+    server: Server, health: Health, warnings: list[str], grow: tuple[Growth, ...] = ()
+) -> dict[str, Any]:
     machine = {
         "name": server.name, "state": "running", "cloud": server.cloud, "address": server.address,
         "port": server.port,
     }  # fmt: skip
-    return {"machine": machine, **health.as_data(), "warnings": warnings}
+    growth = [wish.as_data() for wish in grow]
+    return {"machine": machine, **health.as_data(), "growth": growth, "warnings": warnings}

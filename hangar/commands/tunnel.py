@@ -1,12 +1,12 @@
-"""tunnel: forward the machine's services to this computer, in the background."""
+"""tunnel: forward the machine's services to this computer; the forwards stay, also after the network was gone."""
 
 import argparse
 from dataclasses import asdict
 
 from hangar import console
-from hangar.commands._machine import load_machine
+from hangar.commands._editor import load_for, where
 from hangar.environments import require_name
-from hangar.ssh import tunnel
+from hangar.ssh import login, tunnel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +21,11 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             console.json({"stopped": stopped})
         return 0
-    machine = load_machine(args)
+    machine = load_for(args, login.recorded(args.environment))
     forwards = tunnel.ensure(machine.server, machine.services)
     for forward in forwards:
-        console.say(describe(forward))
+        console.say(where(forward))
+    console.say("They stay open, and open again after the network was gone. Close them: --stop")
     if args.json:
-        console.json([{**asdict(forward), "url": forward.url} for forward in forwards])
+        console.json([{**asdict(forward), "url": forward.url, "page": forward.page} for forward in forwards])
     return 0
-
-
-def describe(forward: tunnel.Forward) -> str:
-    moved = f"  (port {forward.remote} is taken here)" if forward.moved else ""
-    return f"{forward.name}: {forward.url}{moved}"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from hangar.config.public_keys import PRIVATE
 from hangar.errors import Problem
 
 KINDS = {
@@ -36,7 +37,7 @@ def _problem(found: ErrorDetails, model: type[BaseModel]) -> Problem:
     loc = [str(part) for part in found["loc"] if part != "[key]"]
     if found["type"] == "hangar" and context["at"]:
         loc += context["at"].split(".")
-    path = ".".join(loc)
+    path = ".".join("…" if PRIVATE.search(part) else part for part in loc)
     if found["type"] == "extra_forbidden":
         return Problem(path, f"there is no such key; {_meant(loc[-1], _keys(model, loc[:-1]), model)}")
     right = context.get("right") or _right(model, loc)
@@ -69,6 +70,8 @@ def _show(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value) if not isinstance(value, str) else f'"{value}"'
+    if PRIVATE.search(text):
+        return "a private key (which belongs on its owner's computer alone)"
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+PEOPLE = range(20_000, 30_000)
+"""The uids of people's accounts (roles/people). What is above may be anybody's: systemd's, a directory's."""
+
 SUBIDS = 65536
 """How many subordinate ids a service user gets: what a container's users need."""
 

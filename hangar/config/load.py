@@ -21,19 +21,27 @@ def load(env: str, overrides: Sequence[str] = ()) -> Config:
     """
     require_name(env)
     path = paths.platform_file(env)
-    source = paths.shown(path)
     if not path.is_file():
-        raise ConfigError(
-            source, [Problem("", "there is no such file")], f"Write it: ./provision.py init {env}"
-        )
-    data, problems = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
+        problem = Problem("", "there is no such file")
+        raise ConfigError(paths.shown(path), [problem], f"Write it: ./provision.py init {env}")
+    return parse(env, path.read_text(encoding="utf-8", errors="replace"), overrides)
+
+
+def parse(env: str, text: str, overrides: Sequence[str] = ()) -> Config:
+    """As `load`, for a text that is or could be the environment's file.
+
+    Raises:
+        ConfigError: with every problem of the text and the overrides.
+    """
+    path = paths.platform_file(env)
+    data, problems = read_yaml(text)
     problems += apply_overrides(data, overrides)
     try:
         settings = Settings.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:
         problems += explain(error, Settings)
     if problems:
-        raise ConfigError(source, problems, "Mend it and run the same command again.")
+        raise ConfigError(paths.shown(path), problems, "Mend it and run the same command again.")
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return Config.model_construct(environment=env, **fields)
 

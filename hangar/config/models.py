@@ -6,10 +6,12 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import existing, gcp
+from hangar.config import airbyte, existing, gcp, people
+from hangar.config.airbyte import Airbyte, Engine
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
+    PEOPLE,
     SUBIDS,
     File,
     Files,
@@ -26,6 +28,9 @@ from hangar.config.fields import (
     wrong,
 )
 from hangar.config.gcp import Gcp
+from hangar.config.hardening import Hardening
+from hangar.config.monitoring import Monitoring
+from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.tools import Locked, Tools
 from hangar.config.vm import Vm, check_machine
@@ -76,6 +81,10 @@ class Access(Section):
         (), "More networks that may reach port 22; those that Hangar itself needs are added.",
         "a list of networks such as 10.0.0.0/8",
     )  # fmt: skip
+    admin_keys: Literal["any", "hardware"] = setting(
+        "any", "Which keys an admin among the people may have: any, or only hardware keys (sk-…).",
+        "any or hardware",
+    )  # fmt: skip
 
     @field_validator("admin")
     @classmethod
@@ -86,7 +95,8 @@ class Access(Section):
 
 
 def _uid(default: int) -> Any:
-    return setting(default, "The account's uid and gid.", "a number from 1001 to 59999", ge=1001, le=59999)
+    right = f"a number from 1001 to {PEOPLE.start - 1}"
+    return setting(default, "The account's uid and gid.", right, ge=1001, le=PEOPLE.start - 1)
 
 
 def _subids(default: int) -> Any:
@@ -176,46 +186,11 @@ class Airflow(Section):
         return value
 
 
-def _percent(default: int, of: str) -> int:
-    return setting(default, f"Per cent of {of}.", "a percentage from 1 to 100", ge=1, le=100)  # type: ignore[no-any-return]
-
-
-class Warn(Section):
-    """From where on `status` warns."""
-
-    cpu: int = _percent(90, "the CPUs in use")
-    memory: int = _percent(90, "the memory in use")
-    disk: int = _percent(80, "the fullest disk")
-
-
-class Airbyte(Section):
-    """The embedded Airbyte engine: real connectors behind Airbyte's public API. Not the Airbyte platform."""
-
-    enabled: bool = setting(True, "Whether the machine has it.", "true or false")
-    port: int = setting(
-        8000, "Its port on the machine's loopback and, through SSH, on yours.",
-        "a port from 1024 to 65535", **PORT,
-    )  # fmt: skip
-    jobs_at_once: int = setting(
-        2, "How many syncs run at once; further ones wait.", "a whole number from 1 to 32", ge=1, le=32
-    )
-    job_hours: int = setting(
-        4, "After how many hours a sync is ended.", "a whole number from 1 to 168", ge=1, le=168
-    )
-
-
 class Warehouse(Section):
     """The Postgres that holds the data."""
 
     enabled: bool = setting(True, "Whether the machine has one.", "true or false")
     port: int = setting(5432, "Its port on the machine's loopback.", "a port from 1024 to 65535", **PORT)
-
-
-class Monitoring(Section):
-    """The node exporter and what `status` makes of it."""
-
-    port: int = setting(9100, "The node exporter's port, on loopback.", "a port from 1024 to 65535", **PORT)
-    warn: Warn = section(Warn)
 
 
 class Updates(Section):
@@ -242,6 +217,9 @@ class Settings(Section):
     gcp: Gcp = section(Gcp)
     existing: Existing = section(Existing)
     users: Users = section(Users)
+    people: People = setting(
+        (), "Who works on the machine.", "a list of people, each with name, keys and role"
+    )
     trusted_certificates: Files | None = setting(
         None,
         "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
@@ -254,6 +232,7 @@ class Settings(Section):
     pipelines: PipelinesSection = section(PipelinesSection)
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
+    hardening: Hardening = section(Hardening)
 
     @field_validator("machine", "access")
     @classmethod
@@ -283,6 +262,16 @@ class Settings(Section):
     def _reachable(cls, value: Existing, info: ValidationInfo) -> Existing:
         return existing.check(value, info.data)
 
+    @field_validator("people")
+    @classmethod
+    def _people_apart(cls, value: People, info: ValidationInfo) -> People:
+        return people.check(value, info.data)
+
+    @field_validator("airbyte")
+    @classmethod
+    def _large_enough(cls, value: Airbyte, info: ValidationInfo) -> Airbyte:
+        return airbyte.check(value, info.data)
+
     @field_validator("trusted_certificates")
     @classmethod
     def _pem(cls, value: Files | None) -> Files | None:
@@ -294,10 +283,18 @@ class Settings(Section):
     @field_validator("airbyte", "warehouse", "monitoring")
     @classmethod
     def _ports_apart(cls, value: Any, info: ValidationInfo) -> Any:
-        for name, owner in PORT_OWNERS.items():
-            other = info.data.get(name)
-            if name != info.field_name and other and other.port == value.port:
-                raise wrong(f"{value.port} is {owner} port too", "port", "a port of its own")
+        taken = [
+            (f"{owner} port", other.port)
+            for name, owner in PORT_OWNERS.items()
+            if name != info.field_name and (other := info.data.get(name))
+        ]
+        if found := info.data.get("airbyte"):
+            taken.append(("airbyte.abctl.filter_port", airbyte.filter_port(found, info.data)))
+        for key in ("port", "page"):
+            port = getattr(value, key, None)
+            for owner, other in taken:
+                if port is not None and port == other:
+                    raise wrong(f"{port} is {owner} too", key, "a port of its own")
         return value
 
 
@@ -305,6 +302,11 @@ class Config(Settings):
     """An environment's settings, complete and checked."""
 
     environment: str = Field(..., description="The folder's name under inventory/.")
+
+    @property
+    def airbyte_engine(self) -> Engine:
+        """The engine that the machine gets: the one that is named, or the one that its size chooses."""
+        return airbyte.engine(self.airbyte, dict(self))
 
     @property
     def server_name(self) -> str:

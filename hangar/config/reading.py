@@ -26,6 +26,16 @@ class _Loader(yaml.SafeLoader):
             seen.setdefault(key.value, line)
         return super().construct_mapping(node, deep)
 
+    def construct_date(self, node: yaml.ScalarNode) -> Any:
+        """A day that no calendar has stays a text, so that the setting can say what is wrong with it."""
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError:
+            return self.construct_scalar(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_date)
+
 
 def read_yaml(text: str) -> tuple[dict[str, Any], list[Problem]]:
     """The file's data and what is wrong with its form. Data that cannot be read is empty."""

@@ -8,6 +8,7 @@ warehouse is asked by the account `reader`, which may read gold and nothing else
 import json
 import os
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,8 +20,14 @@ RELEASED = Path("/srv/airflow/released/current")
 AIRFLOW_PASSWORD = Path("/srv/airflow/secrets/admin_password")
 READER_PASSWORD = Path("/srv/warehouse/secrets/reader")
 PSQL = "/usr/bin/psql"
+LOGIN = "/auth/token"
 SECONDS = 30
 """For one answer."""
+
+PATIENCE = 180.0
+"""For a question that changes nothing: the first answers of an Airflow that has just started, on a busy machine, take
+longer than one of them may.
+"""
 
 FIRST_ROWS = 5
 TABLES = """
@@ -48,7 +55,7 @@ class Airflow:
         for attempt in (1, 2):
             if not self._token:
                 login = {"username": "admin", "password": AIRFLOW_PASSWORD.read_text().strip()}
-                self._token = str(self._send("POST", "/auth/token", login)["access_token"])
+                self._token = str(self._send("POST", LOGIN, login)["access_token"])
             try:
                 return self._send(method, path, body)
             except Refusal as refusal:
@@ -58,6 +65,17 @@ class Airflow:
         return None
 
     def _send(self, method: str, path: str, body: Any) -> Any:
+        """The answer's data; a question that changes nothing is asked again where it found nobody in time."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._once(method, path, body)
+            except Refusal as refusal:
+                changes = method != "GET" and path != LOGIN
+                if changes or refusal.answer["kind"] != "late" or time.monotonic() > until:
+                    raise
+
+    def _once(self, method: str, path: str, body: Any) -> Any:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -69,8 +87,9 @@ class Airflow:
         except urllib.error.HTTPError as error:
             raise Refusal("refused", said(error.read().decode(errors="replace")), status=error.code) from None
         except (OSError, ValueError) as error:
-            text = f"{self._url}: {getattr(error, 'reason', error)}"
-            raise Refusal("unreachable", text) from None
+            why = getattr(error, "reason", error)
+            kind = "late" if isinstance(why, TimeoutError) else "unreachable"
+            raise Refusal(kind, f"{self._url}: {why}") from None
 
 
 def said(text: str) -> str:

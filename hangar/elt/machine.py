@@ -82,7 +82,7 @@ class Machine:
                     # Somebody has changed the generated administrator's password on Airflow's pages.
                     cure = f"Give it one that the machine knows: ./provision.py rotate airflow-admin {env}"
                 return AirflowRefused(what, int(error["status"]), text, cure)
-            case "unreachable":
+            case "unreachable" | "late":
                 return AirflowSilent(
                     f"Airflow on {self._name} does not answer ({what}).", f"* {text}",
                     f"See what it says: ./provision.py logs airflow {env}",

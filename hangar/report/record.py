@@ -50,7 +50,7 @@ class Report:
     @property
     def by_role(self) -> list[tuple[str, list[Promise]]]:
         """The promises that were checked, a group a role, in the order of the site."""
-        checked = [promise for promise in self.promises if promise.outcome != "unchecked"]
+        checked = [promise for promise in self.promises if promise.outcome in ("held", "broken")]
         return [(role, list(group)) for role, group in groupby(checked, key=lambda promise: promise.role)]
 
     @property
@@ -72,6 +72,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "held": len(report.of("held")),
         "broken": len(report.of("broken")),
         "unchecked": len(report.of("unchecked")),
+        "excepted": len(report.of("excepted")),
         "promises": [asdict(promise) for promise in report.promises],
         "stages": [{"name": timing.stage, "seconds": round(timing.seconds, 2)} for timing in report.timings],
         "airflow": {

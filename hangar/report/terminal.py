@@ -3,11 +3,17 @@
 from pathlib import Path
 
 from hangar import console
+from hangar.controls import LEFT_OPEN
 from hangar.elt.records import Gold
 from hangar.report import words
 from hangar.report.record import Report
 
-SIGNS = {"held": ("✓", "green"), "broken": ("✗", "bold red"), "unchecked": ("–", "dim")}
+SIGNS = {
+    "held": ("✓", "green"),
+    "broken": ("✗", "bold red"),
+    "unchecked": ("–", "dim"),
+    "excepted": ("○", "yellow"),
+}
 
 
 def show(report: Report, page: Path | None = None) -> None:
@@ -16,6 +22,7 @@ def show(report: Report, page: Path | None = None) -> None:
     _unchecked(report)
     if report.gold:
         _gold(report.gold)
+    _excepted(report)
     console.say()
     console.say(summary(report), "bold green" if report.holds else "bold red")
     console.say()
@@ -33,11 +40,15 @@ def summary(report: Report) -> str:
 
     Only what was checked is counted as held.
     """
-    held, broken, unchecked = (len(report.of(outcome)) for outcome in ("held", "broken", "unchecked"))
+    held, broken, unchecked, excepted = (
+        len(report.of(outcome)) for outcome in ("held", "broken", "unchecked", "excepted")
+    )
     parts = [f"{held} promises hold" if held != 1 else "1 promise holds"]
     parts.append(f"{broken} broken")
     if unchecked:
         parts.append(f"{unchecked} cannot be checked on {words.kind(report.server)}")
+    if excepted:
+        parts.append(f"{excepted} left open on purpose")
     return ", ".join(parts) + "."
 
 
@@ -71,6 +82,16 @@ def _gold(gold: Gold) -> None:
         columns = ", ".join(table.columns)
         console.say(f"  gold.{table.name:{width}}  {words.rows(table.rows):>12}  {columns}")
     console.say(f"  {words.gold_made(gold)}")
+
+
+def _excepted(report: Report) -> None:
+    if not report.of("excepted"):
+        return
+    console.say()
+    console.say("Left open on purpose", "bold")
+    for promise in report.of("excepted"):
+        sign, style = SIGNS["excepted"]
+        console.say(f"  {sign} {promise.sentence}: {promise.reason.removeprefix(LEFT_OPEN)}", style)
 
 
 def _limits(report: Report) -> None:

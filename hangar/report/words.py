@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt.records import Gold
+from hangar.machine import PAGES
 from hangar.ssh.tunnel import Forward
 
 AIRFLOW_USER = "admin"
@@ -20,9 +21,14 @@ ROLES = {
     "docker_host": "Containers without root",
     "warehouse": "The warehouse",
     "airbyte": "Airbyte (embedded engine)",
+    "airbyte_abctl": "Airbyte (the platform, by abctl)",
     "airflow": "Airflow",
     "remote_ssh": "Editors and tools",
     "monitoring": "Monitoring",
+    "hardening_accounts": "Hardening: passwords, sudo, accounts",
+    "hardening_kernel": "Hardening: the kernel",
+    "hardening_system": "Hardening: what a server does not need",
+    "hardening_audit": "Hardening: what is recorded and noticed",
 }
 """What each role is about, for somebody who never saw a role."""
 
@@ -77,7 +83,7 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
     """What listens, who may talk to it, and where it is on this computer."""
     here = {forward.remote: forward.url for forward in forwards}
     ssh = f"{server.address}:{server.port}"
-    airflow, figures = config.airflow.port, config.monitoring.port
+    airflow, figures, page = config.airflow.port, config.monitoring.port, config.monitoring.page
     return [
         Service(
             "SSH",
@@ -90,11 +96,12 @@ def services(config: Config, server: Server, forwards: Sequence[Forward]) -> lis
         ),
         *_data(config, here),
         Service(
-            "Node exporter",
-            f"127.0.0.1:{figures}",
-            here.get(figures, ""),
-            "root alone; for a Prometheus of yours",
+            "Monitoring (the dashboard)",
+            f"127.0.0.1:{page}",
+            f"{here[page]}{PAGES['monitoring']}" if page in here else "",
+            "people, with the monitoring's own password",
         ),
+        Service("Node exporter", f"127.0.0.1:{figures}", "", "the monitoring, with a password"),
     ]
 
 
@@ -103,14 +110,7 @@ def _data(config: Config, here: Mapping[int, str]) -> list[Service]:
     airbyte, warehouse = config.airbyte.port, config.warehouse.port
     found = []
     if config.airbyte.enabled:
-        found.append(
-            Service(
-                "Airbyte API (embedded engine, not the Airbyte platform)",
-                f"127.0.0.1:{airbyte}",
-                here.get(airbyte, ""),
-                "Airflow and the operator, each with a client of its own",
-            )
-        )
+        found += _airbyte(config, here.get(airbyte, ""))
     if config.warehouse.enabled:
         found.append(
             Service(
@@ -146,6 +146,22 @@ def rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
 
 
+def _airbyte(config: Config, here: str) -> list[Service]:
+    at = f"127.0.0.1:{config.airbyte.port}"
+    if config.airbyte_engine == "embedded":
+        who = "Airflow and the operator, each with a client of its own"
+        return [Service("Airbyte API (embedded engine, not the Airbyte platform)", at, here, who)]
+    return [
+        Service("Airbyte", at, here, "people, with Airbyte's own log-in, and the operator"),
+        Service(
+            "Airbyte's filter",
+            f"127.0.0.1:{config.airbyte.abctl.filter_port}",
+            "",
+            "Airflow: tokens, reads and jobs, nothing else",
+        ),
+    ]
+
+
 def limits(config: Config, server: Server) -> list[str]:
     """What the machine does not protect from, in words."""
     found = []
@@ -172,8 +188,21 @@ def limits(config: Config, server: Server) -> list[str]:
             "Secrets belong into connections."
         )
     found.append(
+        "Some rules of the benchmarks are not applied, because rootless containers, editors or Airflow would not "
+        "work with them. Each has its reason in docs/hardening.md, and ./provision.py audit lists them."
+    )
+    found.append(
         f"The operator's account {server.admin} is root by sudo: who holds its key holds the machine."
     )
+    admins = [person.name for person in config.people if person.role == "admin" and not person.is_expired]
+    if admins:
+        found.append(f"Admins are root too, and may be the operator: {', '.join(admins)}.")
+    late = [f"{person.name} ({person.expires})" for person in config.people if person.is_expired]
+    if late:
+        found.append(
+            f"The day of {', '.join(late)} has come: no key opens, but home and account stay until "
+            f"./provision.py people remove NAME {config.environment}"
+        )
     if not config.updates.unattended:
         found.append("Security updates are switched off (updates.unattended). Somebody has to install them.")
     return found

@@ -4,6 +4,7 @@ The controller sends this text over SSH and root's python3 runs it (standard lib
 machine: the old one is remembered in this process until the proof.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -17,17 +18,20 @@ from hangar.serving import Refusal, answered, serve
 
 AIRFLOW = Path("/srv/airflow/secrets")
 WAREHOUSE = Path("/srv/warehouse/secrets")
+MONITORING = Path("/srv/monitoring/secrets")
 COMPOSE = ["as-service", "airflow", "docker", "compose", "--project-directory", "/srv/airflow/stack"]
 SECONDS = 30
 STEP_SECONDS = 900
 """A restart of all of Airflow on a busy machine takes minutes."""
 
 
-def ask(url: str, body: Any = None, token: str = "") -> tuple[int, Any]:
-    """Status and data of an answer; POST where there is a body."""
+def ask(url: str, body: Any = None, token: str = "", login: str = "") -> tuple[int, Any]:
+    """Status and data of an answer; POST where there is a body. `login` is USER:PASSWORD."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    if login:
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     data = None if body is None else json.dumps(body).encode()
     # They are on this machine: no proxy of the environment has a part in it.
     opened = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -121,6 +125,20 @@ class Warehouse:
             os.close(descriptor)
 
 
+class Monitoring:
+    """A password of the monitoring's web servers, tried by a question to Prometheus."""
+
+    def __init__(self, user: str, port: int) -> None:
+        self._user = user
+        self._url = f"http://127.0.0.1:{port}/api/v1/status/buildinfo"
+
+    def secret(self) -> str:
+        return (MONITORING / f"{self._user}_password").read_text().strip()
+
+    def accepts(self, secret: str) -> bool:
+        return judged(ask(self._url, login=f"{self._user}:{secret}")[0], "Prometheus")
+
+
 class Database:
     """Airflow's password for its own database, tried over the network of the containers."""
 
@@ -154,6 +172,7 @@ KINDS: dict[str, Any] = {
     "database": Database,
     "fernet": Fernet,
     "login": Login,
+    "monitoring": Monitoring,
     "token": Token,
     "warehouse": Warehouse,
 }

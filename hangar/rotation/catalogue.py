@@ -24,6 +24,11 @@ NOTHING = "nothing restarts"
 AT_THE_MOMENT = "nothing restarts; a task that logs in at that very moment fails and is tried again"
 ALL_OF_AIRFLOW = "all of Airflow but its database, once no task runs"
 
+MONITORING = {
+    "admin": ("the password of the monitoring's dashboard", f"{NOTHING}; whoever has it open logs in again"),
+    "scraper": ("the password that Prometheus asks its sources with", NOTHING),
+}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -51,7 +56,7 @@ def secrets(config: Config) -> tuple[Secret, ...]:
     """What the environment's machine has."""
     found = [*_airbyte(config)] if config.airbyte.enabled else []
     found += _warehouse(config) if config.warehouse.enabled else ()
-    return (*found, *_airflow(config))
+    return (*found, *_monitoring(config), *_airflow(config))
 
 
 QUIET = Step("wait until no task runs", kind="quiet")
@@ -93,6 +98,13 @@ def _warehouse(config: Config) -> Iterator[Secret]:
         effect = NOTHING if role == "monitor" else AT_THE_MOMENT
         proof = {"kind": "warehouse", "role": role, "port": config.warehouse.port}
         yield Secret(f"warehouse-{role}", what, effect, tuple(steps), proof)
+
+
+def _monitoring(config: Config) -> Iterator[Secret]:
+    for user, (what, effect) in MONITORING.items():
+        proof = {"kind": "monitoring", "user": user, "port": config.monitoring.page}
+        steps = (Step("make a new password", ("monitoring", "renew", user)),)
+        yield Secret(f"monitoring-{user}", what, effect, steps, proof)
 
 
 def _airflow(config: Config) -> Iterator[Secret]:

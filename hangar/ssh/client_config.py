@@ -1,11 +1,14 @@
 """The SSH client configuration of an environment: .hangar/<env>/ssh_config, for `ssh`, tunnels and the login proof."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from hangar import paths
 from hangar.cloud.base import Server
 from hangar.ssh import proxy
 from hangar.ssh.files import write_atomically
+from hangar.ssh.login import Login
 
 KEEP_ALIVE = 15
 """Seconds between two signs of life; after four without an answer a connection counts as dead."""
@@ -18,19 +21,48 @@ def write(server: Server, private_key: Path) -> Path:
     return path
 
 
-def render(server: Server, private_key: Path) -> str:
-    """One Host block. No shared connection: its socket's folder may be gone after a restart of this computer, and
-    then ssh would not connect at all.
+def write_login(server: Server, login: Login) -> Path:
+    """Writes the ssh_config of somebody who is not the operator, and returns its path."""
+    path = _of_login(server.environment)
+    write_atomically(path, render(server, Path(login.key), login))
+    return path
+
+
+def of(env: str) -> Path:
+    """The configuration that people's own commands (ssh, tunnel, doctor) use here; it may not be there."""
+    path = _of_login(env)
+    return path if path.exists() else paths.ssh_config(env)
+
+
+def forget_login(env: str) -> None:
+    _of_login(env).unlink(missing_ok=True)
+
+
+def _of_login(env: str) -> Path:
+    return paths.state_dir(env) / "ssh_config.login"
+
+
+def render(
+    server: Server,
+    private_key: Path,
+    login: Login | None = None,
+    *,
+    known_hosts: str = "",
+    more: Sequence[str] = (),
+    windows: bool = os.name == "nt",
+) -> str:
+    """One Host block, with `more` lines at its end; `login` stands in for the operator. No shared connection for
+    Hangar's own calls: a login proof must be a new one.
     """
     lines = [
         f"Host {server.name}",
         f"HostName {server.address}",
         f"Port {server.port}",
-        f"User {server.admin}",
-        f"IdentityFile {quote(private_key)}",
+        f"User {login.user if login else server.admin}",
+        f"IdentityFile {quote(Path(login.key) if login else private_key)}",
         "IdentitiesOnly yes",
         f"HostKeyAlias {server.name}",
-        f"UserKnownHostsFile {quote(paths.known_hosts(server.environment))}",
+        f"UserKnownHostsFile {known_hosts or quote(paths.known_hosts(server.environment))}",
         "GlobalKnownHostsFile /dev/null",
         "StrictHostKeyChecking yes",
         "UpdateHostKeys no",
@@ -41,8 +73,10 @@ def render(server: Server, private_key: Path) -> str:
         "ServerAliveCountMax 4",
     ]
     if server.proxy_command:
-        lines.append(f"ProxyCommand {proxy.text(server.proxy_command)}")
-    return "\n  ".join(lines) + "\n"
+        lines.append(f"ProxyCommand {proxy.text(server.proxy_command, windows=windows)}")
+    elif login and login.jump:
+        lines.append(f"ProxyJump {login.jump}")
+    return "\n  ".join([*lines, *more]) + "\n"
 
 
 def quote(path: Path) -> str:

@@ -1,60 +1,77 @@
-"""Lets ssh and editors know a machine: one file in ~/.ssh/config.d, and one Include line in ~/.ssh/config."""
+"""Where ssh and editors find a machine: one file in ~/.ssh/config.d, and one Include line in ~/.ssh/config."""
 
 import contextlib
 import difflib
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hangar import process
 from hangar.cloud.base import Server
-from hangar.ssh import tunnel
-from hangar.ssh.client_config import render
-from hangar.ssh.files import write_atomically
+from hangar.errors import HangarError
+from hangar.ssh import alias, client_config, known_hosts, login, shared, tunnel
+from hangar.ssh.files import read, write_atomically
+from hangar.ssh.login import Login
 
 INCLUDE = "Include ~/.ssh/config.d/hangar-*"
-HEADER = "# Written by `./provision.py ssh-config`; changes are lost. Remove it with `--remove`.\n"
-
-Ask = Callable[[str], bool]
 
 
 def folder() -> Path:
     return Path.home() / ".ssh"
 
 
-def include_file(env: str) -> Path:
-    return folder() / "config.d" / f"hangar-{env}"
+def include_file(env: str, at: Path | None = None) -> Path:
+    return (at or folder()) / "config.d" / f"hangar-{env}"
 
 
-def write(server: Server, private_key: Path, forwards: Sequence[tunnel.Forward]) -> bool:
-    """Writes the machine's include file; returns whether it changed."""
-    folder().mkdir(mode=0o700, exist_ok=True)
-    return write_atomically(include_file(server.environment), text(server, private_key, forwards))
+def write(
+    server: Server, private_key: Path, forwards: Sequence[tunnel.Forward], login: Login | None = None
+) -> bool:
+    """Writes the machine's include file; returns whether it changed. A shared connection that was opened as it was
+    before is ended: it would go on as if nothing had changed.
+
+    Raises:
+        HangarError: ~/.ssh cannot be written.
+    """
+    path = include_file(server.environment)
+    with _told(path):
+        folder().mkdir(mode=0o700, exist_ok=True)
+        changed = write_atomically(path, alias.text(server, private_key, forwards, login))
+    if changed:
+        shared.close(server.environment)
+    return changed
 
 
-def text(server: Server, private_key: Path, forwards: Sequence[tunnel.Forward]) -> str:
-    """The machine's Host block, and the forwards for sessions that find none open in the background."""
-    block = render(server, private_key)
-    if not forwards:
-        return HEADER + block
-    lines = [f"LocalForward 127.0.0.1:{forward.local} 127.0.0.1:{forward.remote}" for forward in forwards]
-    condition = f'Match originalhost {server.name} exec "! {tunnel.check_command(server.environment)}"'
-    return HEADER + block + "\n  ".join([condition, *lines]) + "\n"
+def write_windows(at: Path, server: Server, forwards: Sequence[tunnel.Forward], login: Login) -> bool:
+    """The same into the .ssh folder of a Windows account, as it is seen from here; its pinned host keys go along."""
+    path, known = include_file(server.environment, at), at / alias.known_hosts_name(server.environment)
+    text = alias.windows_text(server, forwards, login)
+    with _told(path):
+        changed = write_atomically(path, text)
+        return write_atomically(known, known_hosts.render(server)) or changed
 
 
-def remove(env: str) -> list[str]:
+def remove(env: str, at: Path | None = None) -> list[str]:
     """Takes back what `ssh-config` wrote for an environment; the Include line goes with the last of them."""
+    place = at or folder()
     removed = []
-    path = include_file(env)
-    if path.exists():
-        path.unlink()
-        removed.append(str(path))
-    config = folder() / "config"
-    if config.exists() and not any(path.parent.glob("hangar-*")):
-        before = config.read_text(encoding="utf-8")
+    if at is None:
+        shared.close(env)
+        login.forget(env)
+        client_config.forget_login(env)
+    for path in (include_file(env, at), place / alias.known_hosts_name(env)):
+        if path.exists():
+            with _told(path):
+                path.unlink()
+            removed.append(str(path))
+    config = place / "config"
+    if config.exists() and not any((place / "config.d").glob("hangar-*")):
+        before = read(config)
         after = without_include(before)
         if after != before:
-            accept(after)
+            accept(after, at)
             removed.append(f"the Include line in {config}")
-    _remove_if_empty(config, path.parent)
+    _remove_if_empty(config, place / "config.d")
     return removed
 
 
@@ -66,15 +83,15 @@ def _remove_if_empty(config: Path, parts: Path) -> None:
         parts.rmdir()
 
 
-def is_included() -> bool:
-    config = folder() / "config"
-    return config.exists() and INCLUDE in config.read_text(encoding="utf-8").splitlines()
+def is_included(at: Path | None = None) -> bool:
+    config = (at or folder()) / "config"
+    return config.exists() and INCLUDE in read(config).splitlines()
 
 
-def proposal() -> tuple[str, str]:
+def proposal(at: Path | None = None) -> tuple[str, str]:
     """~/.ssh/config with the Include line, and the difference to what it is now."""
-    config = folder() / "config"
-    before = config.read_text(encoding="utf-8") if config.exists() else ""
+    config = (at or folder()) / "config"
+    before = read(config) if config.exists() else ""
     after = with_include(before)
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), str(config), f"{config} (new)", lineterm="", n=1
@@ -82,22 +99,85 @@ def proposal() -> tuple[str, str]:
     return after, "\n".join(lines)
 
 
-def accept(after: str) -> None:
-    """Writes ~/.ssh/config; a link to a file kept elsewhere stays a link."""
+def require_readable() -> None:
+    """Raises HangarError when ssh itself refuses ~/.ssh/config as it is now: then no line of ours would help."""
     config = folder() / "config"
-    folder().mkdir(mode=0o700, exist_ok=True)
-    mode = config.stat().st_mode & 0o777 if config.exists() else 0o600
-    write_atomically(config.resolve(), after, mode)
+    if not config.exists():
+        return
+    done = process.run(["ssh", "-G", "-F", str(config), "hangar"], check=False)
+    if done.returncode != 0:
+        raise HangarError(
+            f"ssh cannot read {config} as it is; it was left alone.",
+            done.stderr.strip(),
+            f"Mend that line, then run this again. See: ssh -G -F {config} hangar",
+        )
+
+
+def accept(after: str, at: Path | None = None) -> None:
+    """Writes ~/.ssh/config; a link to a file kept elsewhere stays a link.
+
+    Raises:
+        HangarError: it is not ours to write, or ssh would not read what came out.
+    """
+    config = (at or folder()) / "config"
+    mode = 0o600
+    if config.exists():
+        mode = config.stat().st_mode & 0o777
+        if not mode & 0o200:
+            raise _left_alone(config, "it is read-only", _by_hand(after))
+    if at is None and after:
+        _require_valid(config, after)
+    with _told(config, _by_hand(after)):
+        config.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(config.resolve(), after, mode)
+
+
+def _require_valid(config: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text)
+        file.flush()
+        done = process.run(["ssh", "-G", "-F", file.name, "hangar"], check=False)
+    if done.returncode != 0:
+        raise _left_alone(config, done.stderr.strip().replace(file.name, str(config)), _by_hand(text))
+
+
+@contextlib.contextmanager
+def _told(path: Path, cure: str = "") -> Iterator[None]:
+    """What the system refuses, in words."""
+    try:
+        yield
+    except OSError as error:
+        raise _left_alone(
+            path, error.strerror or str(error), cure or f"See who may write there: ls -ld {path.parent}"
+        ) from error
+
+
+def _left_alone(path: Path, why: str, cure: str) -> HangarError:
+    return HangarError(f"{path} was not written.", why, cure)
+
+
+def _by_hand(after: str) -> str:
+    if INCLUDE in after.splitlines():
+        return f"Put this line at its top yourself: {INCLUDE}"
+    return f"Take this line out yourself: {INCLUDE}"
 
 
 def with_include(before: str) -> str:
-    """The Include line first: after a Host line it would hold for that host only."""
+    """The Include line first: after a Host line it would hold for that host only. It ends as the file's lines do."""
     if INCLUDE in before.splitlines():
         return before
-    return f"{INCLUDE}\n\n{before}" if before else f"{INCLUDE}\n"
+    end = _line_end(before)
+    return f"{INCLUDE}{end}{end}{before}" if before else f"{INCLUDE}\n"
 
 
 def without_include(before: str) -> str:
-    if before.startswith(f"{INCLUDE}\n\n"):
-        return before.removeprefix(f"{INCLUDE}\n\n")
-    return "".join(line for line in before.splitlines(keepends=True) if line.rstrip("\n") != INCLUDE)
+    end = _line_end(before)
+    if before.startswith(f"{INCLUDE}{end}{end}"):
+        return before.removeprefix(f"{INCLUDE}{end}{end}")
+    return "".join(line for line in before.splitlines(keepends=True) if line.rstrip("\r\n") != INCLUDE)
+
+
+def _line_end(text: str) -> str:
+    """As the first line ends."""
+    first, newline, _ = text.partition("\n")
+    return "\r\n" if newline and first.endswith("\r") else "\n"

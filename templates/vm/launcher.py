@@ -20,8 +20,17 @@ PROBE_SECONDS = 15
 """A kernel says its name within two where KVM works; where it does not, it never does."""
 
 ALIVE = b"Linux version"
-COMMAND_LINE = "root=LABEL=hangar-root ro console=ttyS0 panic=-1 audit=1 audit_backlog_limit=8192"
-"""`panic=-1`: a kernel that panics restarts. Auditing is on from the first process (CIS 6.2.1.3)."""
+COMMAND_LINE = "root=LABEL=hangar-root ro console=ttyS0 panic=-1"
+"""`panic=-1`: a kernel that panics restarts."""
+
+LOADER_SETTINGS = "/etc/default/grub.d"
+"""Where Debian keeps what its boot loader tells the kernel. There is no boot loader here: this program reads it."""
+
+ADDED = re.compile(
+    r'^GRUB_CMDLINE_LINUX(?:_DEFAULT)?="(?:\$GRUB_CMDLINE_LINUX(?:_DEFAULT)? )?([ -!#%-~]*)"$', re.MULTILINE
+)
+COMMAND_LINE_BYTES = 2047
+"""The kernel of a PC reads no more (COMMAND_LINE_SIZE, with the byte that ends it)."""
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 FOUND = 3
@@ -85,17 +94,36 @@ def make_room(disk: Path, gib: int) -> None:
             file.truncate(gib << 30)
 
 
+def debugfs(disk: Path, request: str) -> str:
+    """What e2fsprogs reads from a disk that is mounted nowhere; nothing where there is no such thing."""
+    argv = ["debugfs", "-R", request, str(disk)]
+    return subprocess.run(argv, capture_output=True, text=True, errors="replace").stdout
+
+
 def read_off(disk: Path, name: str, target: Path) -> None:
     """Copies what the link /`name` on the disk leads to: an upgrade in the machine turns these links."""
-    told = subprocess.run(
-        ["debugfs", "-R", f"stat /{name}", str(disk)], capture_output=True, text=True
-    ).stdout
-    link = re.search(r'link dest: "(.+)"', told)
+    link = re.search(r'link dest: "(.+)"', debugfs(disk, f"stat /{name}"))
     source = link[1].lstrip("/") if link else name
     target.unlink(missing_ok=True)
-    subprocess.run(["debugfs", "-R", f"dump /{source} {target}", str(disk)], capture_output=True)
+    debugfs(disk, f"dump /{source} {target}")
     if not target.exists() or not target.stat().st_size:
         raise SystemExit(f"{disk.name} has no /{source} to boot")
+
+
+def kernel_options(disk: Path) -> str:
+    """What the kernel is started with: how it finds its disk, then what the machine's own settings add."""
+    names = sorted(
+        re.findall(r"/([\w.-]+\.cfg)/\d+/$", debugfs(disk, f"ls -p {LOADER_SETTINGS}"), re.MULTILINE)
+    )
+    settings = [debugfs(disk, f"cat {LOADER_SETTINGS}/{name}") for name in names]
+    added = [options for text in settings for options in ADDED.findall(text)]
+    line = " ".join(" ".join([COMMAND_LINE, *added]).split())
+    if len(line) > COMMAND_LINE_BYTES:
+        say(
+            f"{disk.name}: its options for the kernel are longer than {COMMAND_LINE_BYTES} bytes and are left out"
+        )
+        return COMMAND_LINE
+    return line
 
 
 def kvm_works(kernel: Path) -> bool:
@@ -111,8 +139,10 @@ def kvm_works(kernel: Path) -> bool:
     return ALIVE in seen
 
 
-def command(args: argparse.Namespace, run: Path, *, kvm: bool) -> list[str]:
-    """QEMU's call. Only port 2222 of the container leads in; the way out is the container's own."""
+def command(args: argparse.Namespace, run: Path, options: str, *, kvm: bool) -> list[str]:
+    """QEMU's call; `options` are the kernel's. Only port 2222 of the container leads in; the way out is the
+    container's own.
+    """
     accelerator = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi", "-cpu", "max"]
     disks = [
         word
@@ -126,7 +156,7 @@ def command(args: argparse.Namespace, run: Path, *, kvm: bool) -> list[str]:
         "qemu-system-x86_64", "-name", args.name, "-machine", "q35", *accelerator,
         "-smp", str(args.cpus), "-m", str(args.memory_mib),
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", SANDBOX,
-        "-kernel", f"{run}/vmlinuz", "-initrd", f"{run}/initrd", "-append", COMMAND_LINE,
+        "-kernel", f"{run}/vmlinuz", "-initrd", f"{run}/initrd", "-append", options,
         *disks,
         "-netdev", "user,id=net,hostfwd=tcp::2222-:22", "-device", "virtio-net-pci,netdev=net",
         "-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random",
@@ -144,6 +174,7 @@ def boot(args: argparse.Namespace, run: Path) -> str:
     make_room(args.data, args.data_gib)
     for name, target in (("vmlinuz", "vmlinuz"), ("initrd.img", "initrd")):
         read_off(args.disk, name, run / target)
+    options = kernel_options(args.disk)
     kvm = kvm_works(run / "vmlinuz")
     (run / "accelerator").write_text("kvm" if kvm else "emulation")
     say("KVM works" if kvm else "KVM does not work here: the processor is emulated, several times slower")
@@ -161,7 +192,9 @@ def boot(args: argparse.Namespace, run: Path) -> str:
 
     # Before QEMU starts: from then on nothing may end this program but the machine's own end.
     signal.signal(signal.SIGTERM, power_down)
-    guest = Guest(subprocess.Popen(command(args, run, kvm=kvm), stdin=subprocess.DEVNULL), run / "control")
+    guest = Guest(
+        subprocess.Popen(command(args, run, options, kvm=kvm), stdin=subprocess.DEVNULL), run / "control"
+    )
     if told:
         power_down(signal.SIGTERM, None)
     return guest.end()

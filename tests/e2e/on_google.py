@@ -25,9 +25,20 @@ from tests.google.client import Google
 NAME = "hangar-production"
 OF_A_CONTAINER = {
     "The clock follows time servers",
+    "Containers have bounded memory and processes",
     "Containers are bounded in memory and processes",
     "An editor can watch a large folder",
     "The engine is bounded in memory and processes",
+    "The bounds are the kernel's, not only systemd's",
+    "A change of an account stands in the audit trail",
+    "Every rule is in force: none was left out when the machine started",
+    "It is counted which programs ran",
+    "The audit trail is written",
+    "A closed module stays out even for root",
+    "AppArmor is the kernel's access control, and has profiles in force",
+    "Not even root looks into the running kernel or loads one into it that nobody signed",
+    "The kernel hides its addresses, closes its rare entries and gives no process to a stranger",
+    "The kernel was started with its defences: memory wiped and shuffled, auditing on from the first process",
 }
 """What the kernel of the computer that runs the tests decides."""
 

@@ -18,7 +18,12 @@ import pytest
 
 from .conftest import Checkout
 
-SECRETS = ("/srv/airflow/secrets", "/srv/airbyte/secrets", "/srv/warehouse/secrets")
+SECRETS = (
+    "/srv/airflow/secrets",
+    "/srv/airbyte/secrets",
+    "/srv/warehouse/secrets",
+    "/srv/monitoring/secrets",
+)
 
 
 def login(machine: Checkout, user: str, **credentials: Any) -> paramiko.SSHClient:
@@ -209,6 +214,7 @@ def secrets(machine: Checkout) -> dict[str, str]:
     assert "/srv/airflow/secrets/admin_password" in found
     assert "/srv/airbyte/secrets/airbyte_client_secret" in found
     assert "/srv/warehouse/secrets/dbt" in found
+    assert "/srv/monitoring/secrets/scraper_password" in found
     return found
 
 

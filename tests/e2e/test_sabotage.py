@@ -19,9 +19,21 @@ BACK_WITHIN = 90
 SSH_FAILED = 255
 """The exit status of ssh itself; commands have their own."""
 
+STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVuZC5vZi50aGUubGluZS5ub2JvZHkuaGFzLml0Li4u nobody"
+"""A public key that is whole, and whose private half nobody has."""
+
 SABOTAGE = {
     "a drop-in that refuses everybody": ("ssh_server", {"ssh_server_allowed_groups": ["nobody-at-all"]}),
+    "a key list without the operator": ("ssh_server", {"ssh_server_authorized_keys": {"hangar": [STRANGER]}}),
     "a rule that drops port 22": ("firewall", {"firewall_ssh_sources": ["192.0.2.1/32"]}),
+    "a PAM stack that denies": (
+        "hardening_accounts",
+        {"hardening_accounts_account_lines": ["account requisite pam_deny.so"]},
+    ),
+    "a sudo that makes nobody root": (
+        "hardening_accounts",
+        {"hardening_accounts_sudo_lines": ["%hangar-admins ALL=(ALL:ALL) !ALL"]},
+    ),
 }
 
 
@@ -45,9 +57,9 @@ def playbook(machine: Checkout, *options: str) -> subprocess.Popen[str]:
 
 
 def new_login(machine: Checkout) -> bool:
-    """Whether a login works that shares no connection with anybody."""
+    """Whether a login works that shares no connection with anybody, and becomes root."""
     argv = ["ssh", "-F", str(machine.state / "ssh_config"), "-S", "none", "-o", "ConnectTimeout=3",
-            "-o", "BatchMode=yes", f"hangar-{machine.environment}", "true"]  # fmt: skip
+            "-o", "BatchMode=yes", f"hangar-{machine.environment}", "sudo -n true"]  # fmt: skip
     try:
         return subprocess.run(argv, capture_output=True, timeout=6).returncode == 0
     except subprocess.TimeoutExpired:
@@ -112,6 +124,17 @@ def test_the_operator_is_back_by_himself(machine: Checkout, sabotage: str) -> No
     again = playbook(machine, "--tags", role)
     output, _ = again.communicate(timeout=120)
     assert "changed=0" in output, output
+
+
+def test_a_sudoers_file_that_does_not_parse_is_never_written(machine: Checkout) -> None:
+    """sudo's own check refuses it before anything changes: nobody is locked out for one moment."""
+    values = {"hardening_accounts_sudo_lines": ["Defaults no_such_setting_at_all="]}
+    process = playbook(machine, "--tags", "hardening_accounts", "--extra-vars", json.dumps(values))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "/etc/sudoers.d/10-hangar-defaults" in output
+    assert journal(machine, "hardening_accounts")["state"] != "open"
+    assert new_login(machine)
 
 
 def is_written(machine: Checkout) -> bool:

@@ -93,6 +93,45 @@ def test_a_killed_forward_is_replaced(server: Server) -> None:
     assert "init" in fetch(forward.local)
 
 
+def wait_for_another(pid: int) -> None:
+    """Returns when another process holds the forwards."""
+    deadline = time.monotonic() + 30
+    while not tunnel.is_alive(ENV) or pid_of_tunnel() == pid:
+        assert time.monotonic() < deadline, "it did not come back"
+        time.sleep(0.1)  # between two looks at the condition
+
+
+def test_a_forward_comes_back_by_itself(server: Server) -> None:
+    """The machine's end is gone, as after its restart"""
+    (forward,) = tunnel.ensure(server, {"web": PORT})
+    pid = pid_of_tunnel()
+    container = f"hangar-{ENV}"
+    subprocess.run(
+        ["docker", "exec", container, "pkill", "-f", "sshd-session: hangar"], check=True, timeout=60
+    )
+    wait_for_another(pid)
+    assert "init" in fetch(forward.local)
+
+
+def test_a_network_that_falls_silent_is_noticed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing ends the connection; signs of life stay away, and when the network is back so is the forward"""
+    monkeypatch.setattr(tunnel, "SIGN_OF_LIFE", 1)
+    monkeypatch.setattr(tunnel, "MISSING_SIGNS", 2)
+    tunnel.stop(ENV)
+    (forward,) = tunnel.ensure(server, {"web": PORT})
+    pid = pid_of_tunnel()
+    subprocess.run(["docker", "pause", f"hangar-{ENV}"], check=True, timeout=60)
+    try:
+        deadline = time.monotonic() + 20
+        while tunnel.is_alive(ENV) and pid_of_tunnel() == pid:
+            assert time.monotonic() < deadline, "the dead connection was kept"
+            time.sleep(0.1)  # between two looks at the condition
+    finally:
+        subprocess.run(["docker", "unpause", f"hangar-{ENV}"], check=True, timeout=60)
+    wait_for_another(pid)
+    assert "init" in fetch(forward.local)
+
+
 def test_a_taken_port_is_left_to_its_owner(server: Server) -> None:
     tunnel.stop(ENV)
     with taken(PORT):
@@ -118,6 +157,7 @@ def test_opening_a_forward_does_not_hold_on_to_a_pipe(server: Server) -> None:
 def test_stop_closes_it(server: Server) -> None:
     (forward,) = tunnel.ensure(server, {"web": PORT})
     assert tunnel.stop(ENV)
+    time.sleep(tunnel.keeper.FIRST_PAUSE * 1.5)  # what keeps it open must not open it again
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", forward.local), timeout=5)
 
@@ -127,9 +167,9 @@ def test_ssh_knows_the_machine_by_its_name(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     tunnel.stop(ENV)
-    include.write(server, paths.default_private_key(ENV), tunnel.planned(ENV, {"web": PORT}))
+    include.write(server, paths.default_private_key(ENV), tunnel.planned(server, {"web": PORT}))
     config = str(include.include_file(ENV))
-    (forward,) = tunnel.planned(ENV, {"web": PORT})
+    (forward,) = tunnel.planned(server, {"web": PORT})
     session = subprocess.Popen(
         ["ssh", "-F", config, server.name, "echo ready; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.conftest import Checkout, checkout  # noqa: F401  (the fixture)
+from tests.e2e.conftest import Checkout
 
 # What stands on the screen when the blow falls, in the order of a run; each run gets a little further than the last.
 MOMENTS = [
@@ -46,12 +46,12 @@ def strike(place: Checkout, moment: str, blow: signal.Signals) -> int:
 @pytest.mark.parametrize(
     ("moment", "blow"), MOMENTS, ids=[f"{moment}-{blow.name}" for moment, blow in MOMENTS]
 )
-def test_a_struck_run_ends_at_once(checkout: Checkout, moment: str, blow: signal.Signals) -> None:  # noqa: F811
+def test_a_struck_run_ends_at_once(checkout: Checkout, moment: str, blow: signal.Signals) -> None:
     expected = {-signal.SIGKILL} if blow is signal.SIGKILL else {130, -signal.SIGINT}
     assert strike(checkout, moment, blow) in expected, f"no line matched {moment!r}, or it did not end"
 
 
-def test_the_next_up_ends_where_an_undisturbed_one_ends(checkout: Checkout) -> None:  # noqa: F811
+def test_the_next_up_ends_where_an_undisturbed_one_ends(checkout: Checkout) -> None:
     checkout.hangar("up", "--yes")
     report = checkout.report()
     assert [promise for promise in report["promises"] if promise["outcome"] == "broken"] == []
@@ -59,7 +59,7 @@ def test_the_next_up_ends_where_an_undisturbed_one_ends(checkout: Checkout) -> N
     assert checkout.report()["changed"] == 0
 
 
-def test_two_ups_at_once_the_second_says_who_is_at_work(checkout: Checkout) -> None:  # noqa: F811
+def test_two_ups_at_once_the_second_says_who_is_at_work(checkout: Checkout) -> None:
     first = subprocess.Popen(
         ["./provision.py", "up", checkout.environment, "--yes"],
         cwd=checkout.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,

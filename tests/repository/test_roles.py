@@ -80,7 +80,26 @@ def test_the_readme_names_every_option(role: str) -> None:
 @each_role
 def test_the_role_has_a_contract_and_a_scenario(role: str) -> None:
     assert "def test_" in (REPO / "roles" / role / "tests" / f"test_{role}.py").read_text()
-    assert (REPO / "molecule" / role / "molecule.yml").exists()
+    scenario = "hardening" if role.startswith("hardening_") else role  # those four are tried together
+    assert (REPO / "molecule" / scenario / "molecule.yml").exists()
+
+
+def test_every_control_is_proved_or_left_open_with_a_reason() -> None:
+    """A control names tests that exist; one without any is among the exceptions of the house."""
+    from hangar.controls import controls
+
+    house = read(REPO / "playbooks/group_vars/all/hardening.yml")["hardening_house_exceptions"]
+    reasons = {entry["control"]: entry["reason"] for entry in house}
+    assert set(reasons) <= {control.name for control in controls()}
+    assert len({control.name for control in controls()}) == len(controls())
+    for control in controls():
+        text = (REPO / "roles" / control.role / "tests" / f"test_{control.role}.py").read_text()
+        assert [test for test in control.proved_by if f"def {test}(" not in text] == [], control.name
+        assert control.sources, f"{control.name} has no source"
+        assert control.proved_by or reasons.get(control.name), (
+            f"{control.name} is neither proved nor excepted"
+        )
+        assert not control.proved_by or control.show, f"{control.name} has no command that shows it"
 
 
 def test_site_lists_every_role_with_its_own_tag() -> None:
@@ -128,3 +147,12 @@ def test_suppressions_give_their_reason() -> None:
                 if "#" not in line and not above.startswith("#"):
                     bare.append(f"{path.relative_to(REPO)}:{number + 1}")
     assert bare == []
+
+
+def test_the_guide_names_every_control() -> None:
+    from hangar.controls import controls
+
+    text = (REPO / "docs/hardening.md").read_text()
+    assert [control.name for control in controls() if f"| `{control.name}` |" not in text] == []
+    named = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.M))
+    assert named == {control.name for control in controls()}

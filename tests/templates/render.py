@@ -34,7 +34,9 @@ def _templated(role: str, text: str, overrides: Mapping[str, Any], shape: Mappin
     if private.exists():
         variables |= loader.load_from_file(str(private), trusted_as_template=True)
     variables |= {"role_name": role, **overrides}
-    return Templar(loader, variables=variables).template(trust_as_template(text), overrides=shape)
+    parts = [str(REPO / "roles" / role / "templates")]
+    templar = Templar(loader, variables=variables).copy_with_new_env(searchpath=parts)
+    return templar.template(trust_as_template(text), overrides=shape)
 
 
 def settings(text: str, separator: str = "=") -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hangar.paths import REPO
+from tests.templates.render import render
 
 spec = importlib.util.spec_from_file_location("launcher", REPO / "templates/vm/launcher.py")
 assert spec is not None
@@ -90,6 +91,52 @@ def test_the_machines_own_kernel_is_read_off_its_disk(disk: Path, tmp_path: Path
         launcher.read_off(disk, "gone", tmp_path / "gone")
 
 
+def disk_with(folder: Path, files: dict[str, str]) -> Path:
+    """A disk with these settings of its boot loader."""
+    settings, disk = folder / "loader/etc/default/grub.d", folder / "loader.raw"
+    settings.mkdir(parents=True)
+    for name, text in files.items():
+        (settings / name).write_text(text)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", folder / "loader", disk, "16M"], check=True)
+    return disk
+
+
+@needs_e2fsprogs
+def test_the_kernel_is_started_with_what_the_machine_says(tmp_path: Path) -> None:
+    """The settings of Debian's boot loader count, in their order; where there are none, nothing is added."""
+    disk = disk_with(
+        tmp_path,
+        {
+            "50-b.cfg": '# ours\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX slab_nomerge audit=1"\n',
+            "10-a.cfg": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_TIMEOUT="5"\n',
+            "99-off.cfg.disabled": 'GRUB_CMDLINE_LINUX="init=/bin/sh"\n',
+        },
+    )
+    assert launcher.kernel_options(disk) == f"{launcher.COMMAND_LINE} quiet slab_nomerge audit=1"
+
+
+@needs_e2fsprogs
+def test_without_settings_the_kernel_is_told_where_its_disk_is(disk: Path) -> None:
+    assert launcher.kernel_options(disk) == launcher.COMMAND_LINE
+
+
+@needs_e2fsprogs
+def test_more_options_than_the_kernel_reads_are_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Cut off in the middle, an option could mean another one."""
+    disk = disk_with(tmp_path, {"long.cfg": f'GRUB_CMDLINE_LINUX="{"x" * 2048}"\n'})
+    assert launcher.kernel_options(disk) == launcher.COMMAND_LINE
+    assert "its options for the kernel are longer than 2047 bytes and are left out" in capfd.readouterr().out
+
+
+@needs_e2fsprogs
+def test_the_role_writes_what_the_boot_reads(tmp_path: Path) -> None:
+    text = render("hardening_kernel", "/etc/default/grub.d/50-hangar-hardening.cfg")
+    options = launcher.kernel_options(disk_with(tmp_path, {"50-hangar-hardening.cfg": text}))
+    assert {"slab_nomerge", "lockdown=integrity", "audit=1", "apparmor=1"} <= set(options.split())
+
+
 @needs_e2fsprogs
 def test_a_reboot_boots_again_and_the_end_is_the_end(
     disk: Path, run: Path, capfd: pytest.CaptureFixture[str]
@@ -147,7 +194,7 @@ def test_one_port_leads_in_and_the_emulator_is_locked_in() -> None:
     args = argparse.Namespace(
         name="hangar-local", cpus=2, memory_mib=4096, disk="/d", data="/s", startup="/machine/startup"
     )
-    words = launcher.command(args, Path("/run/hangar"), kvm=True)
+    words = launcher.command(args, Path("/run/hangar"), "root=LABEL=x quiet", kvm=True)
     assert [word for word in words if "hostfwd" in word] == ["user,id=net,hostfwd=tcp::2222-:22"]
     assert words[words.index("-sandbox") + 1] == launcher.SANDBOX
     assert words[words.index("-accel") + 1] == "kvm"

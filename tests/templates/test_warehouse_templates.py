@@ -123,8 +123,9 @@ def test_the_firewall_lets_the_declared_services_to_the_warehouse() -> None:
     text = render("firewall", FIREWALL, warehouse_port=6000)
     assert re.search(r"chain loopback_airbyte \{\n\s+tcp dport \{ 8000, 6000 \} accept\n\s+goto refuse", text)
     assert re.search(
-        r"chain loopback_airflow \{\n\s+tcp dport \{ 8080, 8000, 6000 \} accept\n\s+goto refuse", text
-    )
+        r"chain loopback_airflow \{\n\s+tcp dport \{ 8080, 8000, 6000 \} accept\n"
+        r"\s+udp dport \{ 9125 \} accept\n\s+goto refuse", text,
+    )  # fmt: skip
     # The server itself reaches nothing.
     assert "meta skuid { 700 } goto loopback_warehouse" in text
     assert re.search(r"chain loopback_warehouse \{\n\s+goto refuse", text)

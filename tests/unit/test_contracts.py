@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
-from hangar.contracts import Options, effective_options
+from hangar.contracts import Options, absent_roles, effective_options
 
 KEY = "ssh-ed25519 AAAA"
 
@@ -35,3 +37,19 @@ def test_a_template_is_worked_out(options: Options) -> None:
 def test_an_option_that_nobody_sets_is_an_error(options: Options) -> None:
     with pytest.raises(KeyError, match="base_nothing"):
         options["base_nothing"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "absent"),
+    [
+        ({}, {"airbyte_abctl"}),
+        ({"airbyte_engine": "abctl"}, {"airbyte"}),
+        ({"airbyte_enabled": False, "warehouse_enabled": False}, {"airbyte", "airbyte_abctl", "warehouse"}),
+    ],
+)
+def test_what_is_not_on_the_machine_promises_nothing(
+    tmp_path: Path, variables: dict[str, object], absent: set[str]
+) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text(yaml.safe_dump({"all": {"hosts": {"machine": variables}}}))
+    assert absent_roles(effective_options(path)) == absent

@@ -39,7 +39,9 @@ def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> Non
     defaults = config.load("local")
     shown = written.airflow.model_copy(update={"environment": {}, "connections": {}, "tools": {}})
     gcp = written.gcp.model_copy(update={"labels": {}, "prices": defaults.gcp.prices})
-    assert written.model_copy(update={"airflow": shown, "gcp": gcp}) == defaults
+    monitoring = written.monitoring.model_copy(update={"alerts": {}})
+    update = {"airflow": shown, "gcp": gcp, "monitoring": monitoring}
+    assert written.model_copy(update=update) == defaults
     assert written.gcp.labels
     assert written.gcp.prices.machine_hour
     assert written.airflow.environment

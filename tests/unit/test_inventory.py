@@ -159,3 +159,54 @@ def test_ansible_reads_the_proxy_command_as_it_was_written(
     argv = ("/100% mine/python", "a b", "{{ 7 * 7 }}")
     monkeypatch.setattr("tests.unit.test_inventory.SERVER", replace(SERVER, proxy_command=argv))
     assert proxy.text(argv) in shlex.split(str(written(make_config())["ansible_ssh_common_args"]))[-1]
+
+
+ADMIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+GUEST = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGM8zvTmJmlfKmp6jsQpimZRaqLZSLBJDNoYSdhIXK1+"
+
+
+def test_people_are_handed_on_whole(make_config: Make) -> None:
+    host = written(
+        make_config(f"people=[{{name: ana, role: viewer, keys: ['{GUEST} ana'], expires: 2999-12-31}}]")
+    )
+    assert host["people_accounts"] == [
+        {"name": "ana", "role": "viewer", "keys": [f"{GUEST} ana"], "expires": "2999-12-31", "email": "",
+         "airflow": "Viewer"}
+    ]  # fmt: skip
+    assert host["people_other_accounts"] == ["hangar"]
+    assert host["people_services"] == ["airflow", "airbyte", "warehouse"]
+
+
+def test_every_admin_may_be_the_operator_and_nobody_else(make_config: Make) -> None:
+    people = [
+        f"{{name: ada, role: admin, keys: ['{ADMIN} ada'], expires: 2999-12-31}}",
+        f"{{name: ana, role: developer, keys: ['{GUEST}']}}",
+    ]
+    own = written(make_config())["ssh_server_authorized_keys"]["hangar"]  # type: ignore[index]
+    host = written(make_config(f"people=[{', '.join(people)}]"))
+    assert host["ssh_server_authorized_keys"] == {"hangar": [*own, f'expiry-time="29991231Z" {ADMIN} ada']}
+
+
+def test_every_operators_computer_writes_the_same_keys(make_config: Make, tmp_path: Path) -> None:
+    """Or each one's `up` would undo the other's"""
+    mine = {name: keys.ensure_key(tmp_path / name, name) for name in ("ada", "bea")}
+    people = ", ".join(
+        f"{{name: {name}, role: admin, keys: ['{key}'], expires: 2999-12-31}}" for name, key in mine.items()
+    )
+    found = [
+        yaml.safe_load(inventory.render(SERVER, make_config(f"people=[{people}]"), tmp_path / name))["all"][
+            "hosts"
+        ]["hangar-local"]["ssh_server_authorized_keys"]
+        for name in mine
+    ]
+    assert found == [{"hangar": [f'expiry-time="29991231Z" {key}' for key in mine.values()]}] * 2
+
+
+def test_an_operator_who_is_an_admin_stands_there_once(make_config: Make, tmp_path: Path) -> None:
+    mine = keys.ensure_key(tmp_path / "id_ed25519", "me")
+    config = make_config(
+        f"access.private_key={tmp_path}/id_ed25519", f"people=[{{name: me, role: admin, keys: ['{mine}']}}]"
+    )
+    host = yaml.safe_load(inventory.render(SERVER, config, tmp_path / "id_ed25519"))
+    found = host["all"]["hosts"]["hangar-local"]["ssh_server_authorized_keys"]
+    assert found == {"hangar": [mine]}

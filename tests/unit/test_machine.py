@@ -40,8 +40,12 @@ def test_the_users_own_key_is_used(repo: Path, make_config: Make) -> None:
 
 @pytest.mark.parametrize("port", [8080, 8081])
 def test_people_reach_airflow_and_airbyte(make_config: Make, port: int) -> None:
-    assert machine.services(make_config(f"airflow.port={port}")) == {"airflow": port, "airbyte": 8000}
+    assert machine.services(make_config(f"airflow.port={port}")) == {
+        "airflow": port,
+        "airbyte": 8000,
+        "monitoring": 9090,
+    }
 
 
 def test_a_service_that_is_not_there_is_not_forwarded(make_config: Make) -> None:
-    assert machine.services(make_config("airbyte.enabled=false")) == {"airflow": 8080}
+    assert machine.services(make_config("airbyte.enabled=false")) == {"airflow": 8080, "monitoring": 9090}

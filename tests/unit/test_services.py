@@ -1,10 +1,13 @@
+import json
+import shlex
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from hangar.config import Config
 from hangar.paths import REPO
-from hangar.services import SERVICES, log_command
+from hangar.services import SERVICES, log_command, reading
 
 Make = Callable[..., Config]
 
@@ -47,6 +50,41 @@ def test_an_undo_is_in_the_interlocks_log_whatever_its_unit_is_called(make_confi
     )
 
 
+def test_airbytes_platform_logs_in_its_cluster(make_config: Make) -> None:
+    platform = make_config("airbyte.engine=abctl", f"airbyte.abctl.sha256={'a' * 64}")
+    assert command(platform, "airbyte", 60, follow=True) == (
+        "cd / && sudo -u airbyte env DOCKER_HOST=unix:///run/user/2002/docker.sock"
+        " docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf"
+        " --namespace airbyte-abctl logs deployment/airbyte-abctl-server"
+        " --since=60s --follow"
+    )
+    assert "docker compose -p airbyte" in command(make_config(), "airbyte")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_a_log(make_config: Make, service: str) -> None:
-    assert "logs" in command(make_config(), service) or "_UNIT=" in command(make_config(), service)
+    asked_for = command(make_config(), service)
+    assert "logs" in asked_for or "_UNIT=" in asked_for or "SYSLOG_IDENTIFIER=" in asked_for
+
+
+def asked(config: Config, names: list[str], **given: object) -> str:
+    rest = {"lines": 100, "since": None, "follow": False, "grep": "", "as_json": False} | given
+    return reading(names, config, **rest)  # type: ignore[arg-type]
+
+
+def test_logs_are_read_in_one_place_and_as_they_are_where_that_is_missing(make_config: Make) -> None:
+    command = asked(make_config(), ["ssh"], grep="it's")
+    subprocess.run(["sh", "-n"], input=command, text=True, check=True)
+    words = shlex.split(command)
+    said = json.loads(words[words.index("logs") + 1].removesuffix(";"))
+    assert said["sources"] == [{"name": "ssh", "units": ["ssh.service"]}]
+    assert (said["grep"], said["lines"], said["follow"]) == ("it's", 100, False)
+    assert command.endswith(
+        f"else {log_command(SERVICES['ssh'], make_config(), lines=100, since=None, follow=False)}; fi"
+    )
+
+
+def test_a_service_that_is_switched_off_has_no_log(make_config: Make) -> None:
+    off = make_config("airbyte.enabled=false")
+    assert '"airbyte"' in asked(make_config(), list(SERVICES))
+    assert '"project": "airbyte"' not in asked(off, list(SERVICES))

@@ -87,7 +87,7 @@ def test_the_script_is_shell_and_asks_the_service_users_daemon(make_config: Make
     text = script(make_config("users.airflow.uid=2005"))
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
     assert "sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock docker ps --all" in text
-    assert "for unit in firewall=hangar-firewall.service monitoring=prometheus-node-exporter.service" in text
+    assert "for unit in firewall=hangar-firewall.service monitoring=prometheus.service" in text
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,27 @@ def test_the_script_is_shell_and_asks_the_service_users_daemon(make_config: Make
 def test_a_service_that_is_switched_off_is_not_asked_for(make_config: Make, service: str, mark: str) -> None:
     assert mark in script(make_config())
     assert mark not in script(make_config(f"{service}.enabled=false"))
+
+
+def test_airbytes_platform_is_one_container_and_a_filter(make_config: Make) -> None:
+    text = script(make_config("airbyte.engine=abctl", f"airbyte.abctl.sha256={'a' * 64}"))
+    assert "docker ps --all --filter label=io.x-k8s.kind.cluster=airbyte-abctl --format '{{.Names}}" in text
+    assert "airbyte-filter=airbyte-filter.service" in text
+    assert "airbyte-filter" not in script(make_config())
+
+
+def test_the_monitoring_is_part_of_the_answer_where_there_is_one(make_config: Make) -> None:
+    said = '{"alerts": [], "figures": {"load": [{"labels": {}, "value": 1.5}]}}'
+    health = read(f"{ANSWER}# monitoring\n{said}\n")
+    assert health.watched is not None
+    assert health.watched.figure("load") == 1.5
+    assert health.as_data()["alerts"] == []
+    assert read(ANSWER).as_data()["alerts"] is None
+
+
+def test_a_monitoring_that_does_not_answer_is_a_warning_and_not_the_end(make_config: Make) -> None:
+    health = read(f"{ANSWER}# monitoring\nmonitoring: http://127.0.0.1:9090 does not answer\n")
+    assert health.memory.percent == 75.0
+    assert health.warnings(make_config())[-1] == (
+        "the monitoring does not answer: monitoring: http://127.0.0.1:9090 does not answer"
+    )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hangar.cloud.gcp import host_keys, requests, views
+from hangar.cloud.gcp import admission, host_keys, requests, views
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, OPERATOR, Wanted
@@ -45,7 +45,7 @@ def adapted(wanted: Wanted, existing: Existing) -> Wanted:
 
 
 def wanted_views(wanted: Wanted) -> dict[str, View]:
-    """Every resource that belongs to the environment, in the order of its making."""
+    """Every resource that belongs to the environment, in the order of its making; people come and go by themselves."""
     names = wanted.names
     found: dict[str, View] = {f"service account {names.account}": views.roles(wanted.roles)}
     if wanted.own_network:
@@ -100,7 +100,10 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
         CloudError: something would have to change that cannot, such as a disk's size downwards.
     """
     there = existing_views(wanted, existing)
-    return tuple(_change(what, view, there[what], existing) for what, view in wanted_views(wanted).items())
+    return (
+        *(_change(what, view, there[what], existing) for what, view in wanted_views(wanted).items()),
+        *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
+    )
 
 
 def _change(what: str, wanted: View, there: View | None, existing: Existing) -> Change:

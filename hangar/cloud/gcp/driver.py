@@ -4,7 +4,18 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
-from hangar.cloud.gcp import comparison, cost, host_keys, iap, machine, making, reading, removal, snapshots
+from hangar.cloud.gcp import (
+    admission,
+    comparison,
+    cost,
+    host_keys,
+    iap,
+    machine,
+    making,
+    reading,
+    removal,
+    snapshots,
+)
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, OutOfStock
 from hangar.cloud.gcp.fit import require_fit, require_image
@@ -111,7 +122,7 @@ class GoogleCloud:
 
     def look(self, spec: MachineSpec) -> tuple[Wanted, Existing]:
         """What is wanted, and everything that there is, read now."""
-        wanted = Wanted(self.names, self.config.gcp, spec)
+        wanted = Wanted(self.names, self.config.gcp, spec, admission.users(self.config.people))
         existing = reading.read(self.api, wanted)
         require_fit(wanted, existing)
         wanted = comparison.adapted(wanted, existing)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from hangar.cloud.gcp import policy, requests, views
+from hangar.cloud.gcp import admission, policy, requests, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.comparison import wanted_views
 from hangar.cloud.gcp.fit import require_image
@@ -68,10 +68,13 @@ def _second(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
 
 
 def _third(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
-    """The router names the subnetwork that it serves."""
+    """The router names the subnetwork that it serves; the policy is written after the account's roles."""
+    names, users = wanted.names, wanted.tunnel_users
+    if existing.tunnel_users != users:
+        yield Step("set who comes through the tunnel", lambda: admission.ensure(api, names, users))
     if not wanted.own_network:
         return
-    names, body = wanted.names, requests.router(wanted)
+    body = requests.router(wanted)
     if existing.router is None:
         yield _insert(api, "router", f"{names.in_region}/routers", body)
     elif views.router(existing.router) != views.router(body):

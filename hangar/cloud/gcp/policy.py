@@ -1,7 +1,8 @@
-"""The roles of the machine's service account in the project's policy: read, changed and written under its etag."""
+"""The project's policy, read, changed and written under its etag; and the roles of the machine's service account."""
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hangar.cloud.gcp.api import Api
@@ -24,12 +25,8 @@ def get(api: Api) -> Policy:
     )
 
 
-def roles_of(api: Api, email: str) -> tuple[str, ...]:
-    """The roles that the project's policy gives to an account, those under a condition included."""
-    return roles_in(get(api), email)
-
-
 def roles_in(policy: Policy, email: str) -> tuple[str, ...]:
+    """The roles that the project's policy gives to an account, those under a condition included."""
     member = f"serviceAccount:{email}"
     held = {one["role"] for one in policy.get("bindings") or () if member in (one.get("members") or ())}
     return tuple(sorted(held))
@@ -59,24 +56,37 @@ def with_roles(policy: Policy, email: str, roles: Iterable[str]) -> Policy:
 
 def ensure(api: Api, email: str, roles: Iterable[str]) -> None:
     """The account has exactly these roles in the project."""
-    roles = tuple(sorted(roles))
+    exactly = tuple(roles)
+    change(api, email, lambda policy: with_roles(policy, email, exactly))
+
+
+def change(api: Api, whom: str, changed: Callable[[Policy], Policy]) -> None:
+    """Reads the policy, and writes what `changed` makes of it where that says something else.
+
+    Raises:
+        CloudError: Google refused, or others kept writing between our reading and our writing.
+    """
     for _ in range(TRIES):
-        policy = get(api)
-        if roles_in(policy, email) == roles and with_roles(policy, email, roles)["bindings"] == policy.get(
-            "bindings"
-        ):
+        there = get(api)
+        wanted = changed(there)
+        if _said(wanted) == _said(there):
             return
         try:
-            api.rest.call(
-                "POST", "cloudresourcemanager", f"v3/{api.root}:setIamPolicy",
-                {"policy": with_roles(policy, email, roles)},
-            )  # fmt: skip
+            api.rest.call("POST", "cloudresourcemanager", f"v3/{api.root}:setIamPolicy", {"policy": wanted})
         except Conflict:
             continue  # somebody wrote it between our reading and our writing
         else:
             return
     raise CloudError(
         f"The project's IAM policy could not be written in {TRIES} tries.",
-        f"* For: {email}",
+        f"* For: {whom}",
         "Somebody else keeps changing it. Run the same command again.",
+    )
+
+
+def _said(policy: Policy) -> list[str]:
+    """The bindings in a form that does not depend on an order."""
+    bindings = policy.get("bindings") or ()
+    return sorted(
+        json.dumps({**one, "members": sorted(one.get("members") or ())}, sort_keys=True) for one in bindings
     )

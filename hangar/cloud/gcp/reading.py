@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from hangar.cloud.gcp import policy
+from hangar.cloud.gcp import admission, policy
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.names import LABEL, Names, last
 from hangar.cloud.gcp.requests import Wanted
@@ -29,6 +29,7 @@ class Existing:
     instance: Body | None = None
     account: Body | None = None
     roles: tuple[str, ...] = ()
+    tunnel_users: tuple[str, ...] = ()
     image: Body | None = None
     machine_type: Body | None = None
     project: Body = field(default_factory=dict)
@@ -46,8 +47,11 @@ def read(api: Api, wanted: Wanted) -> Existing:
         asked = {what: pool.submit(look) for what, look in _looks(api, wanted).items()}
         found = {what: answer.result() for what, answer in asked.items()}
     disks = {one["name"]: one for one in found.pop("disks")}
+    project_policy = found.pop("project_policy")
     existing = Existing(
         **found,
+        roles=policy.roles_in(project_policy, names.email),
+        tunnel_users=admission.users_in(project_policy, names),
         data_disk=_in_our_zone(disks.get(names.data_disk), names),
         boot_disk=_in_our_zone(disks.get(names.boot_disk), names),
     )
@@ -66,7 +70,7 @@ def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:
         "disks": lambda: api.compute.items_everywhere("disks", prefix),
         "instance": lambda: api.compute.find(names.instance),
         "account": lambda: api.rest.find("iam", f"v1/{names.root}/serviceAccounts/{names.email}"),
-        "roles": lambda: policy.roles_of(api, names.email),
+        "project_policy": lambda: policy.get(api),
         "image": lambda: _image(api, wanted),
         "machine_type": lambda: api.compute.find(f"{names.in_zone}/machineTypes/{wanted.gcp.machine_type}"),
         "project": lambda: api.compute.get(names.root),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hangar.cloud.gcp import machine, policy, snapshots
+from hangar.cloud.gcp import admission, machine, policy, snapshots
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import NotThere
 from hangar.cloud.gcp.reading import Existing
@@ -19,6 +19,8 @@ def removal(
 ) -> Removal:
     """What would go, and what would stay."""
     goes = [what for what, _, _ in _resources(wanted, existing, with_data=with_data)]
+    if existing.tunnel_users:
+        goes.append(_tunnel(wanted, existing))
     if existing.account:
         goes.append(_account(wanted))
     names, disk = wanted.names, existing.data_disk
@@ -47,6 +49,10 @@ def remove(api: Api, wanted: Wanted, existing: Existing, work: Work, *, with_dat
     if existing.account or existing.roles:
         work.report("remove the service account and its roles")
         policy.ensure(api, wanted.names.email, ())
+    if existing.tunnel_users:
+        work.report("close the tunnel to its people")
+        admission.ensure(api, wanted.names, ())
+        removed.append(_tunnel(wanted, existing))
     if existing.account:
         _remove_account(api, wanted)
         removed.append(_account(wanted))
@@ -96,6 +102,10 @@ def _unless_gone(api: Api, path: str) -> Callable[[], Body | None]:
             return None
 
     return begin
+
+
+def _tunnel(wanted: Wanted, existing: Existing) -> str:
+    return f"tunnel {wanted.names.machine} of {', '.join(existing.tunnel_users)}"
 
 
 def _account(wanted: Wanted) -> str:

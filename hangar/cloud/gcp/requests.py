@@ -40,11 +40,14 @@ FIXED_METADATA = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """All that platform.yml says about the machine and what belongs to it."""
+    """All that platform.yml says about the machine and what belongs to it. `tunnel_users` are the addresses of the
+    people who come through IAP.
+    """
 
     names: Names
     gcp: Gcp
     spec: MachineSpec
+    tunnel_users: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:

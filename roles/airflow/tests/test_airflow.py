@@ -261,6 +261,57 @@ def test_the_operator_puts_a_file_into_the_live_folder(host, client, options):
         host.run(f"rm -f {path}")
 
 
+def test_what_comes_into_the_live_folder_with_rights_of_its_own_is_shared_too(host, client, options):
+    """A file that comes ready made into the live folder is the group's within seconds; another's is left alone"""
+    if not options["airflow_live_dags_enabled"]:
+        pytest.skip("switched off in platform.yml (airflow.live_dags)")
+    path = "/srv/airflow/dags/.contract"
+    wait = "for _ in $(seq 200); do [ $(stat -c %a:%G {0}) = {1}:dags ] && exit 0; sleep 0.1; done; exit 1"
+    try:
+        made = client.ssh(
+            command=f"install -m 600 /dev/null {path}; chgrp $(id -g) {path}; stat -c %a {path}"
+        )
+        assert made.stdout.strip() == "600"
+        host.run(f"install -m 600 /dev/null {path}.root")
+        assert host.run(wait.format(path, 660)).rc == 0
+        assert host.run(f"runuser -u airflow -- cat {path}").rc == 0
+        assert host.check_output(f"stat -c %a {path}.root") == "600"
+    finally:
+        host.run(f"rm -f {path} {path}.root")
+
+
+# As with ATTEMPTS, nothing secret leaves the machine: who has an account, and in which role.
+ACCOUNTS = """
+set -eu
+cd /
+as-service airflow docker exec airflow-postgres-1 psql --host=/tmp --username=airflow \
+    --tuples-only --no-align --command "select u.username || ' ' || r.name from ab_user u \
+     join ab_user_role m on m.user_id = u.id join ab_role r on r.id = m.role_id where u.active"
+echo ==
+airflow-accounts look
+echo ==
+stat -c '%n %U:%G %a' /srv/people/passwords/* 2>/dev/null || true
+"""
+
+
+def test_people_have_their_accounts_and_their_password_is_their_secret(host, options):
+    """Each person has the account and the role that the settings say, with a password that only they read"""
+    found, todo, passwords = (part.strip().split("\n") for part in host.check_output(ACCOUNTS).split("=="))
+    today = host.check_output("date -u +%F")
+    wanted = {
+        one["name"]: one["airflow"]
+        for one in options["people_accounts"]
+        if one["airflow"] != "none" and not (one["expires"] and one["expires"] <= today)
+    }
+    there = dict(line.split() for line in found if line)
+    assert there.pop("admin") == "Admin"
+    assert {name: role for name, role in there.items() if name in wanted} == wanted
+    assert not any(todo)
+    assert {line for line in passwords if line} == {
+        f"/srv/people/passwords/{name} root:{name} 440" for name in wanted
+    }
+
+
 def test_the_images_were_made_on_this_machine(containers):
     for name, one in containers.items():
         assert one["Config"]["Image"].startswith("hangar/"), name

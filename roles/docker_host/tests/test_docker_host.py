@@ -86,6 +86,33 @@ def test_a_container_cannot_use_a_setuid_program_to_become_root(host, users):
         )
 
 
+@pytest.fixture(scope="module")
+def containers(host, users):
+    """The settings of every container that runs, by its name."""
+    ask = "docker ps --quiet | xargs --no-run-if-empty docker inspect"
+    told = [as_service(host, user["name"], f"sh -c '{ask}'").stdout or "[]" for user in users]
+    return {one["Name"]: one["HostConfig"] for text in told for one in json.loads(text)}
+
+
+def test_containers_are_confined(containers):
+    """Containers have no capabilities, write no file of their system, and are never in the machine's own network"""
+    for name, settings in containers.items():
+        assert not settings["Privileged"], name
+        assert settings["CapDrop"] == ["ALL"], name
+        assert not settings["CapAdd"], name
+        assert settings["ReadonlyRootfs"], name
+        assert "no-new-privileges:true" in settings["SecurityOpt"], name
+        assert "host" not in (settings["NetworkMode"], settings["PidMode"], settings["IpcMode"]), name
+        assert not settings["Devices"], name
+
+
+@pytest.mark.vm
+def test_containers_have_bounded_memory_and_processes(containers):
+    for name, settings in containers.items():
+        assert settings["Memory"] > 0, name
+        assert settings["PidsLimit"] > 0, name
+
+
 def test_the_logs_of_containers_are_bounded(host, options):
     settings = json.loads(host.file("/etc/docker/rootless.json").content_string)
     assert settings["log-driver"] in ("local", "json-file")

@@ -2,10 +2,13 @@ import contextlib
 import re
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
-UNITS = ("ssh.service", "systemd-sysctl.service")
+UNITS = ("ssh.service", "systemd-sysctl.service", "hangar-editors.service")
+
+ROLES = Path(__file__).resolve().parents[2]
 
 SOCKS_HELLO = b"\x05\x01\x00"
 SOCKS_CONNECT_SSH = b"\x05\x01\x00\x01" + socket.inet_aton("127.0.0.1") + (22).to_bytes(2, "big")
@@ -104,3 +107,113 @@ def test_the_limits_for_watched_files_are_set_at_boot(host, options):
     shown = host.check_output("systemd-analyze cat-config sysctl.d | grep '^fs.inotify'")
     assert f"fs.inotify.max_user_watches = {options['remote_ssh_watched_files']}" in shown
     assert host.run("systemctl is-enabled systemd-sysctl.service").stdout.strip() in ("static", "enabled")
+
+
+@pytest.fixture(scope="module")
+def found(host):
+    """What the machine knows of people's limits and of the environment for DAGs, asked once."""
+    somebody = 54321  # no account of the machine; a slice has its limits before anybody is in it
+    told = host.check_output(f"""
+        systemctl show user-{somebody}.slice -p CPUWeight,MemoryHigh,MemoryMax,TasksMax; echo ==
+        for name in $(getent group hangar-admins | cut -d: -f4 | tr , ' '); do id -u $name; done; echo ==
+        cat /etc/security/limits.d/60-hangar-people.conf; echo ==
+        systemctl is-enabled hangar-editors.timer; systemctl is-active hangar-editors.timer; echo ==
+        find -L /opt/hangar/airflow -maxdepth 5 -name '*.dist-info' -printf '%f\\n' 2>/dev/null; echo ==
+        find -L /opt/hangar/airflow -xdev \\( ! -user root -o -perm /022 \\) ! -type l 2>/dev/null | head -3; echo ==
+        echo end""")
+    names = ("slice", "admins", "limits", "timer", "packages", "writable")
+    return {name: part.strip().splitlines() for name, part in zip(names, told.split("==\n"), strict=False)}
+
+
+def test_one_person_cannot_take_all_of_the_machine(found, options):
+    """Memory, processes and processor time of one person are bounded"""
+    limits = dict(line.split("=") for line in found["slice"])
+    assert int(limits["TasksMax"]) == options["remote_ssh_processes"]
+    assert int(limits["CPUWeight"]) == options["remote_ssh_cpu_weight"] < 100
+    assert 0 < int(limits["MemoryHigh"]) <= int(limits["MemoryMax"]) < 2**63
+
+
+def test_services_and_administrators_are_not_bounded_as_people_are(host, options):
+    uids = [account["uid"] for account in options["service_users_accounts"]]
+    uids.append(host.check_output(f"id -u {options['ansible_user']}"))
+    slices = " ".join(f"user-{uid}.slice" for uid in uids)
+    shown = host.check_output(f"systemctl show {slices} -p CPUWeight,MemoryMax").split()
+    assert shown.count("MemoryMax=infinity") == shown.count("CPUWeight=400") == len(uids)
+
+
+@pytest.mark.vm
+def test_the_bounds_are_the_kernels(host, client):
+    """The bounds are the kernel's, not only systemd's"""
+    client.ssh(command="true")
+    uid = host.check_output(f"id -u {client.settings['user']}")
+    assert host.check_output(f"cat /sys/fs/cgroup/user.slice/user-{uid}.slice/cpu.weight") == "400"
+
+
+def test_no_program_of_a_person_leaves_its_memory_on_the_disk(found, options):
+    for group in options["remote_ssh_groups"]:
+        assert f"@{group} - core 0" in found["limits"]
+        assert f"@{group} hard nofile {options['remote_ssh_open_files']}" in found["limits"]
+
+
+def test_old_servers_of_editors_go_and_the_one_that_runs_stays(client, options):
+    """Old versions of an editor's server go; the newest ones and one that runs stay, and so does what else is there"""
+    kept = options["remote_ssh_servers_kept"]
+    script = f"""set -e
+    export HOME=$(mktemp -d); trap 'kill $pid; rm -rf "$HOME"' EXIT
+    servers=$HOME/.vscode-server/cli/servers; mkdir -p $servers $HOME/.vscode-server/data/logs/old
+    for n in $(seq 0 {kept + 1}); do mkdir $servers/Stable-$n; touch -d "2026-01-0$((n + 1))" $servers/Stable-$n; done
+    cp /bin/sleep $servers/Stable-0/server; $servers/Stable-0/server 60 & pid=$!
+    touch -d 2020-01-01 $HOME/.vscode-server/data/logs/old $servers/Stable-0
+    mkdir -p $HOME/elsewhere/kept; ln -s $HOME/elsewhere $servers/Stable-link
+    until tr '\\0' ' ' < /proc/$pid/cmdline | grep -q Stable-0; do :; done
+    /usr/local/lib/hangar/editors home > /dev/null
+    ls $servers $HOME/.vscode-server/data/logs $HOME/elsewhere; test -s $HOME/.vscode-server/data/Machine/settings.json
+    """
+    done = client.ssh(command=script)
+    assert done.returncode == 0, done.stderr
+    left = [line for line in done.stdout.splitlines() if line.startswith("Stable-")]
+    newest = [f"Stable-{number}" for number in range(2, kept + 2)]
+    assert left == ["Stable-0", *newest, "Stable-link"]
+    assert "old" not in done.stdout.split()
+    assert "kept" in done.stdout.split(), "what a link leads to is not touched"
+
+
+def test_what_editors_leave_is_cleared_away_every_day(host, found):
+    assert found["timer"] == ["enabled", "active"]
+    host.check_output("systemctl start hangar-editors.service")
+
+
+def test_programs_trust_whom_the_machine_trusts(client):
+    """Extensions and Python programs trust the authorities that the machine trusts"""
+    names = ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    told = client.ssh(command=f"printenv {' '.join(names)}").stdout.split()
+    assert told == ["/etc/ssl/certs/ca-certificates.crt"] * 3
+
+
+@pytest.fixture
+def try_dags(options):
+    if not options["remote_ssh_try_dags_enabled"]:
+        pytest.skip("switched off (remote_ssh_try_dags_enabled)")
+
+
+@pytest.mark.usefixtures("try_dags")
+def test_dags_are_tried_with_the_airflow_of_the_image(found):
+    """DAGs are tried with the same packages as in Airflow's image, from the same lock, and a debugger"""
+    lock = (ROLES / "airflow/files/requirements.lock").read_text()
+    wanted = re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", lock, re.M)
+    have = {name.removesuffix(".dist-info").lower().replace("-", "_") for name in found["packages"]}
+    missing = [
+        f"{name} {version}"
+        for name, version in wanted
+        if f"{name}_{version}".replace("-", "_").replace(".", "_")
+        not in {one.replace(".", "_") for one in have}
+    ]
+    assert len(wanted) > 50
+    assert missing == []
+    assert any(name.startswith("debugpy_") for name in have)
+
+
+@pytest.mark.usefixtures("try_dags")
+def test_nobody_but_root_changes_that_environment(found):
+    assert found["packages"]
+    assert found["writable"] == []

@@ -1,4 +1,4 @@
-"""The two places that data can go to: Postgres and DuckDB files, through PyAirbyte's caches.
+"""The places that data can go to: Postgres, DuckDB files and folders of Parquet files, through PyAirbyte's caches.
 
 Field names are those of Airbyte's own destination connectors, so that one pipeline declaration serves both engines.
 """
@@ -74,7 +74,13 @@ DUCKDB = Destination(
         },
     },
 )
-ALL = (POSTGRES, DUCKDB)
+PARQUET = Destination(
+    "parquet",
+    # Airbyte has no such connector for files on the machine itself: the id is this engine's own
+    "6a5c3f0e-3b7d-4a0f-9d0c-6d1f2f9a7b11",
+    DUCKDB.specification,
+)
+ALL = (POSTGRES, DUCKDB, PARQUET)
 
 
 def find(destination_type: object, definition_id: str | None) -> Destination:
@@ -85,7 +91,7 @@ def find(destination_type: object, definition_id: str | None) -> Destination:
         ):
             return destination
     asked = str(destination_type if destination_type is not None else definition_id)
-    raise unknown_value(f"This engine writes to postgres and duckdb, not to {asked[:64]!r}.", asked)
+    raise unknown_value(f"This engine writes to postgres, duckdb and parquet, not to {asked[:64]!r}.", asked)
 
 
 def local_path(settings: Settings, destination_path: str) -> Path:
@@ -104,7 +110,7 @@ def resolved(settings: Settings, destination: Destination, configuration: Json) 
         for name, part in destination.specification["properties"].items()
         if "default" in part
     } | configuration
-    if destination is DUCKDB:
+    if destination in (DUCKDB, PARQUET):
         filled["destination_path"] = str(local_path(settings, filled["destination_path"]))
     return filled
 

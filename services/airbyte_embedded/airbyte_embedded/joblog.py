@@ -44,9 +44,14 @@ class JobLog:
         """A line of the service's own."""
         self.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {sentence}\n".encode())
 
-    def _line(self, line: bytes) -> None:
+    def masked(self, line: bytes) -> bytes:
+        """The line without the words that must not be shown."""
         for secret in self._secrets:
             line = line.replace(secret, MASK.encode())
+        return line
+
+    def _line(self, line: bytes) -> None:
+        line = self.masked(line)
         with contextlib.suppress(OSError):
             self._size += os.write(self._file, line + b"\n")
             if self._size > self._most:

@@ -13,6 +13,7 @@ import logging
 import shutil
 import sqlite3
 import time
+from dataclasses import replace
 from typing import Any
 
 from airbyte_embedded import destinations, processes, records, schedule, vault
@@ -191,6 +192,9 @@ class Supervisor:
             try:
                 writing.say(f"job {job['id']}, attempt {job['attempts']}: {job['type']}")
                 outcome = await attempt.run(order, writing)
+                if outcome.reason:
+                    # a connector's or a database's own words: people read them beside the log's
+                    outcome = replace(outcome, reason=writing.masked(outcome.reason.encode()).decode())
                 writing.say("succeeded" if outcome.succeeded else f"failed: {outcome.reason}")
             finally:
                 writing.close()

@@ -87,11 +87,13 @@ class Postgres:
             "password": PASSWORD, "ssl_mode": {"mode": "disable"}, **more,
         }  # fmt: skip
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, user: str = "loader") -> list[tuple[Any, ...]]:
+        """As the account of the destination, or as one whose password is its name."""
+        password = PASSWORD if user == "loader" else user
         return query(
             "import psycopg2\n"
-            f"c = psycopg2.connect(host='127.0.0.1', port={self.port}, dbname='postgres', user='loader',"
-            f" password={PASSWORD!r})\nc.autocommit = True\nq = c.cursor()\nq.execute({sql!r})\n"
+            f"c = psycopg2.connect(host='127.0.0.1', port={self.port}, dbname='postgres', user={user!r},"
+            f" password={password!r})\nc.autocommit = True\nq = c.cursor()\nq.execute({sql!r})\n"
             "rows = q.fetchall() if q.description else []"
         )
 
@@ -100,6 +102,15 @@ def duckdb(path: Path, sql: str) -> list[tuple[Any, ...]]:
     return query(
         f"import duckdb\nrows = duckdb.connect({str(path)!r}, read_only=True).execute({sql!r}).fetchall()"
     )
+
+
+def parquet(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Asked as somebody does who knows the files alone."""
+    views = "".join(
+        f"c.execute(\"CREATE VIEW {file.stem} AS SELECT * FROM '{file}'\")\n"
+        for file in folder.glob("[!.]*.parquet")
+    )
+    return query(f"import duckdb\nc = duckdb.connect()\n{views}rows = c.execute({sql!r}).fetchall()")
 
 
 def query(script: str) -> list[tuple[Any, ...]]:

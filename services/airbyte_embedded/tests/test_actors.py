@@ -42,7 +42,7 @@ def test_an_unknown_connector_is_named_with_those_that_are_known(server: Server)
         server, "/destinations", 400, name="x", workspaceId=server.workspace,
         configuration={"destinationType": "snowflake"},
     )  # fmt: skip
-    assert detail == "This engine writes to postgres and duckdb, not to 'snowflake'."
+    assert detail == "This engine writes to postgres, duckdb and parquet, not to 'snowflake'."
 
 
 def test_a_configuration_is_judged_by_the_connectors_specification_without_repeating_values(

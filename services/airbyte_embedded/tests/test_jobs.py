@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.postgres import BIN, Postgres, duckdb
+from tests.postgres import BIN, Postgres, duckdb, parquet
 from tests.server import Server
 
 pytestmark = pytest.mark.long
@@ -43,7 +43,7 @@ def database() -> Iterator[Postgres | None]:
     made.close()
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", "parquet", "postgres"])
 def place(request: pytest.FixtureRequest, server: Server, database: Postgres | None) -> Place:
     """A fresh destination."""
     name = "t" + str(abs(hash(request.node.name)))
@@ -51,6 +51,9 @@ def place(request: pytest.FixtureRequest, server: Server, database: Postgres | N
         made = server.destination(destination_path=f"/local/{name}.duckdb")
         path = server.data / f"local/{name}.duckdb"
         return Place(made, lambda sql: duckdb(path, sql))
+    if request.param == "parquet":
+        made = server.destination("parquet", destination_path=f"/local/{name}")
+        return Place(made, lambda sql: parquet(server.data / "local" / name, sql))
     if database is None:
         pytest.skip("Postgres is not installed here: apt-get install postgresql")
     database.query("DROP SCHEMA public CASCADE")

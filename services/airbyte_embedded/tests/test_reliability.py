@@ -14,7 +14,7 @@ import pytest
 from airbyte_embedded import processes
 from airbyte_embedded.settings import Settings
 
-from tests.postgres import Postgres, duckdb, needs_postgres
+from tests.postgres import Postgres, duckdb, needs_postgres, parquet
 from tests.server import Server
 
 pytestmark = pytest.mark.long
@@ -169,6 +169,79 @@ def test_a_killed_job_process_is_a_failure_that_says_so(make_server: Callable[..
     assert running(server, job) == []
     assert server.run(connection)["status"] == "succeeded"
     assert rows(server) == 100
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "parquet"])
+def test_a_sources_token_that_expires_in_the_middle_costs_the_run_and_no_row(
+    make_server: Callable[..., Server], kind: str
+) -> None:
+    """Half of the rows were read with a token that then ran out; with a new one the next run brings all of them."""
+    server = make_server()
+    source = server.source("expires", rows=60, api_key="a-token-that-ran-out")
+    place = {"duckdb": "/local/toy.duckdb", "parquet": "/local/toy"}[kind]
+    destination = server.destination(kind, destination_path=place)
+    connection = server.connection(source, destination, "incremental_append")
+    job = server.run(connection)
+    assert job["status"] == "failed"
+    # in the connector's own words, and without the token that it repeated
+    assert job["failureReason"] == "source-toy: 401 Unauthorized: the token ********** has expired"
+
+    def count() -> int:
+        if kind == "duckdb":
+            return rows(server)
+        return int(parquet(server.data / "local/toy", "SELECT count(*) FROM items")[0][0])
+
+    assert not (server.data / "local/toy/items.parquet").exists()
+    server.ask("PATCH", f"/sources/{source}", json={"configuration": {"api_key": "a-renewed-token"}})
+    ended = server.run(connection)
+    assert (ended["status"], ended["rowsSynced"]) == ("succeeded", 60)
+    assert count() == 60
+
+
+def test_parquet_files_that_a_job_could_not_write_are_caught_up_with(
+    make_server: Callable[..., Server],
+) -> None:
+    """Rows and state are committed first: a run that ends between the two must not forget the files for ever."""
+    server = make_server()
+    folder = server.data / "local/toy"
+    destination = server.destination("parquet", destination_path="/local/toy")
+    connection = server.connection(server.source(rows=5), destination, "incremental_append")
+    (folder / ".items.parquet.new/in the way").mkdir(parents=True)
+    job = server.run(connection)
+    assert job["status"] == "failed"
+    assert "directory" in job["failureReason"].lower(), job
+    assert not (folder / "items.parquet").exists()
+    shutil.rmtree(folder / ".items.parquet.new")
+    again = server.run(connection)
+    assert (again["status"], again["rowsSynced"]) == ("succeeded", 0), "nothing new was to be read"
+    assert parquet(folder, "SELECT count(*), count(DISTINCT id) FROM items") == [(5, 5)]
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+@needs_postgres
+def test_a_database_that_refuses_says_why_in_the_jobs_failure(make_server: Callable[..., Server]) -> None:
+    """The whole of Postgres's sentence, not only where it was asked."""
+    server, database = make_server(), Postgres().start()
+    try:
+        database.query("CREATE ROLE other SUPERUSER LOGIN PASSWORD 'other'")
+        destination = server.destination("postgres", **database.config())
+        connection = server.connection(server.source(), destination)
+        at = f'connection to server at "127.0.0.1", port {database.port} failed: '
+        for change, undo, reason in (
+            ("NOLOGIN", "LOGIN", 'FATAL: role "loader" is not permitted to log in'),
+            (
+                "PASSWORD 'another'",
+                "PASSWORD 'again'",
+                'FATAL: password authentication failed for user "loader"',
+            ),
+        ):
+            database.query(f"ALTER ROLE loader {change}", user="other")
+            assert server.run(connection)["failureReason"] == at + reason
+            database.query(f"ALTER ROLE loader {undo}", user="other")
+        database.kill()
+        assert server.run(connection)["failureReason"].startswith(at + "Connection refused")
+    finally:
+        database.close()
 
 
 @needs_postgres

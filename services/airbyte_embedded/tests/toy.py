@@ -115,6 +115,10 @@ def read(config: dict) -> None:
         start = seen.get(name, 0) if mode == "incremental" else 0
         say("LOG", log={"level": "INFO", "message": f"{name}: {mode} from {start}"})
         for number in range(start + 1, rows + 1):
+            if behaviour == "expires" and number > rows // 2 and config.get("api_key") != "a-renewed-token":
+                # flushed first: those rows did arrive
+                sys.stdout.flush()
+                complain(f"401 Unauthorized: the token {config.get('api_key')} has expired")
             act(behaviour, name, number, rows)
         state(name, max(rows, start))
     if behaviour == "fails_late":
@@ -132,7 +136,7 @@ def act(behaviour: str, name: str, number: int, rows: int) -> None:
     if behaviour == "eats":
         EATEN.append(bytearray(20_000_000))
         time.sleep(0.02)
-    if behaviour == "slow":
+    if behaviour in ("slow", "expires"):
         time.sleep(0.05)
     if behaviour == "lies_type" and number == rows:
         record(name, number, id="not a number")

@@ -1,9 +1,12 @@
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from hangar.commands.logs import seconds_ago
+from hangar import paths
+from hangar.commands.logs import check, chosen, seconds_ago
 from hangar.errors import HangarError
+from hangar.services import SERVICES
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -27,3 +30,23 @@ def test_the_future_is_now() -> None:
 def test_anything_else_is_refused(when: str) -> None:
     with pytest.raises(HangarError, match="is neither a duration nor a time"):
         seconds_ago(when, NOW)
+
+
+def test_without_a_service_all_are_read(repo: Path) -> None:
+    assert chosen("all", "local") == (list(SERVICES), "local")
+    assert chosen("ssh", "sandbox") == (["ssh"], "sandbox")
+
+
+def test_an_environment_may_stand_where_a_service_would(repo: Path) -> None:
+    folder = paths.platform_file("sandbox")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("")
+    assert chosen("sandbox", "local") == (list(SERVICES), "sandbox")
+    with pytest.raises(HangarError, match='There is no service "sandbx", and no environment of that name'):
+        chosen("sandbx", "local")
+
+
+def test_what_is_searched_for_must_be_a_regular_expression() -> None:
+    check("time ?out")
+    with pytest.raises(HangarError, match=r'"\(" is no regular expression'):
+        check("(")

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -85,6 +85,35 @@ def test_a_wrong_password_is_airflows_refusal(airflow: ThreadingHTTPServer, tmp_
     (tmp_path / "admin_password").write_text("wrong")
     answer = ask("airflow", port=airflow.server_port, method="GET", path="/api/v2/dags/elt")
     assert answer == {"error": {"kind": "refused", "text": "Invalid credentials", "status": 401}}
+
+
+@pytest.mark.parametrize(("method", "asked"), [("GET", 2), ("POST", 1)])
+def test_an_answer_that_comes_late_is_asked_for_again_unless_that_could_double_something(
+    airflow: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, method: str, asked: int
+) -> None:
+    busy = Event()
+    hold = Event()
+
+    def late(handler: Handler) -> None:
+        Handler.asked.append(handler.path)
+        if not busy.is_set():
+            busy.set()
+            hold.wait(10)
+        handler.answer(200, {"ok": True})
+
+    at_once = agent.Airflow(airflow.server_port)
+    at_once._token = "token"
+    monkeypatch.setattr(agent, "SECONDS", 0.2)
+    monkeypatch.setattr(Handler, f"do_{method}", late)
+    try:
+        if method == "GET":
+            assert at_once.call(method, "/api/v2/dags") == {"ok": True}
+        else:
+            with pytest.raises(agent.Refusal, match="timed out"):
+                at_once.call(method, "/api/v2/dags", {})
+    finally:
+        hold.set()
+    assert Handler.asked == ["/api/v2/dags"] * asked
 
 
 def test_nobody_there(airflow: ThreadingHTTPServer) -> None:

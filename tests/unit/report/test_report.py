@@ -12,6 +12,7 @@ from hangar import cli, paths, report
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.config.gcp import Gcp
+from hangar.config.people import today
 from hangar.console import Timing
 from hangar.elt.records import Gold, Table
 from hangar.report import words
@@ -140,6 +141,21 @@ def test_every_command_that_is_named_can_be_typed(environment: str) -> None:
             assert args.service == "airflow"
 
 
+def test_the_limits_name_the_admins_and_whose_day_has_come() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+    other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGM8zvTmJmlfKmp6jsQpimZRaqLZSLBJDNoYSdhIXK1+"
+    people = [
+        {"name": "ada", "role": "admin", "keys": [key]},
+        {"name": "vic", "role": "viewer", "keys": [other], "expires": str(today())},
+    ]
+    found = words.limits(make(HELD, people=people).config, make(HELD).server)
+    assert "Admins are root too, and may be the operator: ada." in found
+    assert any(line.startswith(f"The day of vic ({today()}) has come: no key opens") for line in found)
+    assert not any(
+        "Admins" in line or "The day of" in line for line in words.limits(make().config, make().server)
+    )
+
+
 def test_the_limits_are_said_in_words() -> None:
     said = " ".join(report.as_dict(make(HELD))["limits"])
     assert "The local container is a place to work, not a security boundary" in said
@@ -248,3 +264,12 @@ def test_a_machine_on_google_cloud_has_limits_and_next_steps_of_its_own() -> Non
     assert steps[-2:] == [
         "./provision.py stop production, then ./provision.py start production", "./provision.py destroy production",
     ]  # fmt: skip
+
+
+def test_the_report_says_which_airbyte_it_is() -> None:
+    embedded = [service.name for service in words.services(make(HELD).config, make(HELD).server, ())]
+    assert "Airbyte API (embedded engine, not the Airbyte platform)" in embedded
+    platform = make(HELD, airbyte={"engine": "abctl", "abctl": {"sha256": "a" * 64}})
+    found = {service.name: service for service in words.services(platform.config, platform.server, ())}
+    assert found["Airbyte"].machine == "127.0.0.1:8000"
+    assert found["Airbyte's filter"].who == "Airflow: tokens, reads and jobs, nothing else"

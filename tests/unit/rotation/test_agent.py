@@ -49,6 +49,23 @@ def test_a_secret_that_was_not_there_needs_no_proof(airbyte: dict[str, Any], tmp
     assert prove(started, airbyte) == {"new": True, "old": False, "changed": True}
 
 
+def test_a_password_of_the_monitoring_is_tried_as_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "admin_password").write_text("second")
+    asked = []
+
+    def ask(url: str, body: Any = None, token: str = "", login: str = "") -> tuple[int, Any]:
+        asked.append((url, login))
+        return (200 if login == "admin:second" else 401), None
+
+    monkeypatch.setattr(agent, "MONITORING", tmp_path)
+    monkeypatch.setattr(agent, "ask", ask)
+    tried = agent.Monitoring("admin", 9090)
+    assert (tried.accepts(tried.secret()), tried.accepts("first")) == (True, False)
+    assert asked[0] == ("http://127.0.0.1:9090/api/v1/status/buildinfo", "admin:second")
+
+
 @pytest.mark.parametrize("status", [404, 429, 500, 503])
 def test_any_other_answer_proves_nothing(status: int) -> None:
     with pytest.raises(agent.Refusal, match=f"Airbyte answers {status}"):

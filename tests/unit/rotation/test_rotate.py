@@ -152,7 +152,9 @@ def test_a_machine_without_a_warehouse_has_none_of_its_accounts(make_config: Mak
     names = {
         one.name for one in catalogue.secrets(make_config("warehouse.enabled=false", "airbyte.enabled=false"))
     }
-    assert names == {"airflow-admin", "airflow-keys", "airflow-fernet", "airflow-database"}
+    assert names == {
+        "airflow-admin", "airflow-keys", "airflow-fernet", "airflow-database", "monitoring-admin", "monitoring-scraper",
+    }  # fmt: skip
     assert "airbyte-token" in {one.name for one in catalogue.secrets(make_config("warehouse.enabled=false"))}
 
 
@@ -161,7 +163,7 @@ def test_the_list_is_for_people_and_for_programs(
 ) -> None:
     make_config()
     assert cli.main(["rotate", "--list"]) == 0
-    assert "warehouse-reader   the account that reads gold" in capsys.readouterr().out
+    assert "warehouse-reader    the account that reads gold" in capsys.readouterr().out
     assert cli.main(["rotate", "--list", "local", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert listed[0]["name"] == "airbyte-token"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from hangar.cloud.base import Server
-from hangar.ssh import include
+from hangar.errors import HangarError
+from hangar.ssh import include, shared
+from hangar.ssh.login import Login
 from hangar.ssh.tunnel import Forward
 
 FORWARDS = (Forward("airflow", 8080, 8081),)
@@ -28,12 +30,99 @@ def test_the_file_is_written_once_and_read_by_ssh(server: Server, home: Path) ->
     assert "localforward" not in other
 
 
-@pytest.mark.parametrize("before", ["", "Host a\n  User b\n", "# mine\n\nHost *\n  Compression yes"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "Host a\n  User b\n",
+        "# mine\n\nHost *\n  Compression yes",
+        "Host a\r\n  User b\r\n",
+        "# caf\udce9\n",
+    ],
+)
 def test_the_include_line_comes_first_and_goes_without_a_trace(before: str) -> None:
     after = include.with_include(before)
     assert after.splitlines()[0] == "Include ~/.ssh/config.d/hangar-*"
     assert include.with_include(after) == after
     assert include.without_include(after) == before
+
+
+def test_windows_line_ends_stay_what_they_are(home: Path) -> None:
+    (home / ".ssh").mkdir()
+    config = home / ".ssh/config"
+    config.write_bytes(b"Host a\r\n  User caf\xe9\r\n")
+    after, difference = include.proposal()
+    assert [line for line in difference.splitlines() if line[:1] == "-"][1:] == []
+    include.accept(after)
+    assert config.read_bytes() == (b"Include ~/.ssh/config.d/hangar-*\r\n\r\nHost a\r\n  User caf\xe9\r\n")
+    assert include.is_included()
+    include.remove("local")
+    assert config.read_bytes() == b"Host a\r\n  User caf\xe9\r\n"
+
+
+def test_a_read_only_config_is_left_alone(home: Path) -> None:
+    (home / ".ssh").mkdir()
+    config = home / ".ssh/config"
+    config.write_text("Host a\n")
+    config.chmod(0o444)
+    with pytest.raises(HangarError) as caught:
+        include.accept(include.proposal()[0])
+    assert caught.value == HangarError(
+        f"{config} was not written.",
+        "it is read-only",
+        "Put this line at its top yourself: Include ~/.ssh/config.d/hangar-*",
+    )
+    assert config.read_text() == "Host a\n"
+
+
+def test_a_config_that_ssh_refuses_is_left_alone_and_ssh_says_why(home: Path) -> None:
+    (home / ".ssh").mkdir()
+    config = home / ".ssh/config"
+    config.write_text("Host a\n  Userr b\n")
+    with pytest.raises(HangarError) as caught:
+        include.require_readable()
+    assert caught.value.brief == f"ssh cannot read {config} as it is; it was left alone."
+    assert f"{config}: line 2: Bad configuration option: userr" in caught.value.details
+    with pytest.raises(HangarError, match="was not written"):
+        include.accept(include.proposal()[0])
+    assert config.read_text() == "Host a\n  Userr b\n"
+
+
+def test_a_link_to_nothing_is_followed_where_it_leads(home: Path, tmp_path: Path) -> None:
+    (home / ".ssh").mkdir()
+    (home / ".ssh/config").symlink_to(tmp_path / "later")
+    include.accept(include.proposal()[0])
+    assert (tmp_path / "later").read_text() == "Include ~/.ssh/config.d/hangar-*\n"
+
+
+def test_sessions_share_a_connection(server: Server, home: Path) -> None:
+    include.write(server, home / "id", ())
+    said = effective(include.include_file("local"))
+    if len(str(home)) > 50:
+        assert said["controlmaster"] in ("no", "false"), "a socket's path must be short"
+    assert shared.lines("local") == [] or said["controlpersist"] == "600"
+
+
+def test_a_home_with_a_long_name_shares_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert shared.lines("local") == [
+        "ControlMaster auto", "ControlPath /home/anna/.ssh/hangar-local.sock", "ControlPersist 10m",
+    ]  # fmt: skip
+    monkeypatch.setenv("HOME", f"/home/{'a' * 80}")
+    assert shared.lines("local") == []
+
+
+def test_somebody_of_the_team_comes_with_a_name_and_a_key_of_their_own(server: Server, home: Path) -> None:
+    include.write(server, home / "operator", (), Login("anna", str(home / "my keys" / "id"), "me@gate:2222"))
+    said = effective(include.include_file("local"))
+    assert (said["user"], said["identityfile"]) == ("anna", str(home / "my keys" / "id"))
+    assert said["proxyjump"] == "me@gate:2222"
+    assert "operator" not in include.include_file("local").read_text()
+
+
+def effective(path: Path) -> dict[str, str]:
+    said = subprocess.run(["ssh", "-F", str(path), "-G", "hangar-local"], capture_output=True, text=True)
+    return dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)
 
 
 def test_the_difference_is_shown_before_anything_is_written(home: Path) -> None:

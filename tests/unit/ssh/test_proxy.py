@@ -11,7 +11,7 @@ import pytest
 
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
-from hangar.ssh import client_config, include, proxy
+from hangar.ssh import alias, client_config, proxy
 
 AWKWARD = [
     ("/usr/bin/python3", "-I", "/opt/hangar/relay", "--zone", "z-a"),
@@ -108,7 +108,7 @@ def test_ssh_itself_starts_it_from_the_environments_configuration(
 def test_ssh_itself_starts_it_from_the_include_file(tunnelled: tuple[Server, Path], tmp_path: Path) -> None:
     server, words = tunnelled
     config = tmp_path / "config"
-    config.write_text(include.text(server, tmp_path / "id", ()))
+    config.write_text(alias.text(server, tmp_path / "id", (), None))
     subprocess.run(["ssh", "-F", str(config), server.name, "true"], capture_output=True)
     assert words.read_text() == "--zone\nz a\n100%\n"
 

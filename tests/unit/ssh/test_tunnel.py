@@ -3,12 +3,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from hangar import paths
 from hangar.cloud.base import Server
-from hangar.errors import CommandFailed, HangarError
+from hangar.errors import HangarError
 from hangar.process import Completed
 from hangar.ssh import tunnel
 
@@ -28,18 +28,23 @@ class FakeSsh:
             if argv[argv.index("-O") + 1] == "exit":
                 self.alive = False
             return Completed(tuple(argv), answer, "", "")
+        raise AssertionError(argv)
+
+    def heralded(self, argv: Sequence[str], *, log: Path, timeout: float) -> str:
         if self.refuse:
-            raise CommandFailed("ssh failed.")
+            log.write_text("Permission denied (publickey).")
+            return ""
         self.opened.append([word for word in argv if word.startswith("-L")])
         self.alive = True
         tunnel.control("local").touch()
-        return Completed(tuple(argv), 0, "", "")
+        return "open"
 
 
 @pytest.fixture
 def ssh(monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     fake = FakeSsh()
     monkeypatch.setattr("hangar.process.run", fake.run)
+    monkeypatch.setattr("hangar.process.heralded", fake.heralded)
     monkeypatch.setattr(tunnel, "is_free", lambda port: port != 8080 or not busy)
     busy: list[int] = []
     fake.busy = busy  # type: ignore[attr-defined]
@@ -50,6 +55,7 @@ def test_a_service_keeps_its_port(server: Server, ssh: FakeSsh) -> None:
     (forward,) = tunnel.ensure(server, {"airflow": 8080})
     assert forward == tunnel.Forward("airflow", 8080, 8080)
     assert forward.url == "http://127.0.0.1:8080"
+    assert forward.page == "http://airflow.localhost:8080", "cookies do not tell ports apart"
     assert not forward.moved
     assert ssh.opened == [["-L127.0.0.1:8080:127.0.0.1:8080"]]
 
@@ -91,6 +97,24 @@ def test_two_services_never_share_a_port(server: Server, ssh: FakeSsh) -> None:
     assert [forward.local for forward in forwards] == [8081, 8082]
 
 
+def test_what_ssh_config_writes_down_stays_the_same(server: Server, ssh: FakeSsh) -> None:
+    ssh.busy.append(8080)  # type: ignore[attr-defined]
+    first = tunnel.planned(server, {"airflow": 8080})
+    assert first == (tunnel.Forward("airflow", 8080, 8081),)
+    assert tunnel.planned(server, {"airflow": 8080}) == first
+    assert tunnel.ensure(server, {"airflow": 8080}) == first
+    assert ssh.opened == [["-L127.0.0.1:8081:127.0.0.1:8080"]]
+
+
+def test_a_port_that_our_own_session_holds_is_not_taken(
+    server: Server, ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tunnel.planned(server, {"airflow": 8080})
+    ssh.busy.append(8080)  # type: ignore[attr-defined]
+    monkeypatch.setattr("hangar.ssh.shared.is_alive", lambda env: True)
+    assert tunnel.planned(server, {"airflow": 8080}) == first
+
+
 def test_stop_says_whether_there_was_anything(server: Server, ssh: FakeSsh) -> None:
     tunnel.ensure(server, {"airflow": 8080})
     assert tunnel.stop("local")
@@ -100,7 +124,6 @@ def test_stop_says_whether_there_was_anything(server: Server, ssh: FakeSsh) -> N
 
 def test_a_failure_shows_what_ssh_said(server: Server, ssh: FakeSsh) -> None:
     ssh.refuse = True
-    (paths.log_dir("local") / "tunnel.log").write_text("Permission denied (publickey).")
     with pytest.raises(HangarError) as caught:
         tunnel.ensure(server, {"airflow": 8080})
     assert caught.value.brief == "The forwards to hangar-local could not be opened."

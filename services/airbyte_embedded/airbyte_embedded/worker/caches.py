@@ -1,4 +1,7 @@
-"""The destinations: PyAirbyte's caches for Postgres and DuckDB, with one transaction a stream."""
+"""The destinations: PyAirbyte's caches for Postgres and DuckDB, with one transaction a stream.
+
+Parquet files are written from a DuckDB file beside them (`parquet`), which holds rows and states.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from airbyte_protocol.models import AirbyteMessage, AirbyteStateMessage, Airbyte
 from pydantic import PrivateAttr
 from sqlalchemy.engine import URL
 
+from airbyte_embedded.worker import parquet
 from airbyte_embedded.worker.check import CONNECT_SECONDS, ssl_mode
 from airbyte_embedded.worker.copying import CHUNK, Stream, lines
 from airbyte_embedded.worker.events import PERIOD, Events
@@ -160,6 +164,8 @@ def make(kind: str, config: dict[str, Any], *, schema: str, prefix: str, scratch
     common = {"schema_name": schema, "table_prefix": prefix, "cache_dir": scratch / "cache"}
     if kind == "duckdb":
         return DuckDB(db_path=config["destination_path"], **common)
+    if kind == "parquet":
+        return DuckDB(db_path=str(parquet.store(Path(config["destination_path"]))), **common)
     return Postgres(
         host=config["host"],
         port=config["port"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,22 @@ def duckdb(config: dict[str, Any]) -> str | None:
     return None
 
 
+def parquet(config: dict[str, Any]) -> str | None:
+    """What keeps this account from writing into the folder; None when nothing does."""
+    folder = Path(config["destination_path"])
+    if folder.exists() and not folder.is_dir():
+        return "destination_path is a file"
+    folder.mkdir(parents=True, exist_ok=True)
+    return None if os.access(folder, os.W_OK) else "the folder may not be written to"
+
+
+CHECKS = {"postgres": postgres, "duckdb": duckdb, "parquet": parquet}
+
+
 def main() -> int:
     wanted = json.load(sys.stdin)
     try:
-        lacking = {"postgres": postgres, "duckdb": duckdb}[wanted["type"]](wanted["config"])
+        lacking = CHECKS[wanted["type"]](wanted["config"])
     except (psycopg2.Error, OSError) as error:
         lacking = str(error).strip()
     if lacking:

@@ -16,7 +16,7 @@ from airbyte_embedded.worker.locks import Busy, hold
 Json = dict[str, Any]
 LONGEST = 600  # characters of a reason
 WAIT_CONNECTION = 60.0  # seconds for an earlier process of the same connection to be gone
-WAIT_FILE = 3600.0  # seconds for another connection to finish with the same DuckDB file
+WAIT_FILE = 3600.0  # seconds for another connection to finish with the same DuckDB file or folder
 
 
 def read_order() -> Json:
@@ -34,7 +34,7 @@ def read_order() -> Json:
 def hold_locks(order: Json) -> None:
     folder = Path(order["locks"])
     hold(folder, f"connection {order['connection']}", WAIT_CONNECTION)
-    if order["destination"]["type"] == "duckdb":  # one process at a time can write such a file
+    if order["destination"]["type"] in ("duckdb", "parquet"):  # one process at a time can write such a file
         hold(folder, f"the file {order['destination']['config']['destination_path']}", WAIT_FILE)
 
 

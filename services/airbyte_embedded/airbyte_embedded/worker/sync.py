@@ -14,7 +14,7 @@ os.environ.setdefault("AIRBYTE_LOGGING_ROOT", os.environ["TMPDIR"])  # read when
 from airbyte.strategies import WriteStrategy
 from sqlalchemy import inspect, text
 
-from airbyte_embedded.worker import caches
+from airbyte_embedded.worker import caches, parquet
 from airbyte_embedded.worker.events import Events
 from airbyte_embedded.worker.ledger import Ledger
 from airbyte_embedded.worker.locks import hold
@@ -59,6 +59,17 @@ class Sync:
                 self._sync(cache)
             else:
                 self._clear(cache)
+            if self._order["destination"]["type"] == "parquet":
+                self._publish(cache)
+        # only now: files that are not there yet are no success
+        self._events.succeeded(sum(self._context.rows.values()), sum(self._context.bytes.values()))
+
+    def _publish(self, cache: Any) -> None:
+        tables = {
+            cache.processor.get_sql_table_name(stream["name"]): stream["name"] for stream in self._streams
+        }
+        folder = Path(self._order["destination"]["config"]["destination_path"])
+        parquet.publish(cache.get_sql_engine(), folder, self._schema, tables, self._context.ledger)
 
     @contextlib.contextmanager
     def _destination(self) -> Iterator[Any]:
@@ -100,7 +111,6 @@ class Sync:
             ]
             if names:
                 self._read(source, cache, way, names)
-        self._events.succeeded(sum(self._context.rows.values()), sum(self._context.bytes.values()))
 
     def _read(self, source: ConnectionSource, cache: Any, way: Way, names: list[str]) -> None:
         self._context.incremental = way.incremental
@@ -141,4 +151,3 @@ class Sync:
                 if table in present:
                     connection.execute(text(f'DELETE FROM {self._schema}."{table}"'))
             self._context.ledger.clear(connection)
-        self._events.succeeded(0, 0)

@@ -1,0 +1,115 @@
+"""An audit as files beside the environment's state: JSON and a page, each signed; earlier ones stay."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hangar import paths, process
+from hangar.audit.record import VERDICTS, Audit, as_dict
+from hangar.errors import HangarError
+from hangar.report import words
+from hangar.ssh.files import write_atomically
+from hangar.ssh.keys import read_public_key
+
+NAMESPACE = "hangar-audit"
+"""What the signature is for; OpenSSH keeps signatures for one purpose from passing for another."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where an audit is. Each file has its signature beside it (.sig)."""
+
+    page: Path
+    data: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.page.parent
+
+
+def folder(environment: str) -> Path:
+    """Made on demand, closed to others like the state folder."""
+    found = paths.ensure_state_dir(environment) / "audits"
+    found.mkdir(mode=0o700, exist_ok=True)
+    return found
+
+
+def latest(environment: str) -> Path | None:
+    """The JSON of the last audit, None where there is none."""
+    place = paths.state_dir(environment) / "audits"
+    return max(place.glob("*.json"), default=None)
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """An audit's JSON.
+
+    Raises:
+        HangarError: it is none.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(data["findings"], list)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise HangarError(
+            f"{path} is no audit.", str(error), "Name two files that `audit` has written (…/audits/*.json)."
+        ) from error
+    return dict(data)
+
+
+def write(audit: Audit, private_key: Path) -> Written:
+    """Writes the audit's JSON and page and signs both with the operator's key.
+
+    Raises:
+        HangarError: the key does not sign (it has a passphrase and no agent holds it, say).
+    """
+    place = folder(audit.environment)
+    stem = audit.taken.replace(":", "").replace("+0000", "Z")
+    written = Written(place / f"{stem}.html", place / f"{stem}.json")
+    signer = f"{audit.by} {read_public_key(private_key)}"
+    write_atomically(place / "allowed_signers", _signers(place / "allowed_signers", signer))
+    write_atomically(written.data, json.dumps(as_dict(audit), indent=2, ensure_ascii=False) + "\n")
+    write_atomically(written.page, html(audit, written.page.name))
+    for path in (written.data, written.page):
+        sign(path, private_key)
+    return written
+
+
+def _signers(path: Path, signer: str) -> str:
+    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return "\n".join(dict.fromkeys([*known, signer])) + "\n"
+
+
+def sign(path: Path, private_key: Path) -> Path:
+    """Writes the signature beside the file and returns its path."""
+    signature = path.with_name(path.name + ".sig")
+    signature.unlink(missing_ok=True)
+    argv = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(private_key), "-n", NAMESPACE, str(path)]
+    # Without a terminal ssh-keygen fails where it would otherwise ask for a passphrase.
+    done = process.run(argv, check=False, env={"SSH_ASKPASS_REQUIRE": "never"})
+    if done.returncode != 0 or not signature.exists():
+        raise HangarError(
+            f"{private_key} does not sign.",
+            done.stderr.strip(),
+            f"A key with a passphrase has to be in the agent: ssh-add {private_key}",
+        )
+    return signature
+
+
+def verify_command(audit: Audit, name: str) -> str:
+    """What shows, in the folder of the files, that one is as it was signed."""
+    return f"ssh-keygen -Y verify -f allowed_signers -I {audit.by} -n {NAMESPACE} -s {name}.sig < {name}"
+
+
+def html(audit: Audit, name: str) -> str:
+    """A page that needs nothing but itself; its summary fits one sheet."""
+    environment = Environment(
+        loader=FileSystemLoader(paths.REPO / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("audit.html.j2").render(
+        audit=audit, verdicts=VERDICTS, roles=words.ROLES, verify=verify_command(audit, name)
+    )

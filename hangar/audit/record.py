@@ -1,0 +1,103 @@
+"""The record of an audit, from which its page and its JSON are made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Verdict = Literal["held", "failed", "excepted", "not applicable"]
+
+VERDICTS: tuple[Verdict, ...] = ("failed", "held", "excepted", "not applicable")
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """Why a control is left open. Without `owner` and `until` it is the house's own."""
+
+    control: str
+    reason: str
+    instead: str = ""
+    owner: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One thing that a scanner found fault with."""
+
+    scanner: str
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scanner that ran. `score` is its own figure, in its own words."""
+
+    scanner: str
+    version: str
+    score: str
+    observations: tuple[Observation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One control: its verdict, why, the command that shows it, and what scanners say of it."""
+
+    control: str
+    role: str
+    promise: str
+    sources: tuple[str, ...]
+    verdict: Verdict
+    reason: str = ""
+    show: str = ""
+    exemption: Exemption | None = None
+    observations: tuple[Observation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A control whose verdict is another than before; `before` or `after` is empty where it did not exist."""
+
+    control: str
+    promise: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One audit of one machine. `taken` is in UTC, as ISO 8601."""
+
+    environment: str
+    machine: str
+    kind: str
+    taken: str
+    by: str
+    findings: tuple[Finding, ...]
+    promises_broken: tuple[str, ...] = ()
+    scans: tuple[Scan, ...] = ()
+    unmapped: tuple[Observation, ...] = ()
+    since: str = ""
+    changes: tuple[Change, ...] = ()
+
+    def of(self, verdict: Verdict) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.verdict == verdict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {verdict: len(self.of(verdict)) for verdict in VERDICTS}
+
+    @property
+    def exit_code(self) -> int:
+        return 3 if self.of("failed") or self.promises_broken else 0
+
+
+def as_dict(audit: Audit) -> dict[str, Any]:
+    """The audit for programs, with its counts first."""
+    return {"counts": audit.counts, **asdict(audit)}
+
+
+def verdicts(data: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Control → (verdict, promise), from an audit's JSON."""
+    found: Sequence[Mapping[str, Any]] = data["findings"]
+    return {one["control"]: (one["verdict"], one["promise"]) for one in found}

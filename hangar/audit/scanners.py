@@ -1,0 +1,155 @@
+"""Scanners of others: how each is run on the machine, and what its answer says."""
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from hangar import paths, process
+from hangar.audit.record import Observation, Scan
+from hangar.cloud.base import Server
+from hangar.errors import HangarError
+
+TIMEOUT = 1800.0
+"""Seconds. Lynis takes one minute where it is alone; OpenSCAP several."""
+
+OPENSCAP_PROFILE = "xccdf_org.ssgproject.content_profile_anssi_bp28_enhanced"
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """`package` is what the machine needs for it; none for one that works from here. `present` looks for it there."""
+
+    name: str
+    packages: tuple[str, ...]
+    present: str
+    command: str
+    read: Callable[[str], Scan]
+
+
+def read_lynis(text: str) -> Scan:
+    """A report of Lynis (lynis-report.dat): its warnings and suggestions."""
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    found = [
+        Observation("lynis", parts[0], " ".join(part for part in parts[1:] if part not in ("-", "")))
+        for line in text.splitlines()
+        if line.startswith(("warning[]=", "suggestion[]="))
+        for parts in [line.split("=", 1)[1].split("|")]
+    ]
+    index = values.get("hardening_index", "?")
+    return Scan("lynis", values.get("lynis_version", ""), f"hardening index {index}", tuple(found))
+
+
+def read_openscap(text: str) -> Scan:
+    """Results of OpenSCAP (XCCDF): the rules that failed."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise HangarError("The answer of OpenSCAP cannot be read.", str(error)) from error
+    rules = [one for one in root.iter() if one.tag.endswith("}rule-result")]
+    outcomes = [(_rule(one.get("idref", "")), _text(one, "result")) for one in rules]
+    failed = [Observation("openscap", rule, "failed") for rule, outcome in outcomes if outcome == "fail"]
+    passed = sum(outcome == "pass" for _, outcome in outcomes)
+    return Scan("openscap", "", f"{passed} of {passed + len(failed)} rules of ANSSI BP-028", tuple(failed))
+
+
+def _rule(idref: str) -> str:
+    return idref.rsplit("content_rule_", 1)[-1]
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return next((child.text or "" for child in element if child.tag.endswith("}" + name)), "")
+
+
+def read_ssh_audit(text: str) -> Scan:
+    """The answer of ssh-audit (JSON): what it fails and warns of."""
+    told = json.loads(text)
+    found = [
+        Observation("ssh-audit", entry["algorithm"], f"{level}: {note}")
+        for kind in ("kex", "key", "enc", "mac")
+        for entry in told.get(kind, ())
+        for level in ("fail", "warn")
+        for note in entry.get("notes", {}).get(level, ())
+    ]
+    counted = [sum(one.text.startswith(level) for one in found) for level in ("fail", "warn")]
+    return Scan("ssh-audit", "", f"{counted[0]} fail, {counted[1]} warn", tuple(found))
+
+
+SCANNERS = {
+    "lynis": Scanner(
+        "lynis", ("lynis",), "command -v lynis",
+        "cd / && sudo lynis audit system --quick --quiet --no-colors >/dev/null 2>&1; "
+        "sudo cat /var/log/lynis-report.dat",
+        read_lynis,
+    ),
+    "openscap": Scanner(
+        "openscap", ("openscap-scanner", "ssg-debian"), "command -v oscap",
+        "content=$(ls /usr/share/xml/scap/ssg/content/ssg-debian*-ds.xml | sort -V | tail -n 1); cd /tmp; "
+        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results /var/lib/hangar/openscap.xml \"$content\" "
+        ">/dev/null 2>&1; sudo cat /var/lib/hangar/openscap.xml; sudo rm -f /var/lib/hangar/openscap.xml",
+        read_openscap,
+    ),
+}  # fmt: skip
+
+NAMES = (*SCANNERS, "ssh-audit")
+
+
+def require_names(names: Sequence[str]) -> None:
+    """Raises HangarError unless each is a scanner that we know."""
+    if strangers := [name for name in names if name not in NAMES]:
+        raise HangarError(
+            f"There is no scanner {', '.join(strangers)}.", f"Known: {', '.join(NAMES)}", "See: audit --help"
+        )
+
+
+def scan(server: Server, asked: Sequence[str], report: Callable[[str], None]) -> tuple[Scan, ...]:
+    """Runs the scanners that were asked for (and installs those from Debian) and those that are there anyway.
+
+    Raises:
+        HangarError: one that was asked for cannot run.
+    """
+    found = []
+    for scanner in SCANNERS.values():
+        if scanner.name in asked or ask(server, scanner.present, check=False).returncode == 0:
+            report(f"scan with {scanner.name}")
+            found.append(_scan_machine(server, scanner))
+    if "ssh-audit" in asked or importlib.util.find_spec("ssh_audit"):
+        report("scan with ssh-audit")
+        found.append(_scan_ssh(server))
+    return tuple(found)
+
+
+def _scan_machine(server: Server, scanner: Scanner) -> Scan:
+    packages = " ".join(scanner.packages)
+    install = f"sudo DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends {packages}"
+    ask(server, f"{scanner.present} >/dev/null || {install} >/dev/null")
+    answer = ask(server, scanner.command).stdout
+    if not answer.strip():
+        raise HangarError(
+            f"{scanner.name} gave no answer.",
+            "",
+            f"Try: ./provision.py ssh {server.environment} {scanner.present}",
+        )
+    return scanner.read(answer)
+
+
+def _scan_ssh(server: Server) -> Scan:
+    if importlib.util.find_spec("ssh_audit") is None:
+        raise HangarError("ssh-audit is not installed here.", "", "Install it: make environment")
+    if server.proxy_command:
+        # It speaks to a port, and there is none that it could reach.
+        return Scan("ssh-audit", "", "not reachable without a tunnel")
+    argv = [sys.executable, "-m", "ssh_audit.ssh_audit", "--json", "--port", str(server.port), server.address]
+    done = process.run(argv, check=False, timeout=120)
+    if not re.match(r"\s*\{", done.stdout):
+        raise HangarError("ssh-audit gave no answer.", done.stderr.strip() or done.stdout.strip())
+    return read_ssh_audit(done.stdout)
+
+
+def ask(server: Server, command: str, *, check: bool = True) -> process.Completed:
+    """Runs a shell command on the machine."""
+    ssh = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name]
+    return process.run([*ssh, command], check=check, timeout=TIMEOUT)

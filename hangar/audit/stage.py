@@ -1,0 +1,62 @@
+"""The audit of a machine, in its order: prove, scan, judge, compare with the last time."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hangar import contracts, lock, paths, pipeline, verification
+from hangar.audit import assess, files, scanners
+from hangar.audit.record import Audit, Exemption, verdicts
+from hangar.cloud import cloud_for
+from hangar.console import Progress
+from hangar.controls import controls
+from hangar.report import words
+
+if TYPE_CHECKING:
+    from hangar.config import Config
+
+
+def audit(config: "Config", asked: Sequence[str]) -> Audit:
+    """The evidence for a machine as it is now. Nothing changes on it, but that scanners asked for are installed."""
+    env = config.environment
+    with lock.held(env, f"provision.py audit {env}"), Progress() as progress:
+        with progress.stage("Connection"):
+            server = pipeline.require_server(config, cloud_for(config))
+            pipeline.introduce(server, config)
+        with progress.stage("Verification"):
+            promises = verification.verify(server, progress.step)
+        with progress.stage("Scanners"):
+            scans = scanners.scan(server, asked, progress.report)
+    findings = assess.assess(controls(), promises, exemptions(env), scans)
+    known = files.latest(env)
+    last = files.read(known) if known else {}
+    proving = {(one.role, test) for one in controls() for test in one.proved_by}
+    return Audit(
+        environment=env,
+        machine=server.name,
+        kind=words.kind(server),
+        taken=datetime.now(UTC).isoformat(timespec="seconds"),
+        by=server.admin,
+        findings=findings,
+        promises_broken=tuple(
+            promise.sentence
+            for promise in promises
+            if promise.outcome == "broken" and (promise.role, promise.test) not in proving
+        ),
+        scans=scans,
+        unmapped=assess.unmapped(controls(), scans),
+        since=str(last.get("taken", "")),
+        changes=assess.compare(verdicts(last), {one.control: (one.verdict, one.promise) for one in findings})
+        if last
+        else (),
+    )
+
+
+def exemptions(env: str) -> dict[str, Exemption]:
+    """What is left open on purpose, by control: the house's own, then those of platform.yml."""
+    options = contracts.effective_options(paths.hosts_file(env))
+    entries = [*options["hardening_system_exceptions"], *options["hardening_system_own_exceptions"]]
+    return {
+        entry["control"]: Exemption(**{name: str(value) for name, value in entry.items()})
+        for entry in entries
+    }

@@ -1,0 +1,188 @@
+"""The way from this computer to a working editor on the machine: each step, what it means, and the cure."""
+
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from hangar import process
+from hangar.checks import there
+from hangar.checks.finding import Finding, ok
+from hangar.editor import program
+from hangar.errors import CommandFailed
+from hangar.ssh import client_config, include, proxy
+
+PATIENCE = 5.0
+"""Seconds for everything that is asked over the network; it is asked at once."""
+
+CONNECT = 4
+"""Seconds for one connection."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What ssh said while it logged in (`-v`), and what the machine answered."""
+
+    said: str
+    answer: str
+
+
+def look(env: str) -> list[Finding]:
+    """The steps in order, as far as one leads to the next; changes nothing.
+
+    Raises:
+        FileNotFoundError: this computer was never told of the machine.
+    """
+    config = client_config.of(env)
+    settings = client_config.read(config)
+    mine = key(env, settings)
+    steps = [known_by_name(env), editor(), mine]
+    if mine.state == "missing":
+        return steps
+    with ThreadPoolExecutor(3) as pool:
+        port = pool.submit(reach, env, settings)
+        login = pool.submit(log_in, env, config)
+        forward = pool.submit(forwarded, env, config)
+        tried = login.result()
+        found = connection(env, settings, port.result(), tried)
+        steps += found
+        if any(step.state == "missing" for step in found):
+            return steps
+        return [*steps, forward.result(), *there.findings(env, tried.answer)]
+
+
+def known_by_name(env: str) -> Finding:
+    name = "Name for ssh"
+    if include.include_file(env).exists() and include.is_included():
+        return ok(name, f"hangar-{env} stands in ~/.ssh/config.d, where editors look for it")
+    return Finding(
+        name, "warning", f"hangar-{env} is not in ~/.ssh/config: an editor does not find it",
+        f"./provision.py ssh-config {env}",
+    )  # fmt: skip
+
+
+def editor() -> Finding:
+    found = program.find()
+    if found:
+        return ok("VS Code", found)
+    return Finding(
+        "VS Code", "warning", "not installed here, or `code` is not on the PATH", program.install_hint()
+    )
+
+
+def key(env: str, settings: dict[str, str]) -> Finding:
+    """The private key lies here, and ssh will not refuse it for its rights."""
+    path = client_config.unquote(settings["IdentityFile"])
+    if not path.is_file():
+        return Finding(
+            "Key", "missing", f"{path} is not there: nothing would be offered",
+            f"Name yours: ./provision.py ssh-config {env} --user NAME --key PATH",
+        )  # fmt: skip
+    if path.stat().st_mode & 0o077:
+        return Finding(
+            "Key", "missing", f"others may read {path}: ssh refuses to use it", f"chmod 600 {path}"
+        )
+    return ok("Key", str(path))
+
+
+def reach(env: str, settings: dict[str, str]) -> Finding:
+    """The name has an address, and something that speaks SSH answers there; or there is a program that leads on."""
+    if "ProxyCommand" in settings:
+        words = proxy.words(settings["ProxyCommand"])
+        return ok("Way", f"through {Path(words[0]).name}" if words else "through a program")
+    if "ProxyJump" in settings:
+        return ok("Way", f"over {settings['ProxyJump']}")
+    host, port = settings["HostName"], int(settings["Port"])
+    where = f"{host} port {port}"
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT) as connection:
+            banner = connection.recv(64).decode(errors="replace")
+    except socket.gaierror:
+        return Finding(
+            "Address", "missing", f"{host} has no address: the name is wrong, or DNS does not answer",
+            "Look at existing.address in platform.yml, and at your network or VPN.",
+        )  # fmt: skip
+    except OSError as error:
+        why = error.strerror or str(error)
+        return Finding(
+            "Port", "missing", f"{where}: {why}; the machine is off, or a firewall is in between",
+            f"See ./provision.py status {env}; your network must be in access.ssh_sources.",
+        )  # fmt: skip
+    if not banner.startswith("SSH-"):
+        return Finding(
+            "Port", "missing", f"{where} answers, but not as SSH: somebody is in between",
+            "Try another network, without a proxy or a portal.",
+        )  # fmt: skip
+    return ok("Port", f"{where} speaks SSH")
+
+
+def log_in(env: str, config: Path) -> Tried:
+    """One login that notes its steps and asks the machine everything in one go."""
+    argv = ["ssh", "-v", "-F", str(config), "-S", "none", "-o", "BatchMode=yes",
+            "-o", f"ConnectTimeout={CONNECT}", f"hangar-{env}", "sh -s"]  # fmt: skip
+    try:
+        done = process.run(argv, check=False, input=there.SCRIPT, timeout=PATIENCE)
+    except CommandFailed as error:
+        return Tried(f"{error.brief}\n", "")
+    return Tried(done.stderr, done.stdout)
+
+
+def forwarded(env: str, config: Path) -> Finding:
+    """A forward to the machine's loopback, which is what an editor talks through."""
+    name = "Forwards"
+    argv = ["ssh", "-F", str(config), "-S", "none", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT}",
+            "-W", "127.0.0.1:22", f"hangar-{env}"]  # fmt: skip
+    try:
+        done = process.run(argv, check=False, input="\n", timeout=PATIENCE)
+    except CommandFailed:
+        return Finding(name, "warning", f"no answer within {PATIENCE:g} s", f"./provision.py doctor {env}")
+    if done.stdout.startswith("SSH-"):
+        return ok(name, "an editor reaches the ports on the machine's loopback")
+    return Finding(
+        name, "missing", "the machine refuses forwards: VS Code connects and then hangs",
+        f"AllowTcpForwarding local is the role ssh_server's: ./provision.py up {env}",
+    )  # fmt: skip
+
+
+def connection(env: str, settings: dict[str, str], port: Finding, tried: Tried) -> list[Finding]:
+    """The steps of the login, read from what ssh said."""
+    if port.state == "missing":
+        return [port]
+    said = tried.said
+    if "Remote protocol version" not in said and "Host key verification failed" not in said:
+        return [
+            Finding(port.name, "missing", f"it leads nowhere: {_last(said)}", f"./provision.py status {env}")
+        ]
+    return [port, *_authenticated(env, settings, said)]
+
+
+def _authenticated(env: str, settings: dict[str, str], said: str) -> Iterator[Finding]:
+    shown = re.search(r"Server host key: (\S+ \S+)", said)
+    if "Host key verification failed" in said:
+        yield Finding(
+            "Host key", "missing", f"{shown[1] if shown else 'it'} is not the pinned one: a new machine, or a stranger",
+            f"If somebody made it anew: ./provision.py plan {env} pins the new key. If nobody did, do not go on.",
+        )  # fmt: skip
+        return
+    yield ok("Host key", f"{shown[1]}, as pinned" if shown else "as pinned")
+    user, path = settings["User"], settings["IdentityFile"]
+    if re.search(r"^Authenticated to ", said, re.MULTILINE):
+        yield ok("Login", f"{user}, by this key")
+    elif "Server accepts key" in said:
+        yield Finding(
+            "Login", "missing", "the machine knows the key, but it has a passphrase and no agent holds it",
+            f"ssh-add {path}",
+        )  # fmt: skip
+    else:
+        what = "was offered and refused" if "Offering public key" in said else "was not even offered"
+        yield Finding(
+            "Login", "missing", f"the key {what} for {user}: it is not on the machine, or the account may not log in",
+            f"Its public half belongs under people in platform.yml, then: ./provision.py up {env}",
+        )  # fmt: skip
+
+
+def _last(said: str) -> str:
+    lines = [line for line in said.splitlines() if line and not line.startswith(("debug1:", "OpenSSH_"))]
+    return lines[-1] if lines else "ssh said nothing"

@@ -1,0 +1,259 @@
+"""people: let somebody in, end somebody's access, give another day, see who is there."""
+
+import argparse
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from hangar import console, lock
+from hangar.errors import HangarError, MachineUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hangar.config import Config
+    from hangar.config.people import Person
+    from hangar.people.leaving import Departure
+
+ACTIONS = ("add", "remove", "expire", "list", "password")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "words", metavar="add NAME | remove NAME | expire NAME | password NAME | list [ENV]", nargs="*",
+        help="what to do (default: list), with whom, and where",
+    )  # fmt: skip
+    parser.add_argument(
+        "--key", action="append", default=[], metavar="FILE",
+        help="add: a public key, as a .pub file or as its text; may be given more than once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--role", choices=("admin", "developer", "viewer"), help="add: what the person may do"
+    )
+    parser.add_argument("--email", metavar="ADDRESS", help="add: the person's address, for Airflow")
+    parser.add_argument(
+        "--expires", metavar="DATE", help="add, expire: the first day without access, or never"
+    )
+    parser.add_argument(
+        "--myself", metavar="NAME", default="", help="remove: the name again, where it is your own"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    action, name, args.environment = split(args.words, args.environment)
+    if args.overrides:
+        raise HangarError("People are what platform.yml says; --set means nothing here.")
+    from hangar.config import load
+
+    config = load(args.environment)
+    match action:
+        case "add":
+            _add(config, name, args)
+        case "remove":
+            _remove(config, name, args)
+        case "expire":
+            _expire(config, name, args)
+        case "password":
+            _password(config, name, as_json=args.json)
+        case _:
+            _list(config, as_json=args.json)
+    return 0
+
+
+def split(words: list[str], default: str) -> tuple[str, str, str]:
+    """The action, the person and the environment.
+
+    Raises:
+        HangarError: the words are others.
+    """
+    left = list(words)
+    env = left.pop(0) if len(left) > 1 and left[0] not in ACTIONS and left[1] in ACTIONS else default
+    action = left.pop(0) if left and left[0] in ACTIONS else "list"
+    name = left.pop(0) if action != "list" and left else ""
+    env = left.pop(0) if left and env == default else env
+    if left or (action != "list" and not name):
+        raise HangarError(
+            "This is not how people are asked for.",
+            f"* You said: people {' '.join(words)}",
+            f"Say: ./provision.py people list {env}, or add, remove, expire or password with a NAME",
+        )
+    return action, name, env
+
+
+def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
+    from hangar.people import coming
+
+    if not args.key or not args.role:
+        raise HangarError(
+            f"{name} needs a key and a role.",
+            resolution=f"Say: ./provision.py people add {name} {config.environment} --role developer --key {name}.pub",
+        )
+    entry: dict[str, Any] = {
+        "name": name,
+        "role": args.role,
+        "keys": [coming.read_key(key) for key in args.key],
+    }
+    entry |= {"expires": day} if (day := _day(args.expires)) else {}
+    entry |= {"email": args.email} if args.email else {}
+    with _at_work(config, f"people add {name}") as progress:
+        outcome = coming.add(config, entry, progress)
+    _tell_in(config, outcome.person, has_machine=outcome.has_machine)
+    _as_json(args.json, {"name": name, "on_the_machine": outcome.has_machine})
+
+
+def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
+    env = config.environment
+    if not has_machine:
+        console.say(
+            f"{person.name} stands in platform.yml. {env} has no machine that runs: the next `up` lets them in."
+        )
+        return
+    if person.is_expired:
+        console.say(f"{person.name} is out: the machine refuses each of their keys.")
+        return
+    console.say(f"{person.name} ({person.role}) is in: the machine admits each of their keys.")
+    console.say(f"They log in as {person.name}, with their own key: docs/people.md says how.")
+    if config.cloud == "gcp" and not person.email:
+        console.say(
+            "They have no address in platform.yml (--email), so Google's tunnel admits them only where"
+        )
+        console.say("somebody else in the project lets them in.")
+    if person.airflow_role != "none":
+        console.say(
+            f"Their first password for Airflow is on the machine: cat /srv/people/passwords/{person.name}"
+        )
+
+
+def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
+    from hangar.people import leaving
+
+    env = config.environment
+    leaving.require_removable(config, name)
+    if not console.confirm(f"End all access of {name} to {env} now, and archive the home?"):
+        raise HangarError(f"{name} stays.")
+    question = (
+        f"{name} is you: this computer logs in with that key, and will be out too. Type {name} to go on:"
+    )
+    if leaving.is_oneself(config, name) and not console.typed(question, name, args.myself, "--myself"):
+        raise HangarError(f"{name} stays.")
+    with _at_work(config, f"people remove {name}") as progress:
+        gone = leaving.remove(config, name, progress)
+    _tell_out(config, gone)
+    _as_json(args.json, asdict(gone))
+
+
+def _tell_out(config: "Config", gone: "Departure") -> None:
+    env = config.environment
+    if not gone.has_machine:
+        console.say(
+            f"{gone.name} is out of platform.yml. {env} has no machine that runs: the next `up` finishes it."
+        )
+        return
+    proof = "; the machine refuses each of their keys" if gone.proven else ""
+    console.say(f"{gone.name} is out: the last process ended after {gone.seconds:.1f} s{proof}.")
+    if gone.archive:
+        console.say(f"The home is archived on the machine: {gone.archive} (for root alone)")
+    if config.cloud == "gcp":
+        console.say(f"Google's tunnel admits them no more{_others_bindings(config, gone)}")
+
+
+def _others_bindings(config: "Config", gone: "Departure") -> str:
+    """What Hangar has not given, it does not take away."""
+    if gone.email:
+        return (
+            f" by the binding that Hangar keeps for {config.environment}; one that somebody else made stays."
+        )
+    return ", as they had no address in platform.yml; take away what somebody else gave them in the project."
+
+
+def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
+    from hangar.people import coming, leaving
+
+    if not args.expires:
+        raise HangarError(
+            "There is no day.",
+            resolution=f"Say: ./provision.py people expire {name} --expires 2027-03-31 (or never)",
+        )
+    day = _day(args.expires)
+    if day is not None:
+        leaving.require_removable(config, name)
+    with _at_work(config, f"people expire {name}") as progress:
+        outcome = coming.set_expiry(config, name, day, progress)
+    console.say(f"{name} has access {f'until the day before {day}' if day else 'without an end'}.")
+    _tell_in(config, outcome.person, has_machine=outcome.has_machine)
+    _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
+
+
+def _password(config: "Config", name: str, *, as_json: bool) -> None:
+    from hangar.people import coming, machine
+
+    if coming.person_of(config, name) is None:
+        raise coming.missing(config, name)
+    machine.new_password(config.environment, name)
+    console.say(f"{name} has a new password for Airflow, which nobody has seen.")
+    console.say(f"They read it on the machine, as themselves: cat /srv/people/passwords/{name}")
+    _as_json(as_json, {"name": name, "file": f"/srv/people/passwords/{name}"})
+
+
+def _list(config: "Config", *, as_json: bool) -> None:
+    from hangar import paths
+    from hangar.config.public_keys import parse
+    from hangar.people import machine
+
+    known: dict[str, dict[str, Any]] = {}
+    try:
+        known = machine.show(config.environment) if paths.ssh_config(config.environment).exists() else {}
+    except MachineUnreachable:
+        console.note("The machine does not answer; this is what platform.yml says.")
+    rows, found = [], []
+    for person in config.people:
+        there = known.get(person.name)
+        state = (
+            "not there yet"
+            if there is None or not there["account"]
+            else "working"
+            if there["sessions"]
+            else "in"
+        )
+        state = "out, the day has come" if person.is_expired else state
+        keys = [parse(key) for key in person.keys]
+        found.append(
+            {
+                **person.model_dump(mode="json"),
+                "state": state,
+                "fingerprints": [key.fingerprint for key in keys],
+            }
+        )
+        marks = ", ".join(f"{key.type.removesuffix('@openssh.com')} {key.comment}".strip() for key in keys)
+        rows.append([person.name, person.role, marks, str(person.expires or "-"), person.airflow_role, state])
+    strays = [
+        name for name, one in known.items() if not one["left"] and name not in {one["name"] for one in found}
+    ]
+    rows += [[name, "-", "-", "-", "-", "leaves at the next up"] for name in strays]
+    console.table(["name", "role", "keys", "expires", "Airflow", "on the machine"], rows)
+    _as_json(as_json, {"people": found, "leaving": strays})
+
+
+def _day(text: str | None) -> date | None:
+    if text in (None, "never"):
+        return None
+    from hangar.config.people import today
+
+    try:
+        return today() if text == "today" else date.fromisoformat(str(text))
+    except ValueError:
+        raise HangarError(
+            f'"{text}" is not a day.', resolution="Say a day such as 2027-03-31, today or never."
+        ) from None
+
+
+def _as_json(asked: bool, data: Any) -> None:
+    if asked:
+        console.json(data)
+
+
+@contextmanager
+def _at_work(config: "Config", words: str) -> "Iterator[console.Progress]":
+    with lock.held(config.environment, f"provision.py {words}"), console.Progress() as progress:
+        yield progress

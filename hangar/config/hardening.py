@@ -1,0 +1,66 @@
+"""The section `hardening` of platform.yml: which parts of it are on, and what is left open on purpose."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema, field_validator
+
+from hangar.config.fields import Section, quoted, setting, wrong
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    if type(value) is not date:
+        raise wrong(f"{quoted(value)} is not a day")
+    return value
+
+
+def _as_tuple(value: Any) -> Any:
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+class Exemption(Section):
+    """One control that is left open: why, who answers for it, and until when."""
+
+    control: str = setting(
+        ..., "The control's name, as docs/hardening.md lists them.", "a name such as accounts.umask"
+    )
+    reason: str = setting(..., "Why it is left open.", "a sentence", min_length=10)
+    instead: str = setting("", "What guards in its place.", "a sentence")
+    owner: str = setting(..., "Who answers for it.", "a person's name or address", min_length=2)
+    until: Day = setting(..., "The last day on which it counts.", "a day such as 2027-03-31")
+
+    @field_validator("control")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from difflib import get_close_matches
+
+        from hangar.controls import names
+
+        if value not in names():
+            close = get_close_matches(value, names(), n=1)
+            raise wrong(f'there is no control "{value}"', right=close[0] if close else "")
+        return value
+
+
+class Hardening(Section):
+    """What makes the machine hard to misuse. An exception switches one control off, with a reason and a last day."""
+
+    kernel: bool = setting(True, "Kernel parameters, closed modules, no core dumps.", "true or false")
+    accounts: bool = setting(True, "PAM, sudo and system accounts.", "true or false")
+    audit: bool = setting(True, "Audit trail, process accounting, integrity check.", "true or false")
+    system: bool = setting(True, "Mounts, rights, schedulers, packages, banners.", "true or false")
+    forward_logs_to: str | None = setting(
+        None, "A systemd-journal-remote that gets a copy of the log.", "https://HOST:PORT, or null",
+        pattern=r"^https://[A-Za-z0-9.-]+(:\d+)?$",
+    )  # fmt: skip
+    exceptions: Annotated[tuple[Exemption, ...], BeforeValidator(_as_tuple)] = setting(
+        (), "Controls that are left open on purpose.", "a list of control, reason, owner, until"
+    )

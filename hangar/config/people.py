@@ -1,0 +1,197 @@
+"""The list `people` of platform.yml: who works on the machine, with which keys, and as what."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, WithJsonSchema, field_validator
+
+from hangar.config.fields import Section, all_wrong, quoted, setting, wrong
+from hangar.config.public_keys import BadKey, parse
+
+KEY_RIGHT = "a line such as ssh-ed25519 AAAA… (also sk-…, or RSA of 3072 bits and more)"
+HARDWARE_RIGHT = "a key made by ssh-keygen -t ed25519-sk"
+
+SERVICES = ("airflow", "airbyte", "warehouse", "people", "dags", "admin")
+"""Accounts and groups that Hangar makes; admin is Airflow's."""
+
+SYSTEM = frozenset(
+    [
+        "adm", "audio", "backup", "bin", "cdrom", "chrony", "clock", "crontab", "daemon", "dialout",
+        "dip", "disk", "docker", "fax", "floppy", "games", "gnats", "input", "irc", "kmem", "kvm",
+        "list", "lp", "mail", "man", "messagebus", "netdev", "news", "nobody", "nogroup", "operator",
+        "plugdev", "polkitd", "postgres", "prometheus", "proxy", "render", "root", "sasl", "sgx",
+        "shadow", "src", "ssh", "sshd", "ssl-cert", "staff", "sudo", "sync", "sys", "syslog", "tape",
+        "tcpdump", "tss", "tty", "users", "utmp", "uucp", "uuidd", "video", "voice", "www-data",
+    ]
+)  # fmt: skip
+"""Users and groups of Debian 13 and of the packages that the machine has; an account brings a group of its name."""
+
+SYSTEM_PREFIXES = ("systemd-", "hangar-", "google-")
+
+FORGOTTEN = timedelta(days=90)
+"""A person whose day is past is locked out and may stand in the file for so long. An older date is a slip of the
+pen: taken as it is, it would lock somebody out from the start.
+"""
+
+Role = Literal["admin", "developer", "viewer"]
+AirflowRole = Literal["Admin", "Op", "User", "Viewer", "none"]
+
+AIRFLOW_ROLES: dict[Role, AirflowRole] = {"admin": "Admin", "developer": "Op", "viewer": "Viewer"}
+
+
+def today() -> date:
+    """The day in UTC, by which the machine counts too."""
+    return datetime.now(UTC).date()
+
+
+def read_date(value: object) -> date:
+    """A date as YAML reads it, or the same in quotes."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value.strip())
+        except ValueError:
+            raise wrong(f"{quoted(value[:40])} is not a date") from None
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise wrong(f"{quoted(str(value)[:40])} is not a date")
+    return value
+
+
+def _not_forgotten(value: date) -> date:
+    if value < today() - FORGOTTEN:
+        raise wrong(f"{value} is long past")
+    return value
+
+
+def _keys(value: Any) -> Any:
+    """Each key in its one form. What is no key is never repeated: it could be a private one."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not value:
+        raise wrong("there is no key" if value in (None, []) else "this is not a list of keys")
+    found: list[str] = []
+    problems: list[tuple[str, str, str]] = []
+    for number, line in enumerate(value):
+        try:
+            key = parse(line if isinstance(line, str) else "")
+            found.append(str(key))
+        except BadKey as error:
+            problems.append((str(error), str(number), ""))
+            continue
+        if [str(parse(one)).split()[1] for one in found].count(str(key).split()[1]) > 1:
+            problems.append(("is given twice", str(number), "each key once"))
+    if problems:
+        raise all_wrong(problems)
+    return tuple(found)
+
+
+Keys = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_keys),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+]
+Expiry = Annotated[
+    date,
+    BeforeValidator(read_date),
+    AfterValidator(_not_forgotten),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
+
+
+class Person(Section):
+    """A person with an account of their own on the machine."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    name: str = setting(
+        ...,
+        "The account's name.",
+        "a lower-case account name such as ana",
+        pattern=r"^[a-z][a-z0-9_-]{0,30}$",
+    )
+    keys: Keys = setting(..., "The person's public keys.", KEY_RIGHT)
+    role: Role = setting(
+        ..., "admin: everything, by sudo; developer: DAGs, logs and the hangar-… commands; viewer: looks on.",
+        "admin, developer or viewer",
+    )  # fmt: skip
+    expires: Expiry | None = setting(
+        None, "The first day (UTC) on which the person is let in no more.", "a date such as 2027-03-31"
+    )
+    email: str | None = setting(
+        None, "The person's address, for Airflow.", "an address such as ana@example.org",
+        pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}$",
+    )  # fmt: skip
+    airflow: AirflowRole | None = setting(
+        None, "The person's role in Airflow; null means Admin, Op or Viewer, by the role. none = no account there.",
+        "Admin, Op, User, Viewer, none or null",
+    )  # fmt: skip
+
+    @field_validator("name")
+    @classmethod
+    def _of_ones_own(cls, value: str) -> str:
+        if value in SERVICES or value in SYSTEM or value.startswith(SYSTEM_PREFIXES):
+            raise wrong(f'"{value}" is taken on the machine', right="another name")
+        return value
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires is not None and self.expires <= today()
+
+    @property
+    def airflow_role(self) -> AirflowRole:
+        return self.airflow or AIRFLOW_ROLES[self.role]
+
+
+def _as_people(value: Any) -> Any:
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+People = Annotated[tuple[Person, ...], BeforeValidator(_as_people)]
+
+
+def check(people: tuple[Person, ...], others: dict[str, Any]) -> tuple[Person, ...]:
+    """What only shows when all are seen together, and beside the settings that come before.
+
+    Raises:
+        PydanticCustomError: with everything that collides.
+    """
+    found = [*_names(people, others), *_shared_keys(people), *_soft_keys(people, others)]
+    if found:
+        raise all_wrong(found)
+    return people
+
+
+Found = Iterator[tuple[str, str, str]]
+
+
+def _names(people: tuple[Person, ...], others: dict[str, Any]) -> Found:
+    sections = (("access", "admin"), ("existing", "user"))
+    accounts = {getattr(others.get(name), key, None): f"{name}.{key}" for name, key in sections}
+    seen: dict[str, int] = {}
+    for number, person in enumerate(people):
+        if person.name in accounts:
+            yield f'"{person.name}" is {accounts[person.name]} too', f"{number}.name", "another name"
+        if person.name in seen:
+            first = seen[person.name]
+            yield f'"{person.name}" is people.{first} too', f"{number}.name", "a name of their own"
+        seen.setdefault(person.name, number)
+
+
+def _shared_keys(people: tuple[Person, ...]) -> Found:
+    """A key that two people have tells nobody who came in, and outlives the one who leaves."""
+    owners: dict[bytes, int] = {}
+    for number, person in enumerate(people):
+        for place, key in enumerate(person.keys):
+            owner = owners.setdefault(parse(key).blob, number)
+            if owner != number:
+                yield f"is people.{owner}'s key too", f"{number}.keys.{place}", "a key of their own"
+
+
+def _soft_keys(people: tuple[Person, ...], others: dict[str, Any]) -> Found:
+    if getattr(others.get("access"), "admin_keys", "any") != "hardware":
+        return
+    for number, person in enumerate(people):
+        for place, key in enumerate(person.keys):
+            if person.role == "admin" and not parse(key).is_hardware:
+                what = "is no hardware key, and access.admin_keys asks for one"
+                yield what, f"{number}.keys.{place}", HARDWARE_RIGHT

@@ -1,0 +1,1 @@
+"""What an editor is told about a machine: VS Code's link, its workspace, its settings."""

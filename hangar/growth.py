@@ -1,0 +1,117 @@
+"""When the machine wants to grow: which resource, since when, what would fit, and what that costs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hangar.watched import Alert
+
+if TYPE_CHECKING:
+    from hangar.config import Config
+
+LARGEST = {"e2": 32, "n2": 128}
+"""vCPUs of a family's largest standard shape (Compute Engine's documentation of machine families)."""
+
+SHAPES = (2, 4, 8, 16, 32, 48, 64, 80, 96, 128)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One wish. `fits` is a setting that would do, `change` its price beside today's, empty where none is known."""
+
+    resource: str
+    since: datetime
+    why: str
+    fits: str
+    change: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "resource": self.resource, "since": self.since.isoformat(), "why": self.why, "fits": self.fits,
+            "cost": self.change,
+        }  # fmt: skip
+
+
+def wishes(alerts: tuple[Alert, ...], config: "Config") -> tuple[Growth, ...]:
+    """What the alerts of level `grow` come to, on the machine that the settings describe."""
+    found: dict[str, Growth] = {}
+    for alert in sorted((one for one in alerts if one.resource), key=lambda one: one.since):
+        fits, change = _fitting(alert, config)
+        # CPU and memory grow together where a larger machine type brings both.
+        found.setdefault(fits, Growth(alert.resource, alert.since, alert.reason, fits, change))
+    return tuple(found.values())
+
+
+def _fitting(alert: Alert, config: "Config") -> tuple[str, str]:
+    if config.cloud == "gcp":
+        return _disk(alert, config) if alert.resource == "disk" else _machine_type(config)
+    if alert.resource == "disk":
+        return f"a larger disk under {alert.labels.get('mountpoint', '/srv')}", ""
+    if config.cloud == "container":
+        return _share(alert.resource, config), ""
+    return f"a machine with twice the {'CPUs' if alert.resource == 'cpu' else 'memory'}", ""
+
+
+def _share(resource: str, config: "Config") -> str:
+    """A container has a share of this computer, or all of it."""
+    cpus, memory = config.machine.cpus, config.machine.memory
+    if resource == "cpu" and cpus is not None:
+        return f"machine.cpus: {2 * cpus:g}"
+    if resource == "memory" and memory is not None:
+        return f"machine.memory: {2 * memory / 2**30:g}GiB"
+    what = "CPUs" if resource == "cpu" else "memory"
+    return f"a computer with more {what}, or a machine in the cloud: this one has all that there is"
+
+
+def _machine_type(config: "Config") -> tuple[str, str]:
+    from hangar.cloud.gcp import cost
+
+    now = config.gcp.machine_type
+    match = cost.STANDARD.fullmatch(now or "")
+    if not match:
+        return f"a machine type with twice the vCPUs and memory of {now}", ""
+    larger = next_type(match[1], int(match[2]))
+    if not larger:
+        return f"a machine type larger than {now}, of another family", ""
+    prices = [_month(cost.Sizes(kind, ()), config) for kind in (now, larger)]
+    return f"gcp.machine_type: {larger}", _change(prices, config)
+
+
+def next_type(family: str, vcpus: int) -> str:
+    """The next larger standard shape; past a family's end n2 goes on, and past that nothing."""
+    for kind in dict.fromkeys((family, "n2")):
+        for shape in SHAPES:
+            if vcpus < shape <= LARGEST.get(kind, SHAPES[-1]):
+                return f"{kind}-standard-{shape}"
+    return ""
+
+
+def _disk(alert: Alert, config: "Config") -> tuple[str, str]:
+    from hangar.cloud.gcp import cost
+
+    gcp = config.gcp
+    boot = alert.labels.get("mountpoint") == "/"
+    size, kind = (
+        (gcp.boot_disk_gb, gcp.boot_disk_type) if boot else (gcp.data_disk.size_gb, gcp.data_disk.type)
+    )
+    larger = -(-size * 3 // 20) * 10  # half as much again, in tens
+    prices = [_month(cost.Sizes(None, (("disk", kind, gib),)), config) for gib in (size, larger)]
+    return f"{'gcp.boot_disk_gb' if boot else 'gcp.data_disk.size_gb'}: {larger}", _change(prices, config)
+
+
+def _month(sizes: Any, config: "Config") -> float | None:
+    from hangar.cloud.gcp import cost
+
+    found, unknown = cost.items(sizes, cost.load(), config.gcp.prices)
+    return None if unknown else sum(price for _, price in found)
+
+
+def _change(prices: list[float | None], config: "Config") -> str:
+    from hangar.cloud.gcp import cost
+
+    before, after = prices
+    if before is None or after is None:
+        return ""
+    own = config.gcp.prices
+    currency = own.currency if own.machine_hour or own.disk_gib_month else cost.load().currency
+    return f"{after:.0f} {currency} a month instead of {before:.0f}"

@@ -1,0 +1,165 @@
+"""Somebody comes, or gets another day: platform.yml first, then the machine, then the proof."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from hangar import paths, pipeline
+from hangar.cloud import admission, cloud_for
+from hangar.config import Config
+from hangar.config.load import parse
+from hangar.config.people import Person, today
+from hangar.config.public_keys import BadKey
+from hangar.config.public_keys import parse as parse_key
+from hangar.console import Progress
+from hangar.errors import HangarError
+from hangar.people import edit, machine
+from hangar.ssh.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of it. Without a machine only the file is changed, and the next `up` does the rest."""
+
+    person: Person
+    has_machine: bool
+    changed_file: bool
+
+
+def read_key(given: str) -> str:
+    """A public key from the command line: the file that holds it, or its text.
+
+    Raises:
+        HangarError: it is none. Nothing of it is repeated.
+    """
+    path = Path(given).expanduser()
+    is_file = " " not in given.strip() and path.is_file()
+    text = path.read_text(encoding="utf-8", errors="replace") if is_file else given
+    try:
+        return str(parse_key(text))
+    except BadKey as error:
+        where = str(path) if is_file else "The given key"
+        public = path.with_name(path.name + ".pub")
+        cure = (
+            f"Say --key {public}"
+            if is_file and public.is_file()
+            else "Say --key with the path of a .pub file."
+        )
+        raise HangarError(f"{where} opens nothing: {error}.", "Nothing of it was stored.", cure) from None
+
+
+def person_of(config: Config, name: str) -> Person | None:
+    return next((person for person in config.people if person.name == name), None)
+
+
+def rewrite(config: Config, before: str, after: str) -> Config:
+    """Writes platform.yml if it is right as a whole; returns the new settings.
+
+    Raises:
+        ConfigError: with every problem; the file is as it was.
+    """
+    changed = parse(config.environment, after)
+    path = paths.platform_file(config.environment).resolve()
+    if after != before:
+        write_atomically(path, after, path.stat().st_mode & 0o777)
+    return changed
+
+
+def text_of(environment: str) -> str:
+    """platform.yml with the line ends that it has."""
+    with paths.platform_file(environment).open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:
+    """Somebody comes. The same again finishes what was interrupted.
+
+    Raises:
+        HangarError: there is somebody of that name who is not the same, or the day is past.
+        ConfigError: the new settings would be wrong.
+    """
+    name, before = entry["name"], text_of(config.environment)
+    there = person_of(config, name)
+    if entry.get("expires") is not None:
+        require_future(entry["expires"])
+    if there is not None and not _is_same(there, entry):
+        raise HangarError(
+            f"There is a {name} already, and not with these keys, this role and this day.",
+            f"* platform.yml says: {there.role}, {len(there.keys)} key(s), expires {there.expires or 'never'}",
+            f"Change it in {paths.shown(paths.platform_file(config.environment))}, then run "
+            f"./provision.py up {config.environment}",
+        )
+    with progress.stage("platform.yml"):
+        after = before if there else edit.add(before, entry)
+        config = rewrite(config, before, after)
+    person = person_of(config, name)
+    assert person is not None
+    return Outcome(person, enact(config, person, progress), after != before)
+
+
+def set_expiry(config: Config, name: str, day: date | None, progress: Progress) -> Outcome:
+    """Somebody gets another day; today means now.
+
+    Raises:
+        HangarError: nobody has that name, or the day is past.
+    """
+    before = text_of(config.environment)
+    if person_of(config, name) is None:
+        raise missing(config, name)
+    if day is not None and day != today():
+        require_future(day)
+    with progress.stage("platform.yml"):
+        after = edit.set_expiry(before, name, day)
+        config = rewrite(config, before, after)
+    person = person_of(config, name)
+    assert person is not None
+    return Outcome(person, enact(config, person, progress), after != before)
+
+
+def enact(config: Config, person: Person, progress: Progress) -> bool:
+    """The machine and the cloud's gate before it do what the settings say of this person, and a login attempt shows
+    it. False: there is no machine.
+    """
+    server = cloud_for(config).server()
+    if server is None:
+        admission.shut(config, progress)  # another day may have come
+        return False
+    admission.admit(config, progress)
+    with progress.stage("Machine"):
+        pipeline.introduce(server, config)
+        machine.apply(config, operators=person.role == "admin", progress=lambda event: progress.step(*event))
+    with progress.stage("Login attempt"):
+        if person.is_expired:
+            machine.prove_out(config.environment, person, server.admin)
+        else:
+            machine.prove_in(config.environment, person)
+    return True
+
+
+def require_future(day: date) -> None:
+    """Returns for a day that is still to come.
+
+    Raises:
+        HangarError: it is not.
+    """
+    if day <= today():
+        raise HangarError(
+            f"{day} is not in the future: the day is the first one without access.",
+            resolution="Say --expires with a later day, such as 2027-03-31.",
+        )
+
+
+def missing(config: Config, name: str) -> HangarError:
+    known = ", ".join(person.name for person in config.people) or "nobody"
+    return HangarError(
+        f"There is no {name} in {paths.shown(paths.platform_file(config.environment))}.", f"* There: {known}",
+        f"See: ./provision.py people list {config.environment}",
+    )  # fmt: skip
+
+
+def _is_same(person: Person, entry: dict[str, Any]) -> bool:
+    mine = {"role": person.role, "expires": person.expires, "email": person.email, "airflow": person.airflow}
+    asked = {key: entry.get(key) for key in mine}
+    blobs = [{parse_key(key).blob for key in keys} for keys in (person.keys, entry["keys"])]
+    return mine == asked and blobs[0] == blobs[1]

@@ -1,0 +1,101 @@
+"""Somebody leaves: platform.yml first, then the machine, then the proof. Nothing of it is ever taken back."""
+
+from dataclasses import dataclass
+
+from hangar import machine as controller
+from hangar import paths, pipeline
+from hangar.cloud import admission, cloud_for
+from hangar.cloud.base import Server
+from hangar.config import Config
+from hangar.config.people import Person
+from hangar.config.public_keys import parse as parse_key
+from hangar.console import Progress
+from hangar.errors import HangarError
+from hangar.people import edit, machine
+from hangar.people.coming import missing, person_of, rewrite, text_of
+from hangar.ssh.keys import read_public_key
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What became of it: `seconds` until the last process was gone, `archive` on the machine."""
+
+    name: str
+    has_machine: bool
+    seconds: float = 0.0
+    archive: str = ""
+    proven: bool = False
+    email: str = ""
+
+
+def require_removable(config: Config, name: str) -> None:
+    """Returns unless the machine would be left without an admin.
+
+    Raises:
+        HangarError: this is the last one.
+    """
+    admins = [person.name for person in config.people if person.role == "admin" and not person.is_expired]
+    if admins == [name]:
+        raise HangarError(
+            f"{name} is the last admin, and stays.",
+            resolution=f"Let another one in first: ./provision.py people add NAME {config.environment} "
+            "--role admin --key FILE",
+        )
+
+
+def is_oneself(config: Config, name: str) -> bool:
+    """Whether one of the person's keys is the one that this computer logs in with."""
+    person, private = person_of(config, name), controller.private_key(config)
+    if person is None or not config.access.private_key:
+        return False  # Hangar's own key is nobody's
+    own = parse_key(read_public_key(private)).blob
+    return any(parse_key(key).blob == own for key in person.keys)
+
+
+def remove(config: Config, name: str, progress: Progress) -> Departure:
+    """Ends all of it. The same again finishes what was interrupted.
+
+    Raises:
+        HangarError: nobody of that name is in platform.yml or on the machine, or something is left to do.
+        MachineUnreachable: the machine could not be told; platform.yml is changed.
+        PromiseBroken: a login attempt was not refused.
+    """
+    before, person = text_of(config.environment), person_of(config, name)
+    server = cloud_for(config).server()
+    is_known = person is not None or (server is not None and _is_there(config, name))
+    with progress.stage("platform.yml"):
+        left = rewrite(config, before, edit.remove(before, name))
+    try:
+        if not is_known:
+            raise missing(config, name)
+        return _end(config, name, person, server, progress)
+    finally:
+        # After the machine was told: whoever removes themselves comes through the same gate. Whatever became of that,
+        # the gate shuts, also after a call that was killed here.
+        admission.shut(left, progress)
+
+
+def _end(
+    config: Config, name: str, person: Person | None, server: Server | None, progress: Progress
+) -> Departure:
+    if server is None:
+        return Departure(name, has_machine=False)
+    if not paths.ssh_config(config.environment).exists():
+        pipeline.introduce(server, config)
+    with progress.stage("Machine"):
+        gone = machine.remove(config.environment, name)
+    with progress.stage("Login attempt"):
+        _prove(config, person)
+    email = (person.email or "") if person else ""
+    return Departure(name, True, gone["seconds"], gone["archive"], person is not None, email)
+
+
+def _prove(config: Config, person: Person | None) -> None:
+    """Whoever was not in platform.yml any more has no key that we know, and no account to try."""
+    if person is not None:
+        machine.prove_out(config.environment, person, config.access.admin)
+
+
+def _is_there(config: Config, name: str) -> bool:
+    known = machine.show(config.environment) if paths.ssh_config(config.environment).exists() else {}
+    return name in known and not known[name]["left"]

@@ -1,0 +1,123 @@
+"""The machine's side of people: applied by one role, or at once by its program; proven by login attempts."""
+
+import json
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from hangar import paths, playbook, process
+from hangar.config import Config
+from hangar.config.people import Person
+from hangar.errors import HangarError, MachineUnreachable, PromiseBroken
+from hangar.ssh.admission import is_admitted
+
+BOOK = "people.yml"
+REMOVAL_TIMEOUT = 1800.0
+"""Seconds for a removal: the access ends in the first few, but a large home takes its time to be packed."""
+
+SHOW_TIMEOUT = 30.0
+SSH_FAILED = 255
+
+
+def apply(config: Config, *, operators: bool, progress: Callable[[playbook.Event], None]) -> None:
+    """Brings the accounts to what the settings say; with `operators` also the keys of the operator's account."""
+    tags = ["people", *(["ssh_server"] if operators else [])]
+    playbook.run(config.environment, BOOK, tags=tags, on_event=progress)
+
+
+def remove(environment: str, name: str) -> dict[str, Any]:
+    """Ends somebody's access on the machine now; the answer says how long it took and where their home went.
+
+    Raises:
+        MachineUnreachable: the machine could not be told.
+        HangarError: something is left to do on it.
+    """
+    done = _ask(environment, ["people", "remove", name], REMOVAL_TIMEOUT)
+    if done.returncode != 0:
+        raise HangarError(
+            f"The machine has not done all that belongs to the leaving of {name}.",
+            done.stderr.strip(),
+            f"Mend that, then run the same again: ./provision.py people remove {name} {environment}",
+        )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def show(environment: str) -> dict[str, dict[str, Any]]:
+    """What the machine knows of everybody, by name.
+
+    Raises:
+        MachineUnreachable: it does not answer.
+    """
+    done = _ask(environment, ["people", "show"], SHOW_TIMEOUT)
+    if done.returncode != 0:
+        return {}  # a machine from before there were people
+    return {one["name"]: one for one in json.loads(done.stdout)}
+
+
+def new_password(environment: str, name: str) -> None:
+    """Gives somebody another password for Airflow, made on the machine and shown nowhere.
+
+    Raises:
+        HangarError: the machine could not.
+    """
+    done = _ask(environment, ["airflow-accounts", "password", name], SHOW_TIMEOUT)
+    if done.returncode != 0:
+        raise HangarError(
+            f"{name} has the old password for Airflow still.",
+            done.stderr.strip(),
+            f"Bring the machine to what platform.yml says: ./provision.py up {environment}",
+        )
+
+
+def prove_in(environment: str, person: Person) -> None:
+    """Returns when each of the person's keys would be let in.
+
+    Raises:
+        PromiseBroken: one would not.
+    """
+    closed = [key for key in person.keys if not is_admitted(environment, person.name, key)]
+    if closed:
+        raise PromiseBroken(
+            f"The machine does not let {person.name} in.",
+            "\n".join(f"* {_short(key)}" for key in closed),
+            f"See why: ./provision.py logs ssh {environment}",
+        )
+
+
+def prove_out(environment: str, person: Person, operator: str) -> None:
+    """Returns when login attempts with each of the person's keys are refused, as themselves and as the operator.
+
+    Raises:
+        PromiseBroken: one would be let in.
+    """
+    opened = [
+        f"* as {account}: {_short(key)}"
+        for account in (person.name, operator)
+        for key in person.keys
+        if is_admitted(environment, account, key)
+    ]
+    if opened:
+        raise PromiseBroken(
+            f"The machine still lets {person.name} in.",
+            "\n".join(opened),
+            f"Run: ./provision.py up {environment}",
+        )
+
+
+def _short(key: str) -> str:
+    kind, blob, *comment = key.split(None, 2)
+    return " ".join([kind, f"{blob[:12]}…{blob[-8:]}", *comment])
+
+
+def _ask(environment: str, words: list[str], timeout: float) -> process.Completed:
+    machine = f"hangar-{environment}"
+    argv = ["ssh", "-F", str(paths.ssh_config(environment)), "-T", "-o", "BatchMode=yes", machine]
+    done = process.run([*argv, shlex.join(["sudo", "-n", *words])], check=False, timeout=timeout)
+    if done.returncode == SSH_FAILED:
+        raise MachineUnreachable(
+            f"{machine} cannot be spoken to.",
+            done.stderr.strip(),
+            f"platform.yml is changed already. See whether it can be reached: ./provision.py ssh {environment}",
+        )
+    return done

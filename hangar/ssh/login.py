@@ -1,0 +1,103 @@
+"""Who logs in from this computer: the operator, unless somebody of the team said their own name and key here."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hangar import paths
+from hangar.errors import HangarError
+from hangar.ssh.files import write_atomically
+
+ACCOUNT = r"[a-z_][a-z0-9_-]{0,31}"
+"""What may name an account on Debian."""
+
+JUMP = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9._-]*(?::\d{1,5})?"
+"""A host on the way, as ssh's ProxyJump takes it."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """An account of the machine, the private key that opens it, and the host to pass on the way, if any."""
+
+    user: str
+    key: str
+    jump: str = ""
+
+
+def recorded(env: str) -> Login | None:
+    """What was said here before; None stands for the operator."""
+    path = _record(env)
+    return Login(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def record(env: str, login: Login) -> None:
+    paths.ensure_state_dir(env)
+    write_atomically(_record(env), json.dumps(asdict(login), indent=2) + "\n")
+
+
+def forget(env: str) -> None:
+    """From now on it is the operator again."""
+    _record(env).unlink(missing_ok=True)
+
+
+def said(env: str, user: str, key: str, jump: str) -> Login | None:
+    """What the command line said, with what was recorded before for what it left out.
+
+    Raises:
+        HangarError: it is no account, or there is no such key.
+    """
+    before = recorded(env)
+    if not (user or key or jump):
+        return before
+    login = Login(
+        user or (before.user if before else ""),
+        str(require_key(key)) if key else (before.key if before else ""),
+        jump or (before.jump if before else ""),
+    )
+    require_complete(login, env)
+    return login
+
+
+def require_complete(login: Login, env: str) -> None:
+    """Raises HangarError unless name, key and host on the way can stand in an ssh configuration."""
+    if not login.user or not login.key:
+        raise HangarError(
+            "A name needs its key, and a key its name.",
+            "Both are yours: the name that platform.yml gives you, and the private half of the key beside it.",
+            f"./provision.py ssh-config {env} --user NAME --key ~/.ssh/id_ed25519",
+        )
+    if not re.fullmatch(ACCOUNT, login.user):
+        raise HangarError(f'"{login.user}" cannot name an account on the machine.')
+    if login.jump and not re.fullmatch(JUMP, login.jump):
+        raise HangarError(
+            f'"{login.jump}" is no host on the way.', resolution="Such as: --jump me@gate.example"
+        )
+
+
+def require_key(given: str) -> Path:
+    """The whole path of a private key.
+
+    Raises:
+        HangarError: there is none, or it is a public one.
+    """
+    path = Path(given).expanduser().absolute()
+    if not path.is_file():
+        raise HangarError(f"There is no key {path}.", resolution=f"Make one: ssh-keygen -t ed25519 -f {path}")
+    if path.suffix == ".pub":
+        private = path.with_suffix("")
+        raise HangarError(f"{path} is the public half.", resolution=f"Name the private one: --key {private}")
+    if any(char in str(path) for char in '"\r\n'):
+        raise HangarError(f"ssh cannot be told of a path with quotes or line breaks: {str(path)!r}")
+    return path
+
+
+def overrides(login: Login | None, given: Sequence[str]) -> list[str]:
+    """Settings for whoever is not the operator: the operator's key need not be here, their own is."""
+    mine = [f"access.private_key={json.dumps(login.key)}"] if login else []
+    return [*given, *mine]
+
+
+def _record(env: str) -> Path:
+    return paths.state_dir(env) / "login.json"

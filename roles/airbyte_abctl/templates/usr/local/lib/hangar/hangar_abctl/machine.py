@@ -1,0 +1,155 @@
+# Written by Hangar (role airbyte_abctl). Changes made here are lost at the next run.
+"""What root asks of Airbyte's cluster: its node's container, Kubernetes inside of it, the API on the port.
+
+Kubernetes is asked inside the node, so that no port and no kubeconfig of the cluster is needed outside.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("/srv/airbyte/abctl")
+STATE = FOLDER / "state"
+DATA = Path("/srv/airbyte/home/.airbyte/abctl/data")
+"""abctl's own choice: it follows the home of whoever runs it and cannot be moved."""
+
+NODE = "airbyte-abctl-control-plane"
+NAMESPACE = "airbyte-abctl"
+RELEASE = "airbyte-abctl"
+AUTH_SECRET = "airbyte-auth-secrets"
+INSTALL_UNIT = "airbyte-abctl-install.service"
+UNIT = "airbyte-abctl.service"
+
+
+def fail(text: str) -> Any:
+    """Ends the program with a sentence for whoever reads Ansible's output."""
+    sys.exit(text)
+
+
+def wanted() -> dict[str, Any]:
+    """What the role describes: chart, port, the values' checksum, the archive's."""
+    return dict(json.loads((FOLDER / "wanted.json").read_text()))
+
+
+def as_airbyte(*argv: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run something as the service user, with its Docker daemon and its user manager in reach."""
+    more: dict[str, Any] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
+    return subprocess.run(
+        ["as-service", "airbyte", *argv], check=False, capture_output=True, text=True, **more
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The last words of a command that failed."""
+    lines = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()
+    return "\n".join(lines[-10:])
+
+
+def node() -> str:
+    """`absent`, `running`, or what else Docker says of the node's container."""
+    found = as_airbyte(
+        "docker", "container", "ls", "--all", "--filter", f"name=^{NODE}$", "--format", "{{.State}}"
+    )
+    if found.returncode != 0:
+        fail(f"Airbyte's Docker daemon does not answer: {said(found)}")
+    return found.stdout.strip() or "absent"
+
+
+def kubectl(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    # The node's image brings kubectl and the cluster's own administrator.
+    opened = ["docker", "exec", *(["--interactive"] if given is not None else []), NODE]
+    return as_airbyte(
+        *opened, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", *arguments, given=given
+    )
+
+
+def auth_secret() -> dict[str, str]:
+    """The platform's own credentials. `abctl local credentials` prints prose; this is where it reads them."""
+    found = kubectl("--namespace", NAMESPACE, "get", "secret", AUTH_SECRET, "--output", "json")
+    if found.returncode != 0:
+        fail(f"Airbyte's credentials cannot be read: {said(found)}")
+    return {key: base64.b64decode(value).decode() for key, value in json.loads(found.stdout)["data"].items()}
+
+
+def deployed() -> str:
+    """The chart that is deployed whole, or nothing: a release that was interrupted stays `pending`."""
+    states = kubectl(
+        "--namespace", NAMESPACE, "get", "secrets", "--selector", f"owner=helm,name={RELEASE}",
+        "--output", "jsonpath={.items[*].metadata.labels.status}",
+    )  # fmt: skip
+    if states.returncode != 0 or "deployed" not in states.stdout or "pending" in states.stdout:
+        return ""
+    label = kubectl(
+        "--namespace", NAMESPACE, "get", "deployment", f"{RELEASE}-server",
+        "--output", r"jsonpath={.metadata.labels.helm\.sh/chart}",
+    )  # fmt: skip
+    return label.stdout.strip().removeprefix("airbyte-") if label.returncode == 0 else ""
+
+
+class Api:
+    """Airbyte's public API on the machine's loopback."""
+
+    def __init__(self, port: int) -> None:
+        self._base = f"http://127.0.0.1:{port}/api/public/v1"
+        # It is on this machine: no proxy of the environment has a part in it.
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+    def healthy(self) -> bool:
+        return self.ask("GET", "/health")[0] == 200
+
+    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+        """Status and content; status 0 where nobody answers."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._base + path, data=data, method=method)
+        request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with self._open(request, timeout=20) as answer:
+                text = answer.read().decode(errors="replace")
+                status = answer.status
+        except urllib.error.HTTPError as error:
+            text, status = error.read().decode(errors="replace"), error.code
+        except OSError:
+            return 0, None
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    def token(self, client_id: str, client_secret: str) -> str:
+        """A token for these credentials, or nothing where they are refused."""
+        given = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}
+        status, answer = self.ask("POST", "/applications/token", given)
+        return str(answer["access_token"]) if status == 200 and isinstance(answer, dict) else ""
+
+
+def read_record(name: str) -> dict[str, Any] | None:
+    path = STATE / name
+    return dict(json.loads(path.read_text())) if path.exists() else None
+
+
+def write_record(name: str, content: dict[str, Any], mode: int = 0o644) -> None:
+    """Whole or not at all."""
+    path = STATE / name
+    fresh = path.with_name(f".{name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
+        os.fchmod(descriptor, mode)  # whatever the umask is
+        stream.flush()
+        os.fsync(descriptor)
+    fresh.rename(path)
+
+
+def drop_record(name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (STATE / name).unlink()

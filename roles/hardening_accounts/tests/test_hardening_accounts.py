@@ -1,0 +1,159 @@
+"""What passwords, sudo and accounts allow; tried with an account that is made for it and removed again."""
+
+import secrets
+
+import pytest
+
+UNITS = ("ssh.service",)
+
+GUEST = "hangar-contract"
+USERADD = "useradd --key SUB_UID_COUNT=0 --key SUB_GID_COUNT=0"
+"""Without sub-ids, whose tables are the services'."""
+
+STRONG = f"Corvid.umbra7-{secrets.token_urlsafe(6)}"
+"""Another one each time: former ones are remembered, even of an account that is gone."""
+
+
+@pytest.fixture(scope="module")
+def guest(host):
+    """An account with a good password, for the time of the tests."""
+    host.run(f"userdel --remove {GUEST}")
+    made = f"{USERADD} --create-home --shell /bin/sh {GUEST} && echo '{GUEST}:{STRONG}' | chpasswd"
+    host.check_output(made)
+    yield GUEST
+    host.check_output(
+        f"faillock --user {GUEST} --reset; userdel --remove {GUEST} 2>/dev/null;"
+        f" sed -i '/^{GUEST}:/d' /etc/security/opasswd"
+    )
+
+
+def attempt_command(password, user):
+    """A command that asks PAM's own client library whether the stack takes this password; it prints 0 if so."""
+    script = f"""
+import ctypes, ctypes.util
+pam = ctypes.CDLL("libpam.so.0"); libc = ctypes.CDLL(None)
+class Message(ctypes.Structure): _fields_ = [("style", ctypes.c_int), ("text", ctypes.c_char_p)]
+class Answer(ctypes.Structure): _fields_ = [("text", ctypes.c_void_p), ("code", ctypes.c_int)]
+Talk = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.POINTER(Message)),
+                        ctypes.POINTER(ctypes.POINTER(Answer)), ctypes.c_void_p)
+class Conversation(ctypes.Structure): _fields_ = [("talk", Talk), ("data", ctypes.c_void_p)]
+libc.calloc.restype = libc.strdup.restype = ctypes.c_void_p
+def talk(count, messages, answers, data):
+    answers[0] = ctypes.cast(libc.calloc(count, ctypes.sizeof(Answer)), ctypes.POINTER(Answer))
+    for number in range(count): answers[0][number].text = libc.strdup({password!r}.encode())
+    return 0
+handle, spoken = ctypes.c_void_p(), Conversation(Talk(talk), None)
+pam.pam_start(b"other", {user!r}.encode(), ctypes.byref(spoken), ctypes.byref(handle))
+# 0x8000: say nothing. As programs do, the account is judged only when the password was right.
+print(pam.pam_authenticate(handle, 0x8000) or pam.pam_acct_mgmt(handle, 0x8000))
+"""
+    quoted = script.replace("'", "'\\''")
+    return f"python3 -c '{quoted}'"
+
+
+def guess(host, user, times):
+    """What so many wrong passwords at once are answered: each by itself is made to wait for seconds."""
+    wrong = attempt_command("not.the-Right1", user)
+    told = host.check_output(f"for n in $(seq {times}); do {wrong} & done; wait").split()
+    assert len(told) == times
+    return told
+
+
+def log_in(host, password):
+    return host.check_output(attempt_command(password, GUEST)) == "0"
+
+
+def test_a_weak_password_is_refused_even_for_root(host, guest, options):
+    """A weak password is refused, even when root sets it"""
+    for weak in ("short1!A", "aaaaaaaaaaaaaaaaaaaa", f"{guest}1234567"):
+        assert host.run(f"echo '{guest}:{weak}' | chpasswd").rc != 0, weak
+    assert host.run(f"echo '{guest}:{STRONG}-new' | chpasswd").rc == 0
+    assert host.run(f"echo '{guest}:{STRONG}' | chpasswd").rc != 0, "a former password was taken again"
+    host.check_output(f"echo '{guest}:{STRONG}-third' | chpasswd")
+
+
+def test_a_password_cannot_be_guessed_by_trying(host, guest, options):
+    """After a few wrong passwords an account takes none for a while, not even the right one"""
+    right = f"{STRONG}-third"
+    assert log_in(host, right)
+    assert "0" not in guess(host, GUEST, options["hardening_accounts_failed_logins"])
+    assert not log_in(host, right)
+    host.check_output(f"faillock --user {guest} --reset")
+    assert log_in(host, right)
+
+
+def test_a_key_opens_an_account_whose_password_is_barred(host, client, options):
+    """Wrong passwords do not bar the operator's key"""
+    tries = options["hardening_accounts_failed_logins"] + 1
+    assert "0" not in guess(host, client.settings["user"], tries)
+    assert client.ssh(command="sudo --non-interactive true").returncode == 0
+
+
+def test_an_account_without_a_password_lets_nobody_in(host, guest):
+    """An account without a password lets nobody in, and there is none"""
+    told = host.check_output("awk -F: '$2 == \"\" {print $1}' /etc/shadow")
+    assert told == ""
+    host.check_output(f"passwd --delete {guest}")
+    try:
+        assert not log_in(host, "")
+    finally:
+        host.check_output(f"passwd --lock {guest}")
+
+
+def test_files_that_people_make_are_not_for_everybody(client):
+    made = client.ssh(
+        command='file=$(mktemp -d)/new; touch "$file"; stat -c %a "$file"; rm -r "${file%/new}"'
+    )
+    assert made.stdout.strip() == "640"
+
+
+def test_what_root_makes_is_readable_where_it_should_be(client):
+    """What root makes through sudo does not depend on who became root"""
+    script = (
+        'sudo sh -c \'folder=$(mktemp -d); touch "$folder/new"; stat -c %a "$folder/new"; rm -r "$folder"\''
+    )
+    assert client.ssh(command=script).stdout.strip() == "644"
+
+
+def test_what_is_done_as_root_is_written_down(host, client):
+    """What is done as root is written down, with who did it, where others cannot read it"""
+    mark = "hangar-contract-mark"
+    assert client.ssh(command=f"sudo true {mark}").returncode == 0
+    assert client.settings["user"] in host.check_output(f"grep --before-context=2 {mark} /var/log/sudo.log")
+    assert host.file("/var/log/sudo.log").mode & 0o077 == 0
+    assert mark in host.check_output(
+        "journalctl --quiet --since=-5min --identifier=sudo --lines=20 --no-pager"
+    )
+
+
+def test_sudo_keeps_its_own_rules(host, options):
+    told = host.check_output("sudo --list --other-user=root")
+    for rule in (
+        "use_pty",
+        "env_reset",
+        "secure_path=",
+        f"timestamp_timeout={options['hardening_accounts_sudo_minutes']}",
+    ):
+        assert rule in told, rule
+    assert host.run("visudo -c").rc == 0
+
+
+def test_no_system_account_can_be_logged_in_to(host):
+    told = host.check_output(
+        "awk -F: '$3 > 0 && $3 < 1000 && $1 != \"sync\" && $7 !~ /(nologin|false)$/ {print $1}' /etc/passwd"
+    )
+    assert told == ""
+
+
+def test_no_password_opens_root(host):
+    assert host.check_output("passwd --status root").split()[1] == "L"
+
+
+def test_there_is_one_root(host):
+    assert host.check_output("awk -F: '$3 == 0 {print $1}' /etc/passwd") == "root"
+
+
+def test_a_new_account_gets_a_closed_home_and_a_strong_hash(host, guest):
+    assert host.file(f"/home/{guest}").mode == 0o700
+    host.check_output(f"echo '{guest}:{STRONG}-hashed' | chpasswd")
+    assert host.check_output(f"getent shadow {guest} | cut -d: -f2 | tr -d '!'").startswith("$y$")

@@ -1,0 +1,106 @@
+"""What is recorded and what is noticed: by doing something that must be."""
+
+import pytest
+
+UNITS = ("auditd.service", "hangar-integrity.service")
+
+COMPARE = """
+set -e
+folder=$(mktemp -d)
+sed -e "s#/var/lib/hangar/integrity#$folder#" -e "/^\\//d" -e "/^!/d" /etc/aide/aide.conf > "$folder/aide.conf"
+mkdir "$folder/watched"; echo one > "$folder/watched/file"; echo "$folder/watched Whole" >> "$folder/aide.conf"
+aide --config="$folder/aide.conf" --init >/dev/null
+mv "$folder/new.db.gz" "$folder/known.db.gz"
+aide --config="$folder/aide.conf" --check >/dev/null && echo unchanged
+echo two > "$folder/watched/file"
+aide --config="$folder/aide.conf" --check | grep --only-matching 'f.*watched/file' | head -1 || true
+rm -r "$folder"
+"""
+
+
+@pytest.mark.vm
+def test_the_audit_trail_is_written(host):
+    told = dict(line.split(" ", 1) for line in host.check_output("auditctl -s").splitlines() if " " in line)
+    assert told["enabled"] == "2"
+    assert told["lost"] == "0"
+    assert host.service("auditd").is_running
+
+
+@pytest.mark.vm
+def test_every_rule_of_the_audit_trail_is_in_force(host):
+    """Every rule is in force: none was left out when the machine started"""
+    loaded = host.check_output("auditctl -l").splitlines()
+    written = host.check_output("grep --count ^-a /etc/audit/audit.rules")
+    assert len(loaded) == int(written)
+
+
+@pytest.mark.vm
+def test_a_change_of_an_account_stands_in_the_audit_trail(host):
+    host.check_output("touch /etc/passwd")
+    # Without a terminal, ausearch would read its input instead of the trail.
+    told = host.check_output("ausearch --input-logs --key identity --start recent --format text")
+    assert "/etc/passwd using /usr/bin/touch" in told
+
+
+def test_the_rules_of_the_audit_trail_are_set_at_boot(host):
+    rules = host.check_output("cat /etc/audit/rules.d/*hangar*.rules")
+    for key in (
+        "scope",
+        "identity",
+        "access",
+        "secrets",
+        "privileged",
+        "time",
+        "rights",
+        "mounts",
+        "modules",
+    ):
+        assert f"key={key}" in rules, key
+    assert rules.rstrip().endswith("-e 2")
+    assert host.run("systemctl is-enabled auditd.service").stdout.strip() == "enabled"
+
+
+def test_the_audit_trail_does_not_fill_the_disk(host, options):
+    """The audit trail does not fill the disk, and root alone reads it"""
+    settings = dict(
+        line.split(" = ")
+        for line in host.file("/etc/audit/auditd.conf").content_string.splitlines()
+        if " = " in line
+    )
+    assert (
+        int(settings["num_logs"]) * int(settings["max_log_file"]) <= options["hardening_audit_log_megabytes"]
+    )
+    assert settings["max_log_file_action"] == "ROTATE"
+    assert host.file("/etc/audit").mode == 0o750
+    assert host.file("/var/log/audit").mode & 0o027 == 0
+
+
+@pytest.mark.vm
+def test_it_is_counted_which_programs_ran(host):
+    host.check_output("/bin/true")
+    assert host.service("acct").is_running
+    assert host.check_output("lastcomm true | head -1") != ""
+
+
+def test_a_changed_file_of_the_system_is_noticed(host):
+    told = host.check_output(COMPARE).splitlines()
+    assert told[0] == "unchanged"
+    assert told[1].endswith("watched/file")
+
+
+def test_the_files_of_the_system_are_compared_every_day(host, options):
+    """The files of the system are compared every day, and nobody but root can change what they are compared with"""
+    shown = host.check_output("systemctl show hangar-integrity.timer --property ActiveState,TimersCalendar")
+    assert "ActiveState=active" in shown
+    assert "OnCalendar=" in shown
+    assert host.file("/var/lib/hangar/integrity").mode == 0o700
+    watched = host.check_output("cat /etc/aide/aide.conf")
+    assert [
+        path for path in options["hardening_audit_integrity_paths"] if f"\n{path} Whole" not in watched
+    ] == []
+
+
+def test_a_copy_of_the_journal_is_sent_where_it_is_wanted(host, options):
+    """The journal is copied elsewhere where that is wanted, and nowhere otherwise"""
+    running = host.run("systemctl is-active systemd-journal-upload.service").stdout.strip()
+    assert (running == "active") == bool(options["hardening_audit_forward_to"])

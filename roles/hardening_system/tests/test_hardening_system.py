@@ -1,0 +1,139 @@
+"""What is closed on the machine: seen from accounts that might want it open."""
+
+import json
+from datetime import date
+
+import pytest
+import yaml
+
+from hangar.paths import REPO
+
+UNITS = ("hangar-mounts.service",)
+
+BECOME_ROOT = {
+    "/usr/bin/fusermount3",
+    "/usr/bin/newgidmap",
+    "/usr/bin/newuidmap",
+    "/usr/bin/passwd",
+    "/usr/bin/sudo",
+    "/usr/lib/dbus-1.0/dbus-daemon-launch-helper",
+}
+"""What keeps the right to become root: sudo, passwords, the bus, and what rootless containers are made with."""
+
+
+@pytest.fixture(scope="module")
+def table():
+    return yaml.safe_load((REPO / "roles/hardening_system/vars/main.yml").read_text())
+
+
+def test_mounts_carry_no_more_than_they_need(host, table):
+    """Data, shared memory and temporary files carry no devices and no programs that become root"""
+    told = host.check_output("cat /proc/self/mounts").splitlines()
+    mounted = {line.split()[1]: set(line.split()[3].split(",")) for line in told}
+    assert "/dev/shm" in mounted
+    for path, flags in table["__hardening_system_mounts"].items():
+        if path in mounted:
+            assert set(flags.split(",")) <= mounted[path], path
+    assert host.run("systemctl is-enabled hangar-mounts.service").stdout.strip() == "enabled"
+
+
+def test_few_programs_become_root(host):
+    """Few programs become root, and each of them is known"""
+    told = host.check_output("find /usr -xdev -perm -4000 -type f").splitlines()
+    assert set(told) <= BECOME_ROOT
+    assert "/usr/bin/sudo" in told
+
+
+def test_units_have_no_rights_that_they_do_not_need(host):
+    """What we run all the time has no rights that it does not need (at most 3.0 of 10 for systemd-analyze)"""
+    # What we say how to start; Debian's own units are Debian's to confine.
+    folder = "/etc/systemd/system --include=*.service --include=*.conf"
+    ours = f"grep -rl 'Written by Hangar' {folder} | xargs grep -l ^ExecStart="
+    found = {
+        path.removeprefix("/etc/systemd/system/").split("/")[0].removesuffix(".d")
+        for path in host.check_output(ours).splitlines()
+    }
+    running = host.check_output(
+        "systemctl list-units --plain --no-legend --state=running --type=service"
+    ).splitlines()
+    names = sorted(found & {line.split()[0] for line in running})
+    assert found
+    scores = {}
+    for name in names:
+        told = host.check_output(f"systemd-analyze security --no-pager {name} | tail --lines=1")
+        scores[name] = float(told.split(": ")[1].split()[0])
+    assert {name: score for name, score in scores.items() if score > 3.0} == {}
+
+
+def test_su_opens_no_account_to_people(host, options):
+    """su opens no account to people and services, and works for root"""
+    user = options["service_users_accounts"][0]["name"]
+    assert host.run(f"runuser -u {user} -- su --command true root </dev/null").rc != 0
+    assert host.run("su --shell /bin/sh --command true nobody").rc == 0
+
+
+def test_an_upgrade_does_not_bring_the_rights_back(host, table):
+    told = host.check_output("dpkg-statoverride --list")
+    there = host.check_output(
+        f"ls {' '.join(table['__hardening_system_setuid'])} 2>/dev/null; true"
+    ).splitlines()
+    assert there
+    assert [path for path in there if f"0755 {path}" not in told and f"755 {path}" not in told] == []
+
+
+def test_the_files_that_decide_who_may_do_what_belong_to_root(host, options):
+    """The files that decide who may do what belong to root, and no service can change one"""
+    assert host.check_output("/usr/local/lib/hangar/hardening-system look") == ""
+    user = options["service_users_accounts"][0]["name"]
+    files = "/etc/passwd /etc/sudoers.d /etc/pam.d/common-auth /etc/ssh /root"
+    script = f"for file in {files}; do test -w $file && echo $file; done; true"
+    assert host.check_output(f"runuser -u {user} -- sh -c '{script}'") == ""
+    assert host.run(f"runuser -u {user} -- cat /etc/shadow").rc != 0
+
+
+def test_only_root_uses_cron_and_at(host, options):
+    for name in ("cron", "at"):
+        assert (
+            host.file(f"/etc/{name}.allow").content_string.split() == options["hardening_system_schedulers"]
+        )
+        assert not host.file(f"/etc/{name}.deny").exists
+
+
+def test_the_banner_names_no_system(host, options):
+    """The banner names neither the system nor its version"""
+    for path in ("/etc/issue", "/etc/issue.net", "/etc/motd"):
+        text = host.file(path).content_string
+        assert text.strip() == options["hardening_system_banner"].strip()
+        assert "debian" not in text.lower()
+        assert "\\" not in text
+
+
+def test_what_has_no_place_here_is_not_installed(host, options):
+    names = " ".join(options["hardening_system_packages_absent"])
+    told = host.run(f"dpkg-query --show --showformat '${{Package}} ${{db:Status-Status}}\\n' {names}").stdout
+    assert [line for line in told.splitlines() if line.endswith(" installed")] == []
+
+
+def test_the_programs_that_guard_the_machine_are_debians(host):
+    """The programs that guard the machine are those that Debian shipped"""
+    told = host.run("debsums --silent sudo openssh-server nftables libpam-modules login passwd systemd")
+    assert told.stdout.strip() == ""
+    assert told.rc == 0, told.stderr
+
+
+def test_what_is_left_open_is_written_down_on_the_machine(host, options):
+    written = json.loads(host.file("/etc/hangar/exceptions.json").content_string)
+    wanted = [*options["hardening_system_exceptions"], *options["hardening_system_own_exceptions"]]
+    assert [entry["control"] for entry in written] == [entry["control"] for entry in wanted]
+    assert all(entry["reason"] for entry in written)
+
+
+def test_no_exception_has_run_out(options):
+    """No exception of platform.yml has run out"""
+    today = date.today().isoformat()
+    over = [
+        f"{entry['control']}: {entry['owner']} answered for it until {entry['until']}"
+        for entry in options["hardening_system_own_exceptions"]
+        if entry["until"] < today
+    ]
+    assert over == [], "renew or remove them in platform.yml (hardening.exceptions)"

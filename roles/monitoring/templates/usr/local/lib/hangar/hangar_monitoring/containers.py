@@ -1,0 +1,55 @@
+# Written by Hangar (role monitoring). Changes made here are lost at the next run.
+"""The containers of a service user, as that user's own Docker daemon tells of them."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .figures import Figure, figure
+from .run import answer
+
+FORM = ["curl", "--silent", "--show-error", "--fail", "--max-time", "8"]
+MAIN_LABEL = "com.docker.compose.service"
+
+
+def states(user: str, uid: int) -> Iterator[Figure]:
+    """Which run, and which are well. One that has ended its work with 0 is none that is down."""
+    standing = 0
+    for one in _asked(uid, "/containers/json?all=1"):
+        name = name_of(one)
+        if one["State"] == "exited" and one["Status"].startswith("Exited (0)"):
+            continue
+        if one["Labels"].get("com.docker.compose.oneoff") == "True":
+            continue
+        standing += 1
+        yield figure("hangar_container_up", one["State"] == "running", user=user, container=name)
+        health = re.search(r"\((healthy|unhealthy)\)", one["Status"])
+        if health:
+            yield figure("hangar_container_healthy", health[1] == "healthy", user=user, container=name)
+    yield figure("hangar_containers", standing, user=user)
+
+
+def memory(user: str, uid: int) -> Iterator[Figure]:
+    """What the running ones use. Where the kernel gives no such figures, nothing."""
+    for one in _asked(uid, "/containers/json"):
+        stats = (
+            _asked(uid, f"/containers/{one['Id']}/stats?stream=false&one-shot=true").get("memory_stats") or {}
+        )
+        if used := stats.get("usage"):
+            # As `docker stats`: what the kernel could drop at once does not count.
+            used -= stats.get("stats", {}).get("inactive_file", 0)
+            yield figure("hangar_container_memory_bytes", used, user=user, container=name_of(one))
+            if stats.get("limit"):
+                yield figure(
+                    "hangar_container_memory_limit_bytes", stats["limit"], user=user, container=name_of(one)
+                )
+
+
+def name_of(one: dict[str, Any]) -> str:
+    return str(one["Labels"].get(MAIN_LABEL) or one["Names"][0].removeprefix("/"))
+
+
+def _asked(uid: int, path: str) -> Any:
+    socket = f"/run/user/{uid}/docker.sock"
+    return json.loads(answer([*FORM, "--unix-socket", socket, f"http://docker{path}"], uid=uid))

@@ -1,0 +1,168 @@
+# Written by Hangar (role monitoring). Changes made here are lost at the next run.
+"""A line of a log: when, who, how grave, what, and the run, task or job that it belongs to."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+LEVELS = {"0": "critical", "1": "critical", "2": "critical", "3": "error", "4": "warning", "7": "debug"}
+SAID = re.compile(
+    r"\b(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b|\[(debug|info|warning|error|critical) *\]"
+)
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+JOB = re.compile(r"\bjob(?:_id)?[ =:#]+(\d+)", re.IGNORECASE)
+TASK = re.compile(
+    r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/(?:map_index=[^/]+/)?attempt=(?P<try>\d+)"
+)
+NAMES = {"dag": "dag_id", "run": "run_id", "task": "task_id", "try": "try_number", "job": "job_id"}
+SHORTEST = 8
+"""Letters that a secret has at least: shorter ones would hide half the log."""
+
+
+@dataclass
+class Entry:
+    """`about` holds what is known of dag, run, task, try and job."""
+
+    time: datetime
+    service: str
+    level: str
+    message: str
+    about: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        said = {
+            "time": self.time.isoformat(),
+            "service": self.service,
+            "level": self.level,
+            "message": self.message,
+        }
+        return json.dumps(said | self.about, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        about = " ".join(f"{key}={value}" for key, value in self.about.items())
+        level = "" if self.level == "info" else f"{self.level.upper()} "
+        return f"{self.time:%Y-%m-%d %H:%M:%S} {self.service}: {level}{self.message}{f'  [{about}]' if about else ''}"
+
+
+class Masks:
+    """Values that nobody is to read in a log: every secret that stands on this machine."""
+
+    def __init__(self, pattern: str = "/srv/*/secrets/*") -> None:
+        values = set()
+        for path in Path("/").glob(pattern.lstrip("/")):
+            if path.is_file() and path.stat().st_size < 65536:
+                values.update(line.strip() for line in path.read_text(errors="replace").splitlines())
+        found = sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)
+        self.secret = re.compile("|".join(map(re.escape, found))) if found else None
+
+    def hide(self, text: str) -> str:
+        return self.secret.sub("***", text) if self.secret else text
+
+
+def of_journal(line: str, service: str) -> Entry | None:
+    """A line of `journalctl --output=json`; one that is no text is left out."""
+    said = json.loads(line)
+    message = said.get("MESSAGE")
+    if isinstance(message, list):
+        message = bytes(message).decode(errors="replace")
+    if not message:
+        return None
+    moment = datetime.fromtimestamp(int(said["__REALTIME_TIMESTAMP"]) / 1e6, UTC)
+    unit = (
+        said.get("USER_UNIT")
+        or said.get("_SYSTEMD_USER_UNIT")
+        or said.get("UNIT")
+        or said.get("_SYSTEMD_UNIT")
+    )
+    name = str(unit or said.get("SYSLOG_IDENTIFIER") or "").removesuffix(".service")
+    where = service if name in ("", service) else f"{service}/{name}"
+    return Entry(moment, where, LEVELS.get(str(said.get("PRIORITY")), "info"), clean(str(message)))
+
+
+def of_container(line: str, service: str) -> Entry | None:
+    """A line of `docker compose logs --timestamps`: NAME-1 | TIME MESSAGE. Programs that write JSON are understood."""
+    name, bar, rest = clean(line).partition("|")
+    stamp, _, message = rest.strip().partition(" ")
+    if not bar or not (moment := when(stamp)):
+        return None
+    container = re.sub(r"-\d+$", "", name.strip())
+    where = f"{service}/{container}"
+    if message.startswith("{") and (structured := _structured(message)):
+        return _of_fields(structured, moment, where)
+    level = SAID.search(message[:120])
+    return Entry(moment, where, _level(level[1] or level[2]) if level else "info", message, _belongs(message))
+
+
+def of_task(line: str, about: dict[str, str], before: datetime) -> Entry:
+    """A line of a task's log, which Airflow writes as JSON; what is none belongs to the moment before."""
+    structured = _structured(line) or {"event": clean(line)}
+    found = _of_fields(structured, before, "airflow/task")
+    found.about = about | found.about
+    return found
+
+
+def _structured(text: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _of_fields(said: dict[str, Any], moment: datetime, service: str) -> Entry:
+    message = str(said.get("event") or said.get("message") or said.get("msg") or "")
+    if details := said.get("error_detail"):
+        message += " " + "; ".join(
+            f"{one.get('exc_type')}: {one.get('exc_value')}" for one in details if isinstance(one, dict)
+        )
+    about = {key: str(said[name]) for key, name in NAMES.items() if said.get(name)}
+    time = when(str(said.get("timestamp") or said.get("time") or "")) or moment
+    return Entry(
+        time, service, _level(str(said.get("level", "info"))), clean(message), about or _belongs(message)
+    )
+
+
+def _belongs(message: str) -> dict[str, str]:
+    """What a message says of the run, task or job that it belongs to: dag_id=…, job 12."""
+    found = {
+        key: said[1]
+        for key, name in NAMES.items()
+        if (said := re.search(rf"\b{name}=([^\s,;)\]]+)", message))
+    }
+    if job := JOB.search(message):
+        found["job"] = job[1]
+    return found
+
+
+def _level(text: str) -> str:
+    level = text.lower()
+    return {"warn": "warning", "fatal": "critical"}.get(level, level)
+
+
+def when(text: str) -> datetime | None:
+    """A time in ISO 8601, with as many digits after the point as Docker likes."""
+    cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
+    try:
+        moment = datetime.fromisoformat(cut)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def clean(text: str) -> str:
+    """Without colours and what else would act on a terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\t" else " " for char in ESCAPES.sub("", text.rstrip())
+    )
+
+
+def tasks(folder: Path, since: float) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The logs of tasks that were written to since then, with what their path says."""
+    for path in folder.glob("dag_id=*/run_id=*/task_id=*/**/attempt=*.log"):
+        found = TASK.search(str(path))
+        if found and path.stat().st_mtime >= since:
+            yield path, found.groupdict()

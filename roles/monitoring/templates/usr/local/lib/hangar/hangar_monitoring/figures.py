@@ -1,0 +1,52 @@
+# Written by Hangar (role monitoring). Changes made here are lost at the next run.
+"""Figures as Prometheus reads them, in one file that is replaced as a whole."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+COUNTED = ("_total", "_count", "_sum", "_heartbeat", "_failures", "_successes", "_killed", "_timeouts")
+"""How names of what only grows end."""
+
+PLACE = Path("/run/hangar-measure/platform.prom")
+
+
+class Figure(NamedTuple):
+    """One value under a name, with labels."""
+
+    name: str
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+def figure(name: str, value: float, /, **labels: str) -> Figure:
+    return Figure(name, float(value), tuple(sorted(labels.items())))
+
+
+def text(figures: Iterable[Figure]) -> str:
+    """The exposition format: all values of a name together, as it demands. Of a value given twice the last counts."""
+    names: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for one in figures:
+        names.setdefault(one.name, {})[one.labels] = one.value
+    lines = []
+    for name, values in sorted(names.items()):
+        lines.append(f"# TYPE {name} {'counter' if name.endswith(COUNTED) else 'gauge'}")
+        lines += [f"{name}{_labels(labels)} {value!r}" for labels, value in sorted(values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    return "{" + ",".join(f'{key}="{_escape(value)}"' for key, value in labels) + "}" if labels else ""
+
+
+def _escape(value: str) -> str:
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return re.sub(r"[^\x20-\x7e\x80-\U0010ffff]", "?", escaped)
+
+
+def write(figures: Iterable[Figure], place: Path = PLACE) -> None:
+    """Replace the file; who reads meanwhile gets the old one or the new one."""
+    temporary = place.with_name(f".{place.name}.new")
+    temporary.write_text(text(figures))
+    temporary.replace(place)

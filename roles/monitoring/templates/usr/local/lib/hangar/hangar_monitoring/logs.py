@@ -1,0 +1,188 @@
+# Written by Hangar (role monitoring). Changes made here are lost at the next run.
+"""One place to read logs: the journal, the containers of the service users, and the logs of Airflow's tasks."""
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import entries
+from .described import Refused
+from .entries import Entry, Masks
+
+TASKS = Path("/srv/airflow/logs")
+HOUR = 3600
+LONGEST = 2000
+"""Files of tasks that are looked at, the newest first."""
+LOOK = 1.0
+"""Seconds between two looks at the logs of tasks that are followed."""
+
+
+def read(asked: dict[str, Any]) -> None:
+    """Print what is asked for: `sources`, `lines`, `since` (seconds), `follow`, `grep` and `json`."""
+    try:
+        wanted = re.compile(asked.get("grep") or "")
+    except re.error as problem:
+        raise Refused(f"--grep {asked['grep']!r} is no regular expression: {problem}") from None
+    show = _printer(bool(asked.get("json")), wanted)
+    if asked.get("follow"):
+        _follow(asked, show)
+        return
+    found = [entry for source in asked["sources"] for entry in _all(source, asked)]
+    found = [entry for entry in sorted(found, key=lambda one: one.time) if wanted.search(entry.message)]
+    for entry in found if asked.get("since") is not None else found[-asked["lines"] :]:
+        show(entry)
+
+
+def _printer(as_json: bool, wanted: re.Pattern[str]) -> Callable[[Entry], None]:
+    masks, lock = Masks(), threading.Lock()
+
+    def show(entry: Entry) -> None:
+        if not wanted.search(entry.message):
+            return
+        entry.message = masks.hide(entry.message)
+        with lock:
+            print(entry.as_json() if as_json else entry.as_text(), flush=True)
+
+    return show
+
+
+def _all(source: dict[str, Any], asked: dict[str, Any]) -> Iterator[Entry]:
+    for command, parse in _commands(source, asked, follow=False):
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+            )
+        except OSError as problem:
+            done = subprocess.CompletedProcess(command, 1, "", str(problem))
+        yield from filter(None, (parse(line) for line in done.stdout.splitlines()))
+        if done.returncode != 0:
+            yield Entry(
+                datetime.now(UTC), source["name"], "warning", f"cannot be read: {done.stderr.strip()[-300:]}"
+            )
+    if source.get("project") == "airflow":
+        since = time.time() - (asked["since"] if asked.get("since") is not None else 24 * HOUR)
+        yield from _tasks(since, asked["lines"] if asked.get("since") is None else None)
+
+
+def _commands(
+    source: dict[str, Any], asked: dict[str, Any], *, follow: bool
+) -> Iterator[tuple[list[str], Any]]:
+    """The programs that tell a source's log, and who understands what they say."""
+    since, lines, name = asked.get("since"), str(asked["lines"]), source["name"]
+    if project := source.get("project"):
+        some = ["--since", f"{since}s"] if since is not None else ["--tail", lines]
+        follows = ["--follow"] if follow else []
+        command = [
+            "as-service",
+            source["user"],
+            "docker",
+            "compose",
+            "-p",
+            project,
+            "logs",
+            "--no-color",
+            "--timestamps",
+        ]
+        yield [*command, *some, *follows], partial(entries.of_container, service=name)
+    matches = [f"{field}={unit}" for unit in source.get("units", []) for field in ("_SYSTEMD_UNIT", "UNIT")]
+    matches += [
+        f"{field}={unit}"
+        for unit in source.get("user_units", [])
+        for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")
+    ]
+    matches += [f"SYSLOG_IDENTIFIER={one}" for one in source.get("identifiers", [])]
+    if matches:
+        some = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
+        words = [word for match in matches for word in (match, "+")][:-1]
+        command = [
+            "journalctl",
+            "--quiet",
+            "--no-pager",
+            "--output=json",
+            *some,
+            *(["--follow"] if follow else []),
+        ]
+        yield [*command, *words], partial(entries.of_journal, service=name)
+
+
+def _tasks(since: float, most: int | None) -> Iterator[Entry]:
+    files = sorted(entries.tasks(TASKS, since), key=lambda one: one[0].stat().st_mtime, reverse=True)
+    for path, about in files[: LONGEST if most is None else most]:
+        moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        lines = path.read_text(errors="replace").splitlines()
+        for line in lines if most is None else lines[-most:]:
+            entry = entries.of_task(line, about, moment)
+            moment = entry.time
+            if moment.timestamp() >= since:
+                yield entry
+
+
+def _follow(asked: dict[str, Any], show: Callable[[Entry], None]) -> None:
+    """Each source by itself, as its lines come, until somebody ends us."""
+    running = []
+    for source in asked["sources"]:
+        for command, parse in _commands(source, asked, follow=True):
+            try:
+                process = subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace"
+                )
+            except OSError as problem:
+                show(Entry(datetime.now(UTC), source["name"], "warning", f"cannot be read: {problem}"))
+                continue
+            running.append(process)
+            threading.Thread(target=_pass_on, args=(process, parse, show), daemon=True).start()
+    try:
+        _follow_tasks(show, any(source.get("project") == "airflow" for source in asked["sources"]), running)
+    finally:
+        for process in running:
+            process.terminate()
+
+
+def _pass_on(process: "subprocess.Popen[str]", parse: Any, show: Callable[[Entry], None]) -> None:
+    for line in process.stdout or ():
+        if entry := parse(line):
+            show(entry)
+
+
+def _follow_tasks(show: Callable[[Entry], None], wanted: bool, running: list[Any]) -> None:
+    """Looks for what was added to the logs of tasks; also notices when whoever reads us has gone."""
+    began = time.time()
+    known = {path: path.stat().st_size for path, _ in entries.tasks(TASKS, began - HOUR)} if wanted else {}
+    while any(process.poll() is None for process in running):
+        time.sleep(LOOK)
+        if _nobody_reads():
+            return
+        for path, about in entries.tasks(TASKS, began) if wanted else ():
+            with path.open("rb") as stream:
+                stream.seek(known.get(path, 0))
+                added = stream.read()
+            whole = added[: added.rfind(b"\n") + 1]
+            known[path] = known.get(path, 0) + len(whole)
+            for line in whole.decode(errors="replace").splitlines():
+                show(entries.of_task(line, about, datetime.now(UTC)))
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of standard output is gone. Nobody tells us when a connection breaks."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    return os.getppid() == 1 or any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The question as the controller puts it."""
+    try:
+        asked = dict(json.loads(text))
+        return {"sources": asked["sources"], "lines": int(asked["lines"]), **asked}
+    except (ValueError, KeyError, TypeError):
+        raise Refused("logs are asked for as JSON, with sources and lines") from None

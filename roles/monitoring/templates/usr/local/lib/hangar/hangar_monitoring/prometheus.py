@@ -1,0 +1,102 @@
+# Written by Hangar (role monitoring). Changes made here are lost at the next run.
+"""What Prometheus knows, asked through its API with the password that only root and the monitoring read."""
+
+import base64
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from .described import SCRAPER, SECRETS, Refused
+
+TIMEOUT = 10.0
+
+FIGURES = {
+    "cpu": "hangar_cpu_used_ratio",
+    "memory": "hangar_memory_used_ratio",
+    "swap": "hangar_swap_used_ratio",
+    "load": "node_load5",
+    "disk": 'hangar_disk_used_ratio{mountpoint=~"/|/srv"}',
+    # Seconds until the file system is full at the pace of the last six hours; nothing where it does not fill up, or
+    # where six hours have not been seen yet: a new machine fills with its own installation.
+    "disk_full_in": 'node_filesystem_avail_bytes{mountpoint=~"/|/srv"}'
+    ' / (-deriv(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[6h]) > 1024)'
+    ' and max_over_time(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[30m] offset 330m)',
+    "security_updates": "hangar_security_updates_pending",
+    "reboot_needed": "hangar_reboot_needed",
+    "backup_age": "time() - hangar_backup_last_success_timestamp_seconds",
+    "warehouse_bytes": "hangar_postgres_size_bytes",
+    "queued_tasks": "airflow_executor_queued_tasks",
+    "running_tasks": "airflow_executor_running_tasks",
+}
+
+
+def ask(described: dict[str, Any]) -> dict[str, Any]:
+    """Alerts that fire, and the figures; raises Refused where Prometheus does not answer."""
+    base = f"http://127.0.0.1:{described['prometheus_port']}/api/v1"
+    alerts = [one for one in _get(f"{base}/alerts")["alerts"] if one["state"] == "firing"]
+    figures = {}
+    for name, expression in FIGURES.items():
+        query = urllib.parse.urlencode({"query": expression})
+        figures[name] = [
+            {
+                "labels": {
+                    key: value for key, value in one["metric"].items() if key in ("mountpoint", "pool")
+                },
+                "value": float(one["value"][1]),
+            }
+            for one in _get(f"{base}/query?{query}")["result"]
+        ]
+    return {"alerts": [_alert(one) for one in alerts], "figures": figures}
+
+
+def _alert(one: dict[str, Any]) -> dict[str, Any]:
+    labels = {
+        key: value
+        for key, value in one["labels"].items()
+        if key not in ("alertname", "level", "instance", "job")
+    }
+    return {
+        "name": one["labels"]["alertname"],
+        "level": one["labels"].get("level", "warning"),
+        "since": one["activeAt"],
+        "labels": labels,
+        **one["annotations"],
+    }
+
+
+def raise_by_hand(described: dict[str, Any]) -> None:
+    """One alert of each level, for two minutes."""
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
+    words = {
+        "reason": "Somebody tries whether alerts arrive.",
+        "action": "Nothing; it ends by itself in two minutes.",
+    }
+    alerts = [
+        {
+            "labels": {"alertname": "Test", "level": level, "machine": "test"},
+            "annotations": words,
+            "endsAt": ends,
+        }
+        for level in ("critical", "warning", "grow")
+    ]
+    _open(f"http://127.0.0.1:{described['alertmanager_port']}/api/v2/alerts", json.dumps(alerts).encode())
+
+
+def _get(url: str) -> dict[str, Any]:
+    return dict(json.loads(_open(url))["data"])
+
+
+def _open(url: str, body: bytes | None = None) -> bytes:
+    password = (SECRETS / "scraper_password").read_text()
+    token = base64.b64encode(f"{SCRAPER}:{password}".encode()).decode()
+    headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+    # No proxy: what is on loopback is asked directly.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, body, headers), timeout=TIMEOUT) as answer:
+            return bytes(answer.read())
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as problem:
+        raise Refused(f"{url.split('?')[0]} does not answer: {problem}") from None

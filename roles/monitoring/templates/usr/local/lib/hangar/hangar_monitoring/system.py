@@ -1,0 +1,131 @@
+# Written by Hangar (role monitoring). Changes made here are lost at the next run.
+"""What the system's own tools say: failed units, updates, reboots, log-ins, certificates, keys."""
+
+import json
+import os
+import re
+import ssl
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .figures import Figure, figure
+from .run import answer, as_user
+
+FAILED_LOGIN = re.compile(
+    r"Failed \w+ for|Invalid user|maximum authentication attempts|"
+    r"Connection (closed|reset) by (authenticating|invalid) user|banner exchange: .*invalid format"
+)
+
+
+def units(users: dict[str, int]) -> Iterator[Figure]:
+    """Units that have failed, of the system and of each service user's own manager."""
+    argv = ["systemctl", "list-units", "--state=failed", "--output=json"]
+    managers = [("root", None, argv), *((user, uid, [*argv, "--user"]) for user, uid in users.items())]
+    for user, uid, command in managers:
+        if uid is not None and not Path(f"/run/user/{uid}").exists():
+            yield figure("hangar_unit_failed", 1, user=user, unit=f"user@{uid}.service")
+            continue
+        found = json.loads(answer(command, uid=uid, env=as_user(uid) if uid is not None else None) or "[]")
+        yield figure("hangar_units_failed", len(found), user=user)
+        for one in found:
+            yield figure("hangar_unit_failed", 1, user=user, unit=one["unit"])
+
+
+def updates() -> Iterator[Figure]:
+    """Updates that the package index knows of. Security updates come from a source of that name."""
+    without_cache = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
+    said = answer(
+        ["apt-get", "--simulate", "--quiet", "--quiet", *without_cache, "dist-upgrade"], timeout=120
+    )
+    found = [line for line in said.splitlines() if line.startswith("Inst ")]
+    yield figure("hangar_updates_pending", len(found))
+    yield figure(
+        "hangar_security_updates_pending", sum("-Security:" in line or "-security" in line for line in found)
+    )
+
+
+def reboot() -> Iterator[Figure]:
+    """When the machine began, and whether an update waits for a new start: a mark, or a newer kernel on the disk."""
+    began = answer(["systemctl", "show", "--property=UserspaceTimestamp", "--timestamp=unix", "--value"])
+    yield figure("hangar_started_timestamp_seconds", float(began.strip().removeprefix("@")))
+    kernels = {path.name.removeprefix("vmlinuz-") for path in Path("/boot").glob("vmlinuz-*")}
+    newer = bool(kernels) and os.uname().release != max(kernels, key=_version)
+    yield figure("hangar_reboot_needed", newer or Path("/run/reboot-required").exists())
+
+
+def clock() -> Iterator[Figure]:
+    """Whether the machine keeps a clock of its own; in a container systemd leaves that to the host."""
+    said = answer(["systemctl", "show", "--property=ActiveState", "--value", "systemd-timesyncd.service"])
+    yield figure("hangar_clock_kept", said.strip() == "active")
+
+
+def _version(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+~-]", name)]
+
+
+class Logins:
+    """Failed log-ins since the program began, read from the journal piece by piece."""
+
+    def __init__(self) -> None:
+        self.cursor, self.failed = "", 0
+
+    def measure(self) -> Iterator[Figure]:
+        since = ["--after-cursor", self.cursor] if self.cursor else ["--lines=0"]
+        said = answer(
+            ["journalctl", "--quiet", "--output=cat", "--show-cursor", *since, "_SYSTEMD_UNIT=ssh.service"]
+        )
+        for line in said.splitlines():
+            if line.startswith("-- cursor: "):
+                self.cursor = line.removeprefix("-- cursor: ")
+            elif FAILED_LOGIN.search(line):
+                self.failed += 1
+        yield figure("hangar_ssh_failed_logins_total", self.failed)
+
+
+def certificates(pattern: str) -> Iterator[Figure]:
+    """When each certificate ends."""
+    for path in sorted(Path("/").glob(pattern.lstrip("/"))):
+        said = answer(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
+        ends = ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter="))
+        yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=str(path))
+
+
+def keys(people: Path) -> Iterator[Figure]:
+    """When each person's key stops opening the machine, for those who have a last day."""
+    if not people.exists():
+        return
+    for one in json.loads(people.read_text(encoding="utf-8"))["people"]:
+        if one["expires"]:
+            day = datetime.fromisoformat(one["expires"]).replace(tzinfo=UTC)
+            yield figure("hangar_key_expires_timestamp_seconds", day.timestamp(), person=one["name"])
+
+
+def secrets(folder: Path, names: list[str]) -> Iterator[Figure]:
+    """Whether the secrets that receivers of alerts need are there."""
+    for name in names:
+        yield figure("hangar_alert_secret_present", (folder / name).is_file(), secret=name)
+
+
+def changed(*paths: str) -> float:
+    """When one of these was changed last; 0 for none of them."""
+    return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
+
+
+class Updates:
+    """`updates`, asked only when packages or the index have changed: it costs a second of CPU."""
+
+    def __init__(self) -> None:
+        self.seen, self.known = -1.0, ()
+
+    def measure(self) -> Iterator[Figure]:
+        stamp = changed("/var/lib/dpkg/status", "/var/lib/apt/lists")
+        if stamp != self.seen:
+            # Whoever is installing right now is not done yet.
+            if self.known and time.time() - stamp < 60:
+                yield from self.known
+                return
+            self.known = tuple(updates())
+            self.seen = stamp
+        yield from self.known

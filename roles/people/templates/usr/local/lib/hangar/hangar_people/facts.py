@@ -1,0 +1,110 @@
+# Written by Hangar (role people). Changes made here are lost at the next run.
+"""What is true on the machine now: accounts, groups, keys, read once and answered in plain records."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import ledger
+from .ledger import UIDS, Ledger
+
+ETC = Path("/etc")
+KEYS = Path("/etc/ssh/authorized_keys")
+LINGER = Path("/var/lib/systemd/linger")
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Account:
+    """A line of passwd with its line of shadow; `expires` counts days since 1970, None is never."""
+
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    password: str
+    expires: int | None
+
+
+@dataclass(frozen=True)
+class Group:
+    gid: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`keys` holds the key files by account, `homes` the owners of the homes by name."""
+
+    accounts: dict[str, Account]
+    groups: dict[str, Group]
+    keys: dict[str, str]
+    homes: dict[str, int]
+    ledger: Ledger
+    lingering: frozenset[str] = frozenset()
+    busy: frozenset[int] = field(default=frozenset())
+
+    @property
+    def people(self) -> dict[str, int]:
+        """The accounts that are people's, with their numbers. A number alone is not enough: on a machine that was
+        there before, it may be somebody's who has nothing to do with us.
+        """
+        return {
+            name: account.uid
+            for name, account in self.accounts.items()
+            if account.uid in UIDS and (name in self.ledger or account.home == str(ledger.HOMES / name))
+        }
+
+    def groups_of(self, name: str) -> set[str]:
+        return {group for group, found in self.groups.items() if name in found.members}
+
+
+def gather() -> Facts:
+    """Look at everything."""
+    return Facts(
+        accounts=_accounts(),
+        groups={name: Group(int(gid), _words(members)) for name, _, gid, members in _lines("group")},
+        keys={path.name: path.read_text() for path in _inside(KEYS) if path.is_file()},
+        homes={
+            path.name: path.lstat().st_uid for path in _inside(ledger.HOMES) if not path.name.startswith(".")
+        },
+        ledger=ledger.read(),
+        lingering=frozenset(path.name for path in _inside(LINGER)),
+        busy=frozenset(uid for uids in processes().values() for uid in uids if uid in UIDS),
+    )
+
+
+def processes() -> dict[int, set[int]]:
+    """Return the numbers (real, effective, saved, of files) that each process runs as."""
+    found = {}
+    for path in PROC.iterdir():
+        if path.name.isdigit():
+            try:
+                status = (path / "status").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+            lines = {line.split(":")[0]: line.split()[1:] for line in status.splitlines() if ":" in line}
+            if lines["State"][0] != "Z":
+                found[int(path.name)] = {int(uid) for uid in lines["Uid"]}
+    return found
+
+
+def _accounts() -> dict[str, Account]:
+    shadow = {line[0]: line for line in _lines("shadow")}
+    found = {}
+    for name, _, uid, gid, _, home, shell in _lines("passwd"):
+        secret = shadow.get(name, [name, "", *[""] * 7])
+        expires = int(secret[7]) if secret[7] else None
+        found[name] = Account(int(uid), int(gid), home, shell, secret[1], expires)
+    return found
+
+
+def _lines(name: str) -> list[list[str]]:
+    return [line.split(":") for line in (ETC / name).read_text().splitlines() if line]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,155 @@
+# Written by Hangar (role people). Changes made here are lost at the next run.
+"""How somebody leaves: shut out, ended, cleared away, archived, forgotten. Each step may be taken again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from . import accounts, facts, keys, ledger
+from .described import Refused, today
+
+ARCHIVE = Path("/srv/people/archive")
+PASSWORDS = Path("/srv/people/passwords")
+SLICES = Path("/sys/fs/cgroup/user.slice")
+SPOOLS = (
+    Path("/var/spool/cron/crontabs"),
+    Path("/var/mail"),
+    Path("/run/sudo/ts"),
+    Path("/var/lib/sudo/lectured"),
+)
+AT_JOBS = Path("/var/spool/cron/atjobs")
+SHARED = Path("/srv/airflow/dags")
+SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
+
+PATIENCE = 5.0
+"""Seconds until nothing of theirs may run any more."""
+
+
+def leave(name: str, uid: int) -> None:
+    """All of it, from the revocation on. What is done already is passed over.
+
+    Raises:
+        Refused: something is left to do; the person is out all the same.
+    """
+    shut_out(name)
+    end(name, uid)
+    clear(name, uid)
+    archive(name)
+    if name in facts.gather().people:
+        accounts.run("userdel", name)
+    ledger.note_left(name)
+
+
+def shut_out(name: str) -> None:
+    """No key, no shell, no group: from here on nobody comes in under this name."""
+    keys.take(name)
+    if name in facts.gather().accounts:
+        accounts.run(
+            "usermod", "--expiredate", "1970-01-02", "--shell", "/usr/sbin/nologin", "--groups", "", name
+        )
+
+
+def end(name: str, uid: int) -> None:
+    """End every process of theirs, and what they started as somebody else from a session of theirs.
+
+    Raises:
+        Refused: something does not end.
+    """
+    (facts.LINGER / name).unlink(missing_ok=True)
+    until = time.monotonic() + PATIENCE
+    while (left := _end_once(uid)) and time.monotonic() < until:
+        time.sleep(0.02)
+    if left:
+        raise Refused(f"{name}: the processes {sorted(left)} do not end; restart the machine")
+    # The managers are gone already; this lets systemd see it.
+    units = [f"user@{uid}.service", f"user-runtime-dir@{uid}.service", f"user-{uid}.slice"]
+    subprocess.run(["systemctl", "--no-block", "stop", *units], capture_output=True, check=False)
+
+
+def _end_once(uid: int) -> set[int]:
+    """Kill what runs now; return what did. The kernel ends the whole slice at once, so no fork gets away."""
+    kill = SLICES / f"user-{uid}.slice" / "cgroup.kill"
+    inside = _members(kill.parent)
+    if inside:
+        kill.write_text("1")
+    # Jobs of cron and at run outside of the slice.
+    outside = {pid for pid, uids in facts.processes().items() if uid in uids}
+    for pid in outside:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue  # it has ended meanwhile
+    return outside | inside
+
+
+def _members(group: Path) -> set[int]:
+    try:
+        events = (group / "cgroup.events").read_text()
+        if "populated 1" not in events:
+            return set()
+        found = {int(pid) for path in group.rglob("cgroup.procs") for pid in path.read_text().split()}
+    except (FileNotFoundError, OSError):
+        return set()  # the slice went while we looked
+    return found & set(facts.processes())
+
+
+def clear(name: str, uid: int) -> None:
+    """Remove what would run later or holds a secret; files in the shared folder stay, as root's."""
+    for folder in SPOOLS:
+        for path in (folder / name, folder / str(uid)):
+            path.unlink(missing_ok=True)
+    for path in AT_JOBS.iterdir() if AT_JOBS.is_dir() else ():
+        if path.lstat().st_uid == uid:
+            path.unlink()
+    (PASSWORDS / name).unlink(missing_ok=True)
+    # Folders in which others have put something cannot go, and need not.
+    scratch = [folder for folder in SCRATCH if Path(folder).is_dir()]
+    subprocess.run(
+        ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
+    )
+    if SHARED.is_dir():
+        accounts.run(
+            "find", str(SHARED), "-xdev", "-uid", str(uid), "-execdir", "chown", "-h", "root", "{}", "+"
+        )
+
+
+def archive(name: str) -> None:
+    """Pack the home where only root reads it, then remove it.
+
+    Raises:
+        Refused: it cannot be packed; the home stays where it is.
+    """
+    home, gone = ledger.HOMES / name, ledger.HOMES / f".gone-{name}"
+    shutil.rmtree(gone, ignore_errors=True)  # a killed call's
+    if not home.is_dir():
+        return
+    ARCHIVE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = ARCHIVE / f".{name}.partial"
+    argv = ["tar", "--create", "--file", str(partial), "--directory", str(ledger.HOMES), "--one-file-system"]
+    argv += ["--numeric-owner", "--acls", "--xattrs", "--sparse", name]
+    old = os.umask(0o077)
+    done = subprocess.run(argv, capture_output=True, text=True)
+    os.umask(old)
+    if done.returncode:
+        partial.unlink(missing_ok=True)
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise Refused(
+            f"{name} is out, but the home {home} cannot be archived: {said}. Make room, then run again"
+        )
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    partial.rename(_free_name(name))
+    home.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _free_name(name: str) -> Path:
+    wanted = ARCHIVE / f"{name}-{today():%Y%m%d}.tar"
+    number = 2
+    while wanted.exists():
+        wanted = ARCHIVE / f"{name}-{today():%Y%m%d}-{number}.tar"
+        number += 1
+    return wanted

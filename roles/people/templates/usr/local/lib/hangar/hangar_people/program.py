@@ -1,0 +1,155 @@
+# Written by Hangar (role people). Changes made here are lost at the next run.
+"""The verbs of the program `people`."""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import described, facts, keys, leaving, ledger, steps
+from .described import Refused
+
+LOCK = Path("/run/hangar-people.lock")
+AIRFLOW = Path("/usr/local/sbin/airflow-accounts")
+"""Comes with the role airflow, where the machine has it."""
+
+NOT_NOW = 75
+"""Its way to say that Airflow's database does not run; the accounts follow when it does."""
+
+WAIT, REMOVAL_WAIT = 60.0, 900.0
+"""Seconds for another call to end; a removal outwaits the packing of a large home."""
+
+
+def main(arguments: Sequence[str], usage: str | None) -> None:
+    """Run a verb. What a person has to decide ends it with status 1 and a sentence."""
+    try:
+        _run(list(arguments), usage)
+    except Refused as problem:
+        sys.exit(f"people: {problem}")
+    except subprocess.CalledProcessError as problem:
+        said = (problem.stderr or "").strip()
+        sys.exit(f"people: {' '.join(map(str, problem.cmd))} ended with {problem.returncode}: {said}")
+
+
+def _run(arguments: list[str], usage: str | None) -> None:
+    if os.geteuid() != 0:
+        raise Refused("only root can do this. Try: sudo people " + " ".join(arguments))
+    match arguments:
+        case ["look"]:
+            _say(look())
+        case ["apply"]:
+            with alone():
+                _say(apply())
+        case ["remove", name]:
+            print(json.dumps(remove(name)))
+        case ["show"]:
+            print(json.dumps(show()))
+        case _:
+            sys.exit(usage)
+
+
+def look() -> list[str]:
+    """Return everything that is to be done, a line each."""
+    todo = steps.needed(described.load(), facts.gather())
+    return [step.what for step in todo] + [f"Airflow: {line}" for line in _airflow("look")]
+
+
+def apply() -> list[str]:
+    """Do it. One who cannot be helped keeps nobody else waiting: their trouble is told at the end.
+
+    Raises:
+        Refused: with all that did not work.
+    """
+    done, troubles = [], []
+    for step in steps.needed(described.load(), facts.gather()):
+        try:
+            step.do()
+            done.append(step.what)
+        except Refused as trouble:
+            troubles.append(str(trouble))
+    done += [f"Airflow: {line}" for line in _airflow("apply")]
+    if troubles:
+        _say(done)
+        raise Refused("; ".join(troubles))
+    return done
+
+
+def remove(name: str) -> dict[str, Any]:
+    """Somebody leaves, now: nobody waits for another call to be shut out. What follows takes its turn, and shuts out
+    once more, should that other call have let them in again. Returns how long it took until the last process was gone.
+
+    Raises:
+        Refused: there is no such person, or something is left to do.
+    """
+    start = time.monotonic()
+    found = facts.gather()
+    known = {one: line.uid for one, line in found.ledger.items()} | found.people
+    described.forget(name)
+    if name not in known:
+        return {"name": name, "was_there": False, "seconds": 0.0, "archive": ""}
+    before = set(leaving.ARCHIVE.glob(f"{name}-*.tar"))
+    leaving.shut_out(name)
+    leaving.end(name, known[name])
+    seconds = time.monotonic() - start
+    with alone(REMOVAL_WAIT):
+        _airflow("apply")
+        leaving.leave(name, known[name])
+    new = sorted(set(leaving.ARCHIVE.glob(f"{name}-*.tar")) - before)
+    return {"name": name, "was_there": True, "seconds": seconds, "archive": str(new[0]) if new else ""}
+
+
+def show() -> list[dict[str, Any]]:
+    """Everybody whom the machine knows, and what is true of them."""
+    found, wanted, day = facts.gather(), described.load(), described.today()
+    return [
+        {
+            "name": name,
+            "uid": found.accounts[name].uid if name in found.accounts else line.uid,
+            "account": name in found.people,
+            "groups": sorted(found.groups_of(name)),
+            "keys": sorted(set(keys.blobs(found.keys.get(name, "")))),
+            "out": name not in wanted.people or wanted.people[name].is_out(day),
+            "sessions": line.uid in found.busy,
+            "left": line.left,
+        }
+        for name, line in ledger.read().items()
+    ]
+
+
+def _airflow(verb: str) -> list[str]:
+    """Let Airflow have the same people."""
+    if not AIRFLOW.exists():
+        return []
+    done = subprocess.run([str(AIRFLOW), verb], capture_output=True, text=True)
+    if done.returncode == NOT_NOW:
+        return []
+    if done.returncode:
+        raise Refused(f"Airflow's accounts: {done.stderr.strip()}")
+    return done.stdout.splitlines()
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+@contextlib.contextmanager
+def alone(seconds: float = WAIT) -> Iterator[None]:
+    """One change at a time; the kernel lets go however we end."""
+    with LOCK.open("a") as file:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise Refused("another call is at work; wait for it") from None
+                time.sleep(0.1)
+        yield

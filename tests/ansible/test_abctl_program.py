@@ -1,0 +1,236 @@
+"""The machine's program `airbyte-abctl`: when it runs abctl, when it refuses, and what it does around it."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import io
+import os
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+for role in ("service_users", "airbyte_abctl"):
+    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
+
+import secret_files  # noqa: E402  (found by the lines above, as on the machine)
+from hangar_abctl import archive, credentials, machine, names, passed  # noqa: E402
+from hangar_abctl.decision import Found, decide  # noqa: E402
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
+
+WANTED = {"chart": "2.4.0", "port": 8000, "values": "a", "low_resource": False}
+OTHER = {**WANTED, "chart": "2.5.0"}
+RUNS = {"node": "running", "healthy": True, "data": True}
+
+
+def word(**found: Any) -> str:
+    return decide(Found(**{"wanted": WANTED, **found})).word
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({}, "install"),
+        ({"data": True, "kept": WANTED}, "install"),
+        ({"data": True, "kept": OTHER}, "refuse"),
+        ({"node": "running"}, "refuse"),
+        # what is installed
+        ({"installed": WANTED, **RUNS}, "nothing"),
+        ({"installed": WANTED, **RUNS, "healthy": False}, "start"),
+        ({"installed": WANTED, **RUNS, "node": "exited"}, "start"),
+        ({"installed": WANTED, "data": True}, "refuse"),
+        ({"installed": WANTED, "data": True, "allowed": frozenset({"resume"})}, "resume"),
+        ({"installed": {**WANTED, "chart": "2.3.9"}, **RUNS}, "refuse"),
+        ({"installed": {**WANTED, "chart": "2.3.9"}, **RUNS, "allowed": frozenset({"upgrade"})}, "upgrade"),
+        ({"installed": {**WANTED, "values": "b"}, **RUNS}, "refuse"),
+        ({"installed": {**WANTED, "values": "b"}, **RUNS, "allowed": frozenset({"upgrade"})}, "upgrade"),
+        ({"installed": OTHER, **RUNS, "allowed": frozenset({"upgrade", "resume"})}, "refuse"),
+        ({"installed": {**WANTED, "chart": "2.10.0"}, **RUNS, "allowed": frozenset({"upgrade"})}, "refuse"),
+        # what was interrupted
+        ({"begun": WANTED, "working": True}, "wait"),
+        ({"begun": WANTED}, "install"),
+        ({"begun": WANTED, "data": True}, "refuse"),
+        ({"begun": WANTED, "node": "running"}, "refuse"),
+        ({"begun": WANTED, "node": "running", "allowed": frozenset({"resume"})}, "resume"),
+        ({"begun": WANTED, "node": "running", "allowed": frozenset({"upgrade"})}, "refuse"),
+        ({"begun": WANTED, **RUNS, "deployed": "2.4.0"}, "adopt"),
+        ({"begun": WANTED, **RUNS, "deployed": "2.4.0", "healthy": False}, "refuse"),
+        ({"begun": OTHER, "installed": WANTED, **RUNS, "deployed": "2.4.0"}, "refuse"),
+        ({"begun": WANTED, "installed": WANTED, "data": True}, "refuse"),
+    ],
+)  # fmt: skip
+def test_abctl_is_never_run_on_a_guess(found: dict[str, Any], expected: str) -> None:
+    assert word(**found) == expected
+
+
+def test_a_refusal_says_what_to_do_next() -> None:
+    upgrade = decide(Found(wanted=OTHER, installed=WANTED, node="running", healthy=True)).why
+    assert upgrade == (
+        "Airbyte 2.4.0 is installed and 2.5.0 is described; nothing was changed. Upgrade it, with a backup first:"
+        " ./provision.py up ENVIRONMENT --set airbyte.abctl.upgrade=true. Or keep what is there:"
+        " airbyte.abctl.chart: 2.4.0 in platform.yml"
+    )
+    interrupted = decide(Found(wanted=WANTED, begun=WANTED, node="exited")).why
+    assert "-e airbyte_abctl_resume=true" in interrupted
+    assert "sudo airbyte-abctl uninstall --data" in interrupted
+
+
+def test_the_clusters_dns_learns_the_machines_name_once() -> None:
+    usual = ".:53 {\n    errors\n    forward . /etc/resolv.conf {\n       max_concurrent 1000\n    }\n}\n"
+    taught = names.with_name(usual)
+    assert taught == (
+        ".:53 {\n    errors\n    hosts {\n        10.0.2.2 host.docker.internal\n        fallthrough\n    }\n"
+        "    forward . /etc/resolv.conf {\n       max_concurrent 1000\n    }\n}\n"
+    )
+    assert names.with_name(taught) == taught
+
+
+def test_a_dns_file_that_is_not_known_is_left_alone() -> None:
+    with pytest.raises(SystemExit, match="has no line `forward`"):
+        names.with_name(".:53 {\n    errors\n}\n")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(archive, "FOLDER", tmp_path)
+    monkeypatch.setattr(archive, "DOWNLOAD", tmp_path / "download.tar.gz")
+    return tmp_path
+
+
+def packed(folder: Path, *members: str) -> str:
+    """An archive with these members, and its checksum."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as one:
+        for name in members:
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            one.addfile(member, io.BytesIO(b"abct"))
+    (folder / "download.tar.gz").write_bytes(whole.getvalue())
+    return hashlib.sha256(whole.getvalue()).hexdigest()
+
+
+def test_abctl_is_taken_out_of_the_archive_that_was_vouched_for(folder: Path) -> None:
+    checksum = packed(folder, "abctl-v0.30.4-linux-amd64/LICENSE", "abctl-v0.30.4-linux-amd64/abctl")
+    (folder / "bin/an-older-one").mkdir(parents=True)
+    archive.unpack(checksum)
+    program = archive.place(checksum)
+    assert (program.read_bytes(), program.stat().st_mode & 0o777) == (b"abct", 0o755)
+    assert [path.name for path in (folder / "bin").iterdir()] == [checksum[:16]]
+    assert not (folder / "download.tar.gz").exists()
+
+
+def test_nothing_of_another_archive_is_kept(folder: Path) -> None:
+    found = packed(folder, "x/abctl")
+    with pytest.raises(SystemExit) as refused:
+        archive.unpack("b" * 64)
+    assert str(refused.value).startswith(f"The archive's checksum is {found}, and {'b' * 64} was described")
+    assert list(folder.rglob("*")) == []
+
+
+@pytest.mark.parametrize("members", [("x/README",), ("x/abctl", "y/abctl"), ()])
+def test_an_archive_without_the_program_is_refused(folder: Path, members: tuple[str, ...]) -> None:
+    checksum = packed(folder, *members)
+    with pytest.raises(SystemExit, match="holds no program abctl"):
+        archive.unpack(checksum)
+    assert not archive.place(checksum).exists()
+
+
+def test_what_is_no_archive_is_refused_in_words(folder: Path) -> None:
+    (folder / "download.tar.gz").write_bytes(b"<html>")
+    with pytest.raises(SystemExit, match="The archive cannot be read"):
+        archive.unpack(hashlib.sha256(b"<html>").hexdigest())
+
+
+class Platform:
+    """Airbyte's API as far as credentials go."""
+
+    def __init__(self, port: int) -> None:
+        self.known = {"admin": "admin-secret"}
+        self.made: dict[str, str] = {}
+        self.count = 0
+        self.up = True
+
+    def healthy(self) -> bool:
+        return self.up
+
+    def token(self, identifier: str, secret: str) -> str:
+        return "token" if self.known.get(identifier) == secret else ""
+
+    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+        if token != "token":
+            return 401, None
+        if method == "DELETE":
+            self.known.pop(self.made.pop(path.rpartition("/")[2]), None)
+            return 200, {}
+        self.count += 1
+        number = f"id-{self.count}"
+        client = {"clientId": f"{body['name']}-{number}", "clientSecret": f"secret-of-{number}"}
+        self.known[client["clientId"]] = client["clientSecret"]
+        self.made[number] = client["clientId"]
+        return 200, {"id": number, **client}
+
+
+@pytest.fixture
+def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> credentials.Clients:
+    group = grp.getgrgid(os.getegid()).gr_name
+    made = {"airflow": {"folder": str(tmp_path / "airflow"), "group": group},
+            "operator": {"folder": str(tmp_path / "operator"), "group": group}}  # fmt: skip
+    for name in (*made, "state"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(credentials, "Api", Platform)
+    monkeypatch.setattr(machine, "STATE", tmp_path / "state")
+    secret = {"instance-admin-client-id": "admin", "instance-admin-client-secret": "admin-secret"}
+    monkeypatch.setattr(credentials, "auth_secret", lambda: secret)
+    return credentials.Clients(made, 8000)
+
+
+@needs_root
+def test_credentials_are_made_once_and_put_right_when_they_stop_working(clients: credentials.Clients) -> None:
+    assert sorted(clients.wrong()) == ["airflow", "operator"]
+    clients.ensure()
+    assert clients.wrong() == []
+    before = [place.read_text() for place in clients.places("airflow")]
+    clients.ensure()
+    assert [place.read_text() for place in clients.places("airflow")] == before
+    clients._api.known.pop(before[0])  # a cluster that was made anew does not know it
+    assert clients.wrong() == ["airflow"]
+    clients.ensure()
+    assert clients.wrong() == []
+
+
+@needs_root
+def test_a_renewed_secret_ends_the_old_one(clients: credentials.Clients) -> None:
+    clients.ensure()
+    old = [place.read_text() for place in clients.places("airflow")]
+    clients.ensure(renewed="airflow")
+    assert [place.read_text() for place in clients.places("airflow")] != old
+    assert clients._api.token(*old) == ""
+    assert len(clients._api.made) == 1
+
+
+@needs_root
+def test_nobody_is_asked_while_airbyte_does_not_answer(clients: credentials.Clients) -> None:
+    clients._api.up = False
+    with pytest.raises(SystemExit, match="Airbyte does not answer"):
+        clients.ensure()
+
+
+@needs_root
+def test_secrets_that_a_person_brings_become_kubernetes_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passed, "FOLDER", tmp_path)
+    monkeypatch.setattr(passed, "keep", lambda path, value, group: secret_files.keep(path, value, "root"))
+    wanted = {"secrets": {"hangar-database": {"password": "database_password"}}}
+    with pytest.raises(SystemExit, match="database_password is not there"):
+        passed.write_secret_files(wanted)
+    (tmp_path / "database_password").write_text("hunter2\n")
+    passed.write_secret_files(wanted)
+    made = tmp_path / "hangar-database.json"
+    assert '"password": "aHVudGVyMg=="' in made.read_text()
+    assert made.stat().st_mode & 0o777 == 0o440

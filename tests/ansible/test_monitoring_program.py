@@ -1,0 +1,226 @@
+"""The monitoring's programs on the machine: what they make of what they hear, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+for role in ("service_users", "monitoring"):
+    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
+
+from hangar_monitoring import containers, entries, logs, loop, passwords, system  # noqa: E402  (found above)
+from hangar_monitoring.described import Refused  # noqa: E402
+from hangar_monitoring.figures import figure, text, write  # noqa: E402
+from hangar_monitoring.statsd import FORGOTTEN_AFTER, MOST_NAMES, Airflow  # noqa: E402
+
+
+def test_figures_stand_together_under_their_name_and_no_label_breaks_out() -> None:
+    shown = text(
+        [figure("b", 1, name='a"} 1\nevil 1'), figure("a_total", 2), figure("b", 3), figure("a_total", 4)]
+    )
+    assert shown.splitlines() == [
+        "# TYPE a_total counter",
+        "a_total 4.0",
+        "# TYPE b gauge",
+        "b 3.0",
+        'b{name="a\\"} 1\\nevil 1"} 1.0',
+    ]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "x.prom"
+    write([figure("a", 1)], place)
+    write([figure("a", 2)], place)
+    assert place.read_text() == "# TYPE a gauge\na 2.0\n"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def values(airflow: Airflow, now: float = 0.0) -> dict[str, float]:
+    return {f"{one.name}{dict(one.labels) or ''}": one.value for one in airflow.figures(now)}
+
+
+def test_airflows_figures_are_kept_by_name_and_the_rest_is_dropped() -> None:
+    heard = Airflow()
+    heard.receive(
+        b"airflow.scheduler_heartbeat:1|c\nairflow.scheduler_heartbeat:1|c\nairflow.executor.queued_tasks:5|g\n"
+        b"airflow.pool.open_slots.default_pool:128|g\nairflow.dagrun.duration.failed.a.b:1500|ms\n"
+        b"airflow.dagrun.duration.failed:1500|ms\nairflow.task.duration:1|ms\nother.ti_failures:1|c",
+        now=0,
+    )
+    assert values(heard) == {
+        "airflow_scheduler_heartbeat": 2.0,
+        "airflow_executor_queued_tasks": 5.0,
+        "airflow_pool_slots{'pool': 'default_pool', 'state': 'open'}": 128.0,
+        "airflow_dagrun_seconds_count{'dag': 'a.b', 'state': 'failed'}": 1.0,
+        "airflow_dagrun_seconds_sum{'dag': 'a.b', 'state': 'failed'}": 1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "packet", [b"", b"\xff\xfe", b"airflow.ti_failures", b"airflow.ti_failures:x|c", b"a:b:c|d|e"]
+)
+def test_what_is_no_figure_is_dropped(packet: bytes) -> None:
+    heard = Airflow()
+    heard.receive(packet)
+    assert values(heard) == {}
+
+
+def test_whoever_writes_dags_cannot_fill_the_memory_with_names() -> None:
+    heard = Airflow()
+    for number in range(MOST_NAMES * 2):
+        heard.receive(f"airflow.dagrun.duration.success.dag{number}:1|ms".encode())
+        heard.receive(f"airflow.pool.open_slots.pool{number}:1|g".encode(), now=0)
+    assert len(heard.counters) == len(heard.gauges) == MOST_NAMES
+
+
+def test_a_gauge_that_nobody_sends_any_more_is_forgotten_and_a_counter_is_not() -> None:
+    heard = Airflow()
+    heard.receive(b"airflow.executor.queued_tasks:5|g\nairflow.ti_failures:1|c", now=0)
+    assert set(values(heard, FORGOTTEN_AFTER - 1)) == {"airflow_executor_queued_tasks", "airflow_ti_failures"}
+    assert set(values(heard, FORGOTTEN_AFTER + 1)) == {"airflow_ti_failures"}
+
+
+def test_a_source_that_fails_says_so_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> list[object]:
+        raise OSError("no such thing")
+
+    source = loop.Source("broken", 15, broken)  # type: ignore[arg-type]
+    source.ask()
+    source.ask()
+    assert figure("hangar_measured_ok", 0, source="broken") in source.known
+    # Once, not every time.
+    assert capsys.readouterr().err == "broken cannot be measured: OSError: no such thing\n"
+
+
+def container(name: str, state: str, status: str, label: bool = True) -> dict[str, object]:
+    labels = {"com.docker.compose.service": name} if label else {}
+    return {"Labels": labels, "Names": [f"/{name}"], "State": state, "Status": status}
+
+
+DOCKER = [
+    container("scheduler", "running", "Up 2 days (healthy)"),
+    container("loose", "exited", "Exited (1) 2 minutes ago", label=False),
+    container("prepare", "exited", "Exited (0) 1 hour ago"),
+    container("web", "running", "Up 1 hour (unhealthy)"),
+]
+
+
+def test_containers_that_run_are_told_from_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "answer", lambda *_, **__: json.dumps(DOCKER))
+    assert {
+        (one.name, dict(one.labels).get("container"), one.value) for one in containers.states("airflow", 2001)
+    } == {
+        ("hangar_container_up", "scheduler", 1.0),
+        ("hangar_container_healthy", "scheduler", 1.0),
+        ("hangar_container_up", "loose", 0.0),
+        ("hangar_container_up", "web", 1.0),
+        ("hangar_container_healthy", "web", 0.0),
+        ("hangar_containers", None, 3.0),
+    }
+
+
+def test_security_updates_are_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "Inst curl [8.1] (8.2 Debian-Security:13/stable-security [amd64])\n"
+        "Inst tzdata [1] (2 Debian:13.2/stable [all])\nConf curl (8.2)\n"
+    )
+    monkeypatch.setattr(system, "answer", lambda *_, **__: said)
+    assert list(system.updates()) == [
+        figure("hangar_updates_pending", 2),
+        figure("hangar_security_updates_pending", 1),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "admin_password", "web.yml", "a" * 65])
+def test_a_secret_has_a_name_and_does_not_replace_ours(name: str) -> None:
+    with pytest.raises(Refused, match="cannot be set"):
+        passwords.set_secret(name, "value")
+
+
+def test_passwords_are_hashed_with_bcrypt() -> None:
+    hashed = passwords._hash("secret")
+    assert hashed.startswith("$2b$08$")
+    assert passwords._crypt("secret", hashed) == hashed
+    assert passwords._crypt("other", hashed) != hashed
+
+
+def test_a_password_is_made_anew_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "SECRETS", tmp_path)
+    monkeypatch.setattr(passwords, "WEB", tmp_path / "web.yml")
+    monkeypatch.setattr(passwords, "MODE", 0o644)
+    monkeypatch.setattr(passwords, "keep", lambda path, value, _: (path.write_text(value), path.chmod(0o644)))
+    passwords.ensure()
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    passwords.renew("admin")
+    after = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"admin_password", "web.yml"}
+    assert passwords._web_is_right()
+    with pytest.raises(Refused, match="'root' has no password here; there are admin, scraper"):
+        passwords.renew("root")
+
+
+def test_a_line_of_the_journal_is_read() -> None:
+    line = {"__REALTIME_TIMESTAMP": "1764000000000000", "PRIORITY": "3", "MESSAGE": list(b"a \x1b[31mbad\x1b[0m day"),
+            "_SYSTEMD_UNIT": "ssh.service"}  # fmt: skip
+    found = entries.of_journal(json.dumps(line), "ssh")
+    assert found is not None
+    assert (found.service, found.level, found.message) == ("ssh", "error", "a bad day")
+    assert entries.of_journal(json.dumps({**line, "MESSAGE": None}), "ssh") is None
+
+
+def test_a_line_of_a_container_is_read_with_the_job_that_it_names() -> None:
+    found = entries.of_container(
+        "engine-1  | 2026-11-25T05:00:00.123456789Z WARNING job 42 is slow", "airbyte"
+    )
+    assert found is not None
+    assert found.as_text() == "2026-11-25 05:00:00 airbyte/engine: WARNING WARNING job 42 is slow  [job=42]"
+    line = "scheduler-1  | 2026-11-25T05:00:00Z 05:00 [error    ] Task failed dag_id=sales run_id=manual__1 loc=x.py:1"
+    found = entries.of_container(line, "airflow")
+    assert found is not None
+    assert (found.level, found.about) == ("error", {"dag": "sales", "run": "manual__1"})
+    assert entries.of_container("no time at all", "airbyte") is None
+
+
+def test_a_line_of_a_task_names_dag_run_task_and_try(tmp_path: Path) -> None:
+    path = tmp_path / "dag_id=sales/run_id=manual__1/task_id=load/attempt=2.log"
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    ((found, about),) = entries.tasks(tmp_path, 0)
+    assert found == path
+    line = json.dumps({"timestamp": "2026-11-25T05:00:00Z", "level": "error", "event": "it broke"})
+    entry = entries.of_task(line, about, datetime(2026, 1, 1, tzinfo=UTC))
+    assert json.loads(entry.as_json()) == {
+        "time": "2026-11-25T05:00:00+00:00", "service": "airflow/task", "level": "error", "message": "it broke",
+        "dag": "sales", "run": "manual__1", "task": "load", "try": "2",
+    }  # fmt: skip
+
+
+def test_secrets_of_the_machine_are_hidden_and_short_words_are_not(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("correct-horse-battery\n")
+    (tmp_path / "two").write_text("short")
+    masks = entries.Masks(f"{tmp_path}/*")
+    assert masks.hide("password=correct-horse-battery, short") == "password=***, short"
+
+
+def test_nothing_in_a_log_acts_on_the_terminal() -> None:
+    assert entries.clean("\x1b]0;title\x07\x1b[2Jdone\r") == " ]0;title done"
+
+
+@pytest.mark.parametrize("asked", ["", "[]", "{}", '{"sources": [], "lines": "x"}'])
+def test_a_question_that_is_none_is_refused(asked: str) -> None:
+    with pytest.raises(Refused, match="asked for as JSON"):
+        logs.parse(asked)
+
+
+def test_a_key_with_a_last_day_is_told_of_and_the_others_are_not(tmp_path: Path) -> None:
+    people = tmp_path / "people.json"
+    assert list(system.keys(people)) == []  # nobody but the operator
+    known = [{"name": "ana", "expires": "2027-03-31"}, {"name": "ben", "expires": ""}]
+    people.write_text(json.dumps({"people": known}))
+    until = datetime(2027, 3, 31, tzinfo=UTC).timestamp()
+    assert list(system.keys(people)) == [figure("hangar_key_expires_timestamp_seconds", until, person="ana")]

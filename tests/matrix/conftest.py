@@ -1,0 +1,20 @@
+"""One machine for the matrices that need one: struck while it is made, then while it works, then its secrets change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import checkout, machine
+
+__all__ = ["checkout", "machine"]
+
+ORDER = ("test_interruption.py", "test_data_reliability.py", "test_rotation.py", "test_operators.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that share the machine in the order of its life; the others stay where they were, after them."""
+    here = Path(__file__).parent
+    rank = {name: number for number, name in enumerate(ORDER)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(ORDER)) if item.path.parent == here else -1)

@@ -1,0 +1,79 @@
+from hangar.audit import assess
+from hangar.audit.record import Audit, Change, Exemption, Finding, Observation, Scan
+from hangar.controls import Control
+from hangar.verification import Promise
+
+UMASK = Control("accounts.umask", "accounts", "Files are closed", ("CIS 5.4.3.3",), ("test_files",), "umask",
+                {"lynis": ("AUTH-9328",)})  # fmt: skip
+OPEN = Control("system.tmp", "system", "Nothing starts from /tmp", ("CIS 1.1.2.1.4",))
+EXEMPT = {"system.tmp": Exemption("system.tmp", "Editors need it")}
+
+
+def promise(outcome: str, reason: str = "", test: str = "test_files") -> Promise:
+    return Promise("accounts", "Files are closed", outcome, reason, 0.1, test)  # type: ignore[arg-type]
+
+
+def verdict(*promises: Promise, exempt: bool = False) -> tuple[str, str]:
+    exemptions = {"accounts.umask": Exemption("accounts.umask", "We share")} if exempt else {}
+    (finding,) = assess.assess([UMASK], promises, exemptions)
+    return finding.verdict, finding.reason
+
+
+def test_a_control_is_what_its_tests_say() -> None:
+    assert verdict(promise("held")) == ("held", "")
+    assert verdict(promise("unchecked", "needs a kernel")) == ("not applicable", "needs a kernel")
+    assert verdict(promise("broken", "assert 1 == 2")) == ("failed", "Files are closed: assert 1 == 2")
+
+
+def test_one_broken_case_outweighs_all_that_hold() -> None:
+    assert verdict(promise("held"), promise("broken", "no"), promise("held"))[0] == "failed"
+
+
+def test_what_is_shown_in_part_is_not_counted_as_held() -> None:
+    assert verdict(promise("held"), promise("unchecked", "vm")) == (
+        "not applicable",
+        "Shown in part. Not here: Files are closed",
+    )
+
+
+def test_an_exception_excepts_but_never_hides_what_is_broken() -> None:
+    assert verdict(promise("excepted", "left open: We share"), exempt=True) == ("excepted", "We share")
+    assert verdict(promise("broken", "no"), exempt=True)[0] == "failed"
+
+
+def test_a_control_that_nothing_proves_has_failed() -> None:
+    assert verdict() == ("failed", "No test of the machine proves it.")
+    assert verdict(promise("held", test="test_others"))[0] == "failed"
+
+
+def test_a_control_of_the_house_that_is_left_open_says_why() -> None:
+    (finding,) = assess.assess([OPEN], [], EXEMPT)
+    assert (finding.verdict, finding.reason) == ("excepted", "Editors need it")
+
+
+def test_what_a_scanner_says_stands_at_its_control_or_apart() -> None:
+    known, unknown = Observation("lynis", "AUTH-9328", "umask"), Observation("lynis", "X-1", "something")
+    scans = [Scan("lynis", "3.1.4", "hardening index 80", (known, unknown))]
+    (finding,) = assess.assess([UMASK], [promise("held")], {}, scans)
+    assert finding.observations == (known,)
+    assert assess.unmapped([UMASK], scans) == (unknown,)
+
+
+def test_only_what_is_another_than_before_is_a_change() -> None:
+    old = {"a": ("held", "A"), "b": ("held", "B"), "c": ("failed", "C")}
+    new = {"a": ("held", "A"), "b": ("failed", "B"), "d": ("held", "D")}
+    assert assess.compare(old, new) == (
+        Change("b", "B", "held", "failed"),
+        Change("d", "D", "", "held"),
+        Change("c", "C", "failed", ""),
+    )
+    assert assess.compare(new, new) == ()
+
+
+def test_an_audit_fails_by_a_control_or_by_any_other_promise() -> None:
+    finding = Finding("a", "r", "A", ("CIS 1",), "held")
+    audit = Audit("local", "hangar-local", "a container", "2026-11-25T05:00:00+00:00", "hangar", (finding,))
+    assert audit.exit_code == 0
+    failed = Audit("local", "m", "k", "t", "b", (finding,), promises_broken=("Airflow answers",))
+    assert failed.exit_code == 3
+    assert audit.counts == {"failed": 0, "held": 1, "excepted": 0, "not applicable": 0}

@@ -1,0 +1,118 @@
+"""What doctor makes of a way that ends somewhere: each step with its cure, and nothing beyond the step that fails."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from hangar.checks import there, way
+from hangar.checks.finding import ok
+
+SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
+REACHED = "debug1: Remote protocol version 2.0\ndebug1: Server host key: ssh-ed25519 SHA256:abc\n"
+PORT = ok("Port", "127.0.0.1 port 22 speaks SSH")
+GOOD = "room 50000000 /home/anna\nwatches 524288\nrun yes /tmp\nrun yes /home/anna\ndags yes\n" \
+       "out update.code.visualstudio.com 200\nout marketplace.visualstudio.com 200\n"  # fmt: skip
+
+
+def steps(said: str) -> dict[str, tuple[str, str, str]]:
+    found = way.connection("sandbox", SETTINGS, PORT, way.Tried(said, ""))
+    return {one.name: (one.state, one.detail, one.cure) for one in found}
+
+
+def test_a_login_that_works_shows_by_what() -> None:
+    found = steps(f'{REACHED}Authenticated to hangar-sandbox ([127.0.0.1]:22) using "publickey".\n')
+    assert found["Host key"] == ("ok", "ssh-ed25519 SHA256:abc, as pinned", "")
+    assert found["Login"] == ("ok", "anna, by this key", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "detail", "cure"),
+    [
+        (
+            f"{REACHED}Host key verification failed.\n", "Host key",
+            "ssh-ed25519 SHA256:abc is not the pinned one: a new machine, or a stranger",
+            "If somebody made it anew: ./provision.py plan sandbox pins the new key. If nobody did, do not go on.",
+        ),
+        (
+            f"{REACHED}debug1: Offering public key: /home/anna/id\nanna@x: Permission denied (publickey).\n", "Login",
+            "the key was offered and refused for anna: it is not on the machine, or the account may not log in",
+            "Its public half belongs under people in platform.yml, then: ./provision.py up sandbox",
+        ),
+        (
+            f"{REACHED}debug1: Offering public key: /home/anna/id\ndebug1: Server accepts key: /home/anna/id\n",
+            "Login", "the machine knows the key, but it has a passphrase and no agent holds it",
+            "ssh-add /home/anna/id",
+        ),
+        (
+            "debug1: connecting\nhangar relay: 4033 not authorised\n", "Port",
+            "it leads nowhere: hangar relay: 4033 not authorised", "./provision.py status sandbox",
+        ),
+    ],
+)  # fmt: skip
+def test_the_step_that_fails_is_named_with_its_cure(said: str, name: str, detail: str, cure: str) -> None:
+    found = steps(said)
+    assert found[name] == ("missing", detail, cure)
+    assert list(found)[-1] == name, "what lies beyond is not guessed"
+
+
+def test_a_key_that_others_may_read_is_named_before_ssh_refuses_it(tmp_path: Path) -> None:
+    key = tmp_path / "id"
+    key.touch()
+    key.chmod(0o644)
+    settings = {**SETTINGS, "IdentityFile": str(key)}
+    assert way.key("sandbox", settings).cure == f"chmod 600 {key}"
+    key.chmod(0o600)
+    assert way.key("sandbox", settings).state == "ok"
+    key.unlink()
+    assert way.key("sandbox", settings).cure == (
+        "Name yours: ./provision.py ssh-config sandbox --user NAME --key PATH"
+    )
+
+
+def test_a_port_where_something_else_answers_is_no_way() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        found = way.reach("sandbox", {**SETTINGS, "Port": str(server.getsockname()[1])})
+        thread.join()
+    assert found.detail.endswith("answers, but not as SSH: somebody is in between")
+    closed = way.reach("sandbox", {**SETTINGS, "Port": "1"})
+    assert closed.detail.startswith("127.0.0.1 port 1: Connection refused")
+    assert way.reach("sandbox", {**SETTINGS, "HostName": "nowhere.invalid"}).name == "Address"
+
+
+def test_a_machine_that_is_fit_has_nothing_to_cure() -> None:
+    assert [one for one in there.findings("sandbox", GOOD) if one.state != "ok"] == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "name", "state"),
+    [
+        ("room 50000000", "room 100000", "Disk", "missing"),
+        ("watches 524288", "watches 8192", "Watched files", "warning"),
+        ("run yes /tmp", "run no /tmp", "Programs run", "missing"),
+        ("run yes /tmp", "write no /tmp", "Programs run", "missing"),
+        ("dags yes", "dags no", "DAG folder", "warning"),
+        ("dags yes", "dags yes\nlacks tar", "Programs", "missing"),
+        ("marketplace.visualstudio.com 200", "marketplace.visualstudio.com 000", "Downloads", "warning"),
+    ],
+)
+def test_what_the_machine_lacks_is_named_with_its_cure(good: str, bad: str, name: str, state: str) -> None:
+    (found,) = [one for one in there.findings("sandbox", GOOD.replace(good, bad)) if one.state != "ok"]
+    assert (found.name, found.state) == (name, state)
+    assert found.cure
+
+
+def test_a_shell_that_says_nothing_is_an_answer_too() -> None:
+    (found,) = there.findings("sandbox", "")
+    assert found.name == "Shell"

@@ -1,0 +1,135 @@
+"""ssh-config, code, tunnel and doctor as a person calls them, with the machine itself left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hangar import checks, cli, config, paths
+from hangar.cloud.base import Server
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+SERVER = Server(
+    name="hangar-local", environment="local", cloud="container", id="id-1", address="127.0.0.1", port=22022,
+    admin="hangar", host_keys=(KEY,), ssh_sources=(), limits=(),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def home(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_config: Callable[..., config.Config]
+) -> Path:
+    """A home without anything, and a machine that runs."""
+    (tmp_path / "home" / ".ssh").mkdir(parents=True)
+    (tmp_path / "home" / "id").write_text("a key")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    monkeypatch.setattr(
+        "hangar.commands._machine.cloud_for", lambda settings: SimpleNamespace(server=lambda: SERVER)
+    )
+    monkeypatch.setattr("hangar.ssh.tunnel.is_free", lambda port: True)
+    monkeypatch.setattr("hangar.ssh.tunnel.is_alive", lambda env: False)
+    return tmp_path / "home"
+
+
+def as_anna(home: Path, *more: str) -> int:
+    return cli.main(["ssh-config", "--user", "anna", "--key", str(home / "id"), "--yes", *more])
+
+
+def test_a_colleague_with_only_the_repository_gets_a_way_in(
+    home: Path, repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["ssh-config", "--yes"]) == 1
+    assert "The operator's key of hangar-local is not here." in capsys.readouterr().err
+    assert as_anna(home) == 0
+    text = (home / ".ssh/config.d/hangar-local").read_text()
+    assert "User anna\n" in text
+    assert f"IdentityFile {home}/id\n" in text
+    assert KEY in (repo / ".hangar/local/known_hosts").read_text(), "pinned before the first connection"
+    assert "airflow: http://airflow.localhost:8080" in capsys.readouterr().out
+
+
+def test_once_said_it_is_remembered_and_nothing_changes(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_anna(home)
+    capsys.readouterr()
+    assert cli.main(["ssh-config", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["user"], answer["changed"], answer["included"]) == ("anna", False, True)
+
+
+def test_the_difference_is_shown_before_a_question_that_nobody_answers(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / ".ssh/config").write_text("Host a\n")
+    assert cli.main(["ssh-config", "--user", "anna", "--key", str(home / "id")]) == 1
+    said = capsys.readouterr()
+    assert "+Include ~/.ssh/config.d/hangar-*" in said.out
+    assert "It would have asked: Change ~/.ssh/config like this?" in said.err
+    assert (home / ".ssh/config").read_text() == "Host a\n"
+
+
+def test_remove_leaves_no_trace(home: Path, repo: Path) -> None:
+    (home / ".ssh/config").write_text("Host a\n")
+    as_anna(home)
+    assert cli.main(["ssh-config", "--remove"]) == 0
+    assert [path.name for path in (home / ".ssh").iterdir()] == ["config"]
+    assert (home / ".ssh/config").read_text() == "Host a\n"
+    assert not (repo / ".hangar/local/login.json").exists()
+    assert not (repo / ".hangar/local/ssh_config.login").exists()
+
+
+def test_windows_gets_a_folder_of_its_own(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = tmp_path / "Users" / "Anna" / ".ssh"
+    assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 1
+    assert f"There is no folder {at}." in capsys.readouterr().err
+    at.mkdir(parents=True)
+    assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 0
+    assert "IdentityFile C:/id\n" in (at / "config.d/hangar-local").read_text()
+    assert not (home / ".ssh/config.d").exists()
+
+
+def test_without_vs_code_the_link_is_printed_all_the_same(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hangar.editor.program.find", lambda: None)
+    monkeypatch.setattr(
+        "hangar.editor.workspace.SETTINGS",
+        paths.Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json",
+    )
+    as_anna(home)
+    capsys.readouterr()
+    assert cli.main(["code"]) == 0
+    said = capsys.readouterr().out
+    assert "Link: vscode://vscode-remote/ssh-remote+hangar-local/srv/airflow/dags\n" in said
+    assert "VS Code is not installed here" in said
+    opened: list[Path] = []
+    monkeypatch.setattr("hangar.editor.program.find", lambda: "/usr/bin/code")
+    monkeypatch.setattr("hangar.editor.program.open_workspace", lambda program, path: opened.append(path))
+    assert cli.main(["code", "--folder", "/home/anna/dags"]) == 0
+    assert "vscode-remote://ssh-remote+hangar-local/home/anna/dags" in opened[0].read_text()
+
+
+def test_doctor_is_about_the_computer_until_a_machine_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hangar.checks.look", lambda: [checks.Finding("Python", "ok", "3.11")])
+    monkeypatch.setattr(
+        "hangar.checks.way.look", lambda env: [checks.Finding("Key", "missing", "gone", "make it")]
+    )
+    as_anna(home)
+    capsys.readouterr()
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.endswith("A local machine can be made here.\n")
+    assert cli.main(["doctor", "local"]) == 1
+    assert "✗ Key  gone\n" in capsys.readouterr().out
+    cli.main(["ssh-config", "--remove"])
+    (paths.state_dir("local") / "ssh_config").unlink(missing_ok=True)
+    assert cli.main(["doctor", "local"]) == 0, "a machine that is not there yet can be made"

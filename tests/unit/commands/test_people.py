@@ -1,0 +1,289 @@
+"""The verb `people`: what it changes, what it asks, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hangar import cli, config, paths
+from hangar.cloud.base import Server
+from hangar.config.people import today
+from hangar.config.public_keys import parse
+from hangar.ssh import keys
+
+SERVER = Server(
+    name="hangar-local", environment="local", cloud="container", id="id-1", address="127.0.0.1", port=22022,
+    admin="hangar", host_keys=(), ssh_sources=(), limits=(),
+)  # fmt: skip
+ADMINS = """\
+people:
+  - name: ada
+    role: admin
+    keys: [{}]
+  - name: bob
+    role: admin
+    keys: [{}]
+"""
+
+Say = Callable[..., int]
+
+
+@dataclass
+class Machine:
+    """Plays the machine: what it was told, in order, and whom it lets in."""
+
+    server: Server | None = SERVER
+    told: list[Any] = field(default_factory=list)
+    admits: set[str] = field(default_factory=set)
+    known: dict[str, Any] = field(default_factory=dict)
+    keeps: bool = False
+
+    def apply(self, found: config.Config, *, operators: bool, progress: Any) -> None:
+        self.told.append(("apply", operators))
+        self.admits |= {person.name for person in found.people if not person.is_expired}
+        self.admits -= {person.name for person in found.people if person.is_expired}
+
+    def remove(self, environment: str, name: str) -> dict[str, Any]:
+        self.told.append(("remove", name))
+        self.admits -= set() if self.keeps else {name}
+        return {"seconds": 0.4, "archive": f"/srv/people/archive/{name}-20261125.tar"}
+
+    def is_admitted(self, environment: str, account: str, key: str) -> bool:
+        self.told.append(("login attempt", account))
+        return account in self.admits
+
+
+@pytest.fixture
+def machine(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    played = Machine()
+    monkeypatch.setattr("hangar.people.machine.apply", played.apply)
+    monkeypatch.setattr("hangar.people.machine.remove", played.remove)
+    monkeypatch.setattr("hangar.people.machine.show", lambda env: played.known)
+    monkeypatch.setattr("hangar.people.machine.is_admitted", played.is_admitted)
+    monkeypatch.setattr("hangar.pipeline.introduce", lambda server, found: paths.ssh_config("local").touch())
+    for module in ("coming", "leaving"):
+        monkeypatch.setattr(f"hangar.people.{module}.cloud_for", lambda found: played_cloud(played))
+    return played
+
+
+def played_cloud(played: Machine) -> Any:
+    @dataclass
+    class Cloud:
+        def server(self) -> Server | None:
+            return played.server
+
+    return Cloud()
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    return lambda *words: cli.main(["people", *words])
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Callable[[str], Path]:
+    def make(name: str) -> Path:
+        keys.ensure_key(tmp_path / name, name)
+        return tmp_path / f"{name}.pub"
+
+    return make
+
+
+def written() -> str:
+    return paths.platform_file("local").read_text()
+
+
+def test_somebody_is_added_applied_and_proven(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.platform_file("local").write_text("# mine\nairflow: {port: 8081}\n")
+    assert say("add", "ana", "--role", "developer", "--key", str(key("ana")), "--expires", "2999-01-01") == 0
+    assert written().startswith("# mine\nairflow: {port: 8081}\n")
+    (ana,) = config.load("local").people
+    assert (ana.name, ana.role, str(ana.expires)) == ("ana", "developer", "2999-01-01")
+    assert machine.told == [("apply", False), ("login attempt", "ana")]
+    assert "ana (developer) is in: the machine admits each of their keys." in capsys.readouterr().out
+
+
+def test_the_same_again_finishes_what_was_interrupted(
+    machine: Machine, say: Say, key: Callable[[str], Path]
+) -> None:
+    words = ("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    assert say(*words) == 0
+    before = written()
+    machine.admits.clear()
+    assert say(*words) == 0
+    assert written() == before
+    assert machine.admits == {"ana"}
+    assert say("add", "ana", "--role", "admin", "--key", str(key("ana"))) == 1
+    assert written() == before
+
+
+def test_an_admin_gets_into_the_operators_account_too(
+    machine: Machine, say: Say, key: Callable[[str], Path]
+) -> None:
+    assert say("add", "ada", "--role", "admin", "--key", str(key("ada"))) == 0
+    assert machine.told[0] == ("apply", True)
+
+
+def test_a_machine_that_is_down_is_told_by_the_next_up(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.server = None
+    assert say("add", "ana", "--role", "viewer", "--key", str(key("ana"))) == 0
+    assert "local has no machine that runs: the next `up` lets them in." in capsys.readouterr().out
+    assert say("remove", "ana", "--yes") == 0
+    assert "local has no machine that runs: the next `up` finishes it." in capsys.readouterr().out
+    assert config.load("local").people == ()
+    assert machine.told == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--role", "viewer", "--key", "{private}"), 1, "opens nothing: this is a private key"),
+        (
+            ("--role", "viewer", "--key", "ssh-ed25519 AAAA"),
+            1,
+            "the ssh-ed25519 key was cut short or changed",
+        ),
+        (("--role", "viewer", "--key", "{public}", "--expires", "2020-01-01"), 1, "is not in the future"),
+        (("--role", "viewer", "--key", "{public}", "--expires", "soon"), 1, '"soon" is not a day.'),
+        (
+            ("--role", "viewer", "--key", "{public}", "--email", "nobody"),
+            2,
+            'people.0.email: "nobody" does not fit',
+        ),
+        (("--role", "viewer"), 1, "ana needs a key and a role."),
+        (("--key", "{public}"), 1, "ana needs a key and a role."),
+    ],
+)
+def test_bad_input_changes_nothing(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...], code: int, said: str,
+) -> None:  # fmt: skip
+    public = key("ana")
+    names = {"public": public, "private": public.with_suffix("")}
+    assert say("add", "ana", *(word.format(**names) for word in words)) == code
+    spoken = capsys.readouterr()
+    assert said in spoken.err
+    assert public.with_suffix("").read_text().splitlines()[1][:20] not in spoken.err + spoken.out
+    assert (written(), machine.told) == ("", [])
+
+
+def test_a_name_of_the_machines_own_is_refused(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say("add", "airflow", "--role", "viewer", "--key", str(key("a"))) == 2
+    assert (
+        'people.0.name: "airflow" is taken on the machine; another name would be right'
+        in capsys.readouterr().err
+    )
+    assert written() == ""
+
+
+def test_whoever_leaves_is_out_of_the_file_first_and_a_login_attempt_proves_it(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.told.clear()
+    assert say("remove", "ana", "--yes") == 0
+    assert config.load("local").people == ()
+    assert machine.told == [("remove", "ana"), ("login attempt", "ana"), ("login attempt", "hangar")]
+    out = capsys.readouterr().out
+    assert "ana is out: the last process ended after 0.4 s; the machine refuses each of their keys." in out
+    assert "/srv/people/archive/ana-20261125.tar" in out
+
+
+def test_a_machine_that_still_lets_somebody_in_is_a_broken_promise(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.keeps = True
+    assert say("remove", "ana", "--yes") == 3
+    assert "The machine still lets ana in." in capsys.readouterr().err
+
+
+def test_nothing_happens_without_an_answer(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    before = written()
+    assert say("remove", "ana") == 1
+    assert (
+        "It would have asked: End all access of ana to local now, and archive the home?"
+        in capsys.readouterr().err
+    )
+    assert written() == before
+
+
+def test_the_last_admin_stays(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("add", "ada", "--role", "admin", "--key", str(key("ada")))
+    before = written()
+    assert say("remove", "ada", "--yes") == 1
+    assert say("expire", "ada", "--expires", "2999-01-01") == 1
+    assert capsys.readouterr().err.count("ada is the last admin, and stays.") == 2
+    assert written() == before
+
+
+def test_whoever_removes_themselves_is_asked_twice(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada, bob = key("ada"), key("bob")
+    text = ADMINS.format(ada.read_text().strip(), bob.read_text().strip())
+    paths.platform_file("local").write_text(f"access: {{private_key: {ada.with_suffix('')}}}\n{text}")
+    assert say("remove", "ada", "--yes") == 1
+    assert "ada is you" in capsys.readouterr().err
+    assert machine.told == []
+    assert say("remove", "ada", "--yes", "--myself", "ada") == 0
+    assert [person.name for person in config.load("local").people] == ["bob"]
+
+
+def test_whoever_is_half_gone_is_finished(machine: Machine, say: Say) -> None:
+    """platform.yml was changed, then the run was killed: the machine still knows them."""
+    paths.state_dir("local").mkdir(parents=True)
+    paths.ssh_config("local").touch()
+    machine.known = {"ana": {"left": ""}}
+    assert say("remove", "ana", "--yes") == 0
+    assert machine.told == [("remove", "ana")]
+    machine.known = {"ana": {"left": "2026-11-25"}}
+    assert say("remove", "ana", "--yes") == 1
+
+
+def test_today_means_now(machine: Machine, say: Say, key: Callable[[str], Path]) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    assert say("expire", "ana", "--expires", "today") == 0
+    assert config.load("local").people[0].expires == today()
+    assert "ana" not in machine.admits
+    assert say("expire", "ana", "--expires", "2020-01-01") == 1
+    assert say("expire", "ana", "--expires", "never") == 0
+    assert config.load("local").people[0].expires is None
+    assert "ana" in machine.admits
+
+
+def test_the_list_tells_who_is_there(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = key("ana")
+    say("add", "ana", "--role", "viewer", "--key", str(public))
+    machine.known = {
+        "ana": {"account": True, "sessions": True, "left": ""},
+        "zoe": {"account": True, "sessions": False, "left": ""},
+    }
+    capsys.readouterr()
+    assert say("list", "--json") == 0
+    out = capsys.readouterr().out
+    assert '"state": "working"' in out
+    assert parse(public.read_text()).fingerprint in out
+    assert '"leaving": [\n    "zoe"\n  ]' in out or '"leaving": ["zoe"]' in out
+
+
+@pytest.mark.parametrize("words", [("add",), ("remove",), ("list", "a", "b"), ("fire", "ana", "x", "y")])
+def test_other_words_are_refused(machine: Machine, say: Say, words: tuple[str, ...]) -> None:
+    assert say(*words) == 1

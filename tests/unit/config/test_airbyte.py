@@ -1,0 +1,136 @@
+"""Which engine a machine gets, and what is said to one that is too small for the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hangar.config import Config, sizes
+from hangar.errors import ConfigError
+
+Make = Callable[..., Config]
+DEFAULTS = Path(__file__).resolve().parents[3] / "roles/airbyte_abctl/defaults/main.yml"
+SUM = "a" * 64
+VOUCHED = f"airbyte.abctl.sha256={SUM}"
+GOOGLE = ("cloud=gcp", "gcp.project=acme-data-1", "gcp.zone=europe-west6-a")
+OWN = (
+    "cloud=existing", "existing.address=203.0.113.7", "existing.user=debian", "access.private_key=key",
+    "existing.host_key=ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine"),
+    [
+        ((), "embedded"),
+        (("machine.cpus=16", "machine.memory=64GiB", VOUCHED), "embedded"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8", VOUCHED), "abctl"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8"), "embedded"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-4", VOUCHED), "embedded"),
+        ((*GOOGLE, "gcp.machine_type=e2-highcpu-16", VOUCHED), "embedded"),
+        ((*GOOGLE, "gcp.machine_type=n2-custom-4-20480", VOUCHED), "abctl"),
+        ((*GOOGLE, "gcp.machine_type=z9-standard-8", VOUCHED), "embedded"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=50", VOUCHED), "embedded"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8", "airbyte.engine=embedded", VOUCHED), "embedded"),
+        ((*OWN, VOUCHED), "embedded"),
+        ((*OWN, VOUCHED, "airbyte.engine=abctl"), "abctl"),
+    ],
+)
+def test_nobody_gets_airbytes_platform_by_accident(
+    make_config: Make, repo: Path, settings: tuple[str, ...], engine: str
+) -> None:
+    """Only a machine that is known to be large, and where a checksum says which abctl may be run, gets it unasked."""
+    (repo / "inventory/local/key").touch()
+    assert make_config(*settings).airbyte_engine == engine
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("machine.cpus=2", "machine.memory=8GiB"), [
+            "airbyte.engine: abctl needs 4 CPUs, and the machine has 2; embedded, or a larger machine would be right",
+            "airbyte.engine: abctl needs 19 GiB of memory (16 beside Airflow's 3), and the machine has 8;"
+            " embedded, or a larger machine would be right",
+        ]),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-4", "gcp.data_disk.size_gb=30"), [
+            "airbyte.engine: abctl needs 19 GiB of memory (16 beside Airflow's 3), and the machine has 16;"
+            " embedded, or a larger machine would be right",
+            "airbyte.engine: abctl needs 40 GiB free under /srv, and the machine has 30;"
+            " embedded, or a larger machine would be right",
+        ]),
+    ],
+)  # fmt: skip
+def test_a_machine_that_is_too_small_is_refused_with_the_figures(
+    make_config: Make, settings: tuple[str, ...], said: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_config("airbyte.engine=abctl", VOUCHED, *settings)
+    assert [str(problem) for problem in refused.value.problems] == said
+
+
+def test_without_a_checksum_the_platform_is_refused_with_the_way_to_one(make_config: Make) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_config("airbyte.engine=abctl")
+    assert [str(problem) for problem in refused.value.problems] == [
+        "airbyte.abctl.sha256: is missing; the line of abctl-v0.30.4-linux-amd64.tar.gz in https://github.com/airbytehq/"
+        "abctl/releases/download/v0.30.4/abctl_0.30.4_checksums.txt would be right"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("airbyte.abctl.chart=2.3.9", "chart: 2.3.9 is too old: below 2.4 one workspace can read another's"
+         " (CVE-2026-80049); a release such as 2.4.0 would be right"),
+        ("airbyte.abctl.archive=nowhere.tar.gz", "archive: there is no file FOLDER/nowhere.tar.gz; an address such as"
+         " https://mirror.example.org/abctl.tar.gz, the path of a file, or null would be right"),
+        ("airbyte.abctl.filter_port=8000", "filter_port: 8000 is Airbyte's own port; a port of its own would be right"),
+        ("airflow.port=8001", "filter_port: 8001 is Airflow's port too; a port of its own would be right"),
+    ],
+)  # fmt: skip
+def test_what_abctl_is_told_is_judged(make_config: Make, repo: Path, setting: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_config("airbyte.engine=abctl", VOUCHED, setting)
+    (problem,) = refused.value.problems
+    assert str(problem).replace(str(repo / "inventory/local"), "FOLDER") == f"airbyte.abctl.{said}"
+
+
+@pytest.mark.parametrize("section", ["warehouse", "monitoring"])
+def test_a_service_that_takes_the_filters_port_is_told(make_config: Make, section: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_config("airbyte.engine=abctl", VOUCHED, f"{section}.port=8001")
+    assert [str(problem) for problem in refused.value.problems] == [
+        f"{section}.port: 8001 is airbyte.abctl.filter_port too; a port of its own would be right"
+    ]
+
+
+def test_the_filters_port_is_free_where_there_is_no_filter(make_config: Make) -> None:
+    assert make_config("airflow.port=8001").airflow.port == 8001
+
+
+def test_an_archive_is_an_address_or_a_file_beside_platform_yml(make_config: Make, repo: Path) -> None:
+    (repo / "inventory/local/abctl.tar.gz").touch()
+    found = make_config("airbyte.abctl.archive=abctl.tar.gz").airbyte.abctl.archive
+    assert found == str(repo / "inventory/local/abctl.tar.gz")
+    there = "https://mirror.example.org/abctl.tar.gz"
+    assert make_config(f"airbyte.abctl.archive={there}").airbyte.abctl.archive == there
+
+
+def test_the_role_asks_the_machine_for_the_same_figures() -> None:
+    role = yaml.safe_load(DEFAULTS.read_text())
+    figures = [role[f"airbyte_abctl_least_{name}"] for name in ("cpus", "memory_gib", "disk_gib")]
+    assert figures == [sizes.NEEDED.cpus, sizes.NEEDED.memory, sizes.NEEDED.disk]
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("e2-standard-4", (4, 16)), ("n2-highmem-8", (8, 64)), ("n1-standard-4", (4, 15)), ("c3-highcpu-8", (8, 16)),
+        ("custom-6-12288", (6, 12)), ("e2-custom-4-20480", (4, 20)), ("e2-micro", (None, None)), ("x", (None, None)),
+    ],
+)  # fmt: skip
+def test_a_machine_types_name_tells_its_size(name: str, size: tuple[float | None, float | None]) -> None:
+    assert sizes.of_type(name) == size

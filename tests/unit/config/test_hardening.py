@@ -1,0 +1,52 @@
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from hangar import config, paths
+from hangar.errors import ConfigError
+
+WRITE = """\
+hardening:
+  exceptions:
+    - {{control: {control}, reason: {reason}, owner: Ada, until: {until}}}
+"""
+
+
+def load(
+    repo: Path, control: str = "accounts.umask", reason: str = "We share our files", until: str = "2027-03-31"
+):
+    paths.platform_file("local").write_text(WRITE.format(control=control, reason=reason, until=until))
+    return config.load("local").hardening.exceptions
+
+
+def test_an_exception_has_a_reason_an_owner_and_a_last_day(repo: Path) -> None:
+    (found,) = load(repo)
+    assert (found.control, found.owner, found.until) == ("accounts.umask", "Ada", date(2027, 3, 31))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"control": "accounts.umsk"}, 'there is no control "accounts.umsk"; accounts.umask would be right'),
+        ({"until": "soon"}, '"soon" is not a day; a day such as 2027-03-31 would be right'),
+    ],
+)
+def test_what_is_wrong_with_an_exception_is_said_with_its_place(
+    repo: Path, given: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(repo, **given)
+    (problem,) = caught.value.problems
+    assert problem.path.startswith("hardening.exceptions.0.")
+    assert problem.message == words
+
+
+def test_hardening_is_whole_unless_somebody_says_otherwise(make_config: Callable[..., config.Config]) -> None:
+    wanted = make_config().hardening
+    assert wanted.kernel
+    assert wanted.accounts
+    assert wanted.audit
+    assert wanted.system
+    assert wanted.exceptions == ()

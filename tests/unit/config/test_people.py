@@ -1,0 +1,98 @@
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from hangar import config, paths
+from hangar.config import Config, people
+from hangar.config.public_keys import BadKey, PublicKey, parse
+from hangar.errors import ConfigError
+
+Make = Callable[..., Config]
+
+ANA = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+ADA = (
+    "sk-ssh-ed25519@openssh.com "
+    "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo="
+)
+
+
+def write(text: str, newline: str = "\n") -> None:
+    paths.platform_file("local").write_text(text, newline=newline)
+
+
+def test_nobody_works_there_by_default(make_config: Make) -> None:
+    assert make_config().people == ()
+
+
+def test_people_are_read_with_their_keys_roles_and_days(repo: Path) -> None:
+    write(f"""
+people:
+  - {{name: ana, role: developer, keys: ["{ANA} ana@laptop"], expires: 2999-12-31, email: ana@example.org}}
+  - name: ada
+    role: admin
+    keys: {ADA}
+    airflow: none
+""")
+    ana, ada = config.load("local").people
+    assert (ana.name, ana.role, ana.keys) == ("ana", "developer", (f"{ANA} ana@laptop",))
+    assert (ana.expires, ana.is_expired, ana.email) == (date(2999, 12, 31), False, "ana@example.org")
+    assert (ana.airflow_role, ada.airflow_role) == ("Op", "none")
+    assert ada.keys == (ADA,)
+
+
+def test_windows_line_ends_do_no_harm(repo: Path) -> None:
+    write(
+        f'people:\n- name: ana\n  role: viewer\n  keys:\n  - |\n    {ANA}\n  - "{ADA}\\r\\n"\n',
+        newline="\r\n",
+    )
+    assert config.load("local").people[0].keys == (ANA, ADA)
+
+
+def test_hardware_keys_satisfy_the_demand_for_them(make_config: Make) -> None:
+    make_config("access.admin_keys=hardware", f"people=[{{name: ada, role: admin, keys: ['{ADA}']}}]")
+    make_config("access.admin_keys=hardware", f"people=[{{name: ana, role: viewer, keys: ['{ANA}']}}]")
+
+
+def test_the_day_itself_is_the_first_without_access(make_config: Make) -> None:
+    for days, expired in ((1, False), (0, True), (-90, True)):
+        day = people.today() + timedelta(days=days)
+        found = make_config(f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: {day}}}]")
+        assert found.people[0].is_expired is expired
+
+
+def test_a_day_long_past_is_a_slip_of_the_pen(make_config: Make) -> None:
+    day = people.today() - timedelta(days=91)
+    with pytest.raises(ConfigError) as error:
+        make_config(f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: {day}}}]")
+    (problem,) = error.value.problems
+    assert str(problem) == f"people.0.expires: {day} is long past; a date such as 2027-03-31 would be right"
+
+
+def test_a_private_key_is_repeated_nowhere(repo: Path) -> None:
+    body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"
+    for field in ("name: {}", "keys: [{}]", "keys: {}", "email: {}", "{}: 1", "keys: {{a: {}}}"):
+        write(f"people:\n- {{role: viewer, {field.format(body)}}}\n")
+        with pytest.raises(ConfigError) as error:
+            config.load("local")
+        assert body not in f"{error.value.details}{error.value.brief}{error.value.resolution}", field
+
+
+def test_a_key_is_read_in_its_one_form() -> None:
+    key = parse(f"  {ANA}   ana's  laptop\x07 \r\n")
+    assert str(key) == f"{ANA} ana's  laptop"
+    assert not key.is_hardware
+    assert parse(ADA).is_hardware
+    assert key.fingerprint.startswith("SHA256:")
+    assert parse(str(key)) == key
+
+
+@pytest.mark.parametrize("line", ["", "ssh-ed25519", "ssh-ed25519 AAAA", f"{ADA[:26]} {ANA.split()[1]}"])
+def test_what_is_no_key_is_refused(line: str) -> None:
+    with pytest.raises(BadKey):
+        parse(line)
+
+
+def test_a_fingerprint_is_openssh_s() -> None:
+    assert PublicKey("ssh-ed25519", b"").fingerprint == "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hangar.editor import program, workspace
+from hangar.errors import HangarError
+
+
+def test_the_link_leads_to_the_folder_on_the_machine() -> None:
+    assert workspace.link("hangar-local", "/srv/airflow/dags") == (
+        "vscode://vscode-remote/ssh-remote+hangar-local/srv/airflow/dags"
+    )
+    assert workspace.link("hangar-local", "/home/a b/100%").endswith("/home/a%20b/100%25")
+
+
+@pytest.mark.parametrize("folder", ["dags", "~/dags", "", "/a\nb"])
+def test_a_folder_is_a_whole_path(folder: str) -> None:
+    with pytest.raises(HangarError, match="is no whole path on the machine"):
+        workspace.require_folder(folder)
+
+
+def test_the_workspace_opens_on_the_machine_with_its_debugger(tmp_path: Path) -> None:
+    path = tmp_path / "x.code-workspace"
+    assert workspace.write(path, "hangar-local", "/srv/airflow/dags")
+    assert not workspace.write(path, "hangar-local", "/srv/airflow/dags")
+    found = json.loads(path.read_text())
+    assert found["remoteAuthority"] == "ssh-remote+hangar-local"
+    assert found["folders"][0]["uri"] == "vscode-remote://ssh-remote+hangar-local/srv/airflow/dags"
+    assert found["launch"]["configurations"][0]["program"] == "/usr/local/bin/try-dag"
+    assert "launch" not in found["settings"]
+    assert found["settings"]["files.watcherExclude"]["**/target/**"] is True
+    assert "ms-python.debugpy" in found["extensions"]["recommendations"]
+
+
+def test_without_vs_code_there_is_none_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    assert program.find(lambda name: None) is None
+    assert program.find(lambda name: f"/usr/bin/{name}" if name == "code-insiders" else None) == (
+        "/usr/bin/code-insiders"
+    )
+    assert program.install_hint() == "https://code.visualstudio.com/download"
