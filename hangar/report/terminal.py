@@ -7,6 +7,7 @@ from hangar.controls import LEFT_OPEN
 from hangar.elt.records import Gold
 from hangar.report import words
 from hangar.report.record import Report
+from hangar.verification import Outcome
 
 SIGNS = {
     "held": ("✓", "green"),
@@ -64,13 +65,22 @@ def _promises(report: Report) -> None:
 
 
 def _unchecked(report: Report) -> None:
-    if not report.of("unchecked"):
+    _listed(report, "unchecked", "Not checked")
+
+
+def _excepted(report: Report) -> None:
+    _listed(report, "excepted", "Left open on purpose")
+
+
+def _listed(report: Report, outcome: Outcome, title: str) -> None:
+    """The promises with this outcome and their reasons, where there are any."""
+    if not report.of(outcome):
         return
     console.say()
-    console.say("Not checked", "bold")
-    for promise in report.of("unchecked"):
-        sign, style = SIGNS["unchecked"]
-        console.say(f"  {sign} {promise.sentence}: {promise.reason}", style)
+    console.say(title, "bold")
+    for promise in report.of(outcome):
+        sign, style = SIGNS[outcome]
+        console.say(f"  {sign} {promise.sentence}: {promise.reason.removeprefix(LEFT_OPEN)}", style)
 
 
 def _gold(gold: Gold) -> None:
@@ -82,16 +92,6 @@ def _gold(gold: Gold) -> None:
         columns = ", ".join(table.columns)
         console.say(f"  gold.{table.name:{width}}  {words.rows(table.rows):>12}  {columns}")
     console.say(f"  {words.gold_made(gold)}")
-
-
-def _excepted(report: Report) -> None:
-    if not report.of("excepted"):
-        return
-    console.say()
-    console.say("Left open on purpose", "bold")
-    for promise in report.of("excepted"):
-        sign, style = SIGNS["excepted"]
-        console.say(f"  {sign} {promise.sentence}: {promise.reason.removeprefix(LEFT_OPEN)}", style)
 
 
 def _limits(report: Report) -> None:

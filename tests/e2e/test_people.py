@@ -254,6 +254,7 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
     assert gone["proven"]
     assert machine.ssh(f"pgrep -U {uid}", check=False).stdout == ""
     assert not ana.can("true")
+    # getent says by its status that there is no such account, which is what is hoped for.
     left = "sudo ls /var/spool/cron/crontabs /var/spool/cron/atjobs /var/lib/systemd/linger /etc/ssh/authorized_keys"
     assert (
         "ana"

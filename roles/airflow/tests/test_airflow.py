@@ -290,6 +290,7 @@ as-service airflow docker exec airflow-postgres-1 psql --host=/tmp --username=ai
 echo ==
 airflow-accounts look
 echo ==
+# Where nobody has an account there is no file.
 stat -c '%n %U:%G %a' /srv/people/passwords/* 2>/dev/null || true
 """
 

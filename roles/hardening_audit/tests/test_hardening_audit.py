@@ -13,6 +13,7 @@ aide --config="$folder/aide.conf" --init >/dev/null
 mv "$folder/new.db.gz" "$folder/known.db.gz"
 aide --config="$folder/aide.conf" --check >/dev/null && echo unchanged
 echo two > "$folder/watched/file"
+# Its status says that something has changed, which is what is asked for.
 aide --config="$folder/aide.conf" --check | grep --only-matching 'f.*watched/file' | head -1 || true
 rm -r "$folder"
 """
