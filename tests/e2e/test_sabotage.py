@@ -115,7 +115,9 @@ def lock_out(machine: Checkout, role: str, values: dict[str, object]) -> Lockout
 @pytest.mark.parametrize("sabotage", SABOTAGE)
 def test_the_operator_is_back_by_himself(machine: Checkout, sabotage: str) -> None:
     role, values = SABOTAGE[sabotage]
-    lockout = lock_out(machine, role, values)
+    # The first waits as long as a machine of a user's does; the way back is the same for all of them.
+    sooner = {} if sabotage == next(iter(SABOTAGE)) else {"interlock_after": 30}
+    lockout = lock_out(machine, role, {**values, **sooner})
     assert lockout.status != 0
     assert f"The change that {role} made refuses a new login" in lockout.output
     assert "The machine has undone it by itself and new logins work again" in lockout.output
