@@ -33,7 +33,8 @@ def listen_as(uid):
         return listen(("127.0.0.1", 0))
     finally:
         os.seteuid(0)
-def attempt(uid, address):
+def begin(uid, address):
+    # All of them at once: what is dropped answers with silence, for seconds.
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.setgroups([]); os.setgid(uid); os.setuid(uid)
@@ -43,15 +44,16 @@ def attempt(uid, address):
         except OSError as error:
             said = type(error).__name__
         os.write(writer, said.encode()); os._exit(0)
-    os.wait()
-    return os.read(reader, 99).decode()
+    os.close(writer)
+    return reader
 job = json.load(sys.stdin)
 own = {str(uid): listen_as(uid) for uid in job["owners"]}
 kept = [listen(address) for address in job["listen"]]
-answer = {}
-for name, (uid, address) in job["attempts"].items():
-    answer[name] = attempt(uid, address if isinstance(address, list) else own[str(address)].getsockname())
-print(json.dumps(answer))
+begun = {
+    name: begin(uid, address if isinstance(address, list) else own[str(address)].getsockname())
+    for name, (uid, address) in job["attempts"].items()
+}
+print(json.dumps({name: os.read(reader, 99).decode() for name, reader in begun.items()}))
 """
 
 COUNTERS = "nft -j list counters table inet hangar_firewall"
