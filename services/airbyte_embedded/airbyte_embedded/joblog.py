@@ -70,6 +70,12 @@ class JobLog:
         os.close(self._file)
 
 
+def _order(path: Path) -> tuple[int, bool]:
+    """Where a part belongs among its job's. By name: two parts written within one tick of the clock share a time."""
+    attempt, _, part = path.name.removeprefix("attempt-").removesuffix(".log").partition(".")
+    return int(attempt), not part
+
+
 class Logs:
     """The folder of all jobs' logs: jobs/<id>/attempt-<n>.log, the older part beside it as attempt-<n>.1.log."""
 
@@ -83,7 +89,7 @@ class Logs:
 
     def tail(self, job: int, most: int) -> str:
         """The last `most` bytes of the job's log, over all its attempts."""
-        parts = sorted((self._folder / str(job)).glob("attempt-*.log"), key=lambda path: path.stat().st_mtime)
+        parts = sorted((self._folder / str(job)).glob("attempt-*.log"), key=_order)
         text = b"".join(path.read_bytes()[-most:] for path in parts[-4:])
         return text[-most:].decode(errors="replace")
 

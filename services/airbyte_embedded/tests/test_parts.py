@@ -159,6 +159,8 @@ def test_a_log_has_a_bound_and_an_age(tmp_path: Path) -> None:
     files = list((tmp_path / "jobs/1").iterdir())
     assert len(files) == 2
     assert sum(file.stat().st_size for file in files) < 2_200_000
+    for file in files:
+        os.utime(file, (0, 0))  # as within one tick of the file system's clock
     assert logs.tail(1, 1000).splitlines()[-1].startswith("line 29999 ")
     old = time.time() - 31 * 86400
     for file in files:
@@ -166,6 +168,15 @@ def test_a_log_has_a_bound_and_an_age(tmp_path: Path) -> None:
     logs.prune()
     assert not (tmp_path / "jobs/1").exists()
     assert logs.tail(1, 1000) == ""
+
+
+def test_the_newest_attempt_is_the_end_of_a_jobs_log(tmp_path: Path) -> None:
+    logs = Logs(tmp_path, megabytes=1, days=30)
+    for attempt in (10, 9):
+        log = logs.open(1, attempt, [])
+        log.write(f"attempt {attempt}\n".encode())
+        log.close()
+    assert logs.tail(1, 1000) == "attempt 9\nattempt 10\n"
 
 
 # the database and the start
