@@ -33,6 +33,7 @@ from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.tools import Locked, Tools
+from hangar.config.updates import Updates
 from hangar.config.vm import Vm, check_machine
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
@@ -191,12 +192,6 @@ class Warehouse(Section):
 
     enabled: bool = setting(True, "Whether the machine has one.", "true or false")
     port: int = setting(5432, "Its port on the machine's loopback.", "a port from 1024 to 65535", **PORT)
-
-
-class Updates(Section):
-    """Security updates."""
-
-    unattended: bool = setting(True, "Install security updates by themselves.", "true or false")
 
 
 class Settings(Section):
