@@ -27,16 +27,23 @@ class Airflow:
 
     def pools(self) -> dict[str, int]:
         """The slots of each pool, by its name."""
-        return {one["name"]: int(one["slots"]) for one in self._call("GET", "/pools?limit=1000")["pools"]}
+        return {one["name"]: int(one["slots"]) for one in self._pools()}
 
-    def set_slots(self, pool: str, slots: int) -> None:
-        """A pool that somebody has removed meanwhile is no error."""
-        try:
-            name = urllib.parse.quote(pool, safe="")
-            self._call("PATCH", f"/pools/{name}?update_mask=slots", {"slots": slots})
-        except Unreachable as problem:
-            if getattr(problem.__cause__, "code", None) != 404:
-                raise
+    def set_slots(self, slots: dict[str, int]) -> None:
+        """Gives these pools so many slots. A pool that somebody has removed is left out."""
+        for one in self._pools():
+            if one["name"] in slots:
+                name = urllib.parse.quote(one["name"], safe="")
+                # Airflow checks the whole pool, though the mask says that one field changes.
+                pool = {
+                    "pool": one["name"],
+                    "include_deferred": one["include_deferred"],
+                    "slots": slots[one["name"]],
+                }
+                self._call("PATCH", f"/pools/{name}?update_mask=slots", pool)
+
+    def _pools(self) -> list[dict[str, Any]]:
+        return list(self._call("GET", "/pools?limit=1000")["pools"])
 
     def busy(self) -> list[str]:
         """The tasks that run or are about to, as DAG.TASK."""

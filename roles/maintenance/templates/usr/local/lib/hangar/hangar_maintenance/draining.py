@@ -27,8 +27,7 @@ def begin(airflow: Airflow, place: Path = PLACE) -> None:
     """Take every pool its slots, after writing down how many. What an earlier call wrote down counts."""
     pools = {**airflow.pools(), **_kept(place).get("pools", {})}
     _keep(place, {"pools": pools, "rebooting": ""})
-    for pool in pools:
-        airflow.set_slots(pool, 0)
+    airflow.set_slots(dict.fromkeys(pools, 0))
 
 
 def announce(place: Path = PLACE) -> None:
@@ -52,10 +51,8 @@ def end(airflow: Airflow, place: Path = PLACE, patience: float = PATIENCE) -> bo
     deadline = time.monotonic() + patience
     while True:
         try:
-            now = airflow.pools()
-            for pool, slots in known["pools"].items():
-                if now.get(pool) == 0:
-                    airflow.set_slots(pool, slots)
+            empty = [pool for pool, slots in airflow.pools().items() if slots == 0]
+            airflow.set_slots({pool: slots for pool, slots in known["pools"].items() if pool in empty})
             break
         except Unreachable:
             if time.monotonic() > deadline:
