@@ -11,7 +11,8 @@ from tests.e2e.conftest import checkout, machine
 __all__ = ["checkout", "machine"]
 
 ORDER = (
-    "test_interruption.py", "test_data_reliability.py", "test_reboot.py", "test_rotation.py", "test_operators.py",
+    "test_interruption.py", "test_data_reliability.py", "test_reboot.py", "test_power.py", "test_kills.py",
+    "test_rotation.py", "test_operators.py",
 )  # fmt: skip
 
 
