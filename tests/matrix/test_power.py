@@ -1,4 +1,4 @@
-"""The machine goes down in the middle of a DAG run, in order or as a power cut: everything comes back without anybody."""
+"""The machine goes down in the middle of a run, in order or as in a power cut: all comes back without anybody."""
 
 from __future__ import annotations
 
