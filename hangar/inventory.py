@@ -121,7 +121,7 @@ def _base(config: Config) -> dict[str, Any]:
             {"name": certificate.name, "content": certificate.content} for certificate in trusted(config)
         ],
         "base_unattended_upgrades": config.updates.unattended,
-        "maintenance_window": config.updates.reboot or "",
+        "maintenance_window": config.updates.window or "",
     }
 
 

@@ -9,16 +9,17 @@ HOUR = r"([01]\d|2[0-3]):[0-5]\d"
 
 
 class Updates(Section):
-    """Security updates, and the reboots that some of them need."""
+    """Security updates, and when what they need is finished."""
 
     unattended: bool = setting(True, "Install security updates by themselves.", "true or false")
-    reboot: str | None = setting(
-        None, "When the machine may start anew where an update needs it, once no task runs; null means never.",
+    window: str | None = setting(
+        None, "When containers and the machine may start anew where an update needs it, once no task runs; "
+        "null means never by themselves.",
         'days and hours such as "Sun 03:00-05:00" or "02:00-04:00"',
         pattern=rf"^({DAY}(,{DAY})* )?{HOUR}-{HOUR}$",
     )  # fmt: skip
 
-    @field_validator("reboot")
+    @field_validator("window")
     @classmethod
     def _is_open(cls, value: str | None) -> str | None:
         opens, _, closes = (value or "a-b").split(" ")[-1].partition("-")

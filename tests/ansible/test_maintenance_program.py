@@ -18,8 +18,18 @@ import pytest
 ROLE = Path(__file__).resolve().parents[2] / "roles/maintenance"
 sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
 
-from hangar_maintenance import draining, figures, program  # noqa: E402
+from hangar_maintenance import draining, figures, images, program  # noqa: E402
 from hangar_maintenance.airflow import Airflow, Unreachable  # noqa: E402
+
+AS_SERVICE = """#!/bin/sh
+echo "$@" >> {0}/asked
+case "$1 $3" in
+  "$FAILS") echo 'no such mirror' >&2; exit 1;;
+  *" build") mv {0}/$1/state/images-outdated {0}/$1/state/stack-changed;;
+  *) rm {0}/$1/state/stack-changed;;
+esac
+"""
+"""What the roles' own programs do with their marks."""
 
 POOLS = {"default_pool": 128, "air/byte": 2}
 
@@ -87,7 +97,16 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     """An Airflow, and a machine whose every command is written down instead of done."""
     stand = Stand(tmp_path / "admin_password")
     described = tmp_path / "maintenance.json"
-    described.write_text(json.dumps({"airflow": stand.server.server_port, "airbyte": True, "minutes": 0.02}))
+    described.write_text(
+        json.dumps(
+            {
+                "airflow": stand.server.server_port,
+                "airbyte": True,
+                "services": ["airflow", "airbyte"],
+                "minutes": 0.02,
+            }
+        )
+    )
     measured(tmp_path / "platform.prom")
     monkeypatch.setattr(program, "DESCRIBED", described)
     monkeypatch.setattr(program, "LOCK", tmp_path / "lock")
@@ -102,6 +121,11 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     bin.mkdir()
     (bin / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ "$1" != "$FAILS" ]\n')
     (bin / "systemctl").chmod(0o755)
+    (bin / "as-service").write_text(AS_SERVICE.format(tmp_path))
+    (bin / "as-service").chmod(0o755)
+    monkeypatch.setattr(images, "HOMES", tmp_path)
+    for user in ("airflow", "airbyte"):
+        (tmp_path / user / "state").mkdir(parents=True)
     monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
     yield stand
     stand.server.shutdown()
@@ -137,7 +161,7 @@ def run(*argv: str) -> int | str:
 def test_a_machine_with_nothing_to_do_starts_anew_and_stays_drained_until_then(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("reboot") == 0
+    assert run("run") == 0
     assert asked(tmp_path) == ["reboot"]
     assert stand.pools == dict.fromkeys(POOLS, 0)
     assert "Starting anew" in capsys.readouterr().out
@@ -149,7 +173,7 @@ def test_a_machine_with_nothing_to_do_starts_anew_and_stays_drained_until_then(
 def test_after_the_start_tasks_begin_again(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("reboot")
+    run("run")
     monkeypatch.setattr(draining, "this_start", lambda: "the next one")
     assert run("resume") == 0
     assert stand.pools == POOLS
@@ -164,7 +188,7 @@ def test_a_task_that_runs_is_not_ended(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand.tasks = [("elt", "build")]
-    assert run("reboot") == 0
+    assert run("run") == 0
     said = capsys.readouterr().out
     assert "Waiting for: elt.build\n" in said
     assert "The window has closed, and this still ran: elt.build. The next window tries again." in said
@@ -175,12 +199,19 @@ def test_a_task_that_runs_is_not_ended(
 
 def test_it_starts_anew_when_the_last_task_has_ended(stand: Stand, tmp_path: Path) -> None:
     (tmp_path / "maintenance.json").write_text(
-        json.dumps({"airflow": stand.server.server_port, "airbyte": True, "minutes": 1})
+        json.dumps(
+            {
+                "airflow": stand.server.server_port,
+                "airbyte": True,
+                "services": ["airflow", "airbyte"],
+                "minutes": 1,
+            }
+        )
     )
     stand.tasks = [("elt", "build")]
     threading.Timer(0.3, stand.tasks.clear).start()
     began = time.monotonic()
-    assert run("reboot") == 0
+    assert run("run") == 0
     assert time.monotonic() - began >= 0.3
     assert asked(tmp_path) == ["reboot"]
 
@@ -189,7 +220,7 @@ def test_a_job_of_airbytes_is_waited_for(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured(tmp_path / "platform.prom", jobs=2)
-    run("reboot")
+    run("run")
     assert "this still ran: 2 of Airbyte's jobs." in capsys.readouterr().out
     assert asked(tmp_path) == []
 
@@ -198,7 +229,7 @@ def test_what_was_measured_before_the_drain_tells_nothing_of_the_jobs(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured(tmp_path / "platform.prom", age=60)
-    run("reboot")
+    run("run")
     assert "the monitoring has not looked at airbyte lately" in capsys.readouterr().out
     assert asked(tmp_path) == []
 
@@ -211,19 +242,19 @@ def test_without_a_need_that_is_known_nothing_is_touched(
     stand: Stand, tmp_path: Path, needed: int, age: float, said: str
 ) -> None:
     measured(tmp_path / "platform.prom", needed=needed, age=age)
-    assert run("reboot") == (said or 0)
+    assert run("run") == (said or 0)
     assert (stand.patched, asked(tmp_path)) == ([], [])
 
 
-def test_now_asks_nobody_whether_it_is_needed(stand: Stand, tmp_path: Path) -> None:
+def test_a_reboot_that_somebody_wants_asks_nobody_whether_it_is_needed(stand: Stand, tmp_path: Path) -> None:
     measured(tmp_path / "platform.prom", needed=0)
-    assert run("reboot", "--now") == 0
+    assert run("run", "--reboot") == 0
     assert asked(tmp_path) == ["reboot"]
 
 
 def test_a_system_that_refuses_leaves_airflow_at_work(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAILS", "reboot")
-    assert str(run("reboot")).startswith("maintenance: the system does not start anew")
+    assert str(run("run")).startswith("maintenance: the system does not start anew")
     assert stand.pools == POOLS
 
 
@@ -246,7 +277,7 @@ def test_a_pool_that_somebody_changed_meanwhile_is_theirs(stand: Stand) -> None:
 
 def test_an_airflow_that_refuses_is_not_started_anew_over_its_tasks(stand: Stand, tmp_path: Path) -> None:
     stand.refuse["PATCH"] = 403
-    assert str(run("reboot")).startswith(
+    assert str(run("run")).startswith(
         "maintenance: Airflow refused PATCH /pools/default_pool?update_mask=slots: HTTP 403"
     )
     assert asked(tmp_path) == []
@@ -267,12 +298,54 @@ def test_a_token_that_has_run_out_is_renewed(stand: Stand) -> None:
     assert stand.airflow.pools() == POOLS
 
 
+def test_outdated_images_are_made_first_and_taken_once_nothing_runs(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured(tmp_path / "platform.prom", needed=0)
+    (tmp_path / "airbyte/state/images-outdated").touch()
+    assert run("run") == 0
+    build, ensure = asked(tmp_path)
+    assert build == "airbyte /usr/local/lib/hangar/service-images build"
+    assert ensure.startswith("airbyte ")
+    assert ensure.endswith("/airbyte/stack/ensure")
+    assert stand.pools == POOLS
+    assert stand.patched[0][1] == 0
+    assert (
+        capsys.readouterr().out == "Making the images of airbyte anew.\nTaking the new images of airbyte.\n"
+    )
+
+
+def test_new_images_wait_for_the_next_window_where_a_task_still_runs(stand: Stand, tmp_path: Path) -> None:
+    measured(tmp_path / "platform.prom", needed=0)
+    stand.tasks = [("elt", "build")]
+    (tmp_path / "airflow/state/images-outdated").touch()
+    assert run("run") == 0
+    assert asked(tmp_path) == ["airflow /usr/local/lib/hangar/service-images build"]
+    assert images.are_new("airflow")
+    stand.tasks.clear()
+    assert run("run") == 0
+    assert not images.are_new("airflow")
+
+
+def test_an_image_that_cannot_be_made_changes_nothing(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILS", "airflow build")
+    (tmp_path / "airflow/state/images-outdated").touch()
+    assert run("run") == (
+        "maintenance: /usr/local/lib/hangar/service-images of airflow ended with 1: no such mirror"
+    )
+    assert stand.patched == []
+
+
 def test_two_at_once_are_one(stand: Stand, tmp_path: Path) -> None:
     import fcntl
 
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert run("reboot") == "maintenance: another maintenance waits already: journalctl -u hangar-reboot"
+        assert (
+            run("run") == "maintenance: another maintenance waits already: journalctl -u hangar-maintenance"
+        )
     assert stand.patched == []
 
 
@@ -283,4 +356,4 @@ def test_a_dead_airflow_is_unreachable(tmp_path: Path) -> None:
 
 
 def test_another_word_is_answered_with_what_there_is(stand: Stand) -> None:
-    assert run("rebot") == "usage"
+    assert run("rum") == "usage"

@@ -33,7 +33,7 @@ def test_a_reboot_ends_no_task_and_none_is_lost(machine: Checkout) -> None:
         until(
             lambda: machine.ssh(seen, check=False).returncode == 0, LONG, "nobody saw that a reboot is needed"
         )
-        machine.ssh("sudo systemctl start --no-block hangar-reboot.service")
+        machine.ssh("sudo systemctl start --no-block hangar-maintenance.service")
         until(lambda: set(pools(airflow).values()) == {0}, LONG, "tasks may still begin")
         waiting = airflow.start(patient.NAME)["dag_run_id"]
         until(restarted, LONG, "the machine did not start anew")

@@ -32,12 +32,14 @@ def begin(airflow: Airflow, place: Path = PLACE) -> None:
 
 def announce(place: Path = PLACE) -> None:
     """The machine is about to start anew: until then nobody gives the slots back."""
-    _keep(place, {**_kept(place), "rebooting": this_start()})
+    if known := _kept(place):
+        _keep(place, {**known, "rebooting": this_start()})
 
 
 def renounce(place: Path = PLACE) -> None:
     """It does not start anew after all."""
-    _keep(place, {**_kept(place), "rebooting": ""})
+    if known := _kept(place):
+        _keep(place, {**known, "rebooting": ""})
 
 
 def end(airflow: Airflow, place: Path = PLACE, patience: float = PATIENCE) -> bool:

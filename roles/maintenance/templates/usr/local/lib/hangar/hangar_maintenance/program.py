@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import draining, figures
+from . import draining, figures, images
 from .airflow import Airflow, Unreachable
 
 DESCRIBED = Path("/etc/hangar/maintenance.json")
@@ -31,29 +31,35 @@ def main(argv: list[str], usage: str) -> None:
     """Do what was asked; ends the program."""
     described = json.loads(DESCRIBED.read_text())
     try:
-        if argv in (["reboot"], ["reboot", "--now"]):
+        if argv in (["run"], ["run", "--reboot"]):
             with LOCK.open("w") as lock:
                 _alone(lock)
-                reboot(described, whatever="--now" in argv)
+                run(described, reboot="--reboot" in argv)
         elif argv == ["resume"]:
             if described["airflow"] and draining.end(Airflow(described["airflow"])):
                 say("Tasks begin again.")
         else:
             sys.exit(usage)
-    except (Refused, Unreachable, figures.Unknown) as problem:
+    except (Refused, Unreachable, figures.Unknown, images.Failed) as problem:
         sys.exit(f"maintenance: {problem}")
 
 
-def reboot(described: dict[str, Any], *, whatever: bool) -> None:
-    """Start anew once nothing runs; give up when the window closes, and leave everything as it was.
+def run(described: dict[str, Any], *, reboot: bool) -> None:
+    """Finish what updates need once nothing runs; give up when the window closes, and leave everything as it was.
 
     Raises:
         Refused: the system does not start anew.
         Unreachable: Airflow did not do what it was asked.
-        Unknown: nobody can say whether an update needs it.
+        Unknown: nobody can say whether an update needs a reboot.
+        Failed: an image could not be made, or its containers are not healthy.
     """
-    if not whatever and not figures.value("hangar_reboot_needed", "reboot"):
-        say("No update waits for a reboot.")
+    users = described["services"]
+    for user in users:
+        images.build(user, say)
+    changed = [user for user in users if images.are_new(user)]
+    reboot = reboot or bool(figures.value("hangar_reboot_needed", "reboot"))
+    if not changed and not reboot:
+        say("No update waits for anything.")
         return
     airflow = Airflow(described["airflow"]) if described["airflow"] else None
     try:
@@ -63,10 +69,13 @@ def reboot(described: dict[str, Any], *, whatever: bool) -> None:
         if left:
             say(f"The window has closed, and this still ran: {', '.join(left)}. The next window tries again.")
             return
-        if airflow:
+        for user in changed:
+            say(f"Taking the new images of {user}.")
+            images.take(user)
+        if reboot:
+            say("Starting anew.")
             draining.announce()
-        say("Starting anew: an update needs it.")
-        _start_anew()
+            _start_anew()
     finally:
         if airflow:
             draining.end(airflow)
@@ -90,8 +99,7 @@ def _is_at_work(unit: str) -> bool:
 def _start_anew() -> None:
     done = subprocess.run(["systemctl", "reboot"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        if draining.PLACE.exists():
-            draining.renounce()
+        draining.renounce()
         raise Refused(f"the system does not start anew: {done.stderr.strip()}")
 
 
@@ -99,4 +107,4 @@ def _alone(lock: Any) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Refused("another maintenance waits already: journalctl -u hangar-reboot") from None
+        raise Refused("another maintenance waits already: journalctl -u hangar-maintenance") from None
