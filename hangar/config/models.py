@@ -8,6 +8,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from hangar.config import airbyte, existing, gcp, people
 from hangar.config.airbyte import Airbyte, Engine
+from hangar.config.backup import Backup
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
@@ -233,6 +234,7 @@ class Settings(Section):
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
     hardening: Hardening = section(Hardening)
+    backup: Backup = section(Backup)
 
     @field_validator("machine", "access")
     @classmethod
