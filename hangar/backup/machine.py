@@ -100,7 +100,12 @@ class Machine:
             HangarError: it refused, or a step failed; the sentence says how far it came.
         """
         parts = {name: {"bytes": one.bytes, "sha256": one.sha256} for name, one in given.items()}
-        wanted = {"parts": parts, "numbers": dict(backup.numbers), "roles": list(backup.roles)}
+        wanted = {
+            "id": backup.id,
+            "parts": parts,
+            "numbers": dict(backup.numbers),
+            "roles": list(backup.roles),
+        }
         done = self._ask(["backup", "restore"], MADE, text=json.dumps(wanted) + "\n")
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()

@@ -10,7 +10,8 @@ __all__ = ["CHECKS", "Finding", "look", "prepare"]
 
 CHECKS: tuple[Check, ...] = (
     controller.python, controller.ssh_client, controller.processors, docker.installed, docker.running, docker.fit,
-    image.source, kernel.fuse, kernel.tun, kernel.user_namespaces, kernel.apparmor, room.disk, room.memory, controller.age,
+    image.source, kernel.fuse, kernel.tun, kernel.user_namespaces, kernel.apparmor, room.disk, room.memory,
+    controller.age,
 )  # fmt: skip
 """In the order in which their cures are applied."""
 

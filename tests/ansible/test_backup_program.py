@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from hangar_backup import (  # noqa: E402
     files,
     keys_and_people,
     making,
+    program,
     putting_back,
     records,
     sealing,
@@ -272,6 +275,13 @@ def test_a_transfer_that_fails_says_why(said: str, told: str) -> None:
     assert sending.reason(said).startswith(told)
 
 
+def test_a_transfer_that_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "argv", lambda host: ["sleep", "60"])
+    monkeypatch.setattr(sending, "HOURS", 0.2 / 3600)
+    with pytest.raises(Refused, match=r"vault\.example\.org: it took more than \S+ hours; the way is slow"):
+        sending.send(HOST, ["files-1.age"])
+
+
 def test_the_client_asks_nothing_and_knows_one_host() -> None:
     words = " ".join(sending.argv(replace(HOST, port=2222)))
     for option in ("BatchMode=yes", "StrictHostKeyChecking=yes", "GlobalKnownHostsFile=/dev/null", "-P 2222"):
@@ -299,6 +309,21 @@ def test_figures_tell_the_age_and_why_the_last_attempt_failed(tmp_path: Path) ->
     state.tell(DESCRIBED, found, tmp_path / "absent")
 
 
+def test_where_there_never_was_a_backup_the_figures_tell_since_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not told cannot grow old; the first moment stays whatever fails afterwards."""
+    monkeypatch.setattr(state, "read", functools.partial(state.read, tmp_path / "state.json"))
+    monkeypatch.setattr(state, "write", functools.partial(state.write, path=tmp_path / "state.json"))
+    monkeypatch.setattr(state, "now", lambda: 1764040500.4)
+    state.remember()
+    monkeypatch.setattr(state, "now", lambda: 1764999999.0)
+    state.tell(DESCRIBED, state.remember(problem="it does not answer"), tmp_path)
+    told = (tmp_path / "backup.prom").read_text()
+    assert "hangar_backup_since_timestamp_seconds 1764040500\n" in told
+    assert "last_success" not in told
+
+
 def test_a_state_that_is_torn_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"good": ')
     assert state.read(tmp_path / "state.json") == state.State()
@@ -310,7 +335,7 @@ def test_a_failed_run_keeps_the_last_good_one_and_says_why(
     for name in ("HOME", "WORK", "SPOOL"):
         monkeypatch.setattr(making, name, tmp_path / name.lower().replace("home", ""))
     monkeypatch.setattr(state, "write", lambda found: kept.append(found))
-    monkeypatch.setattr(state, "read", lambda: state.State(good=5.0, last=FIRST))
+    monkeypatch.setattr(state, "read", lambda: state.State(since=1.0, good=5.0, last=FIRST))
     monkeypatch.setattr(spool, "prune", lambda kept: None)
     monkeypatch.setattr(state, "tell", lambda described, found: None)
     monkeypatch.setattr(
@@ -319,7 +344,9 @@ def test_a_failed_run_keeps_the_last_good_one_and_says_why(
     kept: list[state.State] = []
     with pytest.raises(Refused, match=r"No space left on device"):
         making.make(DESCRIBED)
-    assert kept == [state.State(good=5.0, last=FIRST, problem="[Errno 28] No space left on device")]
+    assert kept == [
+        state.State(since=1.0, good=5.0, last=FIRST, problem="[Errno 28] No space left on device")
+    ]
 
 
 def test_two_at_once_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,13 +355,92 @@ def test_two_at_once_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.M
         pass
 
 
+def test_a_restore_waits_for_whoever_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    monkeypatch.setattr(putting_back, "INCOMING", tmp_path / "incoming")
+    held = making.alone()
+    held.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda seconds: held.__exit__(None, None, None))
+    putting_back.receive("files", io.BytesIO(b"whole"))
+    assert (tmp_path / "incoming/files").read_bytes() == b"whole"
+
+
+def test_plain_copies_of_a_killed_call_are_seen_and_go_and_those_of_one_at_work_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    for name in ("INCOMING", "WORK"):
+        monkeypatch.setattr(putting_back, name, tmp_path / name)
+    assert not putting_back.is_littered()
+    (tmp_path / "INCOMING").mkdir()
+    (tmp_path / "INCOMING/secrets").write_text("the Fernet key")
+    with making.alone():
+        assert not putting_back.is_littered()
+        putting_back.clean()
+        assert (tmp_path / "INCOMING/secrets").exists()
+    assert putting_back.is_littered()
+    putting_back.clean()
+    assert not (tmp_path / "INCOMING").exists()
+
+
+@pytest.fixture
+def remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine's memory, lock and folders in a place of the test's own."""
+    place = tmp_path / "state.json"
+    monkeypatch.setattr(state, "read", functools.partial(state.read, place))
+    monkeypatch.setattr(state, "write", functools.partial(state.write, path=place))
+    monkeypatch.setattr(state, "tell", functools.partial(state.tell, figures=tmp_path / "figures"))
+    monkeypatch.setattr(putting_back, "make_work", lambda: None)
+    (tmp_path / "spool").mkdir()
+    for module in (making, putting_back):
+        for name in ("HOME", "INCOMING", "WORK", "SPOOL"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, tmp_path / name.lower().replace("home", ""))
+    monkeypatch.setattr(spool, "prune", lambda kept: None)
+    return place
+
+
+def test_after_half_a_restore_no_backup_is_made_until_it_is_whole(
+    remembered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"id": FIRST, "parts": {}, "numbers": {}, "roles": []}
+    steps: list[str] = []
+
+    def cut_short(described: Described, wanted: object) -> Any:
+        yield "stop what works with the data"
+        raise Refused("the disk is full")
+
+    monkeypatch.setattr(putting_back, "_put_back", cut_short)
+    with pytest.raises(Refused, match="the disk is full"):
+        steps += putting_back.restore(DESCRIBED, wanted)
+    assert FIRST in state.read().problem, "the alert says which"
+    with pytest.raises(Refused) as refused:
+        making.make(DESCRIBED)
+    assert str(refused.value) == (
+        f"{FIRST} was put back in part: what is here is a mixture, and no backup is made of it. "
+        f"Finish that: ./provision.py backup restore --from {FIRST}"
+    )
+    monkeypatch.setattr(putting_back, "_put_back", lambda described, wanted: iter(["start everything again"]))
+    assert list(putting_back.restore(DESCRIBED, wanted)) == ["start everything again"]
+    assert (state.read().unfinished, state.read().problem) == ("", "")
+
+
+def test_a_restore_goes_on_when_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w"))
+    program.say("stop what works with the data")
+    program.say("put back keys and passwords")
+    sys.stdout.close()
+
+
 def test_a_part_that_has_not_come_whole_stops_before_anything_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(making, "HOME", tmp_path)
     monkeypatch.setattr(putting_back, "INCOMING", tmp_path / "incoming")
     putting_back.receive("files", io.BytesIO(b"half"))
-    wanted = {"parts": {"files": {"bytes": 8, "sha256": "0"}}, "numbers": {}, "roles": []}
+    wanted = {"id": FIRST, "parts": {"files": {"bytes": 8, "sha256": "0"}}, "numbers": {}, "roles": []}
     with pytest.raises(Refused) as refused:
         next(putting_back.restore(DESCRIBED, wanted))
     assert str(refused.value) == "The part files has not come whole (4 of 8 bytes); nothing was touched"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hangar.cloud.recipe import Recipe
 from hangar.config import Config
 from hangar.errors import HangarError
 from hangar.ssh.keys import ensure_key
+from tests.engine import slow_way
 from tests.unit.backup.conftest import Make, folder, make, settings  # noqa: F401  (fixtures)
 from tests.unit.conftest import make_config, repo  # noqa: F401  (fixtures)
 
@@ -98,8 +100,11 @@ def send(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     monkeypatch.setattr(sending, "SENDING_KEY", vault.drop)
     inside("rm -rf /srv/hangar-backups/drop/* /srv/filler")
 
-    def sent(place: Path, *names: str) -> None:
-        sending.send(described.Host(vault.address, 22, "hangar-drop", "/drop"), names, place)
+    def sent(place: Path, *names: str, through: int = 0) -> None:
+        if through:
+            (tmp_path / "known").write_text(f"[127.0.0.1]:{through} {vault.host_key}\n")
+        way = ("127.0.0.1", through) if through else (vault.address, 22)
+        sending.send(described.Host(*way, "hangar-drop", "/drop"), names, place)
 
     return sent
 
@@ -231,3 +236,38 @@ def test_a_host_that_is_gone_is_named(send: Callable[..., None], tmp_path: Path,
             host.sizes()
     finally:
         inside("/usr/sbin/sshd")
+
+
+def test_a_host_that_falls_silent_in_the_middle_is_named_and_what_it_has_stays_good(
+    send: Callable[..., None], tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.age").write_text("good")
+    (tmp_path / "b.age").write_bytes(os.urandom(2 * 2**20))
+    send(tmp_path, "a.age")
+    monkeypatch.setattr(sending, "SILENCE", 1)
+    with (
+        slow_way.leading_to(vault.address, falls_silent_after=2**20) as port,
+        pytest.raises(Refused, match=r"was not sent to 127\.0\.0\.1: it stopped answering"),
+    ):
+        send(tmp_path, "b.age", f"{FIRST}.json", through=port)
+    held = inside("cd /srv/hangar-backups/drop && cat a.age && ls && stat -c %s b.age").split()
+    assert held[:3] == ["gooda.age", "b.age", held[2]], "no index names what came half"
+    assert int(held[2]) < 2 * 2**20
+
+
+def test_a_way_that_is_too_slow_is_given_up(
+    send: Callable[..., None], tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b.age").write_bytes(os.urandom(2 * 2**20))
+    (tmp_path / f"{FIRST}.json").write_text("{}")
+    with slow_way.leading_to(vault.address, bytes_a_second=2**17) as port:
+        monkeypatch.setattr(sending, "HOURS", 4 / 3600)
+        with pytest.raises(Refused, match=r"it took more than \S+ hours; the way is slow"):
+            send(tmp_path, "b.age", f"{FIRST}.json", through=port)
+        assert inside("ls /srv/hangar-backups/drop") == "b.age\n"
+        monkeypatch.setattr(sending, "HOURS", 6)
+        (tmp_path / "c.age").write_bytes(os.urandom(2**17))
+        send(tmp_path, "c.age", f"{FIRST}.json", through=port)
+    assert inside("ls /srv/hangar-backups/drop") == f"{FIRST}.json\nb.age\nc.age\n", (
+        "slow alone is no failure"
+    )

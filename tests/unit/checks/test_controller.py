@@ -9,7 +9,9 @@ import pytest
 from hangar.checks import controller
 
 
-def test_backups_cannot_be_opened_without_age_and_machines_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backups_cannot_be_opened_without_age_and_machines_can_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     found = controller.age()
     assert (found.state, found.packages) == ("warning", ()), "nothing is installed for it"

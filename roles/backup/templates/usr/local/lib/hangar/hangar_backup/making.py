@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 from . import databases, files, sending, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
@@ -38,7 +39,7 @@ def make(described: Described) -> Backup:
             backup = _make(described)
             _send(described, backup)
         except (Refused, OSError) as problem:
-            state.write(replace(state.read(), problem=str(problem)))
+            state.remember(problem=str(problem))
             raise Refused(str(problem)) from None
         finally:
             shutil.rmtree(WORK, ignore_errors=True)
@@ -49,18 +50,28 @@ def make(described: Described) -> Backup:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """One at a time; the kernel lets go however we end."""
+def alone(patience: float = 0) -> Iterator[None]:
+    """One at a time; the kernel lets go however we end. `patience` is how many seconds another one is waited for."""
+    latest = time.monotonic() + patience
     with (HOME / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused("Another backup or restore is at work; wait for it") from None
+        while not _is_ours(file):
+            if time.monotonic() >= latest:
+                raise Refused("Another backup or restore is at work; wait for it")
+            time.sleep(0.5)
         yield
+
+
+def _is_ours(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make(described: Described) -> Backup:
     began, identifier = time.monotonic(), moment()
+    _require_finished()
     make_work()
     known = spool.backups()
     _require_room(known)
@@ -77,8 +88,16 @@ def _make(described: Described) -> Backup:
     made = datetime.now(UTC).isoformat(timespec="seconds")
     backup = Backup(identifier, described.machine, made, seconds, sealed, numbers(), roles, new)
     write(backup, SPOOL)
-    state.write(replace(before, prints=maker.prints))
+    state.remember(circumstances=circumstances, delivered=before.delivered, prints=maker.prints)
     return backup
+
+
+def _require_finished() -> None:
+    if half := state.read().unfinished:
+        raise Refused(
+            f"{half} was put back in part: what is here is a mixture, and no backup is made of it. "
+            f"Finish that: ./provision.py backup restore --from {half}"
+        )
 
 
 def _require_room(known: list[Backup]) -> None:
@@ -167,4 +186,4 @@ def _send(described: Described, backup: Backup) -> None:
         print(f"send it to {described.sftp.host}", flush=True)
         sending.send(described.sftp, [*news, f"{backup.id}.json"])
     objects = [part.object for part in backup.parts]
-    state.write(replace(found, delivered=objects, good=state.now(), last=backup.id, problem=""))
+    state.remember(delivered=objects, good=state.now(), last=backup.id, problem="")

@@ -48,9 +48,17 @@ def _run(arguments: list[str], usage: str | None) -> None:
             putting_back.receive(part, sys.stdin.buffer)
         case ["restore"]:
             for words in putting_back.restore(described, json.loads(sys.stdin.readline())):
-                print(words, flush=True)
+                say(words)
         case _:
             sys.exit(usage)
+
+
+def say(words: str) -> None:
+    """To whoever still listens: half a restore because of a lost connection would be worse than a silent one."""
+    try:
+        print(words, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def look(described: Described) -> list[str]:
@@ -62,6 +70,8 @@ def look(described: Described) -> list[str]:
         found.append("key")
     if subprocess.run(["systemctl", "is-active", "--quiet", TIMER], check=False).returncode != 0:
         found.append("timer")
+    if putting_back.is_littered():
+        found.append("leftovers")
     return found
 
 
@@ -83,7 +93,9 @@ def _recipients(described: Described) -> str | None:
 
 
 def ensure(described: Described) -> None:
-    """Public keys to encrypt to, a key of this machine's own for the host that takes backups, and the timer."""
+    """Public keys to encrypt to, a key of this machine's own for the host that takes backups, and the timer; plain
+    copies that a killed call left go.
+    """
     for folder in (SPOOL, SENDING_KEY.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = _recipients(described)
@@ -92,8 +104,9 @@ def ensure(described: Described) -> None:
     if described.sftp and not SENDING_KEY.exists():
         comment = f"{described.machine} adds backups"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", SENDING_KEY], "Making a key")
+    putting_back.clean()
     run(["systemctl", "start", TIMER], "Starting the timer")
-    state.tell(described, state.read())
+    state.tell(described, state.remember())
 
 
 def show() -> dict[str, object]:

@@ -1,13 +1,14 @@
 # Written by Hangar (role backup). Changes made here are lost at the next run.
 """A backup is put back: databases beside the old ones and then in their place, secrets, files; then all starts."""
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import databases, files, keys_and_people
+from . import databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
 from .making import alone, numbers
@@ -17,6 +18,9 @@ from .scratch import quoted
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
 WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
 COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-directory", "/srv/airflow/stack")
+PATIENCE = 900
+"""Seconds that a backup or restore at work is waited for."""
+
 PARTS = ("secrets", "airflow", "warehouse", "airbyte", "files")
 
 
@@ -24,13 +28,32 @@ def receive(part: str, source: Any) -> None:
     """Keep a decrypted part that comes on standard input, for root alone, until it is put back."""
     if part not in PARTS:
         raise Refused(f"There is no part {part!r}; there are {', '.join(PARTS)}")
-    INCOMING.mkdir(mode=0o700, exist_ok=True)
-    with (INCOMING / part).open("wb") as sink:
-        shutil.copyfileobj(source, sink, 2**20)
+    # A restore whose controller was killed goes on, and reads what would be overwritten.
+    with alone(PATIENCE):
+        INCOMING.mkdir(mode=0o700, exist_ok=True)
+        with (INCOMING / part).open("wb") as sink:
+            shutil.copyfileobj(source, sink, 2**20)
+
+
+def is_littered() -> bool:
+    """Whether a call that was killed has left plain copies."""
+    try:
+        with alone():
+            return WORK.exists() or INCOMING.exists()
+    except Refused:
+        return False
+
+
+def clean() -> None:
+    """Remove them, unless somebody is at work."""
+    with contextlib.suppress(Refused), alone():
+        shutil.rmtree(WORK, ignore_errors=True)
+        shutil.rmtree(INCOMING, ignore_errors=True)
 
 
 def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
-    """Put back what was received; says what it does. `wanted`: "parts" (name → bytes, sha256), "numbers", "roles".
+    """Put back what was received; says what it does. `wanted`: "id", "parts" (name → bytes, sha256), "numbers",
+    "roles".
 
     A call that was cut short is made good by the same call again.
 
@@ -38,31 +61,38 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
         Refused: before anything is touched, where a part is not whole or belongs to other numbers; later where a
             step fails, which leaves the old database in its place.
     """
-    with alone():
+    with alone(PATIENCE):
         _require_whole(wanted["parts"])
         _require_numbers(wanted["numbers"])
         make_work()
-        there = set(wanted["parts"])
-        yield "stop what works with the data"
-        _stop(described)
-        yield "put back keys and passwords"
-        keys_and_people.put_back(INCOMING / "secrets")
-        if "files" in there:
-            yield "put back DAGs and their data"
-            _files(INCOMING / "files")
-        if "airflow" in there and described.airflow:
-            yield "put back Airflow's database"
-            _airflow(INCOMING / "airflow")
-        if "warehouse" in there and described.warehouse:
-            yield "put back the warehouse"
-            _warehouse(described, INCOMING / "warehouse", wanted["roles"])
-        if "airbyte" in there and described.airbyte:
-            yield "put back Airbyte's connections and jobs"
-            _airbyte(INCOMING / "airbyte")
-        yield "start everything again"
-        _start(described)
+        half = f"the restore of {wanted['id']} has not come to its end; give the same command again"
+        state.tell(described, state.remember(unfinished=wanted["id"], problem=half))
+        yield from _put_back(described, wanted)
+        state.tell(described, state.remember(unfinished="", problem=""))
         shutil.rmtree(WORK, ignore_errors=True)
         shutil.rmtree(INCOMING, ignore_errors=True)
+
+
+def _put_back(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
+    there = set(wanted["parts"])
+    yield "stop what works with the data"
+    _stop(described)
+    yield "put back keys and passwords"
+    keys_and_people.put_back(INCOMING / "secrets")
+    if "files" in there:
+        yield "put back DAGs and their data"
+        _files(INCOMING / "files")
+    if "airflow" in there and described.airflow:
+        yield "put back Airflow's database"
+        _airflow(INCOMING / "airflow")
+    if "warehouse" in there and described.warehouse:
+        yield "put back the warehouse"
+        _warehouse(described, INCOMING / "warehouse", wanted["roles"])
+    if "airbyte" in there and described.airbyte:
+        yield "put back Airbyte's connections and jobs"
+        _airbyte(INCOMING / "airbyte")
+    yield "start everything again"
+    _start(described)
 
 
 def _require_whole(wanted: Mapping[str, Mapping[str, Any]]) -> None:

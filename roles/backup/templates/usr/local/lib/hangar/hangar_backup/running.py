@@ -22,6 +22,10 @@ class Failed(Refused):
         self.said = said
 
 
+class TookTooLong(Refused):
+    """A program was ended because its time was over."""
+
+
 def run(
     argv: Sequence[str | Path],
     what: str,
@@ -42,7 +46,8 @@ def run(
 
     Raises:
         Failed: it ended badly: "WHAT failed: the end of what it said".
-        Refused: it could not be started, or took too long.
+        TookTooLong: it did not end in `timeout` seconds.
+        Refused: it could not be started.
     """
     words = [str(word) for word in argv]
     try:
@@ -52,7 +57,9 @@ def run(
             stdout=sink or subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd="/", check=False,
             **account(user),
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        raise TookTooLong(f"{what} took longer than {timeout:g} seconds") from None
+    except OSError as error:
         raise Refused(f"{what} failed: {error}") from None
     if done.returncode not in fine:
         said = done.stderr.decode(errors="replace")

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .described import KNOWN_HOSTS, SENDING_KEY, SPOOL, Host, Refused
-from .running import Failed, run
+from .running import Failed, TookTooLong, run
 
-HOURS = 6
-"""A transfer that takes longer is given up; the next one starts with an empty line."""
+HOURS = 6.0
+"""A transfer that takes longer is given up; the next backup sends all that the host lacks."""
+
+SILENCE = 15
+"""Seconds after which a host that says nothing is asked for a sign; four questions without an answer end it."""
 
 REASONS = (
     (
@@ -41,6 +44,10 @@ def send(host: Host, names: Sequence[str], spool: Path = SPOOL) -> None:
         run(argv(host), "Sending", text=batch, timeout=HOURS * 3600)
     except Failed as problem:
         raise Refused(f"The backup was not sent to {host.host}: {reason(problem.said)}") from None
+    except TookTooLong:
+        raise Refused(
+            f"The backup was not sent to {host.host}: it took more than {HOURS:g} hours; the way is slow"
+        ) from None
     except Refused as problem:
         raise Refused(f"The backup was not sent to {host.host}: {problem}") from None
 
@@ -55,7 +62,7 @@ def argv(host: Host) -> list[str]:
     options = {
         "BatchMode": "yes", "IdentitiesOnly": "yes", "IdentityFile": SENDING_KEY, "ConnectTimeout": 20,
         "UserKnownHostsFile": KNOWN_HOSTS, "GlobalKnownHostsFile": "/dev/null", "StrictHostKeyChecking": "yes",
-        "ServerAliveInterval": 15, "ServerAliveCountMax": 4,
+        "ServerAliveInterval": SILENCE, "ServerAliveCountMax": 4,
     }  # fmt: skip
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     return ["sftp", "-F", "none", *words, "-b", "-", "-P", str(host.port), f"{host.user}@{host.host}"]
