@@ -115,6 +115,7 @@ def _backup(config: Config) -> dict[str, Any]:
         "backup_folders": list(wanted.folders),
         "backup_max_age_hours": wanted.max_age_hours,
         "backup_sftp": {**taken, "host_key": list(sftp.host_key)} if sftp.host else {},
+        "backup_gcs": wanted.gcs.model_dump() if wanted.gcs.bucket else {},
     }
 
 

@@ -1,14 +1,14 @@
-"""Encrypted backups come to this computer: from the machine's spool, or from the host that took them."""
+"""Encrypted backups come to this computer: from the machine's spool, or from where it sent them."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from hangar.backup.folder import Folder
-from hangar.backup.host import Host
 from hangar.backup.machine import Machine
 from hangar.backup.records import Backup, Sealed
 from hangar.backup.retention import kept
+from hangar.backup.target import Target
 from hangar.config import Config
 from hangar.errors import HangarError
 
@@ -32,18 +32,18 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     return [one.id for one in came]
 
 
-def from_host(host: Host, folder: Folder, wanted: str, report: Report) -> None:
+def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> None:
     """The one backup that is named, or the newest for `latest`, unless it is here."""
-    sizes = host.sizes()
+    sizes = target.sizes()
     names = sorted((name for name in sizes if name.endswith(".json")), reverse=True)
     for name in names:
         if wanted not in ("latest", name[:-5]):
             continue
         if _is_here(folder, name):
             return
-        found = host.indexes([name])
+        found = target.indexes([name])
         if found and all(sizes.get(part.object) == part.bytes for part in found[0].parts):
-            _bring(host, folder, found[0], report)
+            _bring(target, folder, found[0], report)
             return
 
 
@@ -51,10 +51,10 @@ def _is_here(folder: Folder, name: str) -> bool:
     return any(one.id == name[:-5] and not folder.missing(one) for one in folder.backups())
 
 
-def _bring(host: Host, folder: Folder, backup: Backup, report: Report) -> None:
+def _bring(target: Target, folder: Folder, backup: Backup, report: Report) -> None:
     for part in (one for one in backup.parts if one.object in folder.missing(backup)):
-        report(f"fetch {part.object} from {host.name}")
-        host.get([part.object], folder.fresh(part.object).parent, as_fresh=True)
+        report(f"fetch {part.object} from {target.name}")
+        target.get([part.object], folder.fresh(part.object).parent, as_fresh=True)
         accept(folder, part)
     folder.write_index(backup)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hangar import machine, paths, process
-from hangar.backup.records import ID, OBJECT, Backup, moment, read
+from hangar.backup.records import Backup, is_ours, moment, read
 from hangar.backup.retention import SAFE_DAYS
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
@@ -95,8 +95,3 @@ class Host:
         words = [word for option in options for word in ("-o", option)]
         return ["sftp", "-F", "none", *words, "-b", "-", "-P", str(self._sftp.port),
                 f"{self._sftp.keeper}@{self.name}"]  # fmt: skip
-
-
-def is_ours(name: str) -> bool:
-    """Whether it is named as the machine names an index or an object."""
-    return bool(OBJECT.fullmatch(name) or (name.endswith(".json") and ID.fullmatch(name[:-5])))

@@ -58,6 +58,11 @@ def moment(identifier: str) -> datetime:
     return datetime.strptime(identifier, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def is_ours(name: str) -> bool:
+    """Whether it is named as the machine names an index or an object."""
+    return bool(OBJECT.fullmatch(name) or (name.endswith(".json") and ID.fullmatch(name[:-5])))
+
+
 def parse(found: Any) -> Backup | None:
     """The index in a decoded JSON; None where it is torn, of another format, or names what no machine of ours would."""
     try:

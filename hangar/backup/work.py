@@ -1,6 +1,6 @@
 """What the verbs do, one function each."""
 
-from hangar.backup import fetching, keys, opening
+from hangar.backup import fetching, keys, opening, target
 from hangar.backup.folder import Folder
 from hangar.backup.host import Host
 from hangar.backup.machine import Machine
@@ -27,7 +27,9 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
 
 
 def thin_out(config: Config, report: Report) -> list[str]:
-    """Removes here, and at the host, what need not be kept; returns what went. The machine cannot."""
+    """Removes here, and at the host, what need not be kept; returns what went. The machine cannot, and a bucket has
+    a lifecycle of its own.
+    """
     report("remove what need not be kept")
     folder = Folder.of(config)
     gone = set(folder.keep(kept([one.id for one in folder.backups()], config.backup.keep)))
@@ -46,8 +48,8 @@ def require(config: Config, wanted: str, report: Report) -> Backup:
         HangarError: there is none, it is damaged, or the key here does not open it.
     """
     folder = Folder.of(config)
-    if config.backup.sftp.host:
-        fetching.from_host(Host(config), folder, wanted, report)
+    if there := target.of(config):
+        fetching.from_target(there, folder, wanted, report)
     backup = folder.require(wanted)
     report("see whether the key opens it")
     opening.require_opens(config, folder, backup)

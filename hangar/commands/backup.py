@@ -168,18 +168,25 @@ def _restore(config: "Config", wanted: str, *, as_json: bool) -> None:
 
 
 def _schedule(config: "Config", *, as_json: bool) -> None:
+    from hangar.backup import target
     from hangar.backup.machine import Machine
+    from hangar.cloud.gcp.names import Names
 
-    machine = Machine(config.environment)
+    machine, there = Machine(config.environment), target.of(config)
     spool = machine.show()
     good = f"{datetime.fromtimestamp(spool.good, UTC):%Y-%m-%d %H:%M} UTC" if spool.good else "never"
     facts = [
         ("when", config.backup.schedule), ("next", _moment(spool.next)), ("last good one", good),
         ("last problem", spool.problem or "none"),
-        ("sent to", config.backup.sftp.host or "nowhere: this computer fetches it"),
+        ("sent to", there.name if there else "nowhere: this computer fetches it"),
     ]  # fmt: skip
     if config.backup.sftp.host:
         facts.append(("the machine's key", machine.public_key()))
+    if config.backup.gcs.bucket:
+        where = config.gcp
+        facts.append(
+            ("the machine's account", Names(config.environment, str(where.project), str(where.zone)).email)
+        )
     if as_json:
         console.json(dict(facts))
         return

@@ -1,10 +1,12 @@
 """The section `backup` of platform.yml: when, to whose keys, where to, and what is kept for how long."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from hangar.config.existing import HostKeys
 from hangar.config.fields import File, Names, Section, check_each, locate, section, setting, wrong
@@ -62,6 +64,32 @@ class Sftp(Section):
     )
 
 
+class Gcs(Section):
+    """A bucket of Cloud Storage that takes the backups, where `bucket` names one."""
+
+    bucket: str | None = setting(
+        None, "Its name; null means none. The machine's service account may create objects in it and nothing else.",
+        "a bucket's name", pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$",
+    )  # fmt: skip
+    folder: str = setting(
+        "",
+        "The folder in it.",
+        "a path such as hangar/production",
+        pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+    )
+
+
+def check(value: "Backup", before: Mapping[str, object]) -> "Backup":
+    """What the section takes beside what came before it in the file."""
+    if value.gcs.bucket and before.get("cloud") != "gcp":
+        raise wrong(
+            "asks for a machine on Google Cloud, which has a service account",
+            "gcs.bucket",
+            "cloud: gcp, or sftp",
+        )
+    return value
+
+
 class Backup(Section):
     """Backups: encrypted on the machine, to keys that it does not have."""
 
@@ -91,6 +119,7 @@ class Backup(Section):
     )
     keep: Keep = section(Keep)
     sftp: Sftp = section(Sftp)
+    gcs: Gcs = section(Gcs)
 
     @field_validator("recipients")
     @classmethod
@@ -103,10 +132,20 @@ class Backup(Section):
     @field_validator("folders")
     @classmethod
     def _under_srv(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        check_each(value, r"/srv/[a-z0-9_-]+/[A-Za-z0-9._-]+", "a folder such as /srv/people/home")
+        check_each(
+            value, r"/srv/[a-z0-9_-]+/[A-Za-z0-9_-][A-Za-z0-9._-]*", "a folder such as /srv/people/home"
+        )
         for number, path in enumerate(value):
             if re.sub("^/srv/", "", path).startswith(OWN):
                 raise wrong(f"{path} is copied anyway, or holds the copies", at=str(number))
+        return value
+
+    @field_validator("gcs")
+    @classmethod
+    def _one_place(cls, value: Gcs, info: ValidationInfo) -> Gcs:
+        sftp = info.data.get("sftp")
+        if value.bucket and sftp and sftp.host:
+            raise wrong("is named beside sftp.host; one of them takes the backups", "bucket")
         return value
 
     @field_validator("sftp")

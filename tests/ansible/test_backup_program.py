@@ -35,7 +35,7 @@ from hangar_backup import (  # noqa: E402
     spool,
     state,
 )
-from hangar_backup.described import Described, Host, Refused  # noqa: E402
+from hangar_backup.described import Bucket, Described, Host, Refused  # noqa: E402
 from hangar_backup.parts import Part  # noqa: E402
 from hangar_backup.records import Backup, Sealed  # noqa: E402
 
@@ -44,7 +44,7 @@ HOST = Host("vault.example.org", 22, "hangar-drop", "/drop")
 DESCRIBED = Described(
     machine="hangar-local", airflow=True, airbyte=True, warehouse=True, warehouse_port=5432, postgres="17",
     packages=("age",), folders=(), recipients=("age1new",), recipients_are_chosen=False, kept=2, full_days=7,
-    max_age_hours=36, sftp=None,
+    max_age_hours=36, sftp=None, gcs=None,
 )  # fmt: skip
 
 
@@ -138,8 +138,17 @@ def test_an_unchanged_part_is_referred_to() -> None:
         ("same", {"files": ["same", "files-20200101T000000Z.age"]}, {}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"full_days": 0}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"sftp": HOST}),
+        ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"gcs": Bucket("acme-backups", "")}),
     ],
-    ids=["changed", "cannot tell", "not remembered", "no longer there", "too old", "not at the host"],
+    ids=[
+        "changed",
+        "cannot tell",
+        "not remembered",
+        "no longer there",
+        "too old",
+        "not at the host",
+        "not in it",
+    ],
 )
 def test_anything_else_is_copied_again(
     fingerprint: str, prints: dict[str, list[str]], changes: dict[str, Any]

@@ -179,7 +179,7 @@ def test_a_backup_comes_back_from_the_host(
     inside("echo '{' > /srv/hangar-backups/drop/20261103T031500Z.json; chmod 0 /srv/hangar-backups/drop/2*.json; "
            "chown hangar-drop /srv/hangar-backups/drop/*")  # fmt: skip
     folder.keep(set())
-    fetching.from_host(host, folder, "latest", lambda said: None)
+    fetching.from_target(host, folder, "latest", lambda said: None)
     assert [one.id for one in folder.backups()] == [SECOND], "a torn index is none"
     assert folder.missing(folder.require("latest")) == []
 

@@ -30,6 +30,10 @@ def test_backups_are_on_and_ask_for_nothing(make_config: Make) -> None:
         ("folders=[/srv/airflow/dags]", "/srv/airflow/dags is copied anyway, or holds the copies"),
         ("folders=[/srv/people/../x]", '"/srv/people/../x" is not a folder such as /srv/people/home'),
         ("sftp.host=vault", "says nothing of the host's key, so that any host could take its place"),
+        ("folders=[/srv/people/..]", '"/srv/people/.." is not a folder such as /srv/people/home'),
+        ("gcs.bucket=acme-backups", "asks for a machine on Google Cloud, which has a service account"),
+        ("gcs.bucket=Acme", "a bucket's name would be right"),
+        ("gcs.folder=/a", "a path such as hangar/production would be right"),
         ("keep.daily=0", "a number from 1 up would be right"),
     ],
 )
@@ -37,3 +41,18 @@ def test_what_cannot_work_is_refused(make_config: Make, said: str, told: str) ->
     with pytest.raises(ConfigError) as refused:
         make_config(f"backup.{said}")
     assert told in refused.value.details
+
+
+GOOGLE = ("cloud=gcp", "gcp.project=acme-data-1", "gcp.zone=europe-west6-a")
+
+
+def test_a_machine_on_google_cloud_may_send_to_a_bucket(make_config: Make) -> None:
+    found = make_config(*GOOGLE, "backup.gcs.bucket=acme-backups").backup
+    assert (found.gcs.bucket, found.gcs.folder) == ("acme-backups", "")
+
+
+def test_one_place_takes_the_backups(make_config: Make) -> None:
+    host = ("backup.sftp.host=vault", "backup.sftp.host_key=[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdOYXJl]")
+    with pytest.raises(ConfigError) as refused:
+        make_config(*GOOGLE, *host, "backup.gcs.bucket=acme-backups")
+    assert "is named beside sftp.host; one of them takes the backups" in refused.value.details

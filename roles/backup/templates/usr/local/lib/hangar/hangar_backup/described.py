@@ -30,6 +30,22 @@ class Host:
     user: str
     folder: str
 
+    @property
+    def name(self) -> str:
+        return self.host
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where encrypted backups are put in Cloud Storage; the machine's service account can add and nothing else."""
+
+    bucket: str
+    folder: str
+
+    @property
+    def name(self) -> str:
+        return f"gs://{self.bucket}/{self.folder}".rstrip("/")
+
 
 @dataclass(frozen=True)
 class Described:
@@ -51,6 +67,12 @@ class Described:
     full_days: int
     max_age_hours: int
     sftp: Host | None
+    gcs: Bucket | None
+
+    @property
+    def target(self) -> Host | Bucket | None:
+        """Who takes the backups, besides the spool."""
+        return self.sftp or self.gcs
 
     @property
     def programs(self) -> Path:
@@ -61,6 +83,6 @@ class Described:
 def load(path: Path = DESCRIPTION) -> Described:
     """Read the description; the role has checked it."""
     found: dict[str, Any] = json.loads(path.read_text())
-    sftp = found.pop("sftp")
+    sftp, gcs = found.pop("sftp"), found.pop("gcs")
     found |= {name: tuple(found[name]) for name in ("folders", "packages", "recipients")}
-    return Described(**found, sftp=Host(**sftp) if sftp else None)
+    return Described(**found, sftp=Host(**sftp) if sftp else None, gcs=Bucket(**gcs) if gcs else None)

@@ -111,7 +111,7 @@ def _require_room(known: list[Backup]) -> None:
 def _circumstances(described: Described) -> str:
     """Other keys or another target: nothing from before can be referred to."""
     keys = RECIPIENTS.read_text() if RECIPIENTS.is_file() else ""
-    return hashlib.sha256(f"{keys}\n{described.sftp}\n{described.folders}".encode()).hexdigest()
+    return hashlib.sha256(f"{keys}\n{described.target}\n{described.folders}".encode()).hexdigest()
 
 
 def numbers() -> dict[str, int]:
@@ -151,7 +151,7 @@ class Maker:
             return None
         objects = (one for backup in self.known for one in backup.parts if one.object == remembered[1])
         sealed = next(objects, None)
-        if sealed is None or (self.described.sftp and sealed.object not in self.before.delivered):
+        if sealed is None or (self.described.target and sealed.object not in self.before.delivered):
             return None
         age = when(self.identifier) - when(sealed.made)
         if age > timedelta(days=self.described.full_days):
@@ -181,9 +181,9 @@ class Maker:
 
 def _send(described: Described, backup: Backup) -> None:
     found = state.read()
-    if described.sftp:
+    if described.target:
         news = [part.object for part in backup.parts if part.object not in found.delivered]
-        print(f"send it to {described.sftp.host}", flush=True)
-        sending.send(described.sftp, [*news, f"{backup.id}.json"])
+        print(f"send it to {described.target.name}", flush=True)
+        sending.send(described.target, [*news, f"{backup.id}.json"])
     objects = [part.object for part in backup.parts]
     state.remember(delivered=objects, good=state.now(), last=backup.id, problem="")

@@ -1,10 +1,14 @@
 # Written by Hangar (role backup). Changes made here are lost at the next run.
-"""Encrypted objects go to another host by SFTP, to an account that can add and neither read, replace nor remove."""
+"""Encrypted objects go to where they can be added and neither read, replaced nor removed: to a bucket of Cloud Storage,
+or to another host by SFTP.
+"""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .described import KNOWN_HOSTS, SENDING_KEY, SPOOL, Host, Refused
+from . import bucket
+from .described import KNOWN_HOSTS, SENDING_KEY, SPOOL, Bucket, Host, Refused
 from .running import Failed, TookTooLong, run
 
 HOURS = 6.0
@@ -33,23 +37,27 @@ REASONS = (
 """What OpenSSH says, and what it means. The first that fits counts."""
 
 
-def send(host: Host, names: Sequence[str], spool: Path = SPOOL) -> None:
+def send(target: Host | Bucket, names: Sequence[str], spool: Path = SPOOL) -> None:
     """Put the objects there in this order; the index comes last, so that what is listed there is whole.
 
     Raises:
         Refused: with the reason in words.
     """
-    batch = "".join(f'put "{spool / name}" "{host.folder}/{name}"\n' for name in names)
     try:
-        run(argv(host), "Sending", text=batch, timeout=HOURS * 3600)
+        if isinstance(target, Bucket):
+            bucket.send(target, names, time.monotonic() + HOURS * 3600, spool)
+        else:
+            batch = "".join(f'put "{spool / name}" "{target.folder}/{name}"\n' for name in names)
+            run(argv(target), "Sending", text=batch, timeout=HOURS * 3600)
     except Failed as problem:
-        raise Refused(f"The backup was not sent to {host.host}: {reason(problem.said)}") from None
+        said = reason(problem.said)
     except TookTooLong:
-        raise Refused(
-            f"The backup was not sent to {host.host}: it took more than {HOURS:g} hours; the way is slow"
-        ) from None
+        said = f"it took more than {HOURS:g} hours; the way is slow"
     except Refused as problem:
-        raise Refused(f"The backup was not sent to {host.host}: {problem}") from None
+        said = str(problem)
+    else:
+        return
+    raise Refused(f"The backup was not sent to {target.name}: {said}")
 
 
 def reason(said: str) -> str:
