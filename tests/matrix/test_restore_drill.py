@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import time
 from typing import Any
 
@@ -136,3 +139,64 @@ def test_nothing_is_left_to_do_and_the_next_backup_works(lived_in: Checkout) -> 
         "spool",
         "state.json",
     ]
+
+
+UNFINISHED = (
+    """sudo python3 -c 'import json; print(json.load(open("/srv/backup/state.json"))["unfinished"])'"""
+)
+HALF = (
+    "sudo as-service airflow docker exec airflow-postgres-1 psql -h /tmp -U airflow -d postgres -Atc "
+    "\"select datname from pg_database where datname = 'restored'\""
+)
+"""A database that is being filled, beside the one that it will take the place of."""
+
+
+def restore_until(place: Checkout, command: str, seconds: float = 600) -> subprocess.Popen[bytes]:
+    """A restore that is at work, once a command on the machine prints something."""
+    argv = ["./provision.py", "backup", "restore", place.environment, "--yes"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = subprocess.Popen(argv, cwd=place.path, start_new_session=True, **quiet)
+    latest = time.monotonic() + seconds
+    while not place.ssh(command, check=False).stdout.strip():
+        assert running.poll() is None, "it has ended before it was struck"
+        assert time.monotonic() < latest
+    return running
+
+
+def test_killed_here_and_there_in_the_middle_of_a_restore_the_same_command_finishes_it(
+    lived_in: Checkout,
+) -> None:
+    before = facts(lived_in)
+    made = json.loads(lived_in.hangar("backup now", "--json").stdout)["made"]
+    running = restore_until(lived_in, HALF)
+    lived_in.ssh("sudo pkill -KILL -f '[s]bin/backup restore'", check=False)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert lived_in.ssh(UNFINISHED).stdout.strip() == made
+    refused = lived_in.hangar("backup now", check=False)
+    assert refused.returncode == 1
+    assert f"{made} was put back in part" in refused.stderr, "no backup is made of a mixture"
+    lived_in.hangar("backup restore", "--yes")
+    assert facts(lived_in) == before
+    assert Airflow.of(lived_in).call("GET", "/api/v2/variables/by_hand")["value"] == "kept"
+    assert lived_in.ssh("sudo ls /srv/backup").stdout.split() == [
+        "lock",
+        "recipients",
+        "secrets",
+        "spool",
+        "state.json",
+    ]
+
+
+def test_when_this_computer_goes_away_the_machine_finishes_by_itself(lived_in: Checkout) -> None:
+    before = facts(lived_in)
+    running = restore_until(lived_in, UNFINISHED)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    latest = time.monotonic() + 600
+    while lived_in.ssh(UNFINISHED).stdout.strip():
+        assert time.monotonic() < latest
+    assert facts(lived_in) == before
+    assert Airflow.of(lived_in).call("GET", "/api/v2/variables/by_hand")["value"] == "kept"
+    lived_in.hangar("verify")
+    assert lived_in.report()["broken"] == 0
