@@ -12,7 +12,7 @@ from hangar.errors import HangarError, MachineUnreachable, PromiseBroken
 if TYPE_CHECKING:
     from hangar.backup.folder import Folder
     from hangar.backup.machine import Spool
-    from hangar.backup.records import Backup
+    from hangar.backup.target import Target
     from hangar.config import Config
 
 ACTIONS = ("now", "list", "verify", "restore", "schedule")
@@ -87,37 +87,34 @@ def _warn_of_the_key(config: "Config") -> None:
 
 
 def _list(config: "Config", *, as_json: bool) -> None:
+    from hangar.backup import listing
     from hangar.backup.folder import Folder
 
-    folder, spool = Folder.of(config), _spool(config)
-    here = {one.id: one for one in folder.backups()}
-    there = {one.id: one for one in spool.backups} if spool else {}
-    rows, found = [], []
-    for identifier in sorted({*here, *there}, reverse=True):
-        backup = here.get(identifier) or there[identifier]
-        state = _state(folder, backup, is_here=identifier in here)
-        rows.append(
-            [
-                identifier,
-                f"{backup.when:%Y-%m-%d %H:%M} UTC",
-                _size(backup.bytes),
-                f"{backup.seconds:g} s",
-                state,
-            ]
-        )
-        found.append({"id": identifier, "bytes": backup.bytes, "seconds": backup.seconds, "state": state})
+    spool = _spool(config)
+    places = listing.places(Folder.of(config), spool.backups if spool else (), _target(config))
     if as_json:
-        console.json(found)
-    elif not rows:
+        console.json([{"id": one.id, "bytes": one.bytes, "seconds": one.seconds, "state": where}
+                      for one, where in places])  # fmt: skip
+    elif not places:
         console.say(f"There is no backup. Make one: ./provision.py backup now {config.environment}")
     else:
+        rows = [[one.id, f"{one.when:%Y-%m-%d %H:%M} UTC", _size(one.bytes), f"{one.seconds:g} s", where]
+                for one, where in places]  # fmt: skip
         console.table(["backup", "made", "size", "took", "where"], rows)
 
 
-def _state(folder: "Folder", backup: "Backup", *, is_here: bool) -> str:
-    if not is_here:
-        return "on the machine only"
-    return "damaged" if folder.missing(backup) else "here"
+def _target(config: "Config") -> "Target | None":
+    """Where the machine sends them; None where it hands nothing out, which a list says and lives with."""
+    from hangar.backup import target
+
+    there = target.of(config)
+    try:
+        if there:
+            there.sizes()
+    except HangarError as error:
+        console.note(f"{error.brief} This is what is elsewhere.")
+        return None
+    return there
 
 
 def _verify(config: "Config", wanted: str, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from hangar import console, paths
+from hangar.backup import target
 from hangar.backup.folder import Folder
 from hangar.commands import backup
 from hangar.errors import HangarError, PromiseBroken
@@ -78,3 +79,19 @@ def test_without_the_key_nothing_is_tried(folder: Folder, make: Make) -> None:
     with pytest.raises(HangarError) as refused:
         backup.run(arguments("verify"))
     assert refused.value.details == "* Looked for: .hangar/local/backup-key"
+
+
+def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
+    folder: Folder, make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Away:
+        def sizes(self) -> dict[str, int]:
+            raise HangarError("The host vault does not hand its backups out.")
+
+    make(FIRST)
+    monkeypatch.setattr(target, "of", lambda config: Away())
+    console.configure(json=True)
+    backup.run(arguments("list", as_json=True))
+    told = capsys.readouterr()
+    assert [one["id"] for one in json.loads(told.out)] == [FIRST]
+    assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err
