@@ -20,6 +20,10 @@ REFUSED = "backup: "
 """What the program puts before the sentence that says why it did not."""
 
 
+class BackupFailed(HangarError):
+    """The machine made no backup, or could not send it to where it is to go."""
+
+
 @dataclass(frozen=True)
 class Spool:
     """What the machine says of its backups. `good` is when the last good one ended (seconds since 1970, 0: never),
@@ -66,12 +70,12 @@ class Machine:
         """Makes a backup, as the timer does. One that is being made already is waited for.
 
         Raises:
-            HangarError: it failed, with the reason. What there was before stays.
+            BackupFailed: with the reason. What there was before stays.
         """
         done = self._ask(["systemctl", "start", UNIT], MADE)
         if done.returncode != 0:
             problem = self.show().problem or done.stderr.strip()
-            raise HangarError(
+            raise BackupFailed(
                 "The backup failed; earlier ones stay as they are.", f"* {problem}",
                 f"See what it says: ./provision.py ssh {self.environment} -- sudo journalctl -n 30 -u {UNIT}",
             )  # fmt: skip

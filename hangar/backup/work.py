@@ -3,7 +3,7 @@
 from hangar.backup import fetching, keys, opening, target
 from hangar.backup.folder import Folder
 from hangar.backup.host import Host
-from hangar.backup.machine import Machine
+from hangar.backup.machine import BackupFailed, Machine
 from hangar.backup.records import Backup
 from hangar.backup.retention import kept
 from hangar.config import Config
@@ -16,12 +16,18 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
     """Makes a backup, fetches it and thins out what is old; returns it, and what went.
 
     Raises:
-        HangarError: it failed, with the reason.
+        BackupFailed: with the reason. What the machine has whole is fetched nevertheless.
+        HangarError: it was not fetched, or the host does not let old ones be removed.
         MachineUnreachable: the machine does not answer.
     """
     machine, folder = Machine(config.environment), Folder.of(config)
     report("copy, try and encrypt on the machine")
-    machine.make()
+    try:
+        machine.make()
+    except BackupFailed:
+        # What was made and could not be sent on is good, and nowhere else.
+        fetching.from_machine(machine, folder, config, report)
+        raise
     fetching.from_machine(machine, folder, config, report)
     return folder.backups()[0], thin_out(config, report)
 
