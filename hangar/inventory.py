@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hangar import machine, paths
+from hangar.backup import keys
 from hangar.cloud.base import Server
 from hangar.config import Config, Connection
 from hangar.config.airbyte import Abctl
@@ -98,6 +99,23 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         **_data(config),
         **_monitoring(config.monitoring),
         **_hardening(config),
+        **_backup(config),
+    }
+
+
+def _backup(config: Config) -> dict[str, Any]:
+    wanted = config.backup
+    sftp = wanted.sftp
+    taken = {"host": sftp.host, "port": sftp.port, "user": sftp.user, "folder": sftp.folder}
+    return {
+        "backup_enabled": wanted.enabled,
+        "backup_schedule": wanted.schedule,
+        "backup_recipients": keys.recipients(config),
+        "backup_recipients_chosen": bool(wanted.recipients),
+        "backup_folders": list(wanted.folders),
+        "backup_max_age_hours": wanted.max_age_hours,
+        "backup_sftp": {**taken, "host_key": list(sftp.host_key)} if sftp.host else {},
+        "backup_gcs": wanted.gcs.model_dump() if wanted.gcs.bucket else {},
     }
 
 

@@ -21,7 +21,7 @@ def look(config: "Config") -> list[Finding]:
     """Everything at once; changes nothing. What needs a login is not asked without one."""
     from hangar.cloud.gcp.api import Api
 
-    findings = [controller.python(), controller.ssh_client()]
+    findings = [controller.python(), controller.ssh_client(), controller.age()]
     api = Api(str(config.gcp.project), config.gcp.api_endpoint)
     logged_in = _asked("Google login", lambda: login(api))
     findings.append(logged_in)

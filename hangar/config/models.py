@@ -6,8 +6,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import airbyte, existing, gcp, people
+from hangar.config import airbyte, backup, existing, gcp, people
 from hangar.config.airbyte import Airbyte, Engine
+from hangar.config.backup import Backup
 from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
@@ -228,6 +229,7 @@ class Settings(Section):
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
     hardening: Hardening = section(Hardening)
+    backup: Backup = section(Backup)
 
     @field_validator("machine", "access")
     @classmethod
@@ -266,6 +268,11 @@ class Settings(Section):
     @classmethod
     def _large_enough(cls, value: Airbyte, info: ValidationInfo) -> Airbyte:
         return airbyte.check(value, info.data)
+
+    @field_validator("backup")
+    @classmethod
+    def _can_be_sent(cls, value: Backup, info: ValidationInfo) -> Backup:
+        return backup.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod

@@ -20,8 +20,8 @@ REPO = Path(__file__).resolve().parents[2]
 LOGS = Path("/tmp/hangar-e2e-logs")
 # The files in the order of a machine's life; each leaves a healthy machine to the next.
 ORDER = (
-    "test_readme.py", "test_data.py", "test_editor.py", "test_attacks.py", "test_people.py", "test_restart.py",
-    "test_sabotage.py", "test_own_platform.py", "test_destroy.py", "test_google_cloud.py",
+    "test_readme.py", "test_data.py", "test_editor.py", "test_attacks.py", "test_people.py", "test_backup.py",
+    "test_restart.py", "test_sabotage.py", "test_own_platform.py", "test_destroy.py", "test_google_cloud.py",
 )  # fmt: skip
 ASIDE = ("test_google_cloud.py",)
 """Has a machine of its own, so it runs beside the others where there are two workers: they often only wait."""

@@ -1,4 +1,4 @@
-"""One machine for the matrices that need one: struck while it is made, then while it works, then its secrets change."""
+"""One machine for the matrices that need one: struck while it is made, put to work, its secrets changed, then lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["checkout", "machine"]
 
 ORDER = (
     "test_interruption.py", "test_data_reliability.py", "test_reboot.py", "test_power.py", "test_kills.py",
-    "test_rotation.py", "test_operators.py",
+    "test_rotation.py", "test_operators.py", "test_restore_drill.py",
 )  # fmt: skip
 
 
