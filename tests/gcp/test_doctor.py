@@ -6,6 +6,7 @@ import pytest
 
 from hangar.checks import google
 from hangar.checks.finding import Finding
+from hangar.cloud.gcp.life import LastingMachine
 from tests.gcp.conftest import ZONE, Environment
 
 
@@ -51,13 +52,20 @@ def test_without_a_login_the_way_to_one_is_shown(
     assert finding.cure.startswith("Log in: gcloud auth application-default login")
 
 
-def test_what_up_calls_is_what_doctor_asks_for(environment: Environment) -> None:
+def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -> None:
     """Every permission that the stand-in saw used, by Google's documents, is one that doctor looks at."""
     from hangar.cloud.gcp.permissions import NEEDED
 
     environment.up()
     environment.up("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200", "gcp.labels.team=data")
     cloud = environment.cloud("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200")
+    machine = LastingMachine(cloud.config, cloud)
+    machine.stop(environment.said.append)
+    machine.start(environment.said.append)
+    name = machine.take_snapshot(environment.said.append)
+    machine.restore(name, "recovered", environment.said.append)
+    machine.delete_snapshot(name, environment.said.append)
+    cloud.console()
     cloud.removal(with_data=True)
     with cloud.hold("provision.py destroy production"):
         cloud.destroy(environment.said.append, with_data=True)
