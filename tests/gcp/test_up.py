@@ -225,16 +225,33 @@ def test_a_key_added_by_hand_goes_and_other_metadata_stays(environment: Environm
     assert "team-note" in keys
 
 
-def test_a_strangers_resource_of_our_name_is_left_alone(environment: Environment) -> None:
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [(f"global/networks/{NAME}", "network"), (f"regions/europe-west3/subnetworks/{NAME}", "subnetwork")],
+)
+def test_a_strangers_resource_of_our_name_is_left_alone(
+    environment: Environment, path: str, what: str
+) -> None:
     environment.up()
-    path = f"projects/{environment.google.project}/global/networks/{NAME}"
-    environment.google.edit(path, description="mine")
+    environment.google.edit(f"projects/{environment.google.project}/{path}", description="mine")
     before = environment.calls()
     with pytest.raises(CloudError) as refused:
         environment.up()
     assert refused.value.brief == (
-        f"There is a network named {NAME} in {environment.google.project} that Hangar did not make."
+        f"There is a {what} named {NAME} in {environment.google.project} that Hangar did not make."
     )
+    with pytest.raises(CloudError, match="that Hangar did not make"):
+        environment.cloud().destroy(environment.said.append, with_data=True)
+    assert environment.writes(before) == []
+
+
+def test_a_strangers_account_of_our_name_gets_no_roles(environment: Environment) -> None:
+    api = environment.cloud().api
+    body = {"accountId": NAME, "serviceAccount": {"description": "mine"}}
+    api.rest.call("POST", "iam", f"v1/{api.root}/serviceAccounts", body)
+    before = environment.calls()
+    with pytest.raises(CloudError, match=f"There is a service account named {NAME}@"):
+        environment.up()
     assert environment.writes(before) == []
 
 
