@@ -155,6 +155,7 @@ def test_another_boot_disk_makes_the_machine_anew_and_keeps_its_data(environment
     data, old = environment.google.resources("disks")[f"{NAME}-data"]["id"], environment.instance["id"]
     plan = environment.up("gcp.boot_disk_type=pd-ssd")
     assert plan.replaces
+    assert plan.changes[-1].detail == "made again, only with --allow-replace; /srv is kept"
     assert environment.google.resources("disks")[f"{NAME}-data"]["id"] == data
     assert environment.instance["id"] != old
     assert not environment.plan("gcp.boot_disk_type=pd-ssd").has_changes

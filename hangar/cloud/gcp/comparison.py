@@ -126,7 +126,7 @@ def _change(what: str, wanted: View, there: View | None, existing: Existing) -> 
 def _how(names: list[str], existing: Existing) -> tuple[Action, str]:
     runs = (existing.instance or {}).get("status") in RUNNING
     if any(name in ANEW for name in names):
-        return "replace", "made again; /srv is kept"
+        return "replace", "made again, only with --allow-replace; /srv is kept"
     reasons = list(dict.fromkeys(WITH_A_STOP[name] for name in names if name in WITH_A_STOP))
     if reasons and runs:
         return "restart", "; ".join(reasons)
