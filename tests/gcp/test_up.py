@@ -12,7 +12,7 @@ from hangar.plan import Change
 from tests.gcp.conftest import KEY, ZONE, Environment
 
 NAME = "hangar-production"
-OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHlldCBhbm90aGVyIG9wZXJhdG9ycyBrZXkg colleague"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHlldCBhbm90aGVyIG9wZXJhdG9ycyBrZXksIDMyIGJ5 colleague"
 
 
 def changed(environment: Environment, *overrides: str) -> list[Change]:
@@ -67,17 +67,28 @@ def test_a_plan_with_nothing_to_do_asks_once_for_each_kind(environment: Environm
     assert sorted(kinds) == sorted(set(kinds))
 
 
-def test_a_colleague_sees_nothing_to_do(environment: Environment) -> None:
+def test_a_colleague_sees_nothing_to_do(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     """From another computer, with a key of their own or none yet; the machine stays as it was made."""
     environment.up()
-    assert not environment.plan(key="").has_changes
-    theirs = environment.plan(key=OTHER_KEY)
-    assert not theirs.has_changes
-    assert len(theirs.drift) == 1
-    assert theirs.drift[0].startswith("the machine was made with another operator's key (…")
+    theirs = f"people=[{{name: bea, role: admin, keys: [{OTHER_KEY}]}}]"
+    for overrides, key in (((), ""), ((theirs,), OTHER_KEY)):
+        plan = environment.plan(*overrides, key=key)
+        assert (plan.has_changes, plan.drift, capsys.readouterr().err) == (False, (), "")
     before = environment.calls()
-    environment.up(key=OTHER_KEY)
+    environment.up(theirs, key=OTHER_KEY)
     assert environment.writes(before) == []
+
+
+def test_whose_key_is_no_admins_is_told_why_the_machine_may_not_admit_it(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    plan = environment.plan(key=OTHER_KEY)
+    assert (plan.has_changes, plan.drift) == (False, ())
+    assert capsys.readouterr().err == (
+        f"the machine was made with another operator's key (…{KEY.split()[1][-12:]}), and yours"
+        f" (…{OTHER_KEY.split()[1][-12:]}) is no admin's in `people`: it may not admit you.\n"
+    )
 
 
 def test_host_keys_are_read_once_and_the_door_is_closed(environment: Environment) -> None:

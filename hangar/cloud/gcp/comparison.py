@@ -1,5 +1,6 @@
 """Pure: what is wanted × what is there → the plan. What Hangar wanted last tells a setting's change from a hand's."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -165,7 +166,7 @@ def _gib(size: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def drift(wanted: Wanted, existing: Existing, public_key: str) -> tuple[str, ...]:
+def drift(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
     """What differs from what the last `up` wanted, and what is there that nobody wanted."""
     instance = existing.instance
     if instance is None:
@@ -186,14 +187,22 @@ def drift(wanted: Wanted, existing: Existing, public_key: str) -> tuple[str, ...
     others = sorted(set(views.metadata(instance)) - views.OURS)
     if others:
         found.append(f"machine {wanted.names.machine}: more metadata: {', '.join(others)} (it stays)")
-    return (*found, *_another_operator(instance, public_key))
+    return tuple(found)
 
 
-def _another_operator(instance: Body, public_key: str) -> tuple[str, ...]:
-    recorded = views.metadata(instance).get(OPERATOR, "")
-    if not recorded or not public_key or recorded.split()[:2] == public_key.split()[:2]:
-        return ()
+def another_operator(existing: Existing, public_key: str, admins: Iterable[str]) -> str:
+    """A hint for whoever's key may not be admitted: another made the machine, and no key of an admin is this one."""
+    recorded = views.metadata(existing.instance).get(OPERATOR, "") if existing.instance else ""
+    if not recorded or not public_key:
+        return ""
+    if _key(public_key) in {_key(line) for line in (recorded, *admins)}:
+        return ""
     return (
-        f"the machine was made with another operator's key (…{recorded.split()[1][-12:]}); yours"
-        f" (…{public_key.split()[1][-12:]}) is admitted only where that operator admitted it",
+        f"the machine was made with another operator's key (…{_key(recorded)[-12:]}), and yours"
+        f" (…{_key(public_key)[-12:]}) is no admin's in `people`: it may not admit you."
     )
+
+
+def _key(line: str) -> str:
+    """The key of a line `type key comment`."""
+    return line.split()[1]

@@ -32,6 +32,14 @@ class OutOfStock(GoogleRefused):
     """The zone has no such machine left."""
 
 
+class StillAtWork(CloudError):
+    """An operation outlives our patience. `target` is the link of what it works on."""
+
+    def __init__(self, target: str, brief: str, details: str, resolution: str) -> None:
+        super().__init__(brief, details, resolution)
+        self.target = target
+
+
 @dataclass(frozen=True)
 class Refusal:
     """What Google said, taken apart. `place` is the API and the method."""
