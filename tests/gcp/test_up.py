@@ -129,35 +129,44 @@ def test_a_disk_grows_while_the_machine_runs(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "brief"),
+    ("override", "brief", "way"),
     [
         (
             "gcp.data_disk.size_gb=50",
             f"The data disk {NAME}-data cannot change its size from 100 GiB to 50 GiB.",
+            "a snapshot fits no smaller disk either.",
         ),
-        ("gcp.boot_disk_gb=10", f"The machine {NAME} cannot change its boot disk from 30 GiB to 10 GiB."),
+        (
+            "gcp.boot_disk_gb=10",
+            f"The machine {NAME} cannot change its boot disk from 30 GiB to 10 GiB.",
+            "./provision.py destroy production, then ./provision.py up production",
+        ),
         (
             "gcp.data_disk.type=pd-ssd",
             f"The data disk {NAME}-data cannot change its type from pd-balanced to pd-ssd.",
+            "take a snapshot (./provision.py snapshot production create)",
         ),
         (
             "gcp.network.cidr=10.9.0.0/24",
             f"The subnetwork {NAME} cannot change its addresses from 10.70.0.0/24 to 10.9.0.0/24.",
+            "(docs/google-cloud.md, Moving).",
         ),
         (
             f"gcp.zone={ZONE[:-1]}b",
             f"The disk {NAME}-data stands in the zone {ZONE}, and platform.yml says {ZONE[:-1]}b.",
+            "(docs/google-cloud.md, Moving).",
         ),
     ],
 )
 def test_what_cannot_change_is_refused_before_anything_is_touched(
-    environment: Environment, override: str, brief: str
+    environment: Environment, override: str, brief: str, way: str
 ) -> None:
     environment.up()
     before = environment.calls()
     with pytest.raises(CloudError) as refused:
         environment.up(override)
     assert refused.value.brief == brief
+    assert way in refused.value.resolution
     assert environment.writes(before) == []
 
 

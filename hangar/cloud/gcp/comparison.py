@@ -102,12 +102,15 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
     """
     there = existing_views(wanted, existing)
     return (
-        *(_change(what, view, there[what], existing) for what, view in wanted_views(wanted).items()),
+        *(
+            _change(what, view, there[what], existing, wanted.names.environment)
+            for what, view in wanted_views(wanted).items()
+        ),
         *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
     )
 
 
-def _change(what: str, wanted: View, there: View | None, existing: Existing) -> Change:
+def _change(what: str, wanted: View, there: View | None, existing: Existing, environment: str) -> Change:
     if there is None:
         return Change(what, "create", summary(wanted))
     different = [
@@ -117,7 +120,7 @@ def _change(what: str, wanted: View, there: View | None, existing: Existing) -> 
     ]
     fields = tuple((name, views.short(old), views.short(new)) for name, old, new in different)
     names = [name for name, _, _ in different]
-    _require_possible(what, fields)
+    _require_possible(what, fields, environment)
     if not what.startswith("machine "):
         return Change(what, "update" if fields else "nothing", "", fields)
     action, detail = _how(names, existing)
@@ -148,7 +151,7 @@ def summary(view: View) -> str:
     return ", ".join(named[:2])
 
 
-def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...]) -> None:
+def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...], environment: str) -> None:
     for name, old, new in fields:
         shrinks = name in ("size", "boot disk") and _gib(new) < _gib(old)
         frozen = any(what.startswith(f"{kind} ") and name in never for kind, never in NEVER.items())
@@ -156,9 +159,21 @@ def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...]) -> No
             raise CloudError(
                 f"The {what} cannot change its {name} from {old} to {new}.",
                 "* A disk only grows." if shrinks else "* Google sets it once, when it is made.",
-                f"Take the change back in platform.yml. To start with another {name}, take a snapshot, remove all"
-                " (./provision.py destroy ENV --with-data) and restore (docs/google-cloud.md).",
+                f"Take the change back in platform.yml{_other_way(name, environment, shrinks=shrinks)}",
             )
+
+
+def _other_way(name: str, environment: str, *, shrinks: bool) -> str:
+    """How to come to what cannot be changed."""
+    if name == "boot disk":
+        up, gone = f"./provision.py up {environment}", f"./provision.py destroy {environment}"
+        return f", or make the machine anew (what is under /srv stays): {gone}, then {up}"
+    if shrinks:
+        return ": a snapshot fits no smaller disk either."
+    return (
+        f". To go on with another {name}, take a snapshot (./provision.py snapshot {environment} create) and make a"
+        " machine from it beside this one (docs/google-cloud.md, Moving)."
+    )
 
 
 def _gib(size: str) -> int:

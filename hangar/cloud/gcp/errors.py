@@ -174,8 +174,11 @@ def _policy(said: Refusal) -> GoogleRefused | None:
     if found is None:
         return None
     name = found[1]
+    brief = f"Your organisation's policy {name} forbids it."
+    if name.endswith("/compute.requireOsLogin"):
+        brief = f"Your organisation wants OS Login ({name}), which Hangar does not support yet."
     return GoogleRefused(
-        said, f"Your organisation's policy {name} forbids it.",
+        said, brief,
         f"Ask whoever administers the organisation for an exception, and show them: "
         f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
     )  # fmt: skip

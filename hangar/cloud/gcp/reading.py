@@ -102,7 +102,7 @@ def _in_our_zone(disk: Body | None, names: Names) -> Body | None:
         f"The disk {disk['name']} stands in the zone {zone}, and platform.yml says {names.zone}.",
         "* A disk does not move to another zone.",
         f"Set gcp.zone back to {zone}; or remove the machine there first and restore a snapshot of its data here"
-        " (docs/google-cloud.md, Moving to another zone).",
+        " (docs/google-cloud.md, Moving).",
     )
 
 
