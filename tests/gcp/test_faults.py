@@ -85,7 +85,7 @@ def test_a_machine_that_google_makes_for_ever_is_named_with_its_console(
     monkeypatch.setattr(Compute, "finish", impatient)
     with pytest.raises(CloudError) as endless:
         environment.up()
-    assert endless.value.brief.endswith("minutes on: insert hangar-production.")
+    assert endless.value.brief.endswith("minutes on: insert instances/hangar-production.")
     assert "* The end of the machine's console:\n" in endless.value.details
     assert "  network hangar-production" in endless.value.details
     assert "gcloud compute operations describe operation-" in endless.value.resolution

@@ -94,7 +94,8 @@ class Compute:
             GoogleRefused: it ended in an error. StillAtWork: it takes longer than `limit` seconds; names it.
         """
         until = time.monotonic() + limit
-        place = f"{operation.get('operationType')} {last(operation.get('targetLink', ''))}"
+        target = "/".join(str(operation.get("targetLink", "")).split("/")[-2:])
+        place = f"{operation.get('operationType')} {target}"
         while operation.get("status") != "DONE":
             if time.monotonic() > until:
                 raise self._endless(operation, place, limit)

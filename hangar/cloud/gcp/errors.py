@@ -63,6 +63,15 @@ STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_D
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+UNNAMED = {
+    ":getIamPolicy": "resourcemanager.projects.getIamPolicy",
+    ":setIamPolicy": "resourcemanager.projects.setIamPolicy",
+}
+"""How a call ends whose refusal does not name the permission, and what it needs."""
+
+AWAY = (429, 500, 502, 503, 504)
+"""What passes by itself; it was asked again for a while before anybody hears of it."""
+
 NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
@@ -112,7 +121,8 @@ def read_operation(project: str, place: str, operation: dict[str, Any]) -> Refus
 
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
-    for judge in (_stock, _quota, _disabled, _billing, _policy, _ready, _exists, _permission, _credentials):
+    judges = (_stock, _quota, _disabled, _billing, _policy, _ready, _exists, _permission, _credentials, _away)
+    for judge in judges:
         error = judge(refusal)
         if error is not None:
             return error
@@ -210,7 +220,8 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     if said.status != 403:
         return None
     named = PERMISSION.search(said.message)
-    permission = said.facts.get("permission") or (named[1] if named else "")
+    told = next((needed for end, needed in UNNAMED.items() if said.place.endswith(end)), "")
+    permission = said.facts.get("permission") or (named[1] if named else told)
     if not permission:
         return GoogleRefused(
             said, "Your account may not do this.",
@@ -231,3 +242,14 @@ def _credentials(said: Refusal) -> GoogleRefused | None:
         "Google does not accept these credentials.",
         "Log in again: gcloud auth application-default login",
     )
+
+
+def _away(said: Refusal) -> GoogleRefused | None:
+    if said.status not in AWAY:
+        return None
+    what = "is asked too often" if said.status == 429 else "has a fault of its own"
+    return GoogleRefused(
+        said, f"Google Cloud {what}, and asking again did not help.",
+        "Wait some minutes (https://status.cloud.google.com knows of larger ones) and run the same command again: it"
+        " goes on from what is there.",
+    )  # fmt: skip
