@@ -12,7 +12,8 @@ from google.auth import exceptions as login
 from google.protobuf.json_format import ParseError
 
 from hangar.cloud.gcp.credentials import ended
-from hangar.cloud.gcp.errors import AWAY, GoogleRefused, NotReady, Refusal, read, translate
+from hangar.cloud.gcp.errors import AWAY, GoogleRefused, NotReady, translate
+from hangar.cloud.gcp.refusal import Refusal, read
 from hangar.errors import CloudError, HangarError
 
 FIRST, LONGEST = 1.0, 16.0

@@ -14,8 +14,9 @@ from typing import Any
 
 from hangar.cloud.gcp.calling import ANSWER, in_words, limits
 from hangar.cloud.gcp.credentials import Session
-from hangar.cloud.gcp.errors import NotThere, StillAtWork, read_operation, translate
+from hangar.cloud.gcp.errors import NotThere, StillAtWork, translate
 from hangar.cloud.gcp.names import last
+from hangar.cloud.gcp.refusal import read_operation
 
 Body = dict[str, Any]
 
