@@ -43,6 +43,29 @@ def test_a_zone_that_is_not_there_is_named(environment: Environment) -> None:
     assert (finding.name, finding.detail) == ("Zone", f"{ZONE[:-1]}z: there is no such zone")
 
 
+def test_a_network_of_yours_is_compared_with_what_hangars_own_would_have(environment: Environment) -> None:
+    yours = ("gcp.network.existing=shared", "gcp.network.subnetwork=data")
+    (finding,) = ill(environment, *yours)
+    assert (finding.state, finding.detail) == ("missing", "there is no subnetwork data in europe-west3")
+    api = environment.cloud().api
+    network = f"{api.root}/global/networks"
+    api.compute.do("insert", network, {"name": "shared", "autoCreateSubnetworks": False})
+    subnetwork = {"name": "data", "network": f"{network}/shared", "ipCidrRange": "10.9.0.0/24"}
+    api.compute.do("insert", f"{api.root}/regions/europe-west3/subnetworks", subnetwork)
+    (finding,) = ill(environment, *yours)
+    assert (finding.state, finding.detail) == (
+        "warning",
+        "data has no Private Google Access and no flow logs",
+    )
+    assert finding.cure == (
+        "gcloud compute networks subnets update data --region europe-west3 --project hangar-test"
+        " --enable-private-ip-google-access --enable-flow-logs"
+    )
+    path = f"{api.root}/regions/europe-west3/subnetworks/data"
+    environment.google.edit(path, privateIpGoogleAccess=True, logConfig={"enable": True})
+    assert ill(environment, *yours) == []
+
+
 def test_without_a_login_the_way_to_one_is_shown(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
