@@ -14,6 +14,7 @@ from hangar.cloud.base import Server
 from hangar.config import Config, Connection
 from hangar.config.airbyte import Abctl
 from hangar.config.monitoring import Monitoring
+from hangar.config.people import operators
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
@@ -165,10 +166,9 @@ def _operators_keys(config: Config, own: str) -> list[str]:
     """The keys of all admins whose day has not come, each with that day: the same list on every operator's computer.
     The own one stands before them where no entry names it.
     """
-    admins = [person for person in config.people if person.role == "admin" and not person.is_expired]
     found = [
         f'expiry-time="{person.expires:%Y%m%d}Z" {key}' if person.expires else key
-        for person in admins
+        for person in operators(config.people)
         for key in person.keys
     ]
     is_named = any(own.split()[1] in line.split() for line in found)

@@ -34,7 +34,7 @@ NEEDED = (
     "compute.resourcePolicies.create", "compute.resourcePolicies.delete", "compute.resourcePolicies.get",
     "compute.resourcePolicies.update", "compute.resourcePolicies.use",
     "compute.routers.create", "compute.routers.delete", "compute.routers.get", "compute.routers.update",
-    "compute.snapshots.create", "compute.snapshots.delete", "compute.snapshots.list",
+    "compute.snapshots.create", "compute.snapshots.delete", "compute.snapshots.get", "compute.snapshots.list",
     "compute.snapshots.setLabels", "compute.snapshots.useReadOnly",
     "compute.subnetworks.create", "compute.subnetworks.delete", "compute.subnetworks.get",
     "compute.subnetworks.setPrivateIpGoogleAccess", "compute.subnetworks.update", "compute.subnetworks.use",

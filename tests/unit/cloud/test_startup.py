@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import configparser
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,48 @@ def test_a_key_that_the_roles_took_away_does_not_come_back_at_the_next_boot(
     keys.write_text("ssh-ed25519 BBBB another\n")
     subprocess.run(run, check=True)
     assert keys.read_text() == "ssh-ed25519 BBBB another\n"
+
+
+def run_agent_part(spec: MachineSpec, tmp_path: Path, *programs: str, before: str | None = None) -> str:
+    """Runs the part of the script that is about Google's agent; returns the agent's file."""
+    tools, file = tmp_path / "bin", tmp_path / "instance_configs.cfg"
+    tools.mkdir(exist_ok=True)
+    if before is not None:
+        file.write_text(before)
+    for name in ("systemctl", *programs):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/called\n')
+        (tools / name).chmod(0o755)
+    script = startup.render(spec)
+    part = script[script.index("agent=/etc") : script.index("# What must outlive")].replace(
+        "/etc/default/instance_configs.cfg", str(file)
+    )
+    part = part.replace("/usr/bin/google", f"{tools}/google")
+    subprocess.run(["sh", "-eu", "-c", part], env={"PATH": f"{tools}:/usr/bin:/bin"}, check=True)
+    return file.read_text() if file.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("programs", "restart"),
+    [
+        (("google_guest_agent",), "systemctl --no-block try-restart google-guest-agent.service\n"),
+        (("google_guest_agent_manager", "ggactl_plugin"), "ggactl_plugin coreplugin restart\n"),
+    ],
+)
+def test_googles_agent_old_or_new_makes_no_accounts(
+    spec: Callable[..., MachineSpec], tmp_path: Path, programs: tuple[str, ...], restart: str
+) -> None:
+    text = run_agent_part(spec(), tmp_path, *programs, before="[Daemons]\naccounts_daemon = true\n")
+    read = configparser.ConfigParser(strict=False)  # of what stands twice the last counts, as for the agent
+    read.read_string(text)
+    assert read["Daemons"]["accounts_daemon"] == "false"
+    assert run_agent_part(spec(), tmp_path, *programs) == text, "the next boot changes nothing"
+    assert (tmp_path / "called").read_text() == restart
+
+
+def test_where_there_is_no_such_agent_no_file_is_made(
+    spec: Callable[..., MachineSpec], tmp_path: Path
+) -> None:
+    assert run_agent_part(spec(), tmp_path) == ""
 
 
 DEVICE = "/dev/disk/by-id/google-hangar-data"
