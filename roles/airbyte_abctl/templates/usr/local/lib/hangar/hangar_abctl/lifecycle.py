@@ -86,7 +86,8 @@ def apply(allowed: frozenset[str]) -> None:
             case "install" | "upgrade" | "resume":
                 if decision.word == "upgrade":
                     backup()
-                passed.write_secret_files(situation.wanted)  # one that is missing leaves no beginning on record
+                # First: one that is missing leaves no beginning on record.
+                passed.write_secret_files(situation.wanted)
                 write_record("begun.json", situation.wanted)
                 run_installer(situation.wanted)
             case _:
