@@ -10,7 +10,13 @@ from tests.e2e.conftest import checkout, machine
 
 __all__ = ["checkout", "machine"]
 
-ORDER = ("test_interruption.py", "test_data_reliability.py", "test_rotation.py", "test_operators.py")
+ORDER = (
+    "test_interruption.py",
+    "test_data_reliability.py",
+    "test_rotation.py",
+    "test_releases.py",
+    "test_operators.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
