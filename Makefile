@@ -62,7 +62,8 @@ $(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock | environment
 	$(UV) pip install -q --require-hashes --only-binary :all: --compile-bytecode --python $(SERVICE)/.venv-worker/bin/python -r $<
 	@touch $@
 
-bench: environment        ## the figures, as ratios taken in one run
+bench: environment $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the figures, as ratios taken in one run
+	cd $(SERVICE) && .venv/bin/python bench.py
 	$(BIN)/python -m bench
 
 lock:                     ## resolve the locks again (needs uv)

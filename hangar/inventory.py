@@ -203,6 +203,7 @@ def _airflow(config: Config) -> dict[str, Any]:
         "airflow_plugins": str(airflow.plugins or ""),
         "airflow_environment": dict(airflow.environment),
         "airflow_connections": {name: _connection(value) for name, value in airflow.connections.items()},
+        "airflow_variables": dict(airflow.variables),
     }
 
 

@@ -79,7 +79,7 @@ class Connection(Section):
             raise wrong("says neither what kind of connection it is nor its URI", "", "a URI, or conn_type")
         if self.uri is not None:
             _check_uri(self.uri)
-        clear = list(_in_clear(self.extra or {}, "extra"))
+        clear = list(in_clear(self.extra or {}, "extra"))
         if clear:
             raise all_wrong(
                 [("a secret in clear has no place in this file", at, "{secret: NAME}") for at in clear]
@@ -87,18 +87,18 @@ class Connection(Section):
         return self
 
 
-def _in_clear(value: Any, at: str) -> Iterator[str]:
+def in_clear(value: Any, at: str) -> Iterator[str]:
     """Where keys that are called like a secret hold a text; `{secret: NAME}` says where the secret is."""
     if isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _in_clear(inner, f"{at}.{number}")
+            yield from in_clear(inner, f"{at}.{number}")
     if not isinstance(value, dict) or set(value) == {"secret"}:
         return
     for key, inner in value.items():
         place = f"{at}.{key}"
         if SECRETIVE.match(str(key)) and inner and isinstance(inner, str | int) and inner is not True:
             yield place
-        yield from _in_clear(inner, place)
+        yield from in_clear(inner, place)
 
 
 def _check_uri(uri: str) -> None:

@@ -35,6 +35,7 @@ from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.tools import Locked, Tools
 from hangar.config.updates import Updates
+from hangar.config.variables import AirflowVariables
 from hangar.config.vm import Vm, check_machine
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
@@ -179,6 +180,10 @@ class Airflow(Section):
     connections: Connections = setting(
         {}, "Airflow connections: name -> URI, or conn_type, host, …; password: {secret: NAME}.",
         "a URI without a password, or keys such as conn_type, host, login",
+    )  # fmt: skip
+    variables: AirflowVariables = setting(
+        {}, "Airflow variables: name -> a text, a number, a list or keys and values; {secret: NAME} for a secret.",
+        "variables such as region: europe-west1",
     )  # fmt: skip
 
     @field_validator("debian_packages")

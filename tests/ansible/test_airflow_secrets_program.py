@@ -27,6 +27,10 @@ class Machine:
         described = folder / "srv/airflow/stack/connections.json"
         for place in (self.secrets, self.connections.parent, described.parent):
             place.mkdir(parents=True)
+        self.variables = self.connections.with_name("variables.json")
+        described.with_name("variables.json").write_text(
+            json.dumps({"region": "eu", "limits": {"rows": 5, "keys": [{"secret": "erp"}]}, "on": True})
+        )
         described.write_text(json.dumps({"erp": {"conn_type": "http", "password": {"secret": "erp"}}}))
         (self.secrets / "erp").write_text("hunter2")
         library = ROLES / "service_users/templates/usr/local/lib/hangar"
@@ -100,3 +104,23 @@ def test_a_connection_follows_its_secret(machine: Machine) -> None:
     assert str(machine.connections) in machine.call("look")
     machine.call("ensure")
     assert json.loads(machine.connections.read_text())["erp"]["password"] == "hunter3"
+
+
+def test_a_variable_is_a_text_and_what_is_none_is_json_with_its_secrets_in_it(machine: Machine) -> None:
+    kept = json.loads(machine.variables.read_text())
+    assert kept == {"region": "eu", "limits": '{"rows": 5, "keys": ["hunter2"]}', "on": "true"}
+    assert machine.variables.stat().st_mode & 0o777 == 0o440
+    (machine.secrets / "erp").write_text("hunter3")
+    assert str(machine.variables) in machine.call("look")
+    machine.call("ensure")
+    assert "hunter3" in machine.variables.read_text()
+
+
+def test_a_variable_whose_secret_is_not_there_is_named(machine: Machine) -> None:
+    (machine.secrets / "erp").rename(machine.secrets / "other")
+    described = machine.secrets.parent / "stack/connections.json"
+    described.write_text("{}")
+    assert machine.call("ensure", status=1) == (
+        "airflow_variables.limits.keys.0 names the secret 'erp', which is not on the machine. "
+        "Put it there with: sudo airflow-secrets set erp\n"
+    )
