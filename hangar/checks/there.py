@@ -64,7 +64,9 @@ def _room(lines: list[list[str]], env: str) -> Finding:
         if how == "held":
             left = min(left, int(bound) - int(used))
         elif int(used) > int(bound):
-            return Finding("Disk", "warning", f"{says}: more than your share, and the disk is everybody's", look)
+            return Finding(
+                "Disk", "warning", f"{says}: more than your share, and the disk is everybody's", look
+            )
     if left >= ROOM:
         return ok("Disk", says)
     return Finding("Disk", "missing", f"{says}: an editor's server needs 1 to 2 GB", look)

@@ -8,6 +8,8 @@ import os
 import pwd
 import stat
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -26,10 +28,12 @@ def account(name: str, uid: int, home: Path) -> pwd.struct_passwd:
 @pytest.fixture
 def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program with a developer ana, an admin ben, and a folder of another's disk for their homes."""
-    module = ModuleType("homes")
+    program = tmp_path / "homes.py"
+    program.write_text(render("remote_ssh", "/usr/local/lib/hangar/homes"))
+    loader = SourceFileLoader("homes", str(program))
+    module = module_from_spec(spec_from_loader("homes", loader))
     monkeypatch.setitem(sys.modules, "homes", module)  # a data class looks there for its own
-    text = render("remote_ssh", "/usr/local/lib/hangar/homes")
-    exec(compile(text, "homes", "exec", dont_inherit=True), vars(module))
+    loader.exec_module(module)
     for name in ("ana", "ben"):
         (tmp_path / "home" / name).mkdir(parents=True)
     accounts = {"ana": account("ana", ANA, tmp_path / "home"), "ben": account("ben", BEN, tmp_path / "home")}
@@ -37,7 +41,9 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "HOMES", tmp_path / "home")
     monkeypatch.setattr(module, "MEASURED", tmp_path / "measured.json")
     monkeypatch.setattr(module, "MOUNTS", tmp_path / "mountinfo")
-    monkeypatch.setattr(module, "members", lambda names: (accounts[one] for name in names for one in groups[name]))
+    monkeypatch.setattr(
+        module, "members", lambda names: (accounts[one] for name in names for one in groups[name])
+    )
     monkeypatch.setattr(module, "QUOTA", str(10 * GB))
     (tmp_path / "mountinfo").write_text("")
     monkeypatch.setattr(os, "getuid", lambda: ANA)
@@ -114,7 +120,8 @@ def test_everybody_asks_for_themselves_and_is_told_when_it_gets_tight(
     kernel.used[ANA] = 8 * GB
     homes.main(["tell"])
     assert capsys.readouterr().out == (
-        "ana has 8.0 GB of 10.0 GB on this machine's disk. More cannot be written then; see: du -xhd2 ~ | sort -h | tail\n"
+        "ana has 8.0 GB of 10.0 GB on this machine's disk. More cannot be written then; "
+        "see: du -xhd2 ~ | sort -h | tail\n"
     )
 
 

@@ -10,7 +10,10 @@ from tests.e2e.conftest import checkout, machine
 
 __all__ = ["checkout", "machine"]
 
-ORDER = ("test_interruption.py", "test_data_reliability.py", "test_rotation.py", "test_operators.py")
+ORDER = (
+    "test_interruption.py", "test_data_reliability.py", "test_editor_in_a_browser.py", "test_rotation.py",
+    "test_operators.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

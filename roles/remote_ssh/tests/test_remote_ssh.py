@@ -226,7 +226,9 @@ def test_one_person_cannot_fill_the_disk_of_all(host, options):
         pytest.skip("no people's homes here")
     done = host.run(f"python3 -B - <<'END'\n{FULL}\nEND")
     if done.stderr.strip() == "measured":
-        pytest.skip("the file system below /srv does not keep what one account may have; homes are measured instead")
+        pytest.skip(
+            "the file system below /srv does not keep what one account may have; homes are measured instead"
+        )
     assert done.stdout.splitlines() == ["fits written", "too-much Disk quota exceeded"], done.stderr
 
 

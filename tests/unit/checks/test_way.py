@@ -14,8 +14,9 @@ from hangar.checks.finding import ok
 SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
 REACHED = "debug1: Remote protocol version 2.0\ndebug1: Server host key: ssh-ed25519 SHA256:abc\n"
 PORT = ok("Port", "127.0.0.1 port 22 speaks SSH")
-GOOD = "room 50000000 /home/anna\nshare 4000000000 20000000000 held\nwatches 524288\nrun yes /tmp\nrun yes /home/anna\ndags yes\n" \
-       "out update.code.visualstudio.com 200\nout marketplace.visualstudio.com 200\n"  # fmt: skip
+GOOD = "room 50000000 /home/anna\nshare 4000000000 20000000000 held\nwatches 524288\nrun yes /tmp\n" \
+       "run yes /home/anna\ndags yes\nout update.code.visualstudio.com 200\n" \
+       "out marketplace.visualstudio.com 200\n"  # fmt: skip
 
 
 def steps(said: str) -> dict[str, tuple[str, str, str]]:

@@ -85,7 +85,7 @@ def run_disk_part(
         tool.chmod(0o755)
     if label:
         with (tools / "blkid").open("r+") as blkid:
-            blkid.write(f'#!/bin/sh\ncase $* in *LABEL*) echo {label} ;; esac\nexit {found}\n')
+            blkid.write(f"#!/bin/sh\ncase $* in *LABEL*) echo {label} ;; esac\nexit {found}\n")
     escape = tools / "systemd-escape"
     escape.write_text("#!/bin/sh\necho systemd-fsck@x.service\n")
     escape.chmod(0o755)
@@ -123,7 +123,8 @@ def test_a_kernel_that_cannot_count_gets_a_disk_that_it_can_mount(
 
 
 @pytest.mark.parametrize(
-    ("label", "counts", "expected"), [("hangar-srv", True, True), ("hangar-srv", False, False), ("mine", True, False)]
+    ("label", "counts", "expected"),
+    [("hangar-srv", True, True), ("hangar-srv", False, False), ("mine", True, False)],
 )
 def test_a_disk_of_hangars_from_before_learns_to_count_and_no_other(
     spec: Callable[..., MachineSpec], tmp_path: Path, label: str, counts: bool, expected: bool
