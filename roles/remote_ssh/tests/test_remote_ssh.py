@@ -189,11 +189,12 @@ NOBODYS = 29_999
 """The last of the numbers that people get: no account has it for as long as fewer than ten thousand ever came."""
 
 FULL = f"""
-import os, runpy, sys
+import os, runpy, shutil, sys
 homes = runpy.run_path("/usr/local/lib/hangar/homes")
 disk, place = homes["device"](), "/srv/people/.bounded"
 if not disk:
     sys.exit("measured")
+shutil.rmtree(place, ignore_errors=True)  # of a run that was killed
 os.mkdir(place)
 os.chown(place, {NOBODYS}, {NOBODYS})
 homes["set_bound"](disk, {NOBODYS}, 2**20)
@@ -210,9 +211,7 @@ if child == 0:
             print(name, problem.strerror, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-for name in os.listdir(place):
-    os.unlink(f"{{place}}/{{name}}")
-os.rmdir(place)
+shutil.rmtree(place)
 homes["set_bound"](disk, {NOBODYS}, 0)
 """
 """Root's: somebody with a bound of 1 MiB writes half of it, and then the whole."""
