@@ -186,6 +186,7 @@ def _people(server: Server, config: Config) -> dict[str, Any]:
             for person in config.people
         ],
         "people_other_accounts": [server.admin],
+        "remote_ssh_home_quota": config.homes.quota or "",
         "people_services": ["airflow", *(name for name, is_there in enabled.items() if is_there)],
     }  # fmt: skip
 

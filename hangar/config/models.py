@@ -30,6 +30,7 @@ from hangar.config.fields import (
 )
 from hangar.config.gcp import Gcp
 from hangar.config.hardening import Hardening
+from hangar.config.homes import Homes
 from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
@@ -221,6 +222,7 @@ class Settings(Section):
     people: People = setting(
         (), "Who works on the machine.", "a list of people, each with name, keys and role"
     )
+    homes: Homes = section(Homes)
     trusted_certificates: Files | None = setting(
         None,
         "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
