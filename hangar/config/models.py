@@ -6,9 +6,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import airbyte, existing, gcp, people
+from hangar.config import airbyte, existing, gcp, people, secrets
 from hangar.config.airbyte import Airbyte, Engine
-from hangar.config.connections import Connection, Connections, Secret, Variables
+from hangar.config.connections import AirflowVariables, Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
     PEOPLE,
@@ -32,6 +32,7 @@ from hangar.config.hardening import Hardening
 from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
+from hangar.config.secrets import Secrets
 from hangar.config.tools import Locked, Tools
 from hangar.config.vm import Vm, check_machine
 
@@ -178,6 +179,10 @@ class Airflow(Section):
         {}, "Airflow connections: name -> URI, or conn_type, host, …; password: {secret: NAME}.",
         "a URI without a password, or keys such as conn_type, host, login",
     )  # fmt: skip
+    variables: AirflowVariables = setting(
+        {}, "Airflow variables: name -> text, or {secret: NAME}.",
+        "lines such as region: eu, or token: {secret: NAME}",
+    )  # fmt: skip
 
     @field_validator("debian_packages")
     @classmethod
@@ -233,6 +238,7 @@ class Settings(Section):
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
     hardening: Hardening = section(Hardening)
+    secrets: Secrets = section(Secrets)
 
     @field_validator("machine", "access")
     @classmethod
@@ -256,6 +262,11 @@ class Settings(Section):
     @classmethod
     def _complete(cls, value: Gcp, info: ValidationInfo) -> Gcp:
         return gcp.check(value, info.data)
+
+    @field_validator("secrets")
+    @classmethod
+    def _with_an_identity(cls, value: Secrets, info: ValidationInfo) -> Secrets:
+        return secrets.check(value, info.data)
 
     @field_validator("existing")
     @classmethod
