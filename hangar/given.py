@@ -65,7 +65,9 @@ def given(config: "Config") -> tuple[Given, ...]:
 def _given(config: "Config", name: str, used: tuple[str, ...]) -> Given:
     wanted = config.secrets
     prefix = f"{config.server_name}-" if wanted.prefix is None else wanted.prefix
-    written = wanted.named.get(name, f"projects/{wanted.project or config.gcp.project}/secrets/{prefix}{name}")
+    written = wanted.named.get(
+        name, f"projects/{wanted.project or config.gcp.project}/secrets/{prefix}{name}"
+    )
     place = RESOURCE.fullmatch(written)
     assert place is not None, "platform.yml lets no other through"
     group = MONITORING if any(one.startswith(f"{MONITORING}.") for one in used) else "root"

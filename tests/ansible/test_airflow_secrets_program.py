@@ -27,7 +27,10 @@ class Machine:
         described = folder / "srv/airflow/stack/connections.json"
         for place in (self.secrets, self.connections.parent, described.parent):
             place.mkdir(parents=True)
+        self.variables = self.connections.with_name("variables.json")
+        self.described = described
         described.write_text(json.dumps({"erp": {"conn_type": "http", "password": {"secret": "erp"}}}))
+        self.describe_variables({})
         (self.secrets / "erp").write_text("hunter2")
         library = ROLES / "service_users/templates/usr/local/lib/hangar"
         text = render("airflow", "/usr/local/sbin/airflow-secrets")
@@ -37,6 +40,9 @@ class Machine:
         group = grp.getgrgid(0).gr_name
         self.program = folder / "airflow-secrets"
         self.program.write_text(text.replace('GROUP = "airflow"', f'GROUP = "{group}"'))
+
+    def describe_variables(self, given: dict[str, object]) -> None:
+        self.described.with_name("variables.json").write_text(json.dumps(given))
 
     def call(self, *arguments: str, status: int = 0) -> str:
         argv = [sys.executable, "-IB", str(self.program), *arguments]
@@ -100,3 +106,25 @@ def test_a_connection_follows_its_secret(machine: Machine) -> None:
     assert str(machine.connections) in machine.call("look")
     machine.call("ensure")
     assert json.loads(machine.connections.read_text())["erp"]["password"] == "hunter3"
+
+
+def test_a_variable_is_a_text_or_a_secret(machine: Machine) -> None:
+    assert json.loads(machine.variables.read_text()) == {}
+    machine.describe_variables({"region": "eu", "token": {"secret": "erp"}})
+    assert str(machine.variables) in machine.call("look")
+    machine.call("ensure")
+    assert json.loads(machine.variables.read_text()) == {"region": "eu", "token": "hunter2"}
+    assert oct(machine.variables.stat().st_mode & 0o7777) == "0o440"
+
+
+@pytest.mark.parametrize(("name", "cure"), [
+    ("gone", "Put it there with: sudo airflow-secrets set gone"),
+    ("/run/hangar-secrets/gone", "See why it was not read from Secret Manager: sudo google-secrets fetch"),
+    ("/srv/warehouse/secrets/gone", "./provision.py up makes it"),
+])  # fmt: skip
+def test_a_secret_that_is_not_there_is_named_with_its_cure(machine: Machine, name: str, cure: str) -> None:
+    before = machine.variables.read_text()
+    machine.describe_variables({"token": {"secret": name}})
+    said = f"airflow_variables.token names the secret {name!r}, which is not on the machine. {cure}\n"
+    assert machine.call("ensure", status=1) == machine.call("look", status=1) == said
+    assert machine.variables.read_text() == before

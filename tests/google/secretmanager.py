@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.google.errors import GoogleError
 from tests.google.permissions import refusal
-from tests.google.policy import granted, read, write
+from tests.google.policy import read, write
 from tests.google.state import fingerprint, utc_time
 from tests.google.world import PERMISSIONS, Call, handles
 
@@ -68,13 +68,6 @@ def get(call: Call) -> dict[str, Any]:
     return _shown(call, call.values["name"], _secret(call, call.values["name"]))
 
 
-@handles(f"{PREFIX}delete")
-def delete(call: Call) -> dict[str, Any]:
-    _secret(call, call.values["name"])
-    del _secrets(call)[call.values["name"]]
-    return {}
-
-
 @handles(f"{PREFIX}addVersion")
 def add_version(call: Call) -> dict[str, Any]:
     path = call.values["parent"]
@@ -89,7 +82,12 @@ def add_version(call: Call) -> dict[str, Any]:
 def _version(call: Call, path: str, number: int) -> dict[str, Any]:
     kept = _secret(call, path)["versions"][number - 1]
     name = f"{_numbered(call, '/'.join(path.split('/')[:4]))}/versions/{number}"
-    return {"name": name, "createTime": kept["made"], "state": kept["state"], "etag": f'"{fingerprint(name)}"'}
+    return {
+        "name": name,
+        "createTime": kept["made"],
+        "state": kept["state"],
+        "etag": f'"{fingerprint(name)}"',
+    }
 
 
 def _number(call: Call) -> int:
@@ -108,13 +106,6 @@ def _number(call: Call) -> int:
 @handles(f"{VERSIONS}get")
 def get_version(call: Call) -> dict[str, Any]:
     return _version(call, call.values["name"], _number(call))
-
-
-@handles(f"{VERSIONS}list")
-def list_versions(call: Call) -> dict[str, Any]:
-    path = call.values["parent"]
-    numbers = range(len(_secret(call, path)["versions"]), 0, -1)
-    return {"versions": [_version(call, path, number) for number in numbers], "totalSize": len(numbers)}
 
 
 @handles(f"{VERSIONS}access")
@@ -153,18 +144,15 @@ def change_version(call: Call) -> dict[str, Any]:
 @handles(f"{PREFIX}getIamPolicy")
 def get_policy(call: Call) -> dict[str, Any]:
     _secret(call, call.values["resource"])
-    return read(call.state, call.values["resource"], int(call.values.get("options.requestedPolicyVersion", 1)))
+    return read(
+        call.state, call.values["resource"], int(call.values.get("options.requestedPolicyVersion", 1))
+    )
 
 
 @handles(f"{PREFIX}setIamPolicy")
 def set_policy(call: Call) -> dict[str, Any]:
     _secret(call, call.values["resource"])
     return write(call, call.values["resource"], call.body.get("policy", {}))
-
-
-@handles(f"{PREFIX}testIamPermissions")
-def test_permissions(call: Call) -> dict[str, Any]:
-    return granted(call, call.body.get("permissions", []))
 
 
 PERMISSIONS[f"{PREFIX}addVersion"] = lambda _: ["secretmanager.versions.add"]

@@ -37,7 +37,9 @@ def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> Non
     written = config.load("local")
     paths.platform_file("local").write_text("")
     defaults = config.load("local")
-    shown = written.airflow.model_copy(update={"environment": {}, "connections": {}, "variables": {}, "tools": {}})
+    shown = written.airflow.model_copy(
+        update={"environment": {}, "connections": {}, "variables": {}, "tools": {}}
+    )
     gcp = written.gcp.model_copy(update={"labels": {}, "prices": defaults.gcp.prices})
     monitoring = written.monitoring.model_copy(update={"alerts": {}})
     secrets = written.secrets.model_copy(update={"named": {}})

@@ -1,4 +1,4 @@
-"""The APIs that are called over REST: IAM, Resource Manager, Service Usage, and Storage for the lock."""
+"""The APIs that are called over REST: IAM, Resource Manager, Service Usage, Secret Manager; Storage for the lock."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

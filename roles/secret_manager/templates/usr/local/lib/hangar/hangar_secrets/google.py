@@ -53,7 +53,9 @@ class Google:
         """
         url = f"{self.identity}/{TOKEN}"
         try:
-            self._token = str(self._answer(url, {"Metadata-Flavor": "Google"}, (429, 500, 503))["access_token"])
+            self._token = str(
+                self._answer(url, {"Metadata-Flavor": "Google"}, (429, 500, 503))["access_token"]
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Refused(
                 f"The metadata server gives this machine no token ({url}): {_why(error)}. "
@@ -68,7 +70,8 @@ class Google:
         """
         name = f"{secret}/versions/{version}"
         try:
-            found = self._answer(f"{self.endpoint}/v1/{name}:access", {"Authorization": f"Bearer {self._token}"}, PASSING)
+            bearer = {"Authorization": f"Bearer {self._token}"}
+            found = self._answer(f"{self.endpoint}/v1/{name}:access", bearer, PASSING)
             text = base64.b64decode(found["payload"]["data"], validate=True).decode()
             number = str(found["name"]).rpartition("/")[2]
         except urllib.error.HTTPError as error:

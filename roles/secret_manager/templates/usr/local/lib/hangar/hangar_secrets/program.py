@@ -38,7 +38,9 @@ def run(*, write: bool) -> list[str]:
     """Read every secret, print what changes, and make it so; returns why some could not be read."""
     described = json.loads(DESCRIBED.read_text())
     wanted = described["secrets"]
-    found, problems = read(wanted, Google(described["endpoint"], described["identity"], described["patience"]))
+    found, problems = read(
+        wanted, Google(described["endpoint"], described["identity"], described["patience"])
+    )
     lines = kept.changes(wanted, found)
     if write:
         kept.write(wanted, found)
@@ -55,7 +57,9 @@ def read(wanted: dict[str, Any], google: Google) -> tuple[dict[str, tuple[str, s
         return {}, [str(refused)]
     found, problems = {}, []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = {name: pool.submit(google.access, one["secret"], one["version"]) for name, one in wanted.items()}
+        asked = {
+            name: pool.submit(google.access, one["secret"], one["version"]) for name, one in wanted.items()
+        }
     for name, answer in sorted(asked.items()):
         try:
             found[name] = answer.result()
