@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hangar.config.connections import Secret, references
 from hangar.config.secrets import RESOURCE
+from hangar.errors import HangarError
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -46,6 +47,19 @@ class Given:
 def is_elsewhere(config: "Config") -> bool:
     """Whether Secret Manager has them, and not the machine's disk."""
     return config.secrets.source == "secret_manager"
+
+
+def require_kept_here(config: "Config", name: str) -> None:
+    """Raises HangarError where Secret Manager has the secrets: what is put on the machine would not be used."""
+    if not is_elsewhere(config):
+        return
+    one = _given(config, name, ())
+    raise HangarError(
+        f"{config.environment} has its secrets in Google Secret Manager (secrets.source), not on the machine.",
+        f"* {name} is {one.resource}",
+        f"Add a version: gcloud secrets versions add {one.secret} --project {one.project} --data-file FILE\n"
+        f"(the first: gcloud secrets create {one.secret} …), then: ./provision.py up {config.environment}",
+    )
 
 
 def given(config: "Config") -> tuple[Given, ...]:
