@@ -39,6 +39,26 @@ SMALL = {
 """The stand-in for abctl needs far less than Airbyte does."""
 
 
+GOOGLE = "http://127.0.0.1:8599"
+"""molecule/secret_manager/google_stand_in.py, on the machine itself."""
+
+READ = {
+    "secret_manager_reachable": True,
+    "secret_manager_endpoint": GOOGLE,
+    "secret_manager_identity": GOOGLE,
+    "secret_manager_patience": 20,
+    "secret_manager_secrets": {
+        name: {
+            "secret": f"projects/acme-data-1/secrets/{name}",
+            "version": "latest",
+            "group": "root" if name == "erp" else "monitoring",
+            "pipelines": name == "erp",
+        }
+        for name in ("erp", "slack")
+    },
+}
+
+
 def main(environment: str) -> None:
     """Write it beside the machine's keys, where destroy finds it."""
     role = environment.removeprefix("molecule-")
@@ -61,9 +81,9 @@ def main(environment: str) -> None:
     if server is None:
         sys.exit(f"hangar-{environment} does not run")
     text = render(server, config, machine.private_key(config))
-    if role == "airbyte_abctl":
+    if more := {"airbyte_abctl": SMALL, "secret_manager": READ}.get(role):
         data = yaml.safe_load(text)
-        data["all"]["hosts"][server.name] |= SMALL
+        data["all"]["hosts"][server.name] |= more
         text = yaml.safe_dump(data)
     write_atomically(folder / "hosts.yml", text)
     # Ansible looks for them beside the inventory too; the scenarios' playbooks do not stand beside them.
