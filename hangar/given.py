@@ -58,7 +58,8 @@ def require_kept_here(config: "Config", name: str) -> None:
         f"{config.environment} has its secrets in Google Secret Manager (secrets.source), not on the machine.",
         f"* {name} is {one.resource}",
         f"Add a version: gcloud secrets versions add {one.secret} --project {one.project} --data-file FILE\n"
-        f"(the first: gcloud secrets create {one.secret} …), then: ./provision.py up {config.environment}",
+        f"The machine picks it up within {config.secrets.minutes} minutes; a first one (gcloud secrets create "
+        f"{one.secret} …) with: ./provision.py up {config.environment}",
     )
 
 

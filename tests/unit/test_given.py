@@ -123,6 +123,23 @@ def test_a_secret_is_not_put_where_nobody_would_look(
     assert "gcloud secrets versions add hangar-local-shop --project acme-data-1 --data-file FILE" in said
 
 
+def test_rotate_says_who_changes_what_secret_manager_has(
+    make_config: Make, repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.platform_file("local").write_text(
+        "cloud: gcp\ngcp: {project: acme-data-1, zone: europe-west6-a}\nsecrets: {source: secret_manager}\n"
+        "airflow: {variables: {token: {secret: erp}}}\n"
+    )
+    assert cli.main(["rotate", "erp", "local"]) == 1
+    said = capsys.readouterr().err
+    assert "erp is projects/acme-data-1/secrets/hangar-local-erp" in said
+    assert "The machine picks it up within 15 minutes" in said
+    assert cli.main(["rotate", "--list", "local"]) == 0
+    shown = capsys.readouterr()
+    assert "projects/acme-data-1/secrets/hangar-local-erp" in shown.out + shown.err
+    assert "airflow-fernet" in shown.out + shown.err
+
+
 def test_the_machine_made_what_the_playbooks_say_that_it_made() -> None:
     text = (REAL / "playbooks/group_vars/all/main.yml").read_text()
     assert all(f"{{'{name}': '/srv/" in text for name in given.MADE_THERE)
