@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
-from hangar import machine, paths
+from hangar import given, machine, paths
 from hangar.backup import keys
 from hangar.cloud.base import Server
+from hangar.cloud.gcp import endpoint
 from hangar.config import Config, Connection
 from hangar.config.airbyte import Abctl
-from hangar.config.monitoring import Monitoring
+from hangar.config.monitoring import Receiver
 from hangar.config.people import operators
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
@@ -98,8 +99,9 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         "service_users_dag_writers": [server.admin],
         **_people(server, config),
         **_data(config),
-        **_monitoring(config.monitoring),
+        **_monitoring(config),
         **_hardening(config),
+        **_given(config),
         **_backup(config),
     }
 
@@ -118,6 +120,36 @@ def _backup(config: Config) -> dict[str, Any]:
         "backup_sftp": {**taken, "host_key": list(sftp.host_key)} if sftp.host else {},
         "backup_gcs": wanted.gcs.model_dump() if wanted.gcs.bucket else {},
     }
+
+
+def _given(config: Config) -> dict[str, Any]:
+    """What the machine reads from Secret Manager. Elsewhere than on Google Cloud it cannot, and nothing is said."""
+    if config.cloud != "gcp":
+        return {}
+    wanted = given.given(config)
+    mine = {name for _, name in given.pipelines(config)} if wanted else set()
+    return {
+        "secret_manager_reachable": True,
+        "secret_manager_endpoint": endpoint.base(config.gcp.api_endpoint, "secretmanager"),
+        "secret_manager_minutes": config.secrets.minutes,
+        "secret_manager_secrets": {
+            one.name: {
+                "secret": one.resource, "version": one.version, "group": one.group, "pipelines": one.name in mine
+            }
+            for one in wanted
+        },
+    }  # fmt: skip
+
+
+def _placed(value: Any, config: Config) -> Any:
+    """The value with the file's whole path where `{secret: NAME}` stands, if it comes from Secret Manager."""
+    if not given.is_elsewhere(config):
+        return value
+    if isinstance(value, dict) and set(value) == {"secret"}:
+        return {"secret": f"{given.FOLDER}/{value['secret']}"}
+    if isinstance(value, dict):
+        return {key: _placed(inner, config) for key, inner in value.items()}
+    return [_placed(inner, config) for inner in value] if isinstance(value, list) else value
 
 
 def _hardening(config: Config) -> dict[str, Any]:
@@ -203,8 +235,10 @@ def _airflow(config: Config) -> dict[str, Any]:
         "airflow_debian_packages": list(airflow.debian_packages),
         "airflow_plugins": str(airflow.plugins or ""),
         "airflow_environment": dict(airflow.environment),
-        "airflow_connections": {name: _connection(value) for name, value in airflow.connections.items()},
-        "airflow_variables": dict(airflow.variables),
+        "airflow_connections": {
+            name: _placed(_connection(value), config) for name, value in airflow.connections.items()
+        },
+        "airflow_variables": _placed(dict(airflow.variables), config),
     }
 
 
@@ -238,7 +272,8 @@ def _abctl(abctl: Abctl) -> dict[str, Any]:
     }
 
 
-def _monitoring(monitoring: Monitoring) -> dict[str, Any]:
+def _monitoring(config: Config) -> dict[str, Any]:
+    monitoring = config.monitoring
     return {
         "monitoring_port": monitoring.port,
         "monitoring_prometheus_port": monitoring.page,
@@ -247,10 +282,16 @@ def _monitoring(monitoring: Monitoring) -> dict[str, Any]:
         "monitoring_disk_budget": f"{monitoring.room // 2**20}MB",
         "monitoring_limits": monitoring.warn.model_dump(),
         "monitoring_receivers": {
-            name: {**one.model_dump(by_alias=True, exclude_none=True), "levels": list(one.levels)}
+            name: {**_receiver(one, config), "levels": list(one.levels)}
             for name, one in monitoring.alerts.items()
         },
     }
+
+
+def _receiver(one: Receiver, config: Config) -> dict[str, Any]:
+    found = one.model_dump(by_alias=True, exclude_none=True)
+    secret = {"secret": one.secret} if one.secret else {}
+    return {**found, **_placed(secret, config)}
 
 
 def _connection(value: Connection) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from hangar import paths
+from hangar import given, paths
 from hangar.airbyte.model import Connection, Destination, Pipelines, Source
 from hangar.config.explain import explain
 from hangar.config.reading import read_yaml
@@ -22,12 +22,13 @@ PARTS = ("sources", "destinations", "connections")
 
 @dataclass(frozen=True)
 class Declared:
-    """All files of an environment together."""
+    """All files of an environment together. `secrets_elsewhere`: Secret Manager has those that they name."""
 
     workspace: str | None
     sources: dict[str, Source]
     destinations: dict[str, Destination]
     connections: dict[str, Connection]
+    secrets_elsewhere: bool = False
 
 
 def declared_files(environment: str) -> list[Path]:
@@ -57,6 +58,7 @@ def load(config: "Config") -> Declared:
         {name: source for one in ours.values() for name, source in one.sources.items()},
         {name: destination for one in ours.values() for name, destination in one.destinations.items()},
         {name: connection for one in ours.values() for name, connection in one.connections.items()},
+        given.is_elsewhere(config),
     )
     for path, one in ours.items():
         problems += _located(path, [*_strangers(one, joined)], files)

@@ -80,14 +80,20 @@ class Session:
                 return HangarError(f"The machine's end of `pipelines` failed ({what}).", text)
 
 
-def missing_secret(found: Sequence[tuple[str, str]], environment: str) -> HangarError:
-    """The error for secrets that are not on the machine: (where it is named, its name)."""
+def missing_secret(
+    found: Sequence[tuple[str, str]], environment: str, *, elsewhere: bool = False
+) -> HangarError:
+    """The error for secrets that are not on the machine: (where it is named, its name). `elsewhere`: the machine reads
+    them from Secret Manager.
+    """
     names = sorted({name for _, name in found})
     count = "A secret is" if len(names) == 1 else f"{len(names)} secrets are"
     return HangarError(
         f"{count} not on the machine; nothing was changed.",
         "\n".join(f"{where}: names the secret {name}" for where, name in sorted(found)),
-        "\n".join(
+        f"Have the machine read it from Secret Manager: ./provision.py up {environment}"
+        if elsewhere
+        else "\n".join(
             f"Put it there: ./provision.py pipelines secret {environment} --name {name} < FILE"
             for name in names
         ),

@@ -95,7 +95,7 @@ def _compare(airbyte: Client, environment: str, declared: Declared) -> tuple[Wor
         if states[one.key][field] == "missing"
     ]
     if missing:
-        raise session.missing_secret(missing, environment)
+        raise session.missing_secret(missing, environment, elsewhere=declared.secrets_elsewhere)
     return world, planning.plan(found, world, states)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hangar.checks import controller
 from hangar.checks.finding import Finding, ok
 from hangar.errors import HangarError
+from hangar.given import given, is_elsewhere
 
 if TYPE_CHECKING:
     from hangar.cloud.gcp.api import Api
@@ -15,6 +16,10 @@ SERVICES = (
     "compute.googleapis.com", "iam.googleapis.com", "cloudresourcemanager.googleapis.com",
     "storage.googleapis.com", "iap.googleapis.com",
 )  # fmt: skip
+
+
+SECRET_MANAGER = "secretmanager.googleapis.com"
+"""Needed only where platform.yml says that it has the secrets."""
 
 
 def look(config: "Config") -> list[Finding]:
@@ -28,13 +33,15 @@ def look(config: "Config") -> list[Finding]:
     if logged_in.state == "ok":
         zone = str(config.gcp.zone)
         findings += [
-            _asked("Google APIs", lambda: services(api)),
+            _asked("Google APIs", lambda: services(api, is_elsewhere(config))),
             _asked("Permissions", lambda: permissions(api)),
             _asked("Zone", lambda: in_zone(api, zone)),
             _asked("OS Login", lambda: os_login(api)),
         ]
         if config.gcp.network.existing:
             findings.append(_asked("Network", lambda: network(api, config)))
+        if is_elsewhere(config):
+            findings.append(_asked("Secrets", lambda: secrets(api, config)))
     return findings
 
 
@@ -52,14 +59,15 @@ def login(api: "Api") -> Finding:
     return ok("Google login", api.session.account)
 
 
-def services(api: "Api") -> Finding:
+def services(api: "Api", with_secrets: bool = False) -> Finding:
     """The APIs are enabled in the project."""
-    names = [f"{api.root}/services/{service}" for service in SERVICES]
+    needed = (*SERVICES, SECRET_MANAGER) if with_secrets else SERVICES
+    names = [f"{api.root}/services/{service}" for service in needed]
     found = api.rest.call("GET", "serviceusage", f"v1/{api.root}/services:batchGet", params={"names": names})
     enabled = {
         one["name"].rpartition("/")[2] for one in found.get("services") or () if one.get("state") == "ENABLED"
     }
-    missing = [service for service in SERVICES if service not in enabled]
+    missing = [service for service in needed if service not in enabled]
     if missing:
         return Finding(
             "Google APIs", "missing", f"not enabled in {api.project}: {', '.join(missing)}",
@@ -87,6 +95,16 @@ def permissions(api: "Api") -> Finding:
         for role in roles
     ]
     return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", "\n".join(grants))
+
+
+def secrets(api: "Api", config: "Config") -> Finding:
+    """Each secret that is named is there and has a version in force."""
+    from hangar.cloud.gcp.names import Names
+    from hangar.cloud.gcp.secrets import read
+
+    wanted = given(config)
+    read(api, Names(config.environment, api.project, str(config.gcp.zone)), wanted, ())
+    return ok("Secrets", f"{len(wanted)} in Secret Manager" if wanted else "none is named")
 
 
 def in_zone(api: "Api", zone: str) -> Finding:

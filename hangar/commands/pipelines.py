@@ -34,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar import config
+    from hangar import config, given
     from hangar.airbyte import load
 
     settings = config.load(args.environment, args.overrides)
     if args.action == "secret":
+        given.require_kept_here(settings, args.name or "NAME")
         return keep(args)
     declared = load.load(settings)
     steps = apply(args, declared) if args.action == "apply" else plan(args, declared)

@@ -8,6 +8,7 @@ from hangar import console
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
+    from hangar.given import Given
     from hangar.rotation.catalogue import Secret
 
 
@@ -21,15 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar import config
+    from hangar import config, given
     from hangar.rotation import catalogue
 
     if args.list and args.name:  # `rotate --list sandbox`: there is no secret to name
         args.environment = args.name
     settings = config.load(args.environment, args.overrides)
     known = catalogue.secrets(settings)
+    theirs = given.given(settings)
     if args.list:
-        return show(known, as_json=args.json)
+        return show(known, theirs, as_json=args.json)
+    if args.name in {one.name for one in theirs}:
+        given.require_kept_here(settings, args.name)
     wanted = next((secret for secret in known if secret.name == args.name), None)
     if wanted is None:
         raise HangarError(
@@ -59,12 +63,17 @@ def rotate(args: argparse.Namespace, secret: "Secret") -> None:
             rotation.rotate(secret, machine.server, machine.settings, declared, progress.step, now=args.now)
 
 
-def show(known: "Sequence[Secret]", *, as_json: bool) -> int:
-    """One line a secret."""
+def show(known: "Sequence[Secret]", theirs: "Sequence[Given]", *, as_json: bool) -> int:
+    """One line a secret; those that Secret Manager has are others' to change."""
     if as_json:
         console.json([{"name": one.name, "what": one.what, "effect": one.effect} for one in known])
     else:
         console.table(
             ("secret", "what it is", "what restarts"), [(one.name, one.what, one.effect) for one in known]
         )
+    if theirs and not as_json:
+        console.say(
+            "Those of Google Secret Manager get a new version there; the machine picks it up by itself:"
+        )
+        console.table(("secret", "where it is"), [(one.name, one.resource) for one in theirs])
     return 0

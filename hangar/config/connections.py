@@ -1,4 +1,4 @@
-"""What goes into Airflow's containers by platform.yml: connections and environment variables."""
+"""What goes into Airflow's containers by platform.yml: connections, variables and environment variables."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, model_validato
 from pydantic.json_schema import JsonSchemaValue
 
 from hangar.config.fields import Section, all_wrong, empty_if_none, quoted, setting, wrong
+from hangar.config.secrets import NAME
 
 OWNED = {
     "AIRFLOW__CORE__FERNET_KEY",
@@ -42,7 +43,7 @@ class Secret(Section):
         ...,
         "The secret's name on the machine.",
         "a name of letters, digits and _",
-        pattern=r"^[A-Za-z0-9_]{1,64}$",
+        pattern=NAME,
     )
 
 
@@ -79,11 +80,17 @@ class Connection(Section):
             raise wrong("says neither what kind of connection it is nor its URI", "", "a URI, or conn_type")
         if self.uri is not None:
             _check_uri(self.uri)
-        clear = list(in_clear(self.extra or {}, "extra"))
-        if clear:
-            raise all_wrong(
-                [("a secret in clear has no place in this file", at, "{secret: NAME}") for at in clear]
-            )
+        found = [
+            ("a secret in clear has no place in this file", at, "{secret: NAME}")
+            for at in in_clear(self.extra or {}, "extra")
+        ]
+        found += [
+            (f"{quoted(name)} is not a secret's name", at, "a name of letters, digits and _")
+            for at, name in references(self.extra or {}, "extra")
+            if not isinstance(name, str) or not re.fullmatch(NAME, name)
+        ]
+        if found:
+            raise all_wrong(found)
         return self
 
 
@@ -99,6 +106,16 @@ def in_clear(value: Any, at: str) -> Iterator[str]:
         if SECRETIVE.match(str(key)) and inner and isinstance(inner, str | int) and inner is not True:
             yield place
         yield from in_clear(inner, place)
+
+
+def references(value: Any, at: str) -> Iterator[tuple[str, Any]]:
+    """Where `{secret: NAME}` stands, and the name."""
+    if isinstance(value, dict) and set(value) == {"secret"}:
+        yield at, value["secret"]
+        return
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inner:
+        yield from references(below, f"{at}.{key}")
 
 
 def _check_uri(uri: str) -> None:

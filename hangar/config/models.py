@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import airbyte, backup, existing, gcp, people
+from hangar.config import airbyte, backup, existing, gcp, people, secrets
 from hangar.config.airbyte import Airbyte, Engine
 from hangar.config.backup import Backup
 from hangar.config.connections import Connection, Connections, Secret, Variables
@@ -34,6 +34,7 @@ from hangar.config.homes import Homes
 from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
+from hangar.config.secrets import Secrets
 from hangar.config.tools import Locked, Tools
 from hangar.config.updates import Updates
 from hangar.config.variables import AirflowVariables
@@ -237,6 +238,7 @@ class Settings(Section):
     updates: Updates = section(Updates)
     hardening: Hardening = section(Hardening)
     backup: Backup = section(Backup)
+    secrets: Secrets = section(Secrets)
 
     @field_validator("machine", "access")
     @classmethod
@@ -260,6 +262,11 @@ class Settings(Section):
     @classmethod
     def _complete(cls, value: Gcp, info: ValidationInfo) -> Gcp:
         return gcp.check(value, info.data)
+
+    @field_validator("secrets")
+    @classmethod
+    def _with_an_identity(cls, value: Secrets, info: ValidationInfo) -> Secrets:
+        return secrets.check(value, info.data)
 
     @field_validator("existing")
     @classmethod

@@ -39,7 +39,27 @@ SMALL = {
 }
 """The stand-in for abctl needs far less than Airbyte does."""
 
-MORE = {"airbyte_abctl": SMALL, "backup": {"backup_services": ["warehouse"]}}
+
+GOOGLE = "http://127.0.0.1:8599"
+"""molecule/secret_manager/google_stand_in.py, on the machine itself."""
+
+READ = {
+    "secret_manager_reachable": True,
+    "secret_manager_endpoint": GOOGLE,
+    "secret_manager_identity": GOOGLE,
+    "secret_manager_patience": 20,
+    "secret_manager_secrets": {
+        name: {
+            "secret": f"projects/acme-data-1/secrets/{name}",
+            "version": "latest",
+            "group": "root" if name == "erp" else "monitoring",
+            "pipelines": name == "erp",
+        }
+        for name in ("erp", "slack")
+    },
+}
+
+MORE = {"airbyte_abctl": SMALL, "backup": {"backup_services": ["warehouse"]}, "secret_manager": READ}
 """Variables that no platform.yml would set."""
 
 

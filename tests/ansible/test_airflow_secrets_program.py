@@ -28,10 +28,9 @@ class Machine:
         for place in (self.secrets, self.connections.parent, described.parent):
             place.mkdir(parents=True)
         self.variables = self.connections.with_name("variables.json")
-        described.with_name("variables.json").write_text(
-            json.dumps({"region": "eu", "limits": {"rows": 5, "keys": [{"secret": "erp"}]}, "on": True})
-        )
+        self.described = described
         described.write_text(json.dumps({"erp": {"conn_type": "http", "password": {"secret": "erp"}}}))
+        self.describe_variables({})
         (self.secrets / "erp").write_text("hunter2")
         library = ROLES / "service_users/templates/usr/local/lib/hangar"
         text = render("airflow", "/usr/local/sbin/airflow-secrets")
@@ -41,6 +40,9 @@ class Machine:
         group = grp.getgrgid(0).gr_name
         self.program = folder / "airflow-secrets"
         self.program.write_text(text.replace('GROUP = "airflow"', f'GROUP = "{group}"'))
+
+    def describe_variables(self, given: dict[str, object]) -> None:
+        self.described.with_name("variables.json").write_text(json.dumps(given))
 
     def call(self, *arguments: str, status: int = 0) -> str:
         argv = [sys.executable, "-IB", str(self.program), *arguments]
@@ -107,6 +109,12 @@ def test_a_connection_follows_its_secret(machine: Machine) -> None:
 
 
 def test_a_variable_is_a_text_and_what_is_none_is_json_with_its_secrets_in_it(machine: Machine) -> None:
+    assert json.loads(machine.variables.read_text()) == {}
+    machine.describe_variables(
+        {"region": "eu", "limits": {"rows": 5, "keys": [{"secret": "erp"}]}, "on": True}
+    )
+    assert str(machine.variables) in machine.call("look")
+    machine.call("ensure")
     kept = json.loads(machine.variables.read_text())
     assert kept == {"region": "eu", "limits": '{"rows": 5, "keys": ["hunter2"]}', "on": "true"}
     assert machine.variables.stat().st_mode & 0o777 == 0o440
@@ -118,9 +126,22 @@ def test_a_variable_is_a_text_and_what_is_none_is_json_with_its_secrets_in_it(ma
 
 def test_a_variable_whose_secret_is_not_there_is_named(machine: Machine) -> None:
     (machine.secrets / "erp").rename(machine.secrets / "other")
-    described = machine.secrets.parent / "stack/connections.json"
-    described.write_text("{}")
+    machine.described.write_text("{}")
+    machine.describe_variables({"limits": {"keys": [{"secret": "erp"}]}})
     assert machine.call("ensure", status=1) == (
         "airflow_variables.limits.keys.0 names the secret 'erp', which is not on the machine. "
         "Put it there with: sudo airflow-secrets set erp\n"
     )
+
+
+@pytest.mark.parametrize(("name", "cure"), [
+    ("gone", "Put it there with: sudo airflow-secrets set gone"),
+    ("/run/hangar-secrets/gone", "See why it was not read from Secret Manager: sudo google-secrets fetch"),
+    ("/srv/warehouse/secrets/gone", "./provision.py up makes it"),
+])  # fmt: skip
+def test_a_secret_that_is_not_there_is_named_with_its_cure(machine: Machine, name: str, cure: str) -> None:
+    before = machine.variables.read_text()
+    machine.describe_variables({"token": {"secret": name}})
+    said = f"airflow_variables.token names the secret {name!r}, which is not on the machine. {cure}\n"
+    assert machine.call("ensure", status=1) == machine.call("look", status=1) == said
+    assert machine.variables.read_text() == before

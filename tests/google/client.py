@@ -179,7 +179,7 @@ class Google:
         return {path.split("/")[-1]: one for path, one in found.items() if path.split("/")[-2] == collection}
 
     def table(self, name: str) -> dict[str, Any]:
-        """What the other APIs keep: serviceAccounts, iamPolicies, buckets, objects."""
+        """What the other APIs keep: serviceAccounts, iamPolicies, buckets, objects, secrets."""
         found: dict[str, Any] = self._get("resources")[name]
         return found
 

@@ -62,7 +62,7 @@ async def resources(request: web.Request) -> web.Response:
     found = {path: shown(record) for path, record in state.resources.items()}
     others = {
         name: {path: shown(record) for path, record in state.table(name).items()}
-        for name in ("serviceAccounts", "buckets", "objects", "iamPolicies")
+        for name in ("serviceAccounts", "buckets", "objects", "iamPolicies", "secrets")
     }
     return web.json_response({"compute": found, **others})
 

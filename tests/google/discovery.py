@@ -15,6 +15,7 @@ APIS = (
     "serviceusage.v1",
     "cloudresourcemanager.v1",
     "storage.v1",
+    "secretmanager.v1",
 )
 """What is served, in the order in which a path is looked up. They meet nowhere that Hangar goes."""
 

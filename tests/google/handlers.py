@@ -1,12 +1,13 @@
 """Every handler there is: importing a module registers what it answers."""
 
-from tests.google import iam, operations, projects, services, storage
+from tests.google import iam, operations, projects, secretmanager, services, storage
 from tests.google.compute import catalog, disks, images, instances, networks, policies, snapshots
 
 LOADED = (
     iam,
     operations,
     projects,
+    secretmanager,
     services,
     storage,
     catalog,

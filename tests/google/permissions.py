@@ -20,6 +20,7 @@ SERVICES = {
     "iam": ("iam.googleapis.com", "Identity and Access Management (IAM) API"),
     "cloudresourcemanager": ("cloudresourcemanager.googleapis.com", "Cloud Resource Manager API"),
     "storage": ("storage.googleapis.com", "Cloud Storage JSON API"),
+    "secretmanager": ("secretmanager.googleapis.com", "Secret Manager API"),
 }
 """Service Usage itself is always on."""
 

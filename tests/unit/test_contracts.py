@@ -42,9 +42,13 @@ def test_an_option_that_nobody_sets_is_an_error(options: Options) -> None:
 @pytest.mark.parametrize(
     ("variables", "absent"),
     [
-        ({}, {"airbyte_abctl"}),
-        ({"airbyte_engine": "abctl"}, {"airbyte"}),
-        ({"airbyte_enabled": False, "warehouse_enabled": False}, {"airbyte", "airbyte_abctl", "warehouse"}),
+        ({}, {"airbyte_abctl", "secret_manager"}),
+        ({"secret_manager_reachable": True}, {"airbyte_abctl"}),
+        ({"airbyte_engine": "abctl"}, {"airbyte", "secret_manager"}),
+        (
+            {"airbyte_enabled": False, "warehouse_enabled": False},
+            {"airbyte", "airbyte_abctl", "warehouse", "secret_manager"},
+        ),
     ],
 )
 def test_what_is_not_on_the_machine_promises_nothing(

@@ -42,7 +42,8 @@ def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> Non
     )
     gcp = written.gcp.model_copy(update={"labels": {}, "prices": defaults.gcp.prices})
     monitoring = written.monitoring.model_copy(update={"alerts": {}})
-    update = {"airflow": shown, "gcp": gcp, "monitoring": monitoring}
+    secrets = written.secrets.model_copy(update={"named": {}})
+    update = {"airflow": shown, "gcp": gcp, "monitoring": monitoring, "secrets": secrets}
     assert written.model_copy(update=update) == defaults
     assert written.gcp.labels
     assert written.gcp.prices.machine_hour
@@ -50,6 +51,7 @@ def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> Non
     assert written.airflow.tools
     assert written.airflow.connections
     assert written.airflow.variables
+    assert written.secrets.named
 
 
 def test_the_example_shows_every_setting() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from hangar.cloud.gcp import admission, host_keys, requests, views
+from hangar.cloud.gcp import admission, host_keys, requests, secrets, views
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, OPERATOR, Wanted
@@ -62,6 +62,7 @@ def wanted_views(wanted: Wanted) -> dict[str, View]:
     if wanted.gcp.image:
         view["image"] = wanted.gcp.image
     found[f"machine {names.machine}"] = view
+    found |= {secrets.named(one.resource): secrets.view(readable=True) for one in wanted.secrets}
     return found
 
 
@@ -80,6 +81,7 @@ def existing_views(wanted: Wanted, existing: Existing) -> dict[str, View | None]
     for name in names.firewalls:
         rule = existing.firewalls.get(name)
         found[f"firewall rule {name}"] = rule and views.firewall(rule)
+    found |= {secrets.named(one): secrets.view(readable=yes) for one, yes in existing.secrets.items()}
     return found
 
 
@@ -105,7 +107,9 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
         *(
             _change(what, view, there[what], existing, wanted.names.environment)
             for what, view in wanted_views(wanted).items()
+            if not what.startswith(secrets.KIND)
         ),
+        *secrets.changes(wanted.secrets, existing.secrets),
         *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
     )
 

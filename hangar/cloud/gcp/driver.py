@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from hangar import console
+from hangar import console, given
 from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
 from hangar.cloud.gcp import (
     admission,
@@ -28,7 +28,7 @@ from hangar.cloud.gcp.requests import IAP_RANGES, IAP_RANGES_6, Wanted
 from hangar.cloud.gcp.work import Work, elsewhere, left_over
 from hangar.config import Config
 from hangar.config.people import operators
-from hangar.errors import CloudError
+from hangar.errors import CloudError, ConfigError
 
 ROUNDS = 6
 """How often ensure looks again when somebody, or an earlier try of ours, was quicker."""
@@ -127,7 +127,9 @@ class GoogleCloud:
 
     def look(self, spec: MachineSpec) -> tuple[Wanted, Existing]:
         """What is wanted, and everything that there is, read now."""
-        wanted = Wanted(self.names, self.config.gcp, spec, admission.users(self.config.people))
+        wanted = Wanted(
+            self.names, self.config.gcp, spec, admission.users(self.config.people), given.given(self.config)
+        )
         existing = reading.read(self.api, wanted)
         require_fit(wanted, existing)
         wanted = comparison.adapted(wanted, existing)
@@ -174,7 +176,14 @@ class GoogleCloud:
     def _look_for_removal(self) -> tuple[Wanted, Existing]:
         """No matter what platform.yml wants of it: what is there may go."""
         wanted = Wanted(self.names, self.config.gcp, nobody(self.names))
-        return wanted, reading.read(self.api, wanted)
+        return wanted, reading.read(self.api, wanted, also=self._secrets_named())
+
+    def _secrets_named(self) -> list[str]:
+        """Beside those that the machine itself remembers; there may be none any more."""
+        try:
+            return [one.resource for one in given.given(self.config)]
+        except ConfigError:
+            return []  # what pipelines/*.yml say wrongly keeps no machine alive
 
     def console(self) -> str:
         return console_tail(self.api, self.names)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from hangar.cloud.gcp import admission, policy, requests, views
+from hangar.cloud.gcp import admission, policy, requests, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.comparison import wanted_views
 from hangar.cloud.gcp.fit import require_image
@@ -51,6 +51,8 @@ def _second(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
     names = wanted.names
     if tuple(sorted(existing.roles)) != wanted.roles:
         yield Step("set the account's roles", lambda: policy.ensure(api, names.email, wanted.roles))
+    if different := secrets.differing(wanted.secrets, existing.secrets):
+        yield Step("set which secrets the machine reads", lambda: secrets.ensure_all(api, names, different))
     if wanted.own_network:
         yield from _subnetwork(api, wanted, existing.subnetwork)
     for body in requests.firewalls(wanted):

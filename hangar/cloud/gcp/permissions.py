@@ -10,6 +10,7 @@ ROLES = {
     "roles/storage.admin": ("storage.",),
     "roles/iap.tunnelResourceAccessor": ("iap.",),
     "roles/serviceusage.serviceUsageConsumer": ("serviceusage.",),
+    "roles/secretmanager.admin": ("secretmanager.",),
 }
 """Role → how the permissions begin that it is named for; the first that fits counts."""
 
@@ -48,6 +49,12 @@ NEEDED = (
     "storage.objects.create", "storage.objects.delete", "storage.objects.get",
 )  # fmt: skip
 """On the project, for everything that Hangar does there."""
+
+
+FOR_SECRETS = (
+    "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.setIamPolicy", "secretmanager.versions.get",
+)  # fmt: skip
+"""On each secret that platform.yml or pipelines/*.yml name, where Secret Manager has them. None reads a value."""
 
 
 def role_for(permission: str) -> str:

@@ -1,4 +1,4 @@
-"""The project's policy, read, changed and written under its etag; and the roles of the machine's service account."""
+"""Policies, read, changed and written under their etag; and the roles of the machine's account in one."""
 
 import json
 import re
@@ -66,19 +66,36 @@ def change(api: Api, whom: str, changed: Callable[[Policy], Policy]) -> None:
     Raises:
         CloudError: Google refused, or others kept writing between our reading and our writing.
     """
+    rewrite(
+        lambda: get(api),
+        lambda wanted: api.rest.call(
+            "POST", "cloudresourcemanager", f"v3/{api.root}:setIamPolicy", {"policy": wanted}
+        ),
+        changed,
+        whom,
+    )
+
+
+def rewrite(
+    read: Callable[[], Policy],
+    write: Callable[[Policy], object],
+    changed: Callable[[Policy], Policy],
+    whom: str,
+) -> None:
+    """As `change`, for the policy of anything: `read` and `write` know where it is."""
     for _ in range(TRIES):
-        there = get(api)
+        there = read()
         wanted = changed(there)
         if _said(wanted) == _said(there):
             return
         try:
-            api.rest.call("POST", "cloudresourcemanager", f"v3/{api.root}:setIamPolicy", {"policy": wanted})
+            write(wanted)
         except Conflict:
             continue  # somebody wrote it between our reading and our writing
         else:
             return
     raise CloudError(
-        f"The project's IAM policy could not be written in {TRIES} tries.",
+        f"The IAM policy could not be written in {TRIES} tries.",
         f"* For: {whom}",
         "Somebody else keeps changing it. Run the same command again.",
     )

@@ -1,14 +1,14 @@
 """What there is of an environment: one call a kind of resource, all side by side; changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hangar.cloud.gcp import admission, policy
+from hangar.cloud.gcp import admission, policy, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.names import LABEL, Names, last
-from hangar.cloud.gcp.requests import Wanted
+from hangar.cloud.gcp.requests import APPLIED, Wanted
 from hangar.errors import CloudError
 
 Body = dict[str, Any]
@@ -33,10 +33,12 @@ class Existing:
     image: Body | None = None
     machine_type: Body | None = None
     project: Body = field(default_factory=dict)
+    secrets: dict[str, bool] = field(default_factory=dict)
+    """Whether the machine may read each: those that are wanted, and those of the last `up`."""
 
 
-def read(api: Api, wanted: Wanted) -> Existing:
-    """Everything at once.
+def read(api: Api, wanted: Wanted, *, also: Iterable[str] = ()) -> Existing:
+    """Everything at once. `also` are secrets that the machine may have been let read.
 
     Raises:
         CloudError: Google refused, or something of our name is not ours.
@@ -56,7 +58,11 @@ def read(api: Api, wanted: Wanted) -> Existing:
         boot_disk=_in_our_zone(disks.get(names.boot_disk), names),
     )
     require_ours(existing, wanted)
-    return existing
+    applied = views.unpack(views.metadata(existing.instance or {}).get(APPLIED, ""))
+    before = dict.fromkeys((*secrets.remembered(applied), *also))
+    if not (wanted.secrets or before):
+        return existing
+    return replace(existing, secrets=secrets.read(api, names, wanted.secrets, before))
 
 
 def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:

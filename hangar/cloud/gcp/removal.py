@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hangar.cloud.gcp import admission, machine, policy, snapshots
+from hangar.cloud.gcp import admission, machine, policy, secrets, snapshots
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import NotThere
 from hangar.cloud.gcp.reading import Existing
@@ -21,6 +21,7 @@ def removal(
     goes = [what for what, _, _ in _resources(wanted, existing, with_data=with_data)]
     if existing.tunnel_users:
         goes.append(_tunnel(wanted, existing))
+    goes += [_reading(one) for one, readable in sorted(existing.secrets.items()) if readable]
     if existing.account:
         goes.append(_account(wanted))
     names, disk = wanted.names, existing.data_disk
@@ -38,6 +39,14 @@ def removal(
 def remove(api: Api, wanted: Wanted, existing: Existing, work: Work, *, with_data: bool) -> list[str]:
     """Returns what was removed. Interrupted, it goes on where it was when it is called again."""
     removed = []
+    # While the machine is there: it remembers which secrets it may read.
+    for resource in sorted(one for one, readable in existing.secrets.items() if readable):
+        work.report(f"no longer let the machine read {resource}")
+        try:
+            secrets.ensure(api, wanted.names, resource, readable=False)
+        except secrets.NotYours:
+            continue  # the right stays in somebody else's policy; the account that had it goes
+        removed.append(_reading(resource))
     if existing.instance and existing.instance.get("deletionProtection"):
         lift = Step(
             "lift the deletion protection", lambda: machine.protect(api, wanted.names.instance, on=False)
@@ -106,6 +115,10 @@ def _unless_gone(api: Api, path: str) -> Callable[[], Body | None]:
 
 def _tunnel(wanted: Wanted, existing: Existing) -> str:
     return f"tunnel {wanted.names.machine} of {', '.join(existing.tunnel_users)}"
+
+
+def _reading(resource: str) -> str:
+    return f"the machine's right to read {resource} (the secret itself stays)"
 
 
 def _account(wanted: Wanted) -> str:

@@ -10,6 +10,7 @@ from hangar.cloud import startup
 from hangar.cloud.base import MachineSpec
 from hangar.cloud.gcp.names import IMAGE_LABEL, LABEL, Names
 from hangar.config.gcp import Gcp
+from hangar.given import Given
 
 Body = dict[str, Any]
 
@@ -41,13 +42,14 @@ FIXED_METADATA = {
 @dataclass(frozen=True)
 class Wanted:
     """All that platform.yml says about the machine and what belongs to it. `tunnel_users` are the addresses of the
-    people who come through IAP.
+    people who come through IAP, `secrets` what it reads from Secret Manager.
     """
 
     names: Names
     gcp: Gcp
     spec: MachineSpec
     tunnel_users: tuple[str, ...] = ()
+    secrets: tuple[Given, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:

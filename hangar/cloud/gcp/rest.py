@@ -1,4 +1,4 @@
-"""The APIs that are called over REST: IAM, Resource Manager, Service Usage, Storage for the lock and for backups."""
+"""The APIs called over REST: IAM, Resource Manager, Service Usage, Secret Manager; Storage for the lock and backups."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hangar import console
+from hangar import console, paths
 from hangar.airbyte import apply as work
 from hangar.commands import pipelines
 from hangar.errors import ConfigError, HangarError, LockHeld, MachineUnreachable, NeedsAnswer
@@ -309,6 +309,21 @@ def test_a_secret_that_is_not_on_the_machine(
         "A secret is not on the machine; nothing was changed.",
         "destinations.warehouse.configuration.password: names the secret warehous",
         "Put it there: ./provision.py pipelines secret local --name warehous < FILE",
+    )
+    assert airbyte.changes() == []
+
+
+def test_a_secret_that_secret_manager_has_comes_with_up(
+    declare: Declare, machine: MachineHere, airbyte: FakeAirbyte
+) -> None:
+    declare(("{secret: warehouse}", "{secret: warehous}"))
+    paths.platform_file("local").write_text(
+        "cloud: gcp\ngcp: {project: acme-data-1, zone: europe-west6-a}\nsecrets: {source: secret_manager}\n"
+    )
+    with pytest.raises(HangarError) as refused:
+        call("apply")
+    assert refused.value.resolution == (
+        "Have the machine read it from Secret Manager: ./provision.py up local"
     )
     assert airbyte.changes() == []
 

@@ -48,12 +48,16 @@ class Entry:
         return f"{self.time:%Y-%m-%d %H:%M:%S} {self.service}: {level}{self.message}{f'  [{about}]' if about else ''}"
 
 
+KEPT = ("/srv/*/secrets/*", "/run/hangar-secrets/*")
+"""Where secrets are: on the disk, and in memory what comes from Secret Manager."""
+
+
 class Masks:
     """Values that nobody is to read in a log: every secret that stands on this machine."""
 
-    def __init__(self, pattern: str = "/srv/*/secrets/*") -> None:
+    def __init__(self, *patterns: str) -> None:
         values = set()
-        for path in Path("/").glob(pattern.lstrip("/")):
+        for path in (path for one in patterns or KEPT for path in Path("/").glob(one.lstrip("/"))):
             if path.is_file() and path.stat().st_size < 65536:
                 values.update(line.strip() for line in path.read_text(errors="replace").splitlines())
         found = sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)

@@ -1,0 +1,208 @@
+"""Secret Manager as the machine's account sees it: each secret that is named lets it read, and no other does.
+
+The right is given on the secret itself, never on the project. The value is not read here: only that a version is in
+force, and who may read it.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from hangar.cloud.gcp import policy, views
+from hangar.cloud.gcp.api import Api
+from hangar.cloud.gcp.errors import GoogleRefused, NotThere
+from hangar.cloud.gcp.names import Names, last
+from hangar.cloud.gcp.views import View
+from hangar.errors import CloudError
+from hangar.given import Given
+from hangar.plan import Change
+
+API = "secretmanager"
+ROLE = "roles/secretmanager.secretAccessor"
+READ = "read by the machine"
+KIND = "secret "
+AT_ONCE = 8
+
+
+class NotYours(CloudError):
+    """Somebody else decides who reads the secret."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A secret that the machine could not read: by its name here, why, and what to type."""
+
+    name: str
+    why: str
+    cure: str
+
+
+def view(*, readable: bool) -> View:
+    return {READ: views.yes(readable)}
+
+
+def named(resource: str) -> str:
+    """As a plan and the record of the last one name it."""
+    return f"{KIND}{resource}"
+
+
+def remembered(applied: Iterable[str]) -> tuple[str, ...]:
+    """The secrets that the last `up` let the machine read."""
+    return tuple(one.removeprefix(KIND) for one in applied if one.startswith(f"{KIND}projects/"))
+
+
+def read(api: Api, names: Names, wanted: Sequence[Given], before: Iterable[str]) -> dict[str, bool]:
+    """Whether the machine may read each that is wanted, or was before; one of before that is gone is left out.
+
+    Raises:
+        CloudError: one that is wanted is not there, has no version in force, or may not be looked at by us.
+            Nothing was changed.
+    """
+    problems: list[Problem] = []
+    resources = {one.resource: one for one in wanted}
+    asked = [*resources, *(one for one in before if one not in resources)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda one: _looked(api, names, one, resources.get(one)), asked))
+    found = {}
+    for resource, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, Problem):
+            problems.append(answer)
+        elif answer is not None:
+            found[resource] = answer
+    if problems:
+        raise _told(problems, names)
+    return found
+
+
+def _looked(api: Api, names: Names, resource: str, wanted: Given | None) -> bool | Problem | None:
+    try:
+        if wanted is not None and (problem := _in_force(api, wanted)):
+            return problem
+        return ROLE in policy.roles_in(_policy(api, resource), names.email)
+    except NotThere:
+        return None if wanted is None else _absent(wanted)
+    except GoogleRefused as error:
+        if error.status != 403 or error.reason in ("SERVICE_DISABLED", "accessNotConfigured"):
+            raise
+        if wanted is None:
+            return None  # whose it is now is no business of ours; a right there ends with the account
+        return _forbidden(api, wanted, error)
+
+
+def _in_force(api: Api, wanted: Given) -> Problem | None:
+    """The version's record, without its value."""
+    found = api.rest.call("GET", API, f"v1/{wanted.resource}/versions/{wanted.version}")
+    if found.get("state") == "ENABLED":
+        return None
+    number, secret, project = last(str(found.get("name"))), wanted.secret, wanted.project
+    state = str(found.get("state", "unknown")).lower()
+    return Problem(
+        wanted.name, f"{wanted.resource}: version {number} is {state}",
+        f"gcloud secrets versions enable {number} --secret {secret} --project {project}"
+        if state == "disabled" else _add(wanted),
+    )  # fmt: skip
+
+
+def _absent(wanted: Given) -> Problem:
+    if wanted.version != "latest":
+        return Problem(
+            wanted.name, f"{wanted.resource} has no version {wanted.version}",
+            f"gcloud secrets versions list {wanted.secret} --project {wanted.project}",
+        )  # fmt: skip
+    return Problem(
+        wanted.name, f"{wanted.resource} is not there, or has no version",
+        f"gcloud secrets create {wanted.secret} --project {wanted.project} --data-file FILE\n"
+        f"  or, where it is there: {_add(wanted)}",
+    )  # fmt: skip
+
+
+def _add(wanted: Given) -> str:
+    return f"gcloud secrets versions add {wanted.secret} --project {wanted.project} --data-file FILE"
+
+
+def _forbidden(api: Api, wanted: Given, error: GoogleRefused) -> Problem:
+    return Problem(
+        wanted.name, f"you may not look at {wanted.resource}\n  {error.details.splitlines()[0].lstrip('* ')}",
+        f"gcloud secrets add-iam-policy-binding {wanted.secret} --project {wanted.project} "
+        f"--member {api.session.member} --role roles/secretmanager.admin",
+    )  # fmt: skip
+
+
+def _told(problems: Sequence[Problem], names: Names) -> CloudError:
+    count = "A secret is" if len(problems) == 1 else f"{len(problems)} secrets are"
+    found = sorted(problems, key=lambda one: one.name)
+    return CloudError(
+        f"{count} not ready in Secret Manager; nothing was changed.",
+        "\n".join(f"* {one.name}: {one.why}" for one in found),
+        "\n".join(dict.fromkeys(one.cure for one in found))
+        + f"\nThen: ./provision.py up {names.environment}",
+    )  # fmt: skip
+
+
+def changes(wanted: Sequence[Given], there: dict[str, bool]) -> tuple[Change, ...]:
+    """The plan's lines: what the machine may read from now on, and what no longer."""
+    kept = {one.resource: True for one in wanted}
+    found = []
+    for resource in (*kept, *(one for one in there if one not in kept)):
+        old, new = there.get(resource, False), kept.get(resource, False)
+        fields = ((READ, views.yes(old), views.yes(new)),) if old != new else ()
+        if new or fields:
+            found.append(Change(named(resource), "update" if fields else "nothing", "", fields))
+    return tuple(found)
+
+
+def differing(wanted: Sequence[Given], there: dict[str, bool]) -> dict[str, bool]:
+    """Resource → whether the machine is to read it, where that is not so yet."""
+    kept = {one.resource for one in wanted}
+    return {one: one in kept for one in sorted({*kept, *there}) if there.get(one, False) != (one in kept)}
+
+
+def ensure_all(api: Api, names: Names, readable: dict[str, bool]) -> None:
+    """Resource → whether the machine's account may read it from now on.
+
+    Raises:
+        NotYours: some could not be changed, with the commands for somebody who may; the others were.
+        HangarError: Google refused otherwise, or others kept writing.
+    """
+    refused = []
+    for resource, yes in readable.items():
+        try:
+            ensure(api, names, resource, readable=yes)
+        except NotYours as error:
+            refused.append((resource, error))
+    if refused:
+        raise NotYours(
+            f"You may not change who reads {', '.join(resource for resource, _ in refused)}.",
+            refused[0][1].details,
+            "Ask whoever may (secretmanager.secrets.setIamPolicy) for this, then run the same command again:\n"
+            + "\n".join(error.resolution for _, error in refused),
+        )
+
+
+def ensure(api: Api, names: Names, resource: str, *, readable: bool) -> None:
+    """The machine's account may read the secret, or may not.
+
+    Raises:
+        NotYours: its resolution is the command for somebody who may. HangarError as for `ensure_all`.
+    """
+    try:
+        policy.rewrite(
+            lambda: _policy(api, resource),
+            lambda changed: api.rest.call("POST", API, f"v1/{resource}:setIamPolicy", {"policy": changed}),
+            lambda found: policy.with_roles(found, names.email, (ROLE,) if readable else ()),
+            f"the secret {resource}",
+        )
+    except GoogleRefused as error:
+        if error.status != 403:
+            raise
+        verb, project = "add" if readable else "remove", resource.split("/")[1]
+        raise NotYours(
+            f"You may not change who reads {resource}.", error.details,
+            f"gcloud secrets {verb}-iam-policy-binding {last(resource)} --project {project} "
+            f"--member serviceAccount:{names.email} --role {ROLE}",
+        ) from error  # fmt: skip
+
+
+def _policy(api: Api, resource: str) -> policy.Policy:
+    params = {"options.requestedPolicyVersion": str(policy.VERSION)}
+    return api.rest.call("GET", API, f"v1/{resource}:getIamPolicy", params=params)
