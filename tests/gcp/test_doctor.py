@@ -92,6 +92,7 @@ def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -
     cloud.removal(with_data=True)
     with cloud.hold("provision.py destroy production"):
         cloud.destroy(environment.said.append, with_data=True)
+    google.look(environment.settings())
     used = {permission for call in environment.google.journal() for permission in call["permissions"]}
     public = {"compute.images.getFromFamily", "compute.images.useReadOnly"}  # in a project that all may read
     assert used - set(NEEDED) - public == set()

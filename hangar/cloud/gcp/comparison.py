@@ -1,13 +1,12 @@
-"""Pure: what is wanted × what is there → the plan. What Hangar wanted last tells a setting's change from a hand's."""
+"""Pure: what is wanted × what is there → the plan."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from hangar.cloud.gcp import admission, host_keys, requests, secrets, views
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
-from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, OPERATOR, Wanted
+from hangar.cloud.gcp.requests import ATTRIBUTES, OPERATOR, Wanted
 from hangar.cloud.gcp.views import View
 from hangar.errors import CloudError
 from hangar.plan import Action, Change
@@ -183,45 +182,3 @@ def _other_way(name: str, environment: str, *, shrinks: bool) -> str:
 def _gib(size: str) -> int:
     number = size.partition(" ")[0]
     return int(number) if number.isdigit() else 0
-
-
-def drift(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
-    """What differs from what the last `up` wanted, and what is there that nobody wanted."""
-    instance = existing.instance
-    if instance is None:
-        return ()
-    applied = views.unpack(views.metadata(instance).get(APPLIED, ""))
-    there = existing_views(wanted, existing)
-    found = []
-    for what, view in applied.items():
-        now = there.get(what)
-        if now is None:
-            found.append(f"{what} is gone")
-            continue
-        found += [
-            f"{what}: {name}: {old} → {views.short(now.get(name, views.NONE))}"
-            for name, old in view.items()
-            if views.short(now.get(name, views.NONE)) != old
-        ]
-    others = sorted(set(views.metadata(instance)) - views.OURS)
-    if others:
-        found.append(f"machine {wanted.names.machine}: more metadata: {', '.join(others)} (it stays)")
-    return tuple(found)
-
-
-def another_operator(existing: Existing, public_key: str, admins: Iterable[str]) -> str:
-    """A hint for whoever's key may not be admitted: another made the machine, and no key of an admin is this one."""
-    recorded = views.metadata(existing.instance).get(OPERATOR, "") if existing.instance else ""
-    if not recorded or not public_key:
-        return ""
-    if _key(public_key) in {_key(line) for line in (recorded, *admins)}:
-        return ""
-    return (
-        f"the machine was made with another operator's key (…{_key(recorded)[-12:]}), and yours"
-        f" (…{_key(public_key)[-12:]}) is no admin's in `people`: it may not admit you."
-    )
-
-
-def _key(line: str) -> str:
-    """The key of a line `type key comment`."""
-    return line.split()[1]

@@ -9,6 +9,7 @@ from hangar.cloud.gcp import (
     admission,
     comparison,
     cost,
+    drift,
     host_keys,
     iap,
     machine,
@@ -61,12 +62,12 @@ class GoogleCloud:
     def plan(self, spec: MachineSpec) -> Plan:
         wanted, existing = self.look(spec)
         keys = [key for person in operators(self.config.people) for key in person.keys]
-        if hint := comparison.another_operator(existing, spec.public_key, keys):
+        if hint := drift.another_operator(existing, spec.public_key, keys):
             console.note(hint)
         return Plan(
             changes=comparison.changes(wanted, existing),
             cost=cost.estimate(wanted, existing),
-            drift=comparison.drift(wanted, existing),
+            drift=drift.by_hand(wanted, existing),
             guarded=True,
         )
 

@@ -44,7 +44,7 @@ NEEDED = (
     "iam.serviceAccounts.get",
     "iap.tunnelInstances.accessViaIAP",
     "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy",
-    "serviceusage.services.use",
+    "serviceusage.services.get", "serviceusage.services.use",
     "storage.buckets.create", "storage.buckets.delete", "storage.buckets.get",
     "storage.objects.create", "storage.objects.delete", "storage.objects.get",
 )  # fmt: skip
