@@ -84,7 +84,7 @@ def dora(machine: Checkout, image: str, tmp_path_factory: pytest.TempPathFactory
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
         subprocess.run(person.argv("tar -xf - -C ~"), stdin=packed.stdout, check=True, timeout=900)
     yield person
-    machine.ssh(f"sudo rm -f {DAGS}/{FILE}")
+    machine.ssh(f"sudo rm -rf {DAGS}/{FILE} {DAGS}/__pycache__")
     person.people("remove", check=False)
 
 
