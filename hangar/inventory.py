@@ -127,7 +127,9 @@ def _given(config: Config) -> dict[str, Any]:
     if config.cloud != "gcp":
         return {}
     wanted = given.given(config)
-    mine = {name for _, name in given.pipelines(config)} if wanted else set()
+    if not wanted:
+        return {"secret_manager_reachable": True, "secret_manager_secrets": {}}
+    mine = {name for _, name in given.pipelines(config)}
     return {
         "secret_manager_reachable": True,
         "secret_manager_endpoint": endpoint.base(config.gcp.api_endpoint, "secretmanager"),

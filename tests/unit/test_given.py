@@ -103,7 +103,9 @@ def test_the_machine_is_told_files_in_memory_in_place_of_names(pipelines: None, 
 def test_the_machines_token_goes_to_no_host_that_nobody_allowed(
     make_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(*ELSEWHERE, "gcp.api_endpoint='https://{api}.gateway.example.org'")
+    gateway = "gcp.api_endpoint='https://{api}.gateway.example.org'"
+    assert "secret_manager_endpoint" not in hosts(make_config(*GCP, gateway, *NAMED))  # nothing goes there
+    config = make_config(*ELSEWHERE, gateway, *NAMED)
     with pytest.raises(HangarError, match="Your Google credentials would go to"):
         hosts(config)
     monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "secretmanager.gateway.example.org")
