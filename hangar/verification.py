@@ -114,7 +114,7 @@ def _argv(server: Server, config: Path, contracts: Sequence[Path], descriptor: i
         "-p", "hangar.promises", "-p", "no:cacheprovider", "--tb=short", "-q",
         "--continue-on-collection-errors",
         f"--promises={descriptor}",
-        f"--hosts=ssh://{server.name}", f"--ssh-config={config}", "--sudo",
+        f"--hosts=root-shell://{server.name}", f"--ssh-config={config}", "--sudo",
         f"--ansible-inventory={hosts_file(server.environment)}",
         *(f"--cannot={limit}" for limit in server.limits),
     ]  # fmt: skip

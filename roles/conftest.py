@@ -2,7 +2,7 @@
 
 The same files run against a machine that molecule made and against a live one:
 
-    pytest roles --hosts=ssh://NAME --ssh-config=FILE --sudo --ansible-inventory=FILE [--cannot=vm] [--disturb]
+    pytest roles --hosts=root-shell://NAME --ssh-config=FILE --sudo --ansible-inventory=FILE [--cannot=vm] [--disturb]
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
 # The package is found by the line above.
+from hangar import root_shell  # noqa: E402
 from hangar.contracts import absent_roles, effective_options  # noqa: E402
 from hangar.controls import LEFT_OPEN, controls  # noqa: E402
 from hangar.promises import role_of  # noqa: E402
@@ -50,6 +51,7 @@ def told(result: CommandResult) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    root_shell.register()
     CommandResult.__repr__ = told  # type: ignore[method-assign]
     config.addinivalue_line("markers", "vm: needs a kernel of its own, which a container does not have")
     config.addinivalue_line(

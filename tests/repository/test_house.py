@@ -45,6 +45,7 @@ def test_one_module_starts_processes() -> None:
         "hangar/process.py",
         "hangar/installers.py",
         "hangar/elt/agent.py",
+        "hangar/root_shell/agent.py",
         "hangar/rotation/agent.py",
     }
 

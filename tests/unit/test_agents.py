@@ -19,7 +19,7 @@ def test_a_program_travels_as_input_and_answers_line_by_line(tmp_path: Path) -> 
         assert talk.ask("ab") == "abab\n"
 
 
-@pytest.mark.parametrize("package", ["hangar.airbyte", "hangar.elt", "hangar.rotation"])
+@pytest.mark.parametrize("package", ["hangar.airbyte", "hangar.elt", "hangar.root_shell", "hangar.rotation"])
 def test_every_agent_needs_nothing_but_the_standard_library(package: str) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", agents.BOOT],

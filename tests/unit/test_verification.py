@@ -84,7 +84,7 @@ def test_what_a_container_cannot_show_is_asked_of_no_container() -> None:
     argv = verification._argv(SERVER, Path("/c"), [Path("/t.py")], 7)
     assert "--cannot=vm" in argv
     assert "--promises=7" in argv
-    assert "--hosts=ssh://hangar-local" in argv
+    assert "--hosts=root-shell://hangar-local" in argv
 
 
 def test_progress_counts_over_all_workers() -> None:
