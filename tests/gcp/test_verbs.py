@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from hangar import cli, config, console, paths, process
+from hangar.cloud.gcp import life
 from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
 
@@ -27,15 +29,17 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]
     return found
 
 
-def test_a_machine_is_stopped_started_and_saved(
-    environment: Environment, capsys: pytest.CaptureFixture[str]
+def test_a_machine_is_stopped_started_and_saved_twice_within_a_second(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.up()
     assert answer(capsys, "stop", "production") == {"stopped": True}
     assert answer(capsys, "stop", "production") == {"stopped": False}
     assert answer(capsys, "start", "production") == {"started": True}
-    name = answer(capsys, "snapshot", "production", "create")["created"]
-    assert answer(capsys, "snapshot", "production", "delete", str(name), "--yes") == {"deleted": name}
+    monkeypatch.setattr(life, "time", SimpleNamespace(time=lambda: 1_700_000_000.0))
+    first, second = (answer(capsys, "snapshot", "production", "create")["created"] for _ in range(2))
+    assert (first, second) == (f"{NAME}-20231114-221320", f"{NAME}-20231114-221321")
+    assert answer(capsys, "snapshot", "production", "delete", str(first), "--yes") == {"deleted": first}
     assert environment.google.table("objects") == {}  # every lock was let go
 
 
