@@ -14,10 +14,11 @@ help:                     ## list the commands
 environment:              ## make .venv from the locks, development tools included
 	@$(PYTHON) -m hangar.bootstrap --dev
 
-lint: environment         ## ruff, mypy, yamllint, ansible-lint
+lint: environment         ## ruff, mypy (the relay for Windows and macOS too), yamllint, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for system in win32 darwin; do $(BIN)/mypy --platform $$system --follow-imports silent hangar/cloud/gcp/relay hangar/ssh/proxy.py || exit; done
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline
 
@@ -61,7 +62,8 @@ $(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock | environment
 	$(UV) pip install -q --require-hashes --only-binary :all: --compile-bytecode --python $(SERVICE)/.venv-worker/bin/python -r $<
 	@touch $@
 
-bench: environment        ## the figures, as ratios taken in one run
+bench: environment $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the figures, as ratios taken in one run
+	cd $(SERVICE) && .venv/bin/python bench.py
 	$(BIN)/python -m bench
 
 lock:                     ## resolve the locks again (needs uv)

@@ -6,12 +6,18 @@ from hangar import paths, process
 from hangar.cloud.base import Cloud, Report, Server
 from hangar.cloud.startup import FINISHED
 from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.ssh import known_hosts
 
 LIMIT = 600.0
-"""Seconds from its start: it boots, its start-up script makes the operator's account and mounts the data disk."""
+"""Seconds from its start to the first login: it boots, and its start-up script makes the operator's account."""
+
+SCRIPT_LIMIT = 300.0
+"""Seconds from the first login until the start-up script is through: it finds, checks and mounts the data disk."""
 
 REFUSED = 120.0
-"""Seconds for which a machine that was there before may refuse the key: longer, and it is not admitted."""
+"""Seconds for which a machine that was there before may refuse the key: longer, and it is not admitted. Also those for
+which a new one may show another host key: sshd may run before the agent has made its keys.
+"""
 
 LOGIN = 60.0
 """Seconds that one login may take."""
@@ -19,39 +25,64 @@ LOGIN = 60.0
 PAUSE = 3.0
 """Seconds between two: sshd holds off who fails often."""
 
+NO_LOGIN = 255
+"""How ssh itself ends when it did not get in."""
+
 READY = f"test -e {FINISHED} && {{ ! test -x /usr/local/sbin/hangar-grow || sudo -n /usr/local/sbin/hangar-grow; }}"
 """The start-up script is through; and where /srv is a disk of its own, its file system is as large as the disk."""
 
 
 def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -> None:
     """Returns when a login works and the start-up script has finished. Without a tunnel the cloud has seen to that.
-    A machine that is not new has no reason to refuse a key that it will admit.
+    A machine that is not new has no reason to refuse a key that it will admit, or to show another host key.
 
     Raises:
-        MachineUnreachable: not within `LIMIT`; with what the last login said and the end of the machine's console.
+        MachineUnreachable: nobody is admitted within `LIMIT`, or the script is not through `SCRIPT_LIMIT` later; with
+            what the last login said and the end of the machine's console. Or another machine seems to answer.
     """
     if not server.proxy_command:
         return
     report("wait for SSH and the start-up script")
     argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]
     began = time.monotonic()
-    until = began + LIMIT
+    until, is_in = began + LIMIT, False
     while True:
         tried = _try(argv)
         if tried.returncode == 0:
             return
-        if not is_new and "Permission denied" in tried.stderr and time.monotonic() > began + REFUSED:
-            raise _not_admitted(server, tried)
-        if time.monotonic() > until:
-            raise _never(server, cloud, tried)
+        now = time.monotonic()
+        if tried.returncode != NO_LOGIN and not is_in:
+            until, is_in = now + SCRIPT_LIMIT, True
+        _require_itself(server, tried, is_new=is_new, waited=now - began)
+        if now > until:
+            raise _never(server, cloud, tried, is_in=is_in)
         time.sleep(PAUSE)
+
+
+def _require_itself(server: Server, tried: process.Completed, *, is_new: bool, waited: float) -> None:
+    """Raises MachineUnreachable where more waiting is in vain: another host key, or a key that is not admitted."""
+    if known_hosts.is_another_key(tried.stderr) and (not is_new or waited > REFUSED):
+        raise _another(server, tried)
+    if "Permission denied" in tried.stderr and not is_new and waited > REFUSED:
+        raise _not_admitted(server, tried)
+
+
+def _another(server: Server, tried: process.Completed) -> MachineUnreachable:
+    env = server.environment
+    return MachineUnreachable(
+        f"What answers as {server.name} does not show the SSH host key that it was made with; nothing was sent to it.",
+        known_hosts.shown_and_pinned(server, tried.stderr),
+        "A stranger may be answering. If somebody changed the keys on the machine, put the old ones back, or make it"
+        f" anew (what is under /srv stays): ./provision.py destroy {env}, then ./provision.py up {env}",
+    )
 
 
 def _not_admitted(server: Server, tried: process.Completed) -> MachineUnreachable:
     return MachineUnreachable(
         f"{server.name} does not admit your key.",
         f"* The last login said: {tried.stderr.strip()}",
-        "Use the key that it admits: access.private_key (docs/google-cloud.md, Another operator).",
+        "Let an admin give you an entry in `people` with your key (role admin): ./provision.py people add NAME"
+        f" {server.environment} --role admin --key FILE (docs/google-cloud.md, Another operator).",
     )
 
 
@@ -60,15 +91,16 @@ def _try(argv: list[str]) -> process.Completed:
     try:
         return process.run(argv, check=False, timeout=LOGIN)
     except CommandFailed as hung:
-        return process.Completed(tuple(argv), 255, "", hung.brief)
+        return process.Completed(tuple(argv), NO_LOGIN, "", hung.brief)
 
 
-def _never(server: Server, cloud: Cloud, tried: process.Completed) -> MachineUnreachable:
+def _never(server: Server, cloud: Cloud, tried: process.Completed, *, is_in: bool) -> MachineUnreachable:
     env = server.environment
-    if tried.returncode == 255:
-        what = f"{server.name} admits nobody, {LIMIT / 60:.0f} minutes after its start."
+    if is_in:
+        late = f"{SCRIPT_LIMIT / 60:.0f} minutes after the first login"
+        what = f"The start-up script of {server.name} is not through {late}."
     else:
-        what = f"The start-up script of {server.name} is not through after {LIMIT / 60:.0f} minutes."
+        what = f"{server.name} admits nobody, {LIMIT / 60:.0f} minutes after its start."
     said = tried.stderr.strip() or "nothing"
     return MachineUnreachable(
         what,

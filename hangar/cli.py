@@ -34,6 +34,7 @@ VERBS = {
     "start": "start a machine in the cloud again",
     "snapshot": "take, list and delete snapshots of its data disk",
     "restore": "make a new machine beside it with a snapshot's data",
+    "backup": "make, list, try and put back encrypted backups",
     "cost": "what the settings cost a month in the cloud",
     "doctor": "look for what would stop a machine here, or an editor on one; name the cure",
     "destroy": "remove the machine and everything that belongs to it",

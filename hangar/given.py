@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hangar.config.connections import Secret, references
+from hangar.config.connections import references
 from hangar.config.secrets import RESOURCE
 from hangar.errors import HangarError
 
@@ -97,8 +97,7 @@ def _named(config: "Config") -> Iterator[tuple[str, str]]:
             yield f"{where}.password", connection.password.secret
         yield from references(connection.extra or {}, f"{where}.extra")
     for name, value in config.airflow.variables.items():
-        if isinstance(value, Secret):
-            yield f"airflow.variables.{name}", value.secret
+        yield from references(value, f"airflow.variables.{name}")
     for name, receiver in config.monitoring.alerts.items():
         if receiver.secret:
             yield f"{MONITORING}.alerts.{name}.secret", receiver.secret

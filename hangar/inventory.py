@@ -9,11 +9,13 @@ from typing import Any
 import yaml
 
 from hangar import given, machine, paths
+from hangar.backup import keys
 from hangar.cloud.base import Server
 from hangar.cloud.gcp import endpoint
-from hangar.config import Config, Connection, Secret
+from hangar.config import Config, Connection
 from hangar.config.airbyte import Abctl
 from hangar.config.monitoring import Receiver
+from hangar.config.people import operators
 from hangar.ssh import proxy
 from hangar.ssh.client_config import quote
 from hangar.ssh.files import write_atomically
@@ -100,6 +102,23 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         **_monitoring(config),
         **_hardening(config),
         **_given(config),
+        **_backup(config),
+    }
+
+
+def _backup(config: Config) -> dict[str, Any]:
+    wanted = config.backup
+    sftp = wanted.sftp
+    taken = {"host": sftp.host, "port": sftp.port, "user": sftp.user, "folder": sftp.folder}
+    return {
+        "backup_enabled": wanted.enabled,
+        "backup_schedule": wanted.schedule,
+        "backup_recipients": keys.recipients(config),
+        "backup_recipients_chosen": bool(wanted.recipients),
+        "backup_folders": list(wanted.folders),
+        "backup_max_age_hours": wanted.max_age_hours,
+        "backup_sftp": {**taken, "host_key": list(sftp.host_key)} if sftp.host else {},
+        "backup_gcs": wanted.gcs.model_dump() if wanted.gcs.bucket else {},
     }
 
 
@@ -155,6 +174,7 @@ def _base(config: Config) -> dict[str, Any]:
             {"name": certificate.name, "content": certificate.content} for certificate in trusted(config)
         ],
         "base_unattended_upgrades": config.updates.unattended,
+        "maintenance_window": config.updates.window or "",
     }
 
 
@@ -180,10 +200,9 @@ def _operators_keys(config: Config, own: str) -> list[str]:
     """The keys of all admins whose day has not come, each with that day: the same list on every operator's computer.
     The own one stands before them where no entry names it.
     """
-    admins = [person for person in config.people if person.role == "admin" and not person.is_expired]
     found = [
         f'expiry-time="{person.expires:%Y%m%d}Z" {key}' if person.expires else key
-        for person in admins
+        for person in operators(config.people)
         for key in person.keys
     ]
     is_named = any(own.split()[1] in line.split() for line in found)
@@ -201,6 +220,7 @@ def _people(server: Server, config: Config) -> dict[str, Any]:
             for person in config.people
         ],
         "people_other_accounts": [server.admin],
+        "remote_ssh_home_quota": config.homes.quota or "",
         "people_services": ["airflow", *(name for name, is_there in enabled.items() if is_there)],
     }  # fmt: skip
 
@@ -220,10 +240,7 @@ def _airflow(config: Config) -> dict[str, Any]:
         "airflow_connections": {
             name: _placed(_connection(value), config) for name, value in airflow.connections.items()
         },
-        "airflow_variables": {
-            name: _placed(value.model_dump(), config) if isinstance(value, Secret) else value
-            for name, value in airflow.variables.items()
-        },
+        "airflow_variables": _placed(dict(airflow.variables), config),
     }
 
 

@@ -49,6 +49,16 @@ def default_private_key(env: str) -> Path:
     return state_dir(env) / "id_ed25519"
 
 
+def backup_key(env: str) -> Path:
+    """The key that reads the environment's backups (public half beside it: .pub). It outlives the machine."""
+    return state_dir(env) / "backup-key"
+
+
+def backups_dir(env: str) -> Path:
+    """Where encrypted backups are kept unless `backup.folder` says otherwise. They outlive the machine."""
+    return state_dir(env) / "backups"
+
+
 def ssh_config(env: str) -> Path:
     return state_dir(env) / "ssh_config"
 

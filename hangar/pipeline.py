@@ -10,6 +10,8 @@ from hangar import arrival, inventory, lock, machine, playbook, verification
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared, load
 from hangar.airbyte.records import Step
+from hangar.backup import keys
+from hangar.backup import work as backup
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
@@ -18,27 +20,38 @@ from hangar.elt import first_run
 from hangar.elt import machine as elt
 from hangar.elt.records import Gold
 from hangar.errors import HangarError, MachineMissing
-from hangar.paths import hosts_file, known_hosts, shown, state_dir
+from hangar.paths import backup_key, backups_dir, hosts_file, known_hosts, shown, state_dir
 from hangar.plan import Plan, Removal
 from hangar.playbook import Recap
 from hangar.report import Report, show_plan
 from hangar.ssh import client_config, include, tunnel
+from hangar.ssh.keys import public_path
 from hangar.ssh.known_hosts import pin
 
 
-def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False) -> Report:
-    """Makes the machine, configures it and proves it; what is right already stays untouched."""
+def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False, restore: str = "") -> Report:
+    """Makes the machine, configures it and proves it; what is right already stays untouched. With `restore` (a
+    backup's name, or `latest`) the machine gets the data of a backup.
+    """
     declared = declared_pipelines(config)
     with _at_work(config, "up") as (progress, cloud), ExitStack() as held:
+        if restore:
+            with progress.stage("Backup"):
+                wanted = backup.require(config, restore, progress.report)
         with progress.stage("Machine"):
             cloud.prepare(progress.report)
             held.enter_context(cloud.hold(_named("up", config), break_lock=break_lock))
+            if restore:
+                agree_to_lose(config, cloud, wanted.id)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
             introduce(server, config)
             arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
+        if restore:
+            with progress.stage("Restore"):
+                backup.put_back(config, wanted, progress.report)
         steps: tuple[Step, ...] = ()
         if declared is not None:
             with progress.stage("Pipelines"), stage.connected(server) as airbyte:
@@ -153,6 +166,18 @@ def agree(wanted: Plan, config: Config, *, allow_replace: bool) -> None:
         raise HangarError("The machine was left as it is.", _differences(wanted), "See: ./provision.py plan")
 
 
+def agree_to_lose(config: Config, cloud: Cloud, backup: str) -> None:
+    """Returns when there is no machine whose data a backup would replace, or a person has agreed.
+
+    Raises:
+        HangarError: they did not.
+    """
+    there = cloud.server()
+    question = f"Replace the data of {config.server_name} with those of the backup {backup}?"
+    if there is not None and not confirm(question):
+        raise HangarError(f"{config.server_name} was left as it is.")
+
+
 def _anew(wanted: Plan, name: str) -> str:
     return f"Make {name} anew ({_differences(wanted)})? What is under /srv stays, the rest goes."
 
@@ -178,23 +203,39 @@ def require_server(config: Config, cloud: Cloud) -> Server:
 def introduce(server: Server, config: Config) -> None:
     """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written."""
     pin(server, known_hosts(server.environment))
+    keys.ensure(config)
     client_config.write(server, machine.private_key(config))
     inventory.write_hosts(server, config)
 
 
 def forget(environment: str) -> list[str]:
-    """Removes what was written here about a machine: inventory, keys, reports, logs. The lock goes with it."""
-    state = state_dir(environment)
-    found = [
-        path for path in (hosts_file(environment), state) if path.exists() and not _holds_only_the_lock(path)
-    ]
-    hosts_file(environment).unlink(missing_ok=True)
-    shutil.rmtree(state)
+    """Removes what was written here about a machine: inventory, keys, reports, logs. The lock goes with it; backups
+    and the key that reads them stay: a machine is made again from them.
+    """
+    state, hosts = state_dir(environment), hosts_file(environment)
+    stays = _backups(environment)
+    written = [entry for entry in state.iterdir() if entry not in stays]
+    found = [hosts] if hosts.exists() else []
+    found += [state] if [entry.name for entry in written] != ["lock"] else []
+    hosts.unlink(missing_ok=True)
+    if stays:
+        for entry in written:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    else:
+        shutil.rmtree(state)
     return [shown(path) for path in found]
 
 
-def _holds_only_the_lock(path: Path) -> bool:
-    return path.is_dir() and [entry.name for entry in path.iterdir()] == ["lock"]
+def _backups(environment: str) -> set[Path]:
+    """Backups that were fetched, and their key. A key that opens none is nobody's loss."""
+    folder, key = backups_dir(environment), backup_key(environment)
+    return {folder, key, public_path(key)} if any(folder.glob("*.json")) else set()
+
+
+def kept_backups(environment: str) -> list[str]:
+    """What `destroy` leaves here, in words."""
+    stays = _backups(environment)
+    return [f"{shown(backups_dir(environment))}, and the key that reads them"] if stays else []
 
 
 def configure(config: Config, progress: Progress, *, check: bool = False) -> Recap:

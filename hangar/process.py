@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import select
 import shlex
@@ -113,6 +114,75 @@ def stream(
         except BaseException:
             end(process)
             raise
+
+
+class Carried(NamedTuple):
+    """How much went from one program to another, and its SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
+    """What `source` prints goes to the standard input of `sink`, into the file that it is, or nowhere.
+
+    Raises:
+        MissingTool: one of them is not installed.
+        CommandFailed: one of them ended badly; the sink's failure is told first: it ends the source's.
+        OSError: the file cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        giver = _piped(held, source, stdout=subprocess.PIPE)
+        taker = _piped(held, sink, stdin=subprocess.PIPE) if sink and not isinstance(sink, Path) else None
+        place = (
+            held.enter_context(sink.open("wb")) if isinstance(sink, Path) else taker and taker.process.stdin
+        )
+        assert giver.process.stdout
+        digest, count = hashlib.sha256(), 0
+        with contextlib.suppress(BrokenPipeError):  # then the taker has ended, and says why
+            while block := giver.process.stdout.read(2**20):
+                digest.update(block)
+                count += len(block)
+                if place:
+                    place.write(block)
+            if place:
+                place.close()
+        giver.process.stdout.close()
+        for one in filter(None, (taker, giver)):
+            one.require_success()
+        return Carried(count, digest.hexdigest())
+
+
+class _Piped(NamedTuple):
+    argv: tuple[str, ...]
+    process: "subprocess.Popen[bytes]"
+    errors: IO[bytes]
+
+    def require_success(self) -> None:
+        if self.process.wait() != 0:
+            raise failure(Completed(self.argv, self.process.returncode, "", _read(self.errors)))
+
+
+def _piped(
+    held: contextlib.ExitStack, argv: Sequence[str], *, stdin: int | None = None, stdout: int | None = None
+) -> _Piped:
+    argv = tuple(argv)
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  the line below closes it
+    held.enter_context(errors)
+    try:
+        process = subprocess.Popen(
+            argv, stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=errors,
+            start_new_session=True, preexec_fn=_die_with(os.getpid()),
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    held.callback(_end_if_running, process)
+    return _Piped(argv, process, errors)
+
+
+def _end_if_running(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        end(process)
 
 
 class Conversation:

@@ -50,7 +50,15 @@ SERVICES = {
     "ssh": Service(units=("ssh.service",)),
     "sudo": Service(identifiers=("sudo",)),
     "startup": Service(units=("hangar-startup.service",)),
-    "updates": Service(units=("unattended-upgrades.service", "apt-daily-upgrade.service")),
+    "updates": Service(
+        units=(
+            "unattended-upgrades.service",
+            "apt-daily-upgrade.service",
+            "hangar-maintenance.service",
+            "hangar-resume.service",
+        ),
+        user_units=("image-updates.service",),
+    ),
     "warehouse": Service(units=("warehouse.service",)),
 }
 

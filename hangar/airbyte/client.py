@@ -100,7 +100,9 @@ class Client:
                 "offset": len(found),
                 **({"workspaceIds": workspace} if workspace else {}),
             }
-            page = self._session.ask("get", f"to list {path}", path=f"/{path}?{urlencode(query)}")["data"]
+            # An engine that has its records back from a backup fetches their connectors before it shows them.
+            listed = f"/{path}?{urlencode(query)}"
+            page = self._session.ask("get", f"to list {path}", path=listed, slow=True)["data"]
             fresh = [one for one in page if str(one[_id(path)]) not in seen]
             found += fresh
             seen |= {str(one[_id(path)]) for one in fresh}

@@ -11,12 +11,13 @@ __all__ = ["CHECKS", "Finding", "look", "prepare"]
 CHECKS: tuple[Check, ...] = (
     controller.python, controller.ssh_client, controller.processors, docker.installed, docker.running, docker.fit,
     image.source, kernel.fuse, kernel.tun, kernel.user_namespaces, kernel.apparmor, room.disk, room.memory,
+    controller.age,
 )  # fmt: skip
 """In the order in which their cures are applied."""
 
 FOR_A_VM: tuple[Check, ...] = (
     controller.python, controller.architecture, controller.ssh_client, controller.processors,
-    docker.installed, docker.running, docker.fit, image.source, kernel.kvm, room.disk, room.memory,
+    docker.installed, docker.running, docker.fit, image.source, kernel.kvm, room.disk, room.memory, controller.age,
 )  # fmt: skip
 """For a virtual machine, whose kernel is its own."""
 

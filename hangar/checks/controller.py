@@ -45,3 +45,13 @@ def processors() -> Finding:
             "Processors", "warning", "one: everything will be slow", "Use a computer with two or more."
         )
     return ok("Processors", str(count))
+
+
+def age() -> Finding:
+    """What opens backups. Machines are made without it, and so are backups."""
+    if path := shutil.which("age"):
+        return ok("Backups", path)
+    return Finding(
+        "Backups", "warning", "age: not found; it verifies and restores them",
+        "sudo apt-get install age, or brew install age",
+    )  # fmt: skip

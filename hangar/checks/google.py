@@ -26,7 +26,7 @@ def look(config: "Config") -> list[Finding]:
     """Everything at once; changes nothing. What needs a login is not asked without one."""
     from hangar.cloud.gcp.api import Api
 
-    findings = [controller.python(), controller.ssh_client()]
+    findings = [controller.python(), controller.ssh_client(), controller.age()]
     api = Api(str(config.gcp.project), config.gcp.api_endpoint)
     logged_in = _asked("Google login", lambda: login(api))
     findings.append(logged_in)
@@ -38,6 +38,8 @@ def look(config: "Config") -> list[Finding]:
             _asked("Zone", lambda: in_zone(api, zone)),
             _asked("OS Login", lambda: os_login(api)),
         ]
+        if config.gcp.network.existing:
+            findings.append(_asked("Network", lambda: network(api, config)))
         if is_elsewhere(config):
             findings.append(_asked("Secrets", lambda: secrets(api, config)))
     return findings
@@ -124,3 +126,27 @@ def os_login(api: "Api") -> Finding:
             f"gcloud compute project-info add-metadata --project {api.project} --metadata enable-oslogin=FALSE",
         )  # fmt: skip
     return ok("OS Login", "not used by the project")
+
+
+def network(api: "Api", config: "Config") -> Finding:
+    """A network that was there before has what Hangar's own would have; Hangar changes nothing of it."""
+    from hangar.cloud.gcp.views import subnetwork
+
+    name, region = config.gcp.network.subnetwork, config.gcp.region
+    found = api.compute.find(f"{api.root}/regions/{region}/subnetworks/{name}")
+    if found is None:
+        cure = f"gcloud compute networks subnets list --project {api.project}"
+        return Finding("Network", "missing", f"there is no subnetwork {name} in {region}", cure)
+    options = {
+        "Private Google Access": "--enable-private-ip-google-access",
+        "flow logs": "--enable-flow-logs",
+    }
+    view = subnetwork(found)
+    lacks = [what for what in options if view[what] == "no"]
+    if lacks:
+        update = f"gcloud compute networks subnets update {name} --region {region} --project {api.project}"
+        return Finding(
+            "Network", "warning", f"{name} has no {' and no '.join(lacks)}",
+            " ".join([update, *(options[what] for what in lacks)]),
+        )  # fmt: skip
+    return ok("Network", str(name))

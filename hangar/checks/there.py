@@ -5,8 +5,8 @@ from hangar.checks.finding import Finding, ok
 WATCHES = 100_000
 """Files that an editor wants to watch in a large folder; the role remote_ssh allows five times as many."""
 
-ROOM = 2 * 10**6
-"""kB in the home: a server takes 0.7 GB, and the next version comes before the last one goes."""
+ROOM = 2 * 10**9
+"""Bytes in the home: a server takes 0.7 GB, and the next version comes before the last one goes."""
 
 ABSENT = "000"
 """What curl says instead of a status when nobody answered."""
@@ -15,6 +15,7 @@ SCRIPT = r"""
 ask() { echo "out $1 $(curl -s -o /dev/null --max-time 3 -w '%{http_code}' "https://$1/" 2>/dev/null)"; }
 ask update.code.visualstudio.com & ask marketplace.visualstudio.com &
 echo "room $(df -Pk "$HOME" | awk 'NR == 2 { print $4 }') $HOME"
+echo "share $(/usr/local/lib/hangar/homes mine 2>/dev/null)"
 echo "watches $(cat /proc/sys/fs/inotify/max_user_watches)"
 for folder in "${TMPDIR:-/tmp}" "$HOME"; do
     file=$(mktemp -p "$folder" 2>/dev/null) || { echo "write no $folder"; continue; }
@@ -53,14 +54,22 @@ def _of(lines: list[list[str]], what: str) -> list[list[str]]:
 
 
 def _room(lines: list[list[str]], env: str) -> Finding:
+    """What the disk has left, or what the person's own share of it has, whichever is less."""
     kilobytes, place = (_of(lines, "room") or [["0", "~"]])[0][:2]
-    free = f"{int(kilobytes) / 10**6:.1f} GB free in {place}"
-    if int(kilobytes) >= ROOM:
-        return ok("Disk", free)
-    return Finding(
-        "Disk", "missing", f"{free}: an editor's server needs 1 to 2 GB",
-        f"See what is there: ./provision.py ssh {env} 'du -sh ~/.vscode-server ~/.cache'",
-    )  # fmt: skip
+    left = int(kilobytes) * 1024
+    says = f"{left / 10**9:.1f} GB free in {place}"
+    look = f"See what is there: ./provision.py ssh {env} 'du -sh ~/.vscode-server ~/.cache'"
+    for used, bound, how in (line for line in _of(lines, "share") if len(line) == 3):
+        says += f", yours are {int(used) / 10**9:.1f} of {int(bound) / 10**9:.1f} GB"
+        if how == "held":
+            left = min(left, int(bound) - int(used))
+        elif int(used) > int(bound):
+            return Finding(
+                "Disk", "warning", f"{says}: more than your share, and the disk is everybody's", look
+            )
+    if left >= ROOM:
+        return ok("Disk", says)
+    return Finding("Disk", "missing", f"{says}: an editor's server needs 1 to 2 GB", look)
 
 
 def _watches(lines: list[list[str]], env: str) -> Finding:

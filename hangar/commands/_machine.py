@@ -51,3 +51,19 @@ def reach(args: argparse.Namespace) -> Machine:
     found = load_machine(args)
     pipeline.introduce(found.server, found.settings)
     return found
+
+
+def acquaint(args: argparse.Namespace) -> None:
+    """Sees to it that this computer knows how to log in, also to a machine that was made from another one.
+
+    Raises:
+        MachineMissing: there is none; one of this computer would be known here.
+    """
+    from hangar import config, inventory
+    from hangar.ssh import client_config
+
+    if client_config.of(args.environment).exists():
+        return
+    if config.load(args.environment, args.overrides).cloud in inventory.LOCAL:
+        raise MachineMissing(args.environment)
+    reach(args)

@@ -38,11 +38,12 @@ def run(args: argparse.Namespace) -> int:
     removed = pipeline.destroy(settings, with_data=args.with_data, break_lock=args.break_lock)
     for what in removed:
         console.say(f"  removed {what}")
-    for what in doomed.stays:
+    kept = [*doomed.stays, *pipeline.kept_backups(args.environment)]
+    for what in kept:
         console.say(f"  kept {what}")
-    console.say(_ending(name, removed, doomed))
+    console.say(_ending(name, removed, doomed, backups=len(kept) > len(doomed.stays)))
     if args.json:
-        console.json({"removed": removed, "kept": list(doomed.stays)})
+        console.json({"removed": removed, "kept": kept})
     return 0
 
 
@@ -60,9 +61,12 @@ def _agreed(doomed: "Removal", args: argparse.Namespace) -> bool:
     return not doomed.goes or console.confirm("Remove this?")
 
 
-def _ending(name: str, removed: list[str], doomed: "Removal") -> str:
+def _ending(name: str, removed: list[str], doomed: "Removal", *, backups: bool) -> str:
     if not removed:
         return f"There was nothing of {name}."
+    if backups and not doomed.stays:
+        env = name.removeprefix("hangar-")
+        return f"Its backups are kept. A machine with their data: ./provision.py up {env} --restore latest"
     return f"The data of {name} is kept." if doomed.stays else f"Nothing of {name} is left."
 
 

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 
 from hangar import paths, process
-from hangar.errors import HangarError, MachineMissing
+from hangar.errors import HangarError
 from hangar.services import SERVICES, reading
 
 ALL = "all"
@@ -25,14 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from hangar import config
+    from hangar.commands._machine import acquaint
 
     since = None if args.since is None else seconds_ago(args.since, datetime.now(UTC))
     check(args.grep)
     names, environment = chosen(args.service, args.environment)
     settings = config.load(environment, args.overrides)
+    args.environment = environment
+    acquaint(args)
     ssh_config = paths.ssh_config(environment)
-    if not ssh_config.exists():
-        raise MachineMissing(environment)
     command = reading(
         names, settings, lines=args.lines, since=since, follow=args.follow, grep=args.grep, as_json=args.json
     )

@@ -30,8 +30,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.json(as_data(plan, recap))
     changed = plan.has_changes or recap is None or recap.changed > 0
-    console.say(f"Make it so: ./provision.py up {args.environment}" if changed else "Nothing to do.")
+    console.say(f"Make it so: {_next(plan, args.environment)}" if changed else "Nothing to do.")
     return CHANGES_FOUND if changed and args.exit_code else 0
+
+
+def _next(plan: "Plan", environment: str) -> str:
+    """The command that does what the plan says; `up` alone throws no guarded machine away."""
+    allowed = " --allow-replace" if plan.guarded and plan.replaces else ""
+    return f"./provision.py up {environment}{allowed}"
 
 
 def show_recap(recap: "Recap | None") -> None:

@@ -4,7 +4,6 @@ import argparse
 
 from hangar import paths, process
 from hangar.environments import require_name
-from hangar.errors import MachineMissing
 from hangar.ssh import client_config
 
 
@@ -20,7 +19,10 @@ def run(args: argparse.Namespace) -> int:
     require_name(env)
     config = client_config.of(env)
     if not config.exists():
-        raise MachineMissing(env)
+        from hangar.commands import _machine  # only now: what is known here starts at once
+
+        args.environment = env
+        _machine.acquaint(args)
     return process.interactive(["ssh", "-F", str(config), f"hangar-{env}", *words, *args.rest])
 
 

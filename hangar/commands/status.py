@@ -36,7 +36,7 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar import config
+    from hangar import config, pipeline
 
     settings = config.load(args.environment, args.overrides)
     server = cloud_for(settings).server()
@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             console.json({"machine": {"name": settings.server_name, "state": "not running"}})
         return 1
+    if not paths.ssh_config(args.environment).exists():  # made from another computer
+        pipeline.introduce(server, settings)
     if args.watch is None:
         look(server, settings, args.json)
         return 0

@@ -12,6 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--break-lock", action="store_true",
         help="take the lock that the cloud holds away from whoever has it (after a call that was killed)",
     )  # fmt: skip
+    parser.add_argument(
+        "--restore", metavar="latest|ID", default="",
+        help="give the machine the data of a backup (see: backup list)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,5 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from hangar.commands import _finish
 
     settings = config.load(args.environment, args.overrides)
-    report = pipeline.up(settings, allow_replace=args.allow_replace, break_lock=args.break_lock)
+    report = pipeline.up(
+        settings, allow_replace=args.allow_replace, break_lock=args.break_lock, restore=args.restore
+    )
     return _finish.finish(report, as_json=args.json)

@@ -82,7 +82,7 @@ class Connection(Section):
             _check_uri(self.uri)
         found = [
             ("a secret in clear has no place in this file", at, "{secret: NAME}")
-            for at in _in_clear(self.extra or {}, "extra")
+            for at in in_clear(self.extra or {}, "extra")
         ]
         found += [
             (f"{quoted(name)} is not a secret's name", at, "a name of letters, digits and _")
@@ -94,18 +94,18 @@ class Connection(Section):
         return self
 
 
-def _in_clear(value: Any, at: str) -> Iterator[str]:
+def in_clear(value: Any, at: str) -> Iterator[str]:
     """Where keys that are called like a secret hold a text; `{secret: NAME}` says where the secret is."""
     if isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _in_clear(inner, f"{at}.{number}")
+            yield from in_clear(inner, f"{at}.{number}")
     if not isinstance(value, dict) or set(value) == {"secret"}:
         return
     for key, inner in value.items():
         place = f"{at}.{key}"
         if SECRETIVE.match(str(key)) and inner and isinstance(inner, str | int) and inner is not True:
             yield place
-        yield from _in_clear(inner, place)
+        yield from in_clear(inner, place)
 
 
 def references(value: Any, at: str) -> Iterator[tuple[str, Any]]:
@@ -158,32 +158,6 @@ def check_environment(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-def _variable(value: Any) -> Any:
-    """A text, or where the secret is."""
-    if not isinstance(value, dict):
-        return _text(value)
-    if set(value) != {"secret"} or not re.fullmatch(NAME, str(value["secret"])):
-        raise wrong("is neither a text nor {secret: NAME}", "", "a text, or {secret: NAME}")
-    return Secret(secret=str(value["secret"]))
-
-
-def check_variables(value: dict[str, str | Secret]) -> dict[str, str | Secret]:
-    found = []
-    for name, content in value.items():
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", name):
-            found.append(("is not a variable's name", name, "letters, digits, _, . and -"))
-        elif SECRETIVE.match(name) and isinstance(content, str) and content:
-            found.append(("a secret in clear has no place in this file", name, "{secret: NAME}"))
-    if found:
-        raise all_wrong(found)
-    return value
-
-
-AirflowVariables = Annotated[
-    dict[str, Annotated[str | Secret, BeforeValidator(_variable)]],
-    BeforeValidator(empty_if_none),
-    AfterValidator(check_variables),
-]
 Variables = Annotated[dict[str, Scalar], BeforeValidator(empty_if_none), AfterValidator(check_environment)]
 Connections = Annotated[
     dict[str, Connection], BeforeValidator(empty_if_none), AfterValidator(check_connections)

@@ -65,7 +65,7 @@ def quoted(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _size(value: object) -> int:
+def read_size(value: object) -> int:
     """Bytes, from a number with a unit."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 2**20:
         return value
@@ -144,7 +144,7 @@ def check_each(values: Sequence[str], pattern: str, what: str) -> None:
 _PATH_SCHEMA = WithJsonSchema({"type": "string"})
 Size = Annotated[
     int,
-    BeforeValidator(_size),
+    BeforeValidator(read_size),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(MiB|GiB|TiB)$"}),
 ]
 MachineMemory = Annotated[Size, AfterValidator(_at_least_4_gib)]

@@ -6,9 +6,10 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import airbyte, existing, gcp, people, secrets
+from hangar.config import airbyte, backup, existing, gcp, people, secrets
 from hangar.config.airbyte import Airbyte, Engine
-from hangar.config.connections import AirflowVariables, Connection, Connections, Secret, Variables
+from hangar.config.backup import Backup
+from hangar.config.connections import Connection, Connections, Secret, Variables
 from hangar.config.existing import Existing
 from hangar.config.fields import (
     PEOPLE,
@@ -29,11 +30,14 @@ from hangar.config.fields import (
 )
 from hangar.config.gcp import Gcp
 from hangar.config.hardening import Hardening
+from hangar.config.homes import Homes
 from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
 from hangar.config.pipelines import PipelinesSection
 from hangar.config.secrets import Secrets
 from hangar.config.tools import Locked, Tools
+from hangar.config.updates import Updates
+from hangar.config.variables import AirflowVariables
 from hangar.config.vm import Vm, check_machine
 
 __all__ = ["Config", "Connection", "Secret", "Settings"]
@@ -180,8 +184,8 @@ class Airflow(Section):
         "a URI without a password, or keys such as conn_type, host, login",
     )  # fmt: skip
     variables: AirflowVariables = setting(
-        {}, "Airflow variables: name -> text, or {secret: NAME}.",
-        "lines such as region: eu, or token: {secret: NAME}",
+        {}, "Airflow variables: name -> a text, a number, a list or keys and values; {secret: NAME} for a secret.",
+        "variables such as region: europe-west1",
     )  # fmt: skip
 
     @field_validator("debian_packages")
@@ -196,12 +200,6 @@ class Warehouse(Section):
 
     enabled: bool = setting(True, "Whether the machine has one.", "true or false")
     port: int = setting(5432, "Its port on the machine's loopback.", "a port from 1024 to 65535", **PORT)
-
-
-class Updates(Section):
-    """Security updates."""
-
-    unattended: bool = setting(True, "Install security updates by themselves.", "true or false")
 
 
 class Settings(Section):
@@ -225,6 +223,7 @@ class Settings(Section):
     people: People = setting(
         (), "Who works on the machine.", "a list of people, each with name, keys and role"
     )
+    homes: Homes = section(Homes)
     trusted_certificates: Files | None = setting(
         None,
         "More certificate authorities that the machine trusts (PEM files); null means, for a local machine, "
@@ -238,6 +237,7 @@ class Settings(Section):
     monitoring: Monitoring = section(Monitoring)
     updates: Updates = section(Updates)
     hardening: Hardening = section(Hardening)
+    backup: Backup = section(Backup)
     secrets: Secrets = section(Secrets)
 
     @field_validator("machine", "access")
@@ -282,6 +282,11 @@ class Settings(Section):
     @classmethod
     def _large_enough(cls, value: Airbyte, info: ValidationInfo) -> Airbyte:
         return airbyte.check(value, info.data)
+
+    @field_validator("backup")
+    @classmethod
+    def _can_be_sent(cls, value: Backup, info: ValidationInfo) -> Backup:
+        return backup.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod

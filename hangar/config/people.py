@@ -1,6 +1,6 @@
 """The list `people` of platform.yml: who works on the machine, with which keys, and as what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -140,6 +140,11 @@ class Person(Section):
     @property
     def airflow_role(self) -> AirflowRole:
         return self.airflow or AIRFLOW_ROLES[self.role]
+
+
+def operators(people: Iterable[Person]) -> list[Person]:
+    """The admins whose day has not come: each may run Hangar, from a computer and with a key of their own."""
+    return [person for person in people if person.role == "admin" and not person.is_expired]
 
 
 def _as_people(value: Any) -> Any:

@@ -29,11 +29,19 @@ def read_public_key(private: Path) -> str:
     """The public half of the user's own key.
 
     Raises:
-        HangarError: there is no public key file, and the private key does not yield one without its passphrase.
+        HangarError: there is no key, or no public key file, and the private key does not yield one without its
+            passphrase.
     """
     public = public_path(private)
     if public.exists():
         return public.read_text(encoding="utf-8").strip()
+    if not private.exists():
+        raise HangarError(
+            "There is no key on this computer that opens the machine.",
+            f"* {private} is not there: the machine was made on another computer.",
+            f"Make one: ssh-keygen -t ed25519 -f {private}\nThen let an admin take {public.name} into `people`:"
+            " ./provision.py people add NAME ENV --role admin --key FILE",
+        )
     return _derive(private)
 
 

@@ -1,5 +1,8 @@
 """An environment's own known_hosts: pinned before the first connection, replaced only for a new machine."""
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 
 from hangar.cloud.base import Server
@@ -36,3 +39,23 @@ def machine_id(text: str) -> str:
     """The id of the machine that a known_hosts file of ours was written for."""
     first = text.split("\n", 1)[0]
     return first.removeprefix(HEADER) if first.startswith(HEADER) else ""
+
+
+def is_another_key(said: str) -> bool:
+    """Whether ssh refused a machine because its host key is not the pinned one."""
+    return "host key" in said.lower() and "verification failed" in said.lower()
+
+
+def shown_and_pinned(server: Server, said: str) -> str:
+    """The fingerprints for a person to compare; `said` is what ssh said of the key that it was shown."""
+    lines = [f"* Pinned: {key.split()[0]} {fingerprint(key)}" for key in server.host_keys]
+    shown = re.search(r"fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:\S+?)\.?\s", said)
+    if shown:
+        lines.insert(0, f"* It shows: {shown[1]} {shown[2]}")
+    return "\n".join(lines)
+
+
+def fingerprint(key: str) -> str:
+    """A host key's fingerprint as ssh shows it; `key` is `type base64`."""
+    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from hangar import machine, paths
+from hangar.backup import keys
 from hangar.cloud import cloud_for
 from hangar.config import Config
 from hangar.inventory import render
@@ -58,6 +59,9 @@ READ = {
     },
 }
 
+MORE = {"airbyte_abctl": SMALL, "backup": {"backup_services": ["warehouse"]}, "secret_manager": READ}
+"""Variables that no platform.yml would set."""
+
 
 def main(environment: str) -> None:
     """Write it beside the machine's keys, where destroy finds it."""
@@ -65,6 +69,8 @@ def main(environment: str) -> None:
     neighbours: dict[str, dict[str, Any]] = {
         name: {"enabled": role in (name, "default")} for name in ("airbyte", "warehouse")
     }
+    if role == "backup":
+        neighbours["warehouse"] = {"enabled": True}
     folder = paths.state_dir(environment)
     if role in AIRBYTE:
         neighbours["airbyte"] = {"enabled": True, "engine": AIRBYTE[role]}
@@ -80,10 +86,11 @@ def main(environment: str) -> None:
     server = cloud_for(config).server()
     if server is None:
         sys.exit(f"hangar-{environment} does not run")
+    keys.ensure(config)
     text = render(server, config, machine.private_key(config))
-    if more := {"airbyte_abctl": SMALL, "secret_manager": READ}.get(role):
+    if role in MORE:
         data = yaml.safe_load(text)
-        data["all"]["hosts"][server.name] |= more
+        data["all"]["hosts"][server.name] |= MORE[role]
         text = yaml.safe_dump(data)
     write_atomically(folder / "hosts.yml", text)
     # Ansible looks for them beside the inventory too; the scenarios' playbooks do not stand beside them.

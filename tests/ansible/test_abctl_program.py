@@ -234,3 +234,5 @@ def test_secrets_that_a_person_brings_become_kubernetes_secrets(
     made = tmp_path / "hangar-database.json"
     assert '"password": "aHVudGVyMg=="' in made.read_text()
     assert made.stat().st_mode & 0o777 == 0o440
+    passed.remove_secret_files(wanted)
+    assert [path.name for path in tmp_path.iterdir()] == ["database_password"]

@@ -108,13 +108,30 @@ def test_a_connection_follows_its_secret(machine: Machine) -> None:
     assert json.loads(machine.connections.read_text())["erp"]["password"] == "hunter3"
 
 
-def test_a_variable_is_a_text_or_a_secret(machine: Machine) -> None:
+def test_a_variable_is_a_text_and_what_is_none_is_json_with_its_secrets_in_it(machine: Machine) -> None:
     assert json.loads(machine.variables.read_text()) == {}
-    machine.describe_variables({"region": "eu", "token": {"secret": "erp"}})
+    machine.describe_variables(
+        {"region": "eu", "limits": {"rows": 5, "keys": [{"secret": "erp"}]}, "on": True}
+    )
     assert str(machine.variables) in machine.call("look")
     machine.call("ensure")
-    assert json.loads(machine.variables.read_text()) == {"region": "eu", "token": "hunter2"}
-    assert oct(machine.variables.stat().st_mode & 0o7777) == "0o440"
+    kept = json.loads(machine.variables.read_text())
+    assert kept == {"region": "eu", "limits": '{"rows": 5, "keys": ["hunter2"]}', "on": "true"}
+    assert machine.variables.stat().st_mode & 0o777 == 0o440
+    (machine.secrets / "erp").write_text("hunter3")
+    assert str(machine.variables) in machine.call("look")
+    machine.call("ensure")
+    assert "hunter3" in machine.variables.read_text()
+
+
+def test_a_variable_whose_secret_is_not_there_is_named(machine: Machine) -> None:
+    (machine.secrets / "erp").rename(machine.secrets / "other")
+    machine.described.write_text("{}")
+    machine.describe_variables({"limits": {"keys": [{"secret": "erp"}]}})
+    assert machine.call("ensure", status=1) == (
+        "airflow_variables.limits.keys.0 names the secret 'erp', which is not on the machine. "
+        "Put it there with: sudo airflow-secrets set erp\n"
+    )
 
 
 @pytest.mark.parametrize(("name", "cure"), [

@@ -111,3 +111,34 @@ def test_a_name_that_leads_elsewhere_is_refused(
 ) -> None:
     assert interlock.main(["undo", "../../etc"]) == 1
     assert "is not a journal's name" in capsys.readouterr().err
+
+
+OPS, ADA, BEN = (f"ssh-ed25519 AAAA{name} {name}\n" for name in ("ops", "ada", "ben"))
+
+
+@pytest.mark.parametrize(
+    ("before", "changed_to", "brought_back"),
+    [
+        (OPS + ADA, OPS, OPS),
+        (OPS + ADA, OPS + BEN, OPS),
+        (f'expiry-time="20270101Z" {OPS}' + ADA, OPS, f'expiry-time="20270101Z" {OPS}'),
+        (OPS, BEN, OPS),
+        (OPS + ADA, "rubbish\n", OPS + ADA),
+    ],
+    ids=["a revocation", "a revocation and somebody new", "another day", "the last key", "no key at all"],
+)
+def test_a_revocation_is_never_rolled_back_but_for_the_last_key(
+    interlock: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    before: str, changed_to: str, brought_back: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(journals, "KEYS", f"{tmp_path}/keys/")
+    path = tmp_path / "keys" / "hangar"
+    path.parent.mkdir()
+    path.write_text(before)
+    journal = journals.Journal("trial", state="open", token="t1")
+    journal.before[str(path)] = files.look(str(path))
+    with journals.locked("trial"):
+        journals.save(journal)
+    path.write_text(changed_to)
+    assert interlock.main(["undo", "trial"]) == 0
+    assert path.read_text() == brought_back

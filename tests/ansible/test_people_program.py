@@ -97,6 +97,19 @@ def test_a_departure_that_was_killed_is_finished_by_the_next_run() -> None:
     assert todo(wanted, done) == []
 
 
+def test_after_a_restore_whoever_left_since_is_out_and_the_others_come_back() -> None:
+    """An older /srv on a new machine: homes and the ledger are there, accounts are not."""
+    wanted, found = settled(VIC)
+    ana = Line(20_001, "2026-11-01")
+    found = replace(
+        found, accounts={}, keys={}, homes={**found.homes, "ana": 20_001}, ledger={**found.ledger, "ana": ana},
+        groups={group: Group(900, ()) for group in ALL_GROUPS},
+    )  # fmt: skip
+    assert todo(wanted, found) == [
+        "ana: is out, home archived", "vic: account 20002 made", "vic: is viewer", "vic: keys set"
+    ]  # fmt: skip
+
+
 def test_a_key_that_somebody_added_by_hand_goes() -> None:
     wanted, found = settled(ANA)
     assert todo(wanted, replace(found, keys={**found.keys, "mallory": "ssh-ed25519 AAAAx\n"})) == [

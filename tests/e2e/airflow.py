@@ -14,13 +14,12 @@ DAG_APPEARS = 120
 
 
 class Airflow:
-    """Airflow as the generated administrator sees it."""
+    """Airflow as the generated administrator sees it, or somebody else."""
 
-    def __init__(self, base: str, password: str) -> None:
+    def __init__(self, base: str, password: str, username: str = "admin") -> None:
         self.base = base
-        self.token = self.call("POST", "/auth/token", {"username": "admin", "password": password})[
-            "access_token"
-        ]
+        login = {"username": username, "password": password}
+        self.token = self.call("POST", "/auth/token", login)["access_token"]
 
     @classmethod
     def of(cls, machine: Checkout) -> Airflow:

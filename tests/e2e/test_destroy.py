@@ -1,4 +1,4 @@
-"""``destroy`` leaves nothing behind, on the laptop either."""
+"""``destroy`` leaves nothing behind but backups, on the laptop either."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .airflow import address
 from .conftest import Checkout, laptop
 
 
-def test_destroy_leaves_nothing_behind(machine: Checkout, engine: docker.DockerClient) -> None:
+def test_destroy_leaves_nothing_behind_but_backups(machine: Checkout, engine: docker.DockerClient) -> None:
     port = urlparse(address(machine)).port
     machine.hangar("destroy", "--yes")
 
@@ -19,7 +19,11 @@ def test_destroy_leaves_nothing_behind(machine: Checkout, engine: docker.DockerC
     assert engine.containers.list(all=True, filters=mine) == []
     assert engine.networks.list(filters=mine) == []
     assert engine.volumes.list(filters=mine) == []
-    assert not machine.state.exists()
+    assert sorted(path.name for path in machine.state.iterdir()) == [
+        "backup-key",
+        "backup-key.pub",
+        "backups",
+    ]
     assert not machine.hosts.exists()
     with socket.socket() as forward:
         assert forward.connect_ex(("127.0.0.1", port)) != 0, "the forward is still open"

@@ -29,6 +29,7 @@ def settings() -> dict[str, object]:
             "erp": {"conn_type": "postgres", "host": "erp.example.com", "login": "reader",
                     "password": {"secret": "erp_password"}},
         },
+        "variables": {"region": "europe-west1", "limits": {"rows": 5, "token": {"secret": "erp_password"}}},
     }  # fmt: skip
 
 

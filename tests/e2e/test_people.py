@@ -104,6 +104,7 @@ def test_a_developer_does_their_work_and_nothing_else(machine: Checkout, people:
         "as-service airflow id", "docker ps", "su - ben -c true",
     ):  # fmt: skip
         assert not ana.can(command), command
+    assert ana.run("ulimit -Hn; ulimit -c").stdout.split() == ["16384", "0"]
     said = machine.ssh("sudo journalctl --quiet --no-pager --since -10min _COMM=sudo").stdout
     assert "ana : " in said
     assert "USER=airflow ; COMMAND=/usr/local/bin/hangar-airflow state" in said

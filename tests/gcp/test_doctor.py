@@ -6,6 +6,7 @@ import pytest
 
 from hangar.checks import google
 from hangar.checks.finding import Finding
+from hangar.cloud.gcp.life import LastingMachine
 from tests.gcp.conftest import ZONE, Environment
 
 
@@ -42,6 +43,29 @@ def test_a_zone_that_is_not_there_is_named(environment: Environment) -> None:
     assert (finding.name, finding.detail) == ("Zone", f"{ZONE[:-1]}z: there is no such zone")
 
 
+def test_a_network_of_yours_is_compared_with_what_hangars_own_would_have(environment: Environment) -> None:
+    yours = ("gcp.network.existing=shared", "gcp.network.subnetwork=data")
+    (finding,) = ill(environment, *yours)
+    assert (finding.state, finding.detail) == ("missing", "there is no subnetwork data in europe-west3")
+    api = environment.cloud().api
+    network = f"{api.root}/global/networks"
+    api.compute.do("insert", network, {"name": "shared", "autoCreateSubnetworks": False})
+    subnetwork = {"name": "data", "network": f"{network}/shared", "ipCidrRange": "10.9.0.0/24"}
+    api.compute.do("insert", f"{api.root}/regions/europe-west3/subnetworks", subnetwork)
+    (finding,) = ill(environment, *yours)
+    assert (finding.state, finding.detail) == (
+        "warning",
+        "data has no Private Google Access and no flow logs",
+    )
+    assert finding.cure == (
+        "gcloud compute networks subnets update data --region europe-west3 --project hangar-test"
+        " --enable-private-ip-google-access --enable-flow-logs"
+    )
+    path = f"{api.root}/regions/europe-west3/subnetworks/data"
+    environment.google.edit(path, privateIpGoogleAccess=True, logConfig={"enable": True})
+    assert ill(environment, *yours) == []
+
+
 def test_without_a_login_the_way_to_one_is_shown(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,16 +75,24 @@ def test_without_a_login_the_way_to_one_is_shown(
     assert finding.cure.startswith("Log in: gcloud auth application-default login")
 
 
-def test_what_up_calls_is_what_doctor_asks_for(environment: Environment) -> None:
+def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -> None:
     """Every permission that the stand-in saw used, by Google's documents, is one that doctor looks at."""
     from hangar.cloud.gcp.permissions import NEEDED
 
     environment.up()
     environment.up("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200", "gcp.labels.team=data")
     cloud = environment.cloud("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200")
+    machine = LastingMachine(cloud.config, cloud)
+    machine.stop(environment.said.append)
+    machine.start(environment.said.append)
+    name = machine.take_snapshot(environment.said.append)
+    machine.restore(name, "recovered", environment.said.append)
+    machine.delete_snapshot(name, environment.said.append)
+    cloud.console()
     cloud.removal(with_data=True)
     with cloud.hold("provision.py destroy production"):
         cloud.destroy(environment.said.append, with_data=True)
+    google.look(environment.settings())
     used = {permission for call in environment.google.journal() for permission in call["permissions"]}
     public = {"compute.images.getFromFamily", "compute.images.useReadOnly"}  # in a project that all may read
     assert used - set(NEEDED) - public == set()

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from hangar.cloud.gcp import calling
+from hangar.cloud.gcp.compute import Body, Compute
 from hangar.errors import CloudError
 from tests.gcp.conftest import Environment
 
@@ -69,6 +70,25 @@ def test_an_operation_that_fails_names_what_was_made(environment: Environment, m
         "Then go on: ./provision.py up production, or remove it: ./provision.py destroy production --with-data"
     )
     settle(environment)
+
+
+def test_a_machine_that_google_makes_for_ever_is_named_with_its_console(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Compute.finish
+
+    def impatient(self: Compute, operation: Body) -> None:
+        is_machine = "/instances/" in operation.get("targetLink", "")
+        finish(self, operation, limit=-1.0 if is_machine else 60.0)
+
+    environment.google.settings(operation_seconds=2.0)
+    monkeypatch.setattr(Compute, "finish", impatient)
+    with pytest.raises(CloudError) as endless:
+        environment.up()
+    assert endless.value.brief.endswith("minutes on: insert instances/hangar-production.")
+    assert "* The end of the machine's console:\n" in endless.value.details
+    assert "  network hangar-production" in endless.value.details
+    assert "gcloud compute operations describe operation-" in endless.value.resolution
 
 
 def test_a_new_account_that_is_not_known_everywhere_yet_is_waited_for(

@@ -61,6 +61,25 @@ def test_an_organisations_policy_is_named(environment: Environment) -> None:
     assert said.brief == "Your organisation's policy constraints/compute.vmCanIpForward forbids it."
 
 
+def test_an_organisation_that_wants_os_login_is_told_apart(environment: Environment) -> None:
+    environment.google.violate("constraints/compute.requireOsLogin", "compute.instances.insert")
+    said = refusal(environment)
+    assert said.brief == (
+        "Your organisation wants OS Login (constraints/compute.requireOsLogin), which Hangar does not support yet."
+    )
+    assert "gcloud org-policies describe compute.requireOsLogin --effective" in said.resolution
+    assert "  network hangar-production" in said.details
+
+
+def test_a_project_that_nobody_pays_for_is_named(environment: Environment) -> None:
+    environment.google.unbill(PROJECT)
+    said = refusal(environment)
+    assert said.brief == f"The project {PROJECT} has no active billing account."
+    assert said.resolution.startswith(f"Link one: gcloud billing projects link {PROJECT} --billing-account")
+    environment.google.unbill()
+    environment.up()
+
+
 def test_os_login_of_the_project_is_refused_before_anything_is_made(environment: Environment) -> None:
     cloud = environment.cloud()
     common = cloud.api.compute.get(f"projects/{PROJECT}")["commonInstanceMetadata"]

@@ -12,7 +12,7 @@ from hangar.plan import Change
 from tests.gcp.conftest import KEY, ZONE, Environment
 
 NAME = "hangar-production"
-OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHlldCBhbm90aGVyIG9wZXJhdG9ycyBrZXkg colleague"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHlldCBhbm90aGVyIG9wZXJhdG9ycyBrZXksIDMyIGJ5 colleague"
 
 
 def changed(environment: Environment, *overrides: str) -> list[Change]:
@@ -67,17 +67,28 @@ def test_a_plan_with_nothing_to_do_asks_once_for_each_kind(environment: Environm
     assert sorted(kinds) == sorted(set(kinds))
 
 
-def test_a_colleague_sees_nothing_to_do(environment: Environment) -> None:
+def test_a_colleague_sees_nothing_to_do(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     """From another computer, with a key of their own or none yet; the machine stays as it was made."""
     environment.up()
-    assert not environment.plan(key="").has_changes
-    theirs = environment.plan(key=OTHER_KEY)
-    assert not theirs.has_changes
-    assert len(theirs.drift) == 1
-    assert theirs.drift[0].startswith("the machine was made with another operator's key (…")
+    theirs = f"people=[{{name: bea, role: admin, keys: [{OTHER_KEY}]}}]"
+    for overrides, key in (((), ""), ((theirs,), OTHER_KEY)):
+        plan = environment.plan(*overrides, key=key)
+        assert (plan.has_changes, plan.drift, capsys.readouterr().err) == (False, (), "")
     before = environment.calls()
-    environment.up(key=OTHER_KEY)
+    environment.up(theirs, key=OTHER_KEY)
     assert environment.writes(before) == []
+
+
+def test_whose_key_is_no_admins_is_told_why_the_machine_may_not_admit_it(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    plan = environment.plan(key=OTHER_KEY)
+    assert (plan.has_changes, plan.drift) == (False, ())
+    assert capsys.readouterr().err == (
+        f"the machine was made with another operator's key (…{KEY.split()[1][-12:]}), and yours"
+        f" (…{OTHER_KEY.split()[1][-12:]}) is no admin's in `people`: it may not admit you.\n"
+    )
 
 
 def test_host_keys_are_read_once_and_the_door_is_closed(environment: Environment) -> None:
@@ -118,35 +129,44 @@ def test_a_disk_grows_while_the_machine_runs(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "brief"),
+    ("override", "brief", "way"),
     [
         (
             "gcp.data_disk.size_gb=50",
             f"The data disk {NAME}-data cannot change its size from 100 GiB to 50 GiB.",
+            "a snapshot fits no smaller disk either.",
         ),
-        ("gcp.boot_disk_gb=10", f"The machine {NAME} cannot change its boot disk from 30 GiB to 10 GiB."),
+        (
+            "gcp.boot_disk_gb=10",
+            f"The machine {NAME} cannot change its boot disk from 30 GiB to 10 GiB.",
+            "./provision.py destroy production, then ./provision.py up production",
+        ),
         (
             "gcp.data_disk.type=pd-ssd",
             f"The data disk {NAME}-data cannot change its type from pd-balanced to pd-ssd.",
+            "take a snapshot (./provision.py snapshot production create)",
         ),
         (
             "gcp.network.cidr=10.9.0.0/24",
             f"The subnetwork {NAME} cannot change its addresses from 10.70.0.0/24 to 10.9.0.0/24.",
+            "(docs/google-cloud.md, Moving).",
         ),
         (
             f"gcp.zone={ZONE[:-1]}b",
             f"The disk {NAME}-data stands in the zone {ZONE}, and platform.yml says {ZONE[:-1]}b.",
+            "(docs/google-cloud.md, Moving).",
         ),
     ],
 )
 def test_what_cannot_change_is_refused_before_anything_is_touched(
-    environment: Environment, override: str, brief: str
+    environment: Environment, override: str, brief: str, way: str
 ) -> None:
     environment.up()
     before = environment.calls()
     with pytest.raises(CloudError) as refused:
         environment.up(override)
     assert refused.value.brief == brief
+    assert way in refused.value.resolution
     assert environment.writes(before) == []
 
 
@@ -155,6 +175,7 @@ def test_another_boot_disk_makes_the_machine_anew_and_keeps_its_data(environment
     data, old = environment.google.resources("disks")[f"{NAME}-data"]["id"], environment.instance["id"]
     plan = environment.up("gcp.boot_disk_type=pd-ssd")
     assert plan.replaces
+    assert plan.changes[-1].detail == "made again, only with --allow-replace; /srv is kept"
     assert environment.google.resources("disks")[f"{NAME}-data"]["id"] == data
     assert environment.instance["id"] != old
     assert not environment.plan("gcp.boot_disk_type=pd-ssd").has_changes
@@ -225,16 +246,33 @@ def test_a_key_added_by_hand_goes_and_other_metadata_stays(environment: Environm
     assert "team-note" in keys
 
 
-def test_a_strangers_resource_of_our_name_is_left_alone(environment: Environment) -> None:
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [(f"global/networks/{NAME}", "network"), (f"regions/europe-west3/subnetworks/{NAME}", "subnetwork")],
+)
+def test_a_strangers_resource_of_our_name_is_left_alone(
+    environment: Environment, path: str, what: str
+) -> None:
     environment.up()
-    path = f"projects/{environment.google.project}/global/networks/{NAME}"
-    environment.google.edit(path, description="mine")
+    environment.google.edit(f"projects/{environment.google.project}/{path}", description="mine")
     before = environment.calls()
     with pytest.raises(CloudError) as refused:
         environment.up()
     assert refused.value.brief == (
-        f"There is a network named {NAME} in {environment.google.project} that Hangar did not make."
+        f"There is a {what} named {NAME} in {environment.google.project} that Hangar did not make."
     )
+    with pytest.raises(CloudError, match="that Hangar did not make"):
+        environment.cloud().destroy(environment.said.append, with_data=True)
+    assert environment.writes(before) == []
+
+
+def test_a_strangers_account_of_our_name_gets_no_roles(environment: Environment) -> None:
+    api = environment.cloud().api
+    body = {"accountId": NAME, "serviceAccount": {"description": "mine"}}
+    api.rest.call("POST", "iam", f"v1/{api.root}/serviceAccounts", body)
+    before = environment.calls()
+    with pytest.raises(CloudError, match=f"There is a service account named {NAME}@"):
+        environment.up()
     assert environment.writes(before) == []
 
 

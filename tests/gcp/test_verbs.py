@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from hangar import cli, config, console, paths
+from hangar import cli, config, console, paths, process
+from hangar.cloud.gcp import life
+from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
 
 NAME = "hangar-production"
@@ -26,16 +29,38 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]
     return found
 
 
-def test_a_machine_is_stopped_started_and_saved(
-    environment: Environment, capsys: pytest.CaptureFixture[str]
+def test_a_machine_is_stopped_started_and_saved_twice_within_a_second(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.up()
     assert answer(capsys, "stop", "production") == {"stopped": True}
     assert answer(capsys, "stop", "production") == {"stopped": False}
     assert answer(capsys, "start", "production") == {"started": True}
-    name = answer(capsys, "snapshot", "production", "create")["created"]
-    assert answer(capsys, "snapshot", "production", "delete", str(name), "--yes") == {"deleted": name}
+    monkeypatch.setattr(life, "time", SimpleNamespace(time=lambda: 1_700_000_000.0))
+    first, second = (answer(capsys, "snapshot", "production", "create")["created"] for _ in range(2))
+    assert (first, second) == (f"{NAME}-20231114-221320", f"{NAME}-20231114-221321")
+    assert answer(capsys, "snapshot", "production", "delete", str(first), "--yes") == {"deleted": first}
     assert environment.google.table("objects") == {}  # every lock was let go
+
+
+@pytest.mark.parametrize("words", [("ssh", "production"), ("logs", "airflow", "production")])
+def test_a_machine_that_another_computer_made_is_known_at_the_first_word(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    called: list[list[str]] = []
+    monkeypatch.setattr(process, "interactive", lambda argv: called.append(list(argv)) or 0)
+    assert cli.main([*words]) == 1
+    assert "Make it: ./provision.py up production" in capsys.readouterr().err
+    environment.up()
+    assert cli.main([*words]) == 1
+    assert "There is no key on this computer that opens the machine." in capsys.readouterr().err
+    paths.ensure_state_dir("production")
+    ensure_key(paths.default_private_key("production"), "colleague")
+    assert cli.main([*words]) == 0
+    assert called[0][:4] == ["ssh", "-F", str(paths.ssh_config("production")), NAME]
+    pinned = paths.known_hosts("production").read_text()
+    assert str(environment.instance["id"]) in pinned
 
 
 def test_a_restored_environment_is_set_up_as_the_old_one(

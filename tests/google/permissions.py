@@ -10,6 +10,7 @@ VERBS = {
     "patch": "update",
     "aggregatedList": "list",
     "wait": "get",
+    "batchGet": "get",
     "getFromFamily": "getFromFamily",
 }
 FREE = ("testIamPermissions", "serviceusage.operations.get")

@@ -1,4 +1,4 @@
-"""Cloud Storage, as far as an object that serves as a lock needs it."""
+"""Cloud Storage, as far as an object that serves as a lock, and backups, need it."""
 
 import base64
 import hashlib
@@ -149,13 +149,19 @@ def delete_object(call: Call) -> None:
 @handles("storage.objects.list")
 def list_objects(call: Call) -> dict[str, Any]:
     bucket = _bucket(call)["name"]
-    prefix = call.values.get("prefix", "")
+    prefix, after = call.values.get("prefix", ""), call.values.get("pageToken", "")
+    deeper = call.values.get("delimiter") or "\0"
     found = [
         shown(one)
         for _, one in sorted(_objects(call).items())
-        if one["bucket"] == bucket and one["name"].startswith(prefix)
+        if one["bucket"] == bucket
+        and one["name"].startswith(prefix)
+        and deeper not in one["name"].removeprefix(prefix)
+        and one["name"] > after
     ]
-    return {"kind": "storage#objects", **({"items": found} if found else {})}
+    most = int(call.values.get("maxResults", 1000))
+    more = {"nextPageToken": found[most - 1]["name"]} if len(found) > most else {}
+    return {"kind": "storage#objects", **({"items": found[:most]} if found else {}), **more}
 
 
 def _bucket(call: Call) -> dict[str, Any]:

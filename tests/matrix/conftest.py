@@ -1,4 +1,4 @@
-"""One machine for the matrices that need one: struck while it is made, then while it works, then its secrets change."""
+"""One machine for the matrices that need one: struck while it is made, put to work, its secrets changed, then lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from tests.e2e.conftest import checkout, machine
 
 __all__ = ["checkout", "machine"]
 
-ORDER = ("test_interruption.py", "test_data_reliability.py", "test_rotation.py", "test_operators.py")
+ORDER = (
+    "test_interruption.py", "test_data_reliability.py", "test_reboot.py", "test_power.py", "test_kills.py",
+    "test_editor_in_a_browser.py", "test_rotation.py", "test_releases.py", "test_operators.py", "test_restore_drill.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Checkout
+from tests.e2e.conftest import REPO, Checkout
 from tests.e2e.on_google import (
     NAME,
     environment,
@@ -24,6 +26,7 @@ from tests.e2e.on_google import (
 )
 from tests.google.client import Google
 from tests.google.fixture import google_machines
+from tests.matrix.test_operators import people
 
 __all__ = ["google_machines"]
 
@@ -50,6 +53,29 @@ def test_the_tunnel_is_the_only_way_in(production: Checkout, google_machines: Go
 
 def test_then_there_is_nothing_to_do(production: Checkout) -> None:
     require_nothing_to_do(production)
+
+
+def test_a_colleague_on_another_laptop_sees_nothing_to_do(
+    production: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another clone, a key of their own, and of the first laptop nothing but platform.yml."""
+    laptop = tmp_path_factory.mktemp("colleague")
+    key = laptop / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    people(production, "add", "ada", "--role", "admin", "--key", str(production.state / "id_ed25519.pub"))
+    people(production, "add", "bea", "--role", "admin", "--key", f"{key}.pub")
+
+    subprocess.run(["git", "clone", "-q", str(REPO), str(laptop / "hangar")], check=True)
+    theirs = Checkout(laptop / "hangar", "production")
+    kept = Path("inventory") / "production" / "platform.yml"
+    (theirs.path / kept).parent.mkdir(exist_ok=True)
+    shutil.copy(production.path / kept, theirs.path / kept)
+    told = json.loads(
+        theirs.hangar("plan", "--exit-code", "--json", "--set", f"access.private_key={key}").stdout
+    )
+    assert {change["action"] for change in told["machine"]} == {"nothing"}
+    assert (told["playbook"]["changed"], told["drift"]) == (0, [])
+    assert theirs.ssh("sudo -n id -un").stdout.strip() == "root"
 
 
 def test_another_machine_type_is_planned_with_a_stop_and_made(

@@ -102,6 +102,7 @@ def test_what_is_described_changes_with_what_is_told_to_helm_and_nothing_else() 
         ({"airbyte_abctl_chart": "2.3.9"}, "below 2.4 one workspace can read another's"),
         ({"airbyte_abctl_chart": "latest"}, "airbyte_abctl_chart is latest"),
         ({"airbyte_abctl_filter_port": 8000}, "airbyte_abctl_filter_port is Airbyte's own port"),
+        ({"airbyte_abctl_filter_uid": 2001}, "airbyte_abctl_filter_uid: 2001 is no number from 100 to 999"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], said: str) -> None:
@@ -149,6 +150,14 @@ def test_airflow_is_sent_to_the_filter_and_the_firewall_knows() -> None:
     assert [rule["port"] for rule in rules if rule["user"] == "airflow"] == [8080, 9125, 8001, 5432]
     assert 8001 in value("firewall", "firewall_service_ports", **platform)
     assert 8001 not in value("firewall", "firewall_published_ports", **platform)
+    # The firewall keeps accounts that it does not know from every service's port, the filter's too.
+    assert [rule["port"] for rule in rules if rule["user"] == "airbyte-filter"] == [8000]
+    known = {user["name"]: user["uid"] for user in value("firewall", "firewall_service_users", **platform)}
+    assert known["airbyte-filter"] == 702
+    assert "u airbyte-filter 702 " in render(ROLE, "/etc/sysusers.d/hangar-airbyte-filter.conf")
+    assert "User=airbyte-filter\n" in render(ROLE, "/etc/systemd/system/airbyte-filter.service")
+    usual = value("firewall", "firewall_service_users")
+    assert "airbyte-filter" not in {user["name"] for user in usual}
     host = value("airflow", "airflow_platform_connections", **platform)["airbyte_default"]["host"]
     assert host == "http://host.docker.internal:8001/api/public/v1"
     host = value("airflow", "airflow_platform_connections")["airbyte_default"]["host"]

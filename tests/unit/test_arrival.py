@@ -6,6 +6,7 @@ import pytest
 
 from hangar import arrival, process
 from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.ssh import known_hosts
 from tests.unit.fakes import SERVER, FakeCloud
 
 BEHIND_A_TUNNEL = replace(SERVER, cloud="gcp", proxy_command=("relay", "--stdio"))
@@ -16,6 +17,7 @@ class Logins:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *codes: int | None) -> None:
         self.codes = list(codes)
+        self.refusal = "Permission denied (publickey)."
         self.argv: list[str] = []
         self.count = 0
         self.clock = 0.0
@@ -32,9 +34,7 @@ class Logins:
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
         if code is None:
             raise CommandFailed("ssh did not finish within 60 s.")
-        return process.Completed(
-            tuple(argv), code, "", "Permission denied (publickey)." if code == 255 else ""
-        )
+        return process.Completed(tuple(argv), code, "", self.refusal if code == 255 else "")
 
 
 def test_a_machine_of_this_computer_needs_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,13 +60,47 @@ def test_a_machine_that_was_there_before_and_refuses_the_key_is_not_waited_for_i
         arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None, is_new=False)
     assert refused.value.brief == "hangar-local does not admit your key."
     assert logins.clock < 2 * arrival.REFUSED < arrival.LIMIT
+    assert "./provision.py people add NAME local --role admin --key FILE" in refused.value.resolution
+
+
+ANOTHER_KEY = """@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+The fingerprint for the ED25519 key sent by the remote host is
+SHA256:stranger.
+Host key verification failed.
+"""
+
+
+@pytest.mark.parametrize(("is_new", "patience"), [(False, 0.0), (True, arrival.REFUSED + arrival.PAUSE)])
+def test_what_shows_another_host_key_is_not_talked_to(
+    monkeypatch: pytest.MonkeyPatch, is_new: bool, patience: float
+) -> None:
+    """A new machine's sshd may run for a moment before its agent has made the keys."""
+    logins = Logins(monkeypatch, 255)
+    logins.refusal = ANOTHER_KEY
+    with pytest.raises(MachineUnreachable) as another:
+        arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None, is_new=is_new)
+    assert logins.clock == patience
+    assert another.value.brief == (
+        "What answers as hangar-local does not show the SSH host key that it was made with; nothing was sent to it."
+    )
+    pinned = known_hosts.fingerprint(SERVER.host_keys[0])
+    assert another.value.details == f"* It shows: ED25519 SHA256:stranger\n* Pinned: ssh-ed25519 {pinned}"
+    assert "./provision.py destroy local, then ./provision.py up local" in another.value.resolution
+
+
+def test_the_script_has_a_limit_of_its_own_from_the_first_login_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = int(arrival.LIMIT / arrival.PAUSE) - 5
+    through = int(arrival.SCRIPT_LIMIT / arrival.PAUSE) - 5
+    logins = Logins(monkeypatch, *[255] * late, *[1] * through, 0)
+    arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None)
+    assert logins.clock > arrival.LIMIT
 
 
 @pytest.mark.parametrize(
     ("code", "brief"),
     [
         (255, "hangar-local admits nobody, 10 minutes after its start."),
-        (1, "The start-up script of hangar-local is not through after 10 minutes."),
+        (1, "The start-up script of hangar-local is not through 5 minutes after the first login."),
     ],
 )
 def test_a_machine_that_never_answers_shows_its_console(

@@ -124,6 +124,16 @@ def test_a_connection_is_a_uri_or_its_parts_and_its_password_a_name(make_config:
     }
 
 
+def test_airflows_variables_reach_the_machine_as_they_were_written(make_config: Make) -> None:
+    host = written(
+        make_config("airflow.variables={region: 'eu {{ 1 }}', limits: {rows: 5, token: {secret: T}}}")
+    )
+    assert host["airflow_variables"] == {
+        "region": "eu {{ 1 }}",
+        "limits": {"rows": 5, "token": {"secret": "T"}},
+    }
+
+
 def test_the_same_settings_give_the_same_file(make_config: Make) -> None:
     written(make_config())
     before = paths.hosts_file("local").stat()

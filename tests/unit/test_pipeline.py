@@ -8,6 +8,7 @@ import pytest
 
 from hangar import console, paths, pipeline
 from hangar.airbyte.records import Step
+from hangar.backup.records import Backup
 from hangar.config import Config
 from hangar.elt.records import Gold, Table
 from hangar.errors import (
@@ -29,6 +30,7 @@ Make = Callable[..., Config]
 PROMISES = (Promise("base", "Time is kept", "held"),)
 STEPS = (Step("source", "faker", "nothing"), Step("connection", "faker_to_warehouse", "nothing"))
 GOLD = Gold((Table("customers", ("user_id",), 10_000),), "scheduled__1", "2026-11-21T03:00:00Z")
+BACKUP = Backup("20261101T031500Z", "hangar-local", "", 1.0, (), {}, (), ())
 FORWARDS = (Forward("airflow", 8080, 8080),)
 
 
@@ -51,6 +53,8 @@ class Stages:
         monkeypatch.setattr(pipeline.first_run, "ensure", self._stage("first run", (GOLD, False)))
         monkeypatch.setattr(pipeline.first_run, "look", self._stage("gold?", GOLD))
         monkeypatch.setattr(pipeline.verification, "verify", self._stage("verify", PROMISES))
+        monkeypatch.setattr(pipeline.backup, "require", self._stage("backup", BACKUP))
+        monkeypatch.setattr(pipeline.backup, "put_back", self._stage("put back", None))
         monkeypatch.setattr(pipeline.tunnel, "ensure", self._stage("tunnel", FORWARDS))
         monkeypatch.setattr(pipeline.tunnel, "current", self._stage("tunnel?", FORWARDS))
         self.tunnel_was_open = True
@@ -255,6 +259,52 @@ def test_destroy_leaves_nothing(stages: Stages, make_config: Make) -> None:
     assert not paths.hosts_file("local").exists()
     assert not paths.state_dir("local").exists()
     assert paths.platform_file("local").exists()
+
+
+def test_destroy_leaves_backups_and_the_key_that_reads_them(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config())
+    assert pipeline.kept_backups("local") == []
+    paths.backups_dir("local").mkdir()
+    (paths.backups_dir("local") / "20261101T031500Z.json").touch()
+    assert pipeline.kept_backups("local") == [".hangar/local/backups, and the key that reads them"]
+    pipeline.destroy(make_config())
+    assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
+        "backup-key", "backup-key.pub", "backups",
+    ]  # fmt: skip
+    assert pipeline.destroy(make_config()) == ["the forwards", "~/.ssh/config.d/hangar-local"]
+
+
+def test_a_restore_is_looked_at_first_and_comes_after_the_playbook(stages: Stages, make_config: Make) -> None:
+    pipeline.up(make_config(), restore="latest")
+    order = [
+        call for call in stages.calls if call in ("backup", "ensure", "playbook", "put back", "pipelines")
+    ]
+    assert order == ["backup", "ensure", "playbook", "put back", "pipelines"]
+
+
+def test_a_backup_that_cannot_be_read_stops_before_a_machine_is_made(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise HangarError("There is no backup.")
+
+    monkeypatch.setattr(pipeline.backup, "require", refuse)
+    with pytest.raises(HangarError, match="There is no backup"):
+        pipeline.up(make_config(), restore="latest")
+    assert "ensure" not in stages.calls
+
+
+def test_data_that_are_there_are_replaced_only_when_somebody_agrees(
+    stages: Stages, make_config: Make
+) -> None:
+    pipeline.up(make_config())
+    stages.calls.clear()
+    with pytest.raises(NeedsAnswer) as unasked:
+        pipeline.up(make_config(), restore="latest")
+    assert unasked.value.details == (
+        "It would have asked: Replace the data of hangar-local with those of the backup 20261101T031500Z?"
+    )
+    assert "put back" not in stages.calls
 
 
 def test_destroying_nothing_removes_nothing(stages: Stages, make_config: Make) -> None:

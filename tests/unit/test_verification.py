@@ -26,12 +26,18 @@ def contract(folder: Path, name: str, tests: int) -> Path:
 
 
 def test_contracts_are_dealt_out_evenly(tmp_path: Path) -> None:
-    sizes = {"base": 12, "airflow": 20, "firewall": 9, "ssh_server": 14, "monitoring": 5}
+    sizes = {"base": 12, "airbyte": 20, "firewall": 9, "ssh_server": 14, "people": 5}
     contracts = {name: contract(tmp_path, name, size) for name, size in sizes.items()}
     dealt = verification.shares(contracts, 2)
     assert sorted(path for share in dealt for path in share) == sorted(contracts.values())
     loads = [sum(len(re.findall("def ", path.read_text())) for path in share) for share in dealt]
     assert max(loads) - min(loads) <= 5
+
+
+def test_a_contract_that_waits_on_purpose_has_a_worker_nearly_for_itself(tmp_path: Path) -> None:
+    sizes = {"hardening_accounts": 12, "airbyte": 30, "base": 30, "firewall": 30}
+    contracts = {name: contract(tmp_path, name, size) for name, size in sizes.items()}
+    assert [contracts["hardening_accounts"]] in verification.shares(contracts, 2)
 
 
 def test_a_worker_without_a_contract_is_not_started(tmp_path: Path) -> None:

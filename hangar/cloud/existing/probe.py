@@ -1,7 +1,5 @@
 """Looks at a machine through one login: is it the one that is meant, and can the roles work on it."""
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 from hangar import paths, process
 from hangar.cloud.base import Server
 from hangar.errors import CloudError, HangarError, MachineUnreachable
+from hangar.ssh import known_hosts
 
 PATIENCE = 60.0
 """Seconds that the login and the look may take."""
@@ -90,7 +89,7 @@ def facts(server: Server, found: Mapping[str, str]) -> Facts:
 def refusal(server: Server, private_key: Path, said: str) -> HangarError:
     """Why ssh did not get in, in words."""
     place = f"{server.address} port {server.port}"
-    if "host key" in said.lower() and "verification failed" in said.lower():
+    if known_hosts.is_another_key(said):
         return _other_key(server, place, said)
     if "Permission denied" in said:
         return MachineUnreachable(
@@ -112,22 +111,12 @@ def refusal(server: Server, private_key: Path, said: str) -> HangarError:
 
 
 def _other_key(server: Server, place: str, said: str) -> MachineUnreachable:
-    shown = re.search(r"fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:\S+?)\.?\s", said)
-    lines = [f"* Pinned: {key.split()[0]} {fingerprint(key)}" for key in server.host_keys]
-    if shown:
-        lines.insert(0, f"* It shows: {shown[1]} {shown[2]}")
     return MachineUnreachable(
         f"The machine at {place} does not show the SSH host key that platform.yml names; nothing was sent to it.",
-        "\n".join(lines),
+        known_hosts.shown_and_pinned(server, said),
         "A stranger may be answering. If the machine was made anew, read its key on its own console"
         " (cat /etc/ssh/ssh_host_ed25519_key.pub) and put that into existing.host_key.",
     )
-
-
-def fingerprint(key: str) -> str:
-    """A host key's fingerprint as ssh shows it; `key` is `type base64`."""
-    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
-    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def _quoted(said: str) -> str:

@@ -12,7 +12,8 @@ from google.auth import exceptions as login
 from google.protobuf.json_format import ParseError
 
 from hangar.cloud.gcp.credentials import ended
-from hangar.cloud.gcp.errors import GoogleRefused, NotReady, Refusal, read, translate
+from hangar.cloud.gcp.errors import AWAY, GoogleRefused, NotReady, translate
+from hangar.cloud.gcp.refusal import Refusal, read
 from hangar.errors import CloudError, HangarError
 
 FIRST, LONGEST = 1.0, 16.0
@@ -25,7 +26,6 @@ GIVE_UP = 90.0
 ANSWER = 60.0
 """Seconds for one answer."""
 
-PASSING = (429, 500, 502, 503, 504)
 LIMITED = ("rateLimitExceeded", "userRateLimitExceeded")
 
 
@@ -46,7 +46,7 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, exceptions.GoogleAPICallError):
         refusal = _refusal("", "", error)
         limited = refusal.status == 403 and refusal.reason in LIMITED
-        return refusal.status in PASSING or limited or isinstance(translate(refusal), NotReady)
+        return refusal.status in AWAY or limited or isinstance(translate(refusal), NotReady)
     if isinstance(error, login.RefreshError):
         return bool(error.retryable)
     away = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)

@@ -1,4 +1,4 @@
-"""Pure: what is wanted × what is there → the plan. What Hangar wanted last tells a setting's change from a hand's."""
+"""Pure: what is wanted × what is there → the plan."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hangar.cloud.gcp import admission, host_keys, requests, secrets, views
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
-from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, OPERATOR, Wanted
+from hangar.cloud.gcp.requests import ATTRIBUTES, OPERATOR, Wanted
 from hangar.cloud.gcp.views import View
 from hangar.errors import CloudError
 from hangar.plan import Action, Change
@@ -104,7 +104,7 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
     there = existing_views(wanted, existing)
     return (
         *(
-            _change(what, view, there[what], existing)
+            _change(what, view, there[what], existing, wanted.names.environment)
             for what, view in wanted_views(wanted).items()
             if not what.startswith(secrets.KIND)
         ),
@@ -113,7 +113,7 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
     )
 
 
-def _change(what: str, wanted: View, there: View | None, existing: Existing) -> Change:
+def _change(what: str, wanted: View, there: View | None, existing: Existing, environment: str) -> Change:
     if there is None:
         return Change(what, "create", summary(wanted))
     different = [
@@ -123,7 +123,7 @@ def _change(what: str, wanted: View, there: View | None, existing: Existing) -> 
     ]
     fields = tuple((name, views.short(old), views.short(new)) for name, old, new in different)
     names = [name for name, _, _ in different]
-    _require_possible(what, fields)
+    _require_possible(what, fields, environment)
     if not what.startswith("machine "):
         return Change(what, "update" if fields else "nothing", "", fields)
     action, detail = _how(names, existing)
@@ -133,7 +133,7 @@ def _change(what: str, wanted: View, there: View | None, existing: Existing) -> 
 def _how(names: list[str], existing: Existing) -> tuple[Action, str]:
     runs = (existing.instance or {}).get("status") in RUNNING
     if any(name in ANEW for name in names):
-        return "replace", "made again; /srv is kept"
+        return "replace", "made again, only with --allow-replace; /srv is kept"
     reasons = list(dict.fromkeys(WITH_A_STOP[name] for name in names if name in WITH_A_STOP))
     if reasons and runs:
         return "restart", "; ".join(reasons)
@@ -154,7 +154,7 @@ def summary(view: View) -> str:
     return ", ".join(named[:2])
 
 
-def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...]) -> None:
+def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...], environment: str) -> None:
     for name, old, new in fields:
         shrinks = name in ("size", "boot disk") and _gib(new) < _gib(old)
         frozen = any(what.startswith(f"{kind} ") and name in never for kind, never in NEVER.items())
@@ -162,45 +162,23 @@ def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...]) -> No
             raise CloudError(
                 f"The {what} cannot change its {name} from {old} to {new}.",
                 "* A disk only grows." if shrinks else "* Google sets it once, when it is made.",
-                f"Take the change back in platform.yml. To start with another {name}, take a snapshot, remove all"
-                " (./provision.py destroy ENV --with-data) and restore (docs/google-cloud.md).",
+                f"Take the change back in platform.yml{_other_way(name, environment, shrinks=shrinks)}",
             )
+
+
+def _other_way(name: str, environment: str, *, shrinks: bool) -> str:
+    """How to come to what cannot be changed."""
+    if name == "boot disk":
+        up, gone = f"./provision.py up {environment}", f"./provision.py destroy {environment}"
+        return f", or make the machine anew (what is under /srv stays): {gone}, then {up}"
+    if shrinks:
+        return ": a snapshot fits no smaller disk either."
+    return (
+        f". To go on with another {name}, take a snapshot (./provision.py snapshot {environment} create) and make a"
+        " machine from it beside this one (docs/google-cloud.md, Moving)."
+    )
 
 
 def _gib(size: str) -> int:
     number = size.partition(" ")[0]
     return int(number) if number.isdigit() else 0
-
-
-def drift(wanted: Wanted, existing: Existing, public_key: str) -> tuple[str, ...]:
-    """What differs from what the last `up` wanted, and what is there that nobody wanted."""
-    instance = existing.instance
-    if instance is None:
-        return ()
-    applied = views.unpack(views.metadata(instance).get(APPLIED, ""))
-    there = existing_views(wanted, existing)
-    found = []
-    for what, view in applied.items():
-        now = there.get(what)
-        if now is None:
-            found.append(f"{what} is gone")
-            continue
-        found += [
-            f"{what}: {name}: {old} → {views.short(now.get(name, views.NONE))}"
-            for name, old in view.items()
-            if views.short(now.get(name, views.NONE)) != old
-        ]
-    others = sorted(set(views.metadata(instance)) - views.OURS)
-    if others:
-        found.append(f"machine {wanted.names.machine}: more metadata: {', '.join(others)} (it stays)")
-    return (*found, *_another_operator(instance, public_key))
-
-
-def _another_operator(instance: Body, public_key: str) -> tuple[str, ...]:
-    recorded = views.metadata(instance).get(OPERATOR, "")
-    if not recorded or not public_key or recorded.split()[:2] == public_key.split()[:2]:
-        return ()
-    return (
-        f"the machine was made with another operator's key (…{recorded.split()[1][-12:]}); yours"
-        f" (…{public_key.split()[1][-12:]}) is admitted only where that operator admitted it",
-    )

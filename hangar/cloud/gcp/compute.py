@@ -14,9 +14,9 @@ from typing import Any
 
 from hangar.cloud.gcp.calling import ANSWER, in_words, limits
 from hangar.cloud.gcp.credentials import Session
-from hangar.cloud.gcp.errors import NotThere, read_operation, translate
+from hangar.cloud.gcp.errors import NotThere, StillAtWork, translate
 from hangar.cloud.gcp.names import last
-from hangar.errors import CloudError
+from hangar.cloud.gcp.refusal import read_operation
 
 Body = dict[str, Any]
 
@@ -92,10 +92,11 @@ class Compute:
         """Returns when the work is done.
 
         Raises:
-            GoogleRefused: it ended in an error. CloudError: it takes longer than `limit` seconds; names it.
+            GoogleRefused: it ended in an error. StillAtWork: it takes longer than `limit` seconds; names it.
         """
         until = time.monotonic() + limit
-        place = f"{operation.get('operationType')} {last(operation.get('targetLink', ''))}"
+        target = "/".join(str(operation.get("targetLink", "")).split("/")[-2:])
+        place = f"{operation.get('operationType')} {target}"
         while operation.get("status") != "DONE":
             if time.monotonic() > until:
                 raise self._endless(operation, place, limit)
@@ -146,13 +147,14 @@ class Compute:
             self._clients.setdefault(kind, client(transport=transport))
         return self._clients[kind]
 
-    def _endless(self, operation: Body, place: str, limit: float) -> CloudError:
+    def _endless(self, operation: Body, place: str, limit: float) -> StillAtWork:
         scope = next(
             (f"--{name}={last(operation[name])}" for name in ("zone", "region") if operation.get(name)),
             "--global",
         )
         name = operation["name"]
-        return CloudError(
+        return StillAtWork(
+            operation.get("targetLink", ""),
             f"Google has been at work for {limit / 60:.0f} minutes on: {place}.",
             f"* The operation: {name}",
             f"Look at it: gcloud compute operations describe {name} {scope} --project {self.project}"

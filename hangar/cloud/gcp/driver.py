@@ -3,12 +3,13 @@
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from hangar import given
+from hangar import console, given
 from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
 from hangar.cloud.gcp import (
     admission,
     comparison,
     cost,
+    drift,
     host_keys,
     iap,
     machine,
@@ -18,7 +19,7 @@ from hangar.cloud.gcp import (
     snapshots,
 )
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.errors import Conflict, OutOfStock
+from hangar.cloud.gcp.errors import Conflict, OutOfStock, StillAtWork
 from hangar.cloud.gcp.fit import require_fit, require_image
 from hangar.cloud.gcp.host_keys import console_tail
 from hangar.cloud.gcp.lock import Lock
@@ -27,6 +28,7 @@ from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import IAP_RANGES, IAP_RANGES_6, Wanted
 from hangar.cloud.gcp.work import Work, elsewhere, left_over
 from hangar.config import Config
+from hangar.config.people import operators
 from hangar.errors import CloudError, ConfigError
 
 ROUNDS = 6
@@ -59,10 +61,13 @@ class GoogleCloud:
 
     def plan(self, spec: MachineSpec) -> Plan:
         wanted, existing = self.look(spec)
+        keys = [key for person in operators(self.config.people) for key in person.keys]
+        if hint := drift.another_operator(existing, spec.public_key, keys):
+            console.note(hint)
         return Plan(
             changes=comparison.changes(wanted, existing),
             cost=cost.estimate(wanted, existing),
-            drift=comparison.drift(wanted, existing, spec.public_key),
+            drift=drift.by_hand(wanted, existing),
             guarded=True,
         )
 
@@ -83,11 +88,11 @@ class GoogleCloud:
         work = Work(self.api, report)
         try:
             self._make(plan, spec, work)
-        except OutOfStock as error:
-            elsewhere(error, self._other_zones(), self.names.environment)
-            left_over(error, work, self.names.environment)
-            raise
         except CloudError as error:
+            if isinstance(error, OutOfStock):
+                elsewhere(error, self._other_zones(), self.names.environment)
+            if isinstance(error, StillAtWork) and "/instances/" in error.target:
+                error.details += f"\n* The end of the machine's console:\n{self.console()}"
             left_over(error, work, self.names.environment)
             raise
 

@@ -1,17 +1,16 @@
 """What Google says when it says no, turned into what happened, the detail, and the command to type next."""
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
 
 from hangar.cloud.gcp.permissions import role_for
+from hangar.cloud.gcp.refusal import Refusal
 from hangar.errors import CloudError
 
 
 class GoogleRefused(CloudError):
     """Google answered no. `status` is HTTP's, `reason` Google's own word."""
 
-    def __init__(self, refusal: "Refusal", brief: str, resolution: str = "") -> None:
+    def __init__(self, refusal: Refusal, brief: str, resolution: str = "") -> None:
         super().__init__(brief, refusal.text, resolution)
         self.status, self.reason = refusal.status, refusal.reason
 
@@ -32,21 +31,12 @@ class OutOfStock(GoogleRefused):
     """The zone has no such machine left."""
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """What Google said, taken apart. `place` is the API and the method."""
+class StillAtWork(CloudError):
+    """An operation outlives our patience. `target` is the link of what it works on."""
 
-    project: str
-    place: str
-    status: int
-    message: str
-    reason: str = ""
-    facts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        said = f"* Google said ({self.status} {self.reason or 'without a reason'}): {self.message}"
-        return f"{said}\n* Asked for: {self.place}"
+    def __init__(self, target: str, brief: str, details: str, resolution: str) -> None:
+        super().__init__(brief, details, resolution)
+        self.target = target
 
 
 PERMISSION = re.compile(r"(?:Required|Permission) '([\w.]+)'")
@@ -55,56 +45,23 @@ STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_D
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+UNNAMED = {
+    ":getIamPolicy": "resourcemanager.projects.getIamPolicy",
+    ":setIamPolicy": "resourcemanager.projects.setIamPolicy",
+}
+"""How a call ends whose refusal does not name the permission, and what it needs."""
+
+AWAY = (429, 500, 502, 503, 504)
+"""What passes by itself; it was asked again for a while before anybody hears of it."""
+
 NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
 
-def read(project: str, place: str, status: int, body: Any) -> Refusal:
-    """Google's two forms of an error (old: errors[].reason, new: details[].reason) as one record."""
-    error = body.get("error", {}) if isinstance(body, dict) else {}
-    if not isinstance(error, dict):  # the token endpoint's form
-        return Refusal(project, place, status, str(body.get("error_description", error)), str(error))
-    reason = next((str(one["reason"]) for one in error.get("errors") or () if one.get("reason")), "")
-    facts: dict[str, str] = {}
-    for detail in error.get("details") or ():
-        reason = detail.get("reason") or reason
-        facts |= {name: str(value) for name, value in (detail.get("metadata") or {}).items()}
-    return Refusal(
-        project,
-        place,
-        status,
-        str(error.get("message", body))[:2000],
-        reason or error.get("status", ""),
-        facts,
-    )
-
-
-def read_operation(project: str, place: str, operation: dict[str, Any]) -> Refusal:
-    """An operation that ended in an error."""
-    found = (operation.get("error", {}).get("errors") or [{}])[0]
-    facts: dict[str, str] = {}
-    for detail in found.get("errorDetails") or ():
-        quota = detail.get("quotaInfo") or {}
-        told = {
-            **((detail.get("errorInfo") or {}).get("metadatas") or {}),
-            **quota,
-            **(quota.get("dimensions") or {}),
-        }
-        facts |= {name: str(value) for name, value in told.items() if not isinstance(value, dict)}
-    message = str(found.get("message") or operation.get("httpErrorMessage", "no message"))
-    return Refusal(
-        project,
-        place,
-        int(operation.get("httpErrorStatusCode", 500)),
-        message,
-        str(found.get("code", "")),
-        facts,
-    )
-
-
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
-    for judge in (_stock, _quota, _disabled, _billing, _policy, _ready, _exists, _permission, _credentials):
+    judges = (_stock, _quota, _disabled, _billing, _policy, _ready, _exists, _permission, _credentials, _away)
+    for judge in judges:
         error = judge(refusal)
         if error is not None:
             return error
@@ -166,8 +123,11 @@ def _policy(said: Refusal) -> GoogleRefused | None:
     if found is None:
         return None
     name = found[1]
+    brief = f"Your organisation's policy {name} forbids it."
+    if name.endswith("/compute.requireOsLogin"):
+        brief = f"Your organisation wants OS Login ({name}), which Hangar does not support yet."
     return GoogleRefused(
-        said, f"Your organisation's policy {name} forbids it.",
+        said, brief,
         f"Ask whoever administers the organisation for an exception, and show them: "
         f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
     )  # fmt: skip
@@ -199,7 +159,8 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     if said.status != 403:
         return None
     named = PERMISSION.search(said.message)
-    permission = said.facts.get("permission") or (named[1] if named else "")
+    told = next((needed for end, needed in UNNAMED.items() if said.place.endswith(end)), "")
+    permission = said.facts.get("permission") or (named[1] if named else told)
     if not permission:
         return GoogleRefused(
             said, "Your account may not do this.",
@@ -220,3 +181,14 @@ def _credentials(said: Refusal) -> GoogleRefused | None:
         "Google does not accept these credentials.",
         "Log in again: gcloud auth application-default login",
     )
+
+
+def _away(said: Refusal) -> GoogleRefused | None:
+    if said.status not in AWAY:
+        return None
+    what = "is asked too often" if said.status == 429 else "has a fault of its own"
+    return GoogleRefused(
+        said, f"Google Cloud {what}, and asking again did not help.",
+        "Wait some minutes (https://status.cloud.google.com knows of larger ones) and run the same command again: it"
+        " goes on from what is there.",
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 from hangar.cloud.base import Report
 from hangar.cloud.gcp import requests, views
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotThere
+from hangar.cloud.gcp.errors import Conflict, NotThere
 from hangar.cloud.gcp.names import Names
 from hangar.cloud.gcp.requests import ATTRIBUTES, HOST_KEYS, Wanted
 from hangar.errors import CloudError
@@ -139,6 +139,6 @@ def console_tail(api: Api, names: Names, lines: int = 30) -> str:
     """The end of what the machine wrote on its serial console."""
     try:
         found = api.compute.get(names.instance, "get_serial_port_output", port="1")
-    except GoogleRefused as error:
+    except CloudError as error:  # a last look, beside another error
         return f"* Its console cannot be read: {error.brief}"
     return "\n".join(str(found.get("contents", "")).replace("\r", "").splitlines()[-lines:])

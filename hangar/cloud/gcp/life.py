@@ -42,7 +42,7 @@ class LastingMachine:
         return snapshots.found(self._api, self._names)
 
     def take_snapshot(self, report: Report) -> str:
-        name = snapshots.new_name(self._names, time.time())
+        name = snapshots.new_name(self._api, self._names, time.time())
         self._do(report, snapshots.step(self._api, self._names, name, self._wanted(self._names).labels))
         return name
 

@@ -88,7 +88,7 @@ def _stopped_calls(wanted: Wanted, path: str, stop: set[str]) -> list[tuple[str,
 
 def _save(api: Api, wanted: Wanted, work: Work) -> None:
     """What a stop could harm is saved first."""
-    name = snapshots.new_name(wanted.names, time.time())
+    name = snapshots.new_name(api, wanted.names, time.time())
     work.wave([snapshots.step(api, wanted.names, name, wanted.labels)])
 
 

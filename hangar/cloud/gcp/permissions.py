@@ -35,7 +35,7 @@ NEEDED = (
     "compute.resourcePolicies.create", "compute.resourcePolicies.delete", "compute.resourcePolicies.get",
     "compute.resourcePolicies.update", "compute.resourcePolicies.use",
     "compute.routers.create", "compute.routers.delete", "compute.routers.get", "compute.routers.update",
-    "compute.snapshots.create", "compute.snapshots.delete", "compute.snapshots.list",
+    "compute.snapshots.create", "compute.snapshots.delete", "compute.snapshots.get", "compute.snapshots.list",
     "compute.snapshots.setLabels", "compute.snapshots.useReadOnly",
     "compute.subnetworks.create", "compute.subnetworks.delete", "compute.subnetworks.get",
     "compute.subnetworks.setPrivateIpGoogleAccess", "compute.subnetworks.update", "compute.subnetworks.use",
@@ -44,7 +44,7 @@ NEEDED = (
     "iam.serviceAccounts.get",
     "iap.tunnelInstances.accessViaIAP",
     "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy",
-    "serviceusage.services.use",
+    "serviceusage.services.get", "serviceusage.services.use",
     "storage.buckets.create", "storage.buckets.delete", "storage.buckets.get",
     "storage.objects.create", "storage.objects.delete", "storage.objects.get",
 )  # fmt: skip

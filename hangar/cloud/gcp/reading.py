@@ -57,7 +57,7 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = ()) -> Existing:
         data_disk=_in_our_zone(disks.get(names.data_disk), names),
         boot_disk=_in_our_zone(disks.get(names.boot_disk), names),
     )
-    require_ours(existing, names)
+    require_ours(existing, wanted)
     applied = views.unpack(views.metadata(existing.instance or {}).get(APPLIED, ""))
     before = dict.fromkeys((*secrets.remembered(applied), *also))
     if not (wanted.secrets or before):
@@ -108,18 +108,22 @@ def _in_our_zone(disk: Body | None, names: Names) -> Body | None:
         f"The disk {disk['name']} stands in the zone {zone}, and platform.yml says {names.zone}.",
         "* A disk does not move to another zone.",
         f"Set gcp.zone back to {zone}; or remove the machine there first and restore a snapshot of its data here"
-        " (docs/google-cloud.md, Moving to another zone).",
+        " (docs/google-cloud.md, Moving).",
     )
 
 
-def require_ours(existing: Existing, names: Names) -> None:
-    """Raises CloudError if something bears our name and was not made by us."""
+def require_ours(existing: Existing, wanted: Wanted) -> None:
+    """Raises CloudError if something bears our name and was not made by us: it would be changed, and `destroy` would
+    take it away.
+    """
+    names = wanted.names
     labelled = {"disk": existing.data_disk, "instance": existing.instance}
     for kind, found in labelled.items():
         if found and (found.get("labels") or {}).get(LABEL) != names.environment:
             raise _stranger(kind, found, names, f"label {LABEL}={names.environment}")
     described = {
         "network": existing.network, "router": existing.router, "resource policy": existing.policy,
+        "subnetwork": existing.subnetwork if wanted.own_network else None, "service account": existing.account,
         **{f"firewall rule {name}": rule for name, rule in existing.firewalls.items()},
     }  # fmt: skip
     for kind, found in described.items():
@@ -129,7 +133,7 @@ def require_ours(existing: Existing, names: Names) -> None:
 
 def _stranger(kind: str, found: Body, names: Names, mark: str) -> CloudError:
     return CloudError(
-        f"There is a {kind} named {found['name']} in {names.project} that Hangar did not make.",
+        f"There is a {kind} named {last(found['name'])} in {names.project} that Hangar did not make.",
         f"* It lacks the {mark}.",
         "Rename or remove it, or use an environment of another name: ./provision.py init NAME --cloud gcp",
     )

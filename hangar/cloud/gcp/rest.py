@@ -1,6 +1,7 @@
-"""The APIs that are called over REST: IAM, Resource Manager, Service Usage, Secret Manager; Storage for the lock."""
+"""The APIs called over REST: IAM, Resource Manager, Service Usage, Secret Manager; Storage for the lock and backups."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -14,6 +15,9 @@ Params = Mapping[str, str | Sequence[str]]
 
 PATHS = {"storage": "storage/v1/", "upload": "upload/storage/v1/"}
 """Storage's answers stand below a path, the others' do not."""
+
+BLOCK = 2**20
+"""Bytes of an object that are held in memory."""
 
 
 class Rest:
@@ -48,6 +52,23 @@ class Rest:
     def content(self, path: str) -> bytes:
         """The content of an object of Storage."""
         return self._answer("GET", "storage", path, {"alt": "media"}).content
+
+    def save(self, path: str, place: Path) -> None:
+        """The content of an object of Storage into a file, however large it is."""
+
+        def ask() -> None:
+            with self._session.http.get(
+                f"{address}/{PATHS['storage']}{path}", params={"alt": "media"}, timeout=ANSWER, stream=True
+            ) as got:
+                require_success(got)
+                with place.open("wb") as sink:
+                    for block in got.iter_content(BLOCK):
+                        sink.write(block)
+
+        address = self._address("storage")
+        self._session.renew()
+        with in_words(self._session.project, "GET storage object", address):
+            patient()(ask)()
 
     def _answer(
         self, method: str, api: str, path: str, params: Params | None, **sent: Any

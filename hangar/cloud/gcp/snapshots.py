@@ -25,8 +25,11 @@ class Snapshot:
     is_daily: bool
 
 
-def new_name(names: Names, now: float) -> str:
-    return f"{names.machine}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
+def new_name(api: Api, names: Names, now: float) -> str:
+    """Named after this second, or after the next one where a snapshot has that name: a resize takes one too."""
+    name = f"{names.machine}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
+    taken = api.compute.find(f"{names.everywhere}/snapshots/{name}")
+    return name if taken is None else new_name(api, names, now + 1)
 
 
 def step(api: Api, names: Names, name: str, labels: dict[str, str]) -> Step:

@@ -17,7 +17,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 try:  # inside an Ansible module
     from ansible.module_utils import hangar_files as files
@@ -27,6 +27,7 @@ except ImportError:  # on the machine, beside the interlock program
 ROOT = "/var/lib/hangar/journal"
 PROGRAM = "/usr/local/lib/hangar/interlock"
 LOGGED_AS = "hangar-interlock"  # one name in the log for the units of all undos, each of which has its own
+KEYS = "/etc/ssh/authorized_keys/"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -152,11 +153,27 @@ def restore(journal: Journal) -> list[str]:
 
 def _restore_one(path: str, state: files.State) -> None:
     if state.kind in ("file", "link"):
-        files.stage(path, state).commit()
+        files.stage(path, _without_revoked(path, state)).commit()
     elif state.kind == "directory":
         files.set_directory(path, state.uid, state.gid, state.mode)
     else:
         files.remove(path)
+
+
+def _without_revoked(path: str, state: files.State) -> files.State:
+    """Return what stood in a file of keys without those that the change took away: a revocation is never rolled back,
+    unless none of the earlier keys would be left, and with it nobody to mend the machine.
+    """
+    if not path.startswith(KEYS) or state.kind != "file":
+        return state
+    given = set(_blobs(files.look(path).content))
+    kept = [line for line in state.content.splitlines(keepends=True) if given & set(_blobs(line))]
+    return replace(state, content=b"".join(kept)) if kept else state
+
+
+def _blobs(text: bytes) -> list[bytes]:
+    """Return the keys themselves; options before and comments behind do not matter."""
+    return [word for word in text.split() if word.startswith(b"AAAA")]
 
 
 def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:

@@ -97,7 +97,8 @@ def test_airflow_may_read_and_start_and_cancel_jobs(ask):
         ("POST", "/api/v1/jobs/get_without_logs", {"id": 1}),
     ]
     found = dict(zip(map(str, admitted), statuses(ask(*admitted)), strict=True))
-    assert [request for request, status in found.items() if status in (401, 403)] == []
+    # 502 to 504 are the filter's own words for an Airbyte that it does not reach.
+    assert [request for request, status in found.items() if status in (401, 403, 502, 503, 504)] == []
 
 
 def test_airflow_may_change_nothing_else_though_airbyte_itself_would_let_it(ask):
@@ -196,7 +197,7 @@ def test_the_filter_listens_on_loopback_only_and_has_no_rights(host, options):
         for line in host.file(f"/proc/{pid}/status").content_string.splitlines()
         if ":\t" in line
     )
-    assert status["Uid"].split()[0] == str(host.user("haproxy").uid)
+    assert status["Uid"].split()[0] == str(host.user("airbyte-filter").uid)
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
     assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
 

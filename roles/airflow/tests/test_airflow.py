@@ -43,6 +43,40 @@ print(json.dumps({
 }))
 """
 
+# Runs in the scheduler's container: over the network that DAGs have, with the connection that they find. Argument 1 are
+# ports of the machine.
+FROM_INSIDE = """
+import concurrent.futures, json, socket, sys, urllib.error, urllib.request
+ports = json.loads(sys.argv[1])
+airbyte = json.load(open("/run/connections/connections.json")).get("airbyte_default")
+def ask(path, body=None, token=None):
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(airbyte["host"] + path, data, {"Content-Type": "application/json"})
+    if token:
+        request.add_header("Authorization", "Bearer " + token)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, {}
+def answers(port):
+    try:
+        socket.create_connection(("host.docker.internal", port), 3).close()
+    except OSError:
+        return False
+    return True
+def workspaces():
+    who = {"client_id": airbyte["login"], "client_secret": airbyte["password"], "grant_type": "client_credentials"}
+    token = ask("/applications/token", who)[1]["access_token"]
+    return {"read": ask("/workspaces", token=token), "stranger": ask("/workspaces")[0],
+            "change": ask("/workspaces", {"name": "contract"}, token)[0]}
+with concurrent.futures.ThreadPoolExecutor(len(ports)) as pool:  # silence takes seconds
+    reached = list(pool.map(answers, ports))
+print(json.dumps({
+    "reached": [port for port, is_so in zip(ports, reached) if is_so], "airbyte": airbyte and workspaces(),
+}))
+"""
+
 # Prints the names of the secrets that stand in what COMMAND prints. The values stay on the machine.
 LEAKS = """
 set -eu
@@ -79,6 +113,15 @@ def listeners(host):
     """Local address and owner of every TCP socket that listens."""
     lines = host.check_output("ss --no-header --listening --tcp --numeric").splitlines()
     return [line.split()[3] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def inside(host, listeners):
+    """What Airflow's own containers reach of the machine, and what Airbyte says to them."""
+    ports = sorted({int(address.rpartition(":")[2]) for address in listeners})
+    run = "docker compose --project-directory /srv/airflow/stack exec -T scheduler /opt/airflow/venv/bin/python -c"
+    told = f"as-service airflow {run} {shlex.quote(FROM_INSIDE)} {shlex.quote(json.dumps(ports))}"
+    return json.loads(host.check_output(told))
 
 
 def test_all_of_airflow_is_healthy(answers):
@@ -157,6 +200,28 @@ def test_processes_of_airflow_are_sub_ids_of_the_service(host, options, containe
     uids = {int(uid) for uid in host.check_output(f"ps -o uid= -p {pids.replace(' ', ',')}").split()}
     assert uids
     assert all(account["subids"] <= uid < account["subids"] + 65536 for uid in uids)
+
+
+def test_airflow_itself_reads_airbytes_workspaces_and_changes_none(inside, options):
+    """From inside its containers Airflow reads Airbyte's workspaces by a token of its own; it can make none"""
+    if not options["airbyte_enabled"]:
+        pytest.skip("switched off (airbyte_enabled)")
+    status, answer = inside["airbyte"]["read"]
+    assert status == 200
+    assert answer["data"], "there is no workspace"
+    assert inside["airbyte"]["change"] == 403
+    assert inside["airbyte"]["stranger"] == 401
+
+
+def test_airflows_containers_reach_the_declared_ports_of_the_machine_and_no_other(inside, options, listeners):
+    declared = {
+        int(rule["port"])
+        for rule in options["firewall_loopback_rules"]
+        if rule["user"] == "airflow" and rule.get("protocol", "tcp") == "tcp"
+    }
+    listening = {int(address.rpartition(":")[2]) for address in listeners}
+    assert listening - declared, "nothing else listens, so nothing could be refused"
+    assert set(inside["reached"]) == declared & listening
 
 
 def test_the_secrets_are_readable_by_root_and_the_service_only(host):

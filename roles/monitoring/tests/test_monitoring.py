@@ -152,17 +152,21 @@ def test_every_alert_fires_and_ends(host):
 
 
 def proof(name, given, every):
-    """A test as promtool takes it: firing at one time, silent at another."""
+    """A test as promtool takes it: firing at its times, silent at another."""
+    fires = given["fires"] if isinstance(given["fires"], list) else [given["fires"]]
     firing = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
     return {
         "interval": f"{every}m",
         "input_series": [{"series": one, "values": str(values)} for one, values in given["series"].items()],
         "promql_expr_test": [
-            {
-                "expr": firing,
-                "eval_time": f"{given['fires'] * every}m",
-                "exp_samples": [{"labels": "{}", "value": 1}],
-            },
+            *(
+                {
+                    "expr": firing,
+                    "eval_time": f"{one * every}m",
+                    "exp_samples": [{"labels": "{}", "value": 1}],
+                }
+                for one in fires
+            ),
             {"expr": firing, "eval_time": f"{given['quiet'] * every}m"},
         ],
     }

@@ -166,6 +166,12 @@ def test_the_rules_are_roots_and_sudo_reads_them(host, machine):
     assert host.run("visudo -c").rc == 0
 
 
+def test_what_somebody_types_into_a_command_is_not_recorded(host):
+    """Sudo records which command, never what is typed or sent into it: that may be a secret"""
+    asked = "grep -rhE '^[^#]*(log_input|log_stdin|log_ttyin|LOG_INPUT)' /etc/sudoers /etc/sudoers.d"
+    assert host.run(asked).rc == 1
+
+
 def test_nobody_stays_past_their_day(host, machine, people):
     """The machine itself looks every hour whose day has come"""
     assert machine["timer"] == ["enabled", "active"]

@@ -1,4 +1,5 @@
 import contextlib
+import json
 import re
 import socket
 import time
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-UNITS = ("ssh.service", "systemd-sysctl.service", "hangar-editors.service")
+UNITS = ("ssh.service", "systemd-sysctl.service", "hangar-editors.service", "hangar-homes.service")
 
 ROLES = Path(__file__).resolve().parents[2]
 
@@ -117,7 +118,8 @@ def found(host):
         systemctl show user-{somebody}.slice -p CPUWeight,MemoryHigh,MemoryMax,TasksMax; echo ==
         for name in $(getent group hangar-admins | cut -d: -f4 | tr , ' '); do id -u $name; done; echo ==
         cat /etc/security/limits.d/60-hangar-people.conf; echo ==
-        systemctl is-enabled hangar-editors.timer; systemctl is-active hangar-editors.timer; echo ==
+        for unit in hangar-editors.timer hangar-homes.timer hangar-homes.path; do
+            systemctl is-enabled $unit; systemctl is-active $unit; done; echo ==
         find -L /opt/hangar/airflow -maxdepth 5 -name '*.dist-info' -printf '%f\\n' 2>/dev/null; echo ==
         find -L /opt/hangar/airflow -xdev \\( ! -user root -o -perm /022 \\) ! -type l 2>/dev/null | head -3; echo ==
         echo end""")
@@ -179,8 +181,70 @@ def test_old_servers_of_editors_go_and_the_one_that_runs_stays(client, options):
 
 
 def test_what_editors_leave_is_cleared_away_every_day(host, found):
-    assert found["timer"] == ["enabled", "active"]
+    assert found["timer"] == ["enabled", "active"] * 3
     host.check_output("systemctl start hangar-editors.service")
+
+
+NOBODYS = 29_999
+"""The last of the numbers that people get: no account has it for as long as fewer than ten thousand ever came."""
+
+FULL = f"""
+import os, runpy, shutil, sys
+homes = runpy.run_path("/usr/local/lib/hangar/homes")
+disk, place = homes["device"](), "/srv/people/.bounded"
+if not disk:
+    sys.exit("measured")
+shutil.rmtree(place, ignore_errors=True)  # of a run that was killed
+os.mkdir(place)
+os.chown(place, {NOBODYS}, {NOBODYS})
+homes["set_bound"](disk, {NOBODYS}, 2**20)
+child = os.fork()
+if child == 0:
+    os.setgroups([]), os.setgid({NOBODYS}), os.setuid({NOBODYS})
+    for name, size in (("fits", 2**19), ("too-much", 2**20)):
+        try:
+            with open(f"{{place}}/{{name}}", "wb", buffering=0) as file:
+                for _ in range(size // 4096):
+                    file.write(b"x" * 4096)
+            print(name, "written", flush=True)
+        except OSError as problem:
+            print(name, problem.strerror, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+shutil.rmtree(place)
+homes["set_bound"](disk, {NOBODYS}, 0)
+"""
+"""Root's: somebody with a bound of 1 MiB writes half of it, and then the whole."""
+
+
+def test_one_person_cannot_fill_the_disk_of_all(host, options):
+    """What one person may have on the disk is bounded by the kernel, not by good will"""
+    if not options["remote_ssh_home_quota"]:
+        pytest.skip("switched off (homes.quota)")
+    if host.run("test -d /srv/people/home").rc != 0:
+        pytest.skip("no people's homes here")
+    done = host.run(f"python3 -B - <<'END'\n{FULL}\nEND")
+    if done.stderr.strip() == "measured":
+        pytest.skip(
+            "the file system below /srv does not keep what one account may have; homes are measured instead"
+        )
+    assert done.stdout.splitlines() == ["fits written", "too-much Disk quota exceeded"], done.stderr
+
+
+def test_every_persons_share_of_the_disk_is_known(host, options):
+    """Every person's share of the disk is known, and only administrators have no bound"""
+    if host.run("test -d /srv/people/home").rc != 0:
+        pytest.skip("no people's homes here")
+    host.check_output("systemctl start hangar-homes.service")
+    known = {home["name"]: home for home in json.loads(host.check_output("/usr/local/lib/hangar/homes show"))}
+    members = {
+        group: set(filter(None, host.run(f"getent group {group} | cut -d: -f4").stdout.strip().split(",")))
+        for group in options["remote_ssh_groups"] + options["remote_ssh_admin_groups"]
+    }
+    people = set().union(*(members[group] for group in options["remote_ssh_groups"]))
+    admins = set().union(*(members[group] for group in options["remote_ssh_admin_groups"]))
+    assert set(known) == (people - admins if options["remote_ssh_home_quota"] else set())
+    assert all(home["used"] > 0 and home["bound"] > 0 for home in known.values())
 
 
 def test_programs_trust_whom_the_machine_trusts(client):

@@ -1,6 +1,7 @@
 """Airflow's Airbyte provider as a client, on a Python of its own: Airflow is too large for this environment.
 
-AIRBYTE_EMBEDDED_AIRFLOW_PYTHON names one with `apache-airflow` and `apache-airflow-providers-airbyte`.
+`make dags` makes one; AIRBYTE_EMBEDDED_AIRFLOW_PYTHON names another with `apache-airflow` and
+`apache-airflow-providers-airbyte`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import pytest
 
 from tests.server import ORCHESTRATOR, Server
 
-PYTHON = os.environ.get("AIRBYTE_EMBEDDED_AIRFLOW_PYTHON")
+REPO = Path(__file__).resolve().parents[3]
+PYTHON = Path(os.environ.get("AIRBYTE_EMBEDDED_AIRFLOW_PYTHON", REPO / ".venv-pipelines/airflow/bin/python"))
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(
-        PYTHON is None, reason="AIRBYTE_EMBEDDED_AIRFLOW_PYTHON names no Python with the provider"
+        not PYTHON.exists(),
+        reason="there is no Python with the provider: make dags, or AIRBYTE_EMBEDDED_AIRFLOW_PYTHON",
     ),
 ]
 SCRIPT = """

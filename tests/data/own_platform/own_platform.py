@@ -1,11 +1,11 @@
-"""A DAG that needs all that a user may add to Airflow: a package, a program, a variable, a connection."""
+"""A DAG that needs all that a user may add to Airflow: a package, a program, settings, a connection, variables."""
 
 import hashlib
 import os
 import shutil
 import subprocess
 
-from airflow.sdk import BaseHook, dag, task
+from airflow.sdk import BaseHook, Variable, dag, task
 
 
 @dag(schedule=None)
@@ -25,6 +25,9 @@ def own_platform():
         assert os.environ["OWN_VARIABLE"] == "50% of $HOME"
         connection = BaseHook.get_connection("erp")
         assert (connection.host, connection.login) == ("erp.example.com", "reader")
+        assert Variable.get("region") == "europe-west1"
+        limits = Variable.get("limits", deserialize_json=True)
+        assert limits == {"rows": 5, "token": connection.password}
         # Its hash, so that the password stands in no file of this repository and in no log.
         return hashlib.sha256(connection.password.encode()).hexdigest()
 

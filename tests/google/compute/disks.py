@@ -132,7 +132,12 @@ def delete(call: Call) -> dict[str, Any]:
         raise in_use(path, HOST.sub("", user))
     require_unused(call, path, by=("instances",))
     disk["status"] = "DELETING"
-    return operations.begin(call, path, "remove disk")
+    return operations.begin(call, path, "remove disk", undo="disk stays")
+
+
+@effect("disk stays")
+def disk_stays(world: World, operation: dict[str, Any]) -> None:
+    world.state.resources[operation["_target"]]["status"] = "READY"
 
 
 @effect("remove disk")

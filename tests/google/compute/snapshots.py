@@ -78,7 +78,7 @@ def gone(world: World, operation: dict[str, Any]) -> None:
 def delete(call: Call) -> dict[str, Any]:
     path = SNAPSHOTS.path(call)
     find_ready(call, path)["status"] = "DELETING"
-    return operations.begin(call, path, "remove disk")
+    return operations.begin(call, path, "remove disk", undo="disk stays")
 
 
 @handles("compute.snapshots.setLabels", "compute.disks.setLabels", "compute.instances.setLabels")

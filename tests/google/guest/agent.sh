@@ -7,7 +7,7 @@ folder=/usr/lib/google-stand-in
 
 ssh-keygen -A
 
-daemons=$(sed -n 's/^ *accounts_daemon *= *//p' /etc/default/instance_configs.cfg 2>/dev/null)
+daemons=$(sed -n 's/^ *accounts_daemon *= *//p' /etc/default/instance_configs.cfg 2>/dev/null | tail -n 1)
 if [ "$daemons" != false ]; then
     getent group google-sudoers >/dev/null || groupadd google-sudoers
     echo '%google-sudoers ALL=(ALL:ALL) NOPASSWD:ALL' > /etc/sudoers.d/google_sudoers

@@ -14,8 +14,9 @@ from hangar.checks.finding import ok
 SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
 REACHED = "debug1: Remote protocol version 2.0\ndebug1: Server host key: ssh-ed25519 SHA256:abc\n"
 PORT = ok("Port", "127.0.0.1 port 22 speaks SSH")
-GOOD = "room 50000000 /home/anna\nwatches 524288\nrun yes /tmp\nrun yes /home/anna\ndags yes\n" \
-       "out update.code.visualstudio.com 200\nout marketplace.visualstudio.com 200\n"  # fmt: skip
+GOOD = "room 50000000 /home/anna\nshare 4000000000 20000000000 held\nwatches 524288\nrun yes /tmp\n" \
+       "run yes /home/anna\ndags yes\nout update.code.visualstudio.com 200\n" \
+       "out marketplace.visualstudio.com 200\n"  # fmt: skip
 
 
 def steps(said: str) -> dict[str, tuple[str, str, str]]:
@@ -99,6 +100,8 @@ def test_a_machine_that_is_fit_has_nothing_to_cure() -> None:
     ("good", "bad", "name", "state"),
     [
         ("room 50000000", "room 100000", "Disk", "missing"),
+        ("share 4000000000 20000000000 held", "share 19000000000 20000000000 held", "Disk", "missing"),
+        ("share 4000000000 20000000000 held", "share 21000000000 20000000000 measured", "Disk", "warning"),
         ("watches 524288", "watches 8192", "Watched files", "warning"),
         ("run yes /tmp", "run no /tmp", "Programs run", "missing"),
         ("run yes /tmp", "write no /tmp", "Programs run", "missing"),
@@ -111,6 +114,20 @@ def test_what_the_machine_lacks_is_named_with_its_cure(good: str, bad: str, name
     (found,) = [one for one in there.findings("sandbox", GOOD.replace(good, bad)) if one.state != "ok"]
     assert (found.name, found.state) == (name, state)
     assert found.cure
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        ("share 4000000000 20000000000 held", "51.2 GB free in /home/anna, yours are 4.0 of 20.0 GB"),
+        ("share 19000000000 20000000000 measured", "51.2 GB free in /home/anna, yours are 19.0 of 20.0 GB"),
+        ("share", "51.2 GB free in /home/anna"),  # a machine without shares
+    ],
+)
+def test_a_persons_share_of_the_disk_is_told_with_what_is_free(share: str, said: str) -> None:
+    answer = GOOD.replace("share 4000000000 20000000000 held", share)
+    (disk,) = [one for one in there.findings("sandbox", answer) if one.name == "Disk"]
+    assert (disk.state, disk.detail) == ("ok", said)
 
 
 def test_a_shell_that_says_nothing_is_an_answer_too() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import configparser
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,48 @@ def test_a_key_that_the_roles_took_away_does_not_come_back_at_the_next_boot(
     assert keys.read_text() == "ssh-ed25519 BBBB another\n"
 
 
+def run_agent_part(spec: MachineSpec, tmp_path: Path, *programs: str, before: str | None = None) -> str:
+    """Runs the part of the script that is about Google's agent; returns the agent's file."""
+    tools, file = tmp_path / "bin", tmp_path / "instance_configs.cfg"
+    tools.mkdir(exist_ok=True)
+    if before is not None:
+        file.write_text(before)
+    for name in ("systemctl", *programs):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/called\n')
+        (tools / name).chmod(0o755)
+    script = startup.render(spec)
+    part = script[script.index("agent=/etc") : script.index("# What must outlive")].replace(
+        "/etc/default/instance_configs.cfg", str(file)
+    )
+    part = part.replace("/usr/bin/google", f"{tools}/google")
+    subprocess.run(["sh", "-eu", "-c", part], env={"PATH": f"{tools}:/usr/bin:/bin"}, check=True)
+    return file.read_text() if file.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("programs", "restart"),
+    [
+        (("google_guest_agent",), "systemctl --no-block try-restart google-guest-agent.service\n"),
+        (("google_guest_agent_manager", "ggactl_plugin"), "ggactl_plugin coreplugin restart\n"),
+    ],
+)
+def test_googles_agent_old_or_new_makes_no_accounts(
+    spec: Callable[..., MachineSpec], tmp_path: Path, programs: tuple[str, ...], restart: str
+) -> None:
+    text = run_agent_part(spec(), tmp_path, *programs, before="[Daemons]\naccounts_daemon = true\n")
+    read = configparser.ConfigParser(strict=False)  # of what stands twice the last counts, as for the agent
+    read.read_string(text)
+    assert read["Daemons"]["accounts_daemon"] == "false"
+    assert run_agent_part(spec(), tmp_path, *programs) == text, "the next boot changes nothing"
+    assert (tmp_path / "called").read_text() == restart
+
+
+def test_where_there_is_no_such_agent_no_file_is_made(
+    spec: Callable[..., MachineSpec], tmp_path: Path
+) -> None:
+    assert run_agent_part(spec(), tmp_path) == ""
+
+
 DEVICE = "/dev/disk/by-id/google-hangar-data"
 DISK_PART = 'if [ -n "$device" ] && ! mountpoint -q /srv; then'
 
@@ -56,17 +99,24 @@ def run_disk_part(
     mounted: bool = False,
     found: int = 2,
     zeros: bool = True,
+    label: str = "",
+    counts: bool = True,
 ) -> list[str]:
     """Runs the part of the script that is about the disk, with programs that only say that they were called."""
     called = tmp_path / "called"
     tools = tmp_path / "bin"
     tools.mkdir()
-    ends = {"mountpoint": 0 if mounted else 1, "blkid": found, "cmp": 0 if zeros else 1}
+    ends = {
+        "mountpoint": 0 if mounted else 1, "blkid": found, "cmp": 0 if zeros else 1, "modprobe": 0 if counts else 1,
+    }  # fmt: skip
     for name in (
         "mountpoint",
         "blkid",
         "cmp",
         "mkfs.ext4",
+        "modprobe",
+        "fsck.ext4",
+        "tune2fs",
         "chattr",
         "systemctl",
         "resize2fs",
@@ -76,6 +126,9 @@ def run_disk_part(
         tool = tools / name
         tool.write_text(f'#!/bin/sh\necho "{name} $*" >> {called}\nexit {ends.get(name, 0)}\n')
         tool.chmod(0o755)
+    if label:
+        with (tools / "blkid").open("r+") as blkid:
+            blkid.write(f"#!/bin/sh\ncase $* in *LABEL*) echo {label} ;; esac\nexit {found}\n")
     escape = tools / "systemd-escape"
     escape.write_text("#!/bin/sh\necho systemd-fsck@x.service\n")
     escape.chmod(0o755)
@@ -94,14 +147,34 @@ def run_disk_part(
 
 def test_an_empty_disk_is_formatted_and_mounted(spec: Callable[..., MachineSpec], tmp_path: Path) -> None:
     called = run_disk_part(spec(), tmp_path)
-    assert f"mkfs.ext4 -q -m 0 -L hangar-srv {DEVICE}" in called
+    assert f"mkfs.ext4 -q -m 0 -L hangar-srv -O quota -E quotatype=usrquota {DEVICE}" in called
     assert called.index("chattr +i /srv") < called.index("systemctl start srv.mount")
     unit = (tmp_path / "srv.mount").read_text()
-    assert f"What={DEVICE}\nWhere=/srv\nType=ext4\n" in unit
+    assert f"What={DEVICE}\nWhere=/srv\nType=ext4\nOptions=defaults,discard,usrquota\n" in unit
     assert (
         "WantedBy=local-fs.target" in unit
     )  # wanted, not required: without the disk the machine still boots
     assert "RequiredBy" not in unit
+
+
+def test_a_kernel_that_cannot_count_gets_a_disk_that_it_can_mount(
+    spec: Callable[..., MachineSpec], tmp_path: Path
+) -> None:
+    called = run_disk_part(spec(), tmp_path, counts=False)
+    assert f"mkfs.ext4 -q -m 0 -L hangar-srv {DEVICE}" in called
+    assert "Options=defaults,discard\n" in (tmp_path / "srv.mount").read_text()
+
+
+@pytest.mark.parametrize(
+    ("label", "counts", "expected"),
+    [("hangar-srv", True, True), ("hangar-srv", False, False), ("mine", True, False)],
+)
+def test_a_disk_of_hangars_from_before_learns_to_count_and_no_other(
+    spec: Callable[..., MachineSpec], tmp_path: Path, label: str, counts: bool, expected: bool
+) -> None:
+    called = run_disk_part(spec(), tmp_path, found=0, label=label, counts=counts)
+    changed = [line for line in called if line.startswith(("tune2fs", "fsck"))]
+    assert changed == ([f"fsck.ext4 -p {DEVICE}", f"tune2fs -Q usrquota {DEVICE}"] if expected else [])
 
 
 @pytest.mark.parametrize(("found", "zeros"), [(0, True), (0, False), (2, False), (8, True), (4, True)])

@@ -42,6 +42,17 @@ def test_what_was_removed_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "  removed container hangar-local\nNothing of hangar-local is left.\n"
 
 
+def test_backups_that_stay_are_named_with_the_way_back(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(yes=True)
+    paths.backups_dir("local").mkdir(parents=True)
+    (paths.backups_dir("local") / "20261101T031500Z.json").touch()
+    destroy.run(ARGUMENTS)
+    assert capsys.readouterr().out == (
+        "  removed container hangar-local\n  kept .hangar/local/backups, and the key that reads them\n"
+        "Its backups are kept. A machine with their data: ./provision.py up local --restore latest\n"
+    )
+
+
 def test_a_program_reads_it_as_data(capsys: pytest.CaptureFixture[str]) -> None:
     console.configure(yes=True, json=True)
     destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "json": True}))

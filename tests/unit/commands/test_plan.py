@@ -63,6 +63,16 @@ def test_changes_here_and_there(
     )
 
 
+def test_a_guarded_machine_is_replaced_by_the_command_that_allows_it(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anew = Change("machine hangar-local", "replace", "made again", (("image", "a", "b"),))
+    run(monkeypatch, (Plan((anew,), guarded=True), None))
+    assert capsys.readouterr().out.endswith("Make it so: ./provision.py up local --allow-replace\n")
+    run(monkeypatch, (Plan((anew,)), None))
+    assert capsys.readouterr().out.endswith("Make it so: ./provision.py up local\n")
+
+
 def test_without_the_option_changes_are_no_failure(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, (CREATE, None), exit_code=False) == 0
 

@@ -158,6 +158,17 @@ def test_a_machine_without_a_warehouse_has_none_of_its_accounts(make_config: Mak
     assert "airbyte-token" in {one.name for one in catalogue.secrets(make_config("warehouse.enabled=false"))}
 
 
+def test_airbytes_platform_keeps_its_administrators_secret(make_config: Make) -> None:
+    """What Airbyte does not renew alone is not offered; tokens that the platform gave live on for a while."""
+    platform = make_config("airbyte.engine=abctl", f"airbyte.abctl.sha256={'a' * 64}")
+    found = {one.name: one.effect for one in catalogue.secrets(platform)}
+    assert "airbyte-operator" not in found
+    assert found["airbyte-token"] == "nothing restarts; tokens of the old one end within 15 minutes"
+    usual = {one.name: one.effect for one in catalogue.secrets(make_config())}
+    assert "airbyte-operator" in usual
+    assert usual["airbyte-token"] == "nothing restarts; tokens of the old one end at once"
+
+
 def test_the_list_is_for_people_and_for_programs(
     make_config: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,16 @@ def test_a_lost_public_half_is_derived_again(tmp_path: Path) -> None:
     assert keys.ensure_key(private, "c") == line
 
 
+def test_who_has_no_key_is_told_how_to_be_let_in(tmp_path: Path) -> None:
+    with pytest.raises(HangarError) as caught:
+        keys.read_public_key(tmp_path / "id")
+    assert caught.value.brief == "There is no key on this computer that opens the machine."
+    assert caught.value.resolution == (
+        f"Make one: ssh-keygen -t ed25519 -f {tmp_path}/id\nThen let an admin take id.pub into `people`:"
+        " ./provision.py people add NAME ENV --role admin --key FILE"
+    )
+
+
 def test_a_passphrase_is_not_asked_for(tmp_path: Path) -> None:
     private = tmp_path / "id"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(private)], check=True)

@@ -12,6 +12,7 @@ from hangar.cloud.base import Server
 from hangar.cloud.existing import probe
 from hangar.errors import CloudError, HangarError, MachineUnreachable
 from hangar.process import Completed
+from hangar.ssh import known_hosts
 
 KEY = Path("/keys/id")
 PINNED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
@@ -92,7 +93,7 @@ BRIEF = (
     "The machine at 203.0.113.7 port 2222 does not show the SSH host key that platform.yml names; nothing was sent"
     " to it."
 )
-PINNED_LINE = f"* Pinned: ssh-ed25519 {probe.fingerprint(PINNED)}"
+PINNED_LINE = f"* Pinned: ssh-ed25519 {known_hosts.fingerprint(PINNED)}"
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_an_operation_that_outlives_our_patience_is_named(monkeypatch: pytest.Mo
     monkeypatch.setattr(compute, "time", type("Time", (), {"monotonic": staticmethod(lambda: next(clock))}))
     with pytest.raises(CloudError) as endless:
         client.finish(OPERATION)
-    assert endless.value.brief == "Google has been at work for 15 minutes on: insert vm."
+    assert endless.value.brief == "Google has been at work for 15 minutes on: insert instances/vm."
     assert endless.value.resolution.startswith(
         "Look at it: gcloud compute operations describe operation-1 --zone=z --project p"
     )

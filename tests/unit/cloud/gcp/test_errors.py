@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hangar.cloud.gcp import errors
+from hangar.cloud.gcp import errors, refusal
 from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotReady, NotThere, OutOfStock
 
 
@@ -16,7 +16,7 @@ def said(status: int, message: str, old_reason: str = "", **detail: Any) -> Goog
         error["errors"] = [{"reason": old_reason, "message": message}]
     if detail:
         error["details"] = [detail]
-    return errors.translate(errors.read("acme-data-1", "POST compute x", status, {"error": error}))
+    return errors.translate(refusal.read("acme-data-1", "POST compute x", status, {"error": error}))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_operation_that_ended_in_a_quota_names_it_and_where_to_ask_for_more(
         "errorDetails": [details],
     }  # fmt: skip
     operation = {"httpErrorStatusCode": 403, "error": {"errors": [found]}}
-    error = errors.translate(errors.read_operation("acme-data-1", "insert x", operation))
+    error = errors.translate(refusal.read_operation("acme-data-1", "insert x", operation))
     assert error.brief == brief
     assert error.resolution == (
         "Choose a smaller gcp.machine_type or disk, or ask for more: "
@@ -122,5 +122,21 @@ def test_an_operation_that_ended_in_a_quota_names_it_and_where_to_ask_for_more(
 
 
 def test_a_page_that_is_no_json_is_still_an_error() -> None:
-    refusal = errors.read("p", "GET compute x", 502, {"error": {"message": "<html>"}})
-    assert errors.translate(refusal).brief == "Google Cloud refused."
+    page = refusal.read("p", "GET compute x", 502, {"error": {"message": "<html>"}})
+    assert errors.translate(page).brief == (
+        "Google Cloud has a fault of its own, and asking again did not help."
+    )
+
+
+def test_who_asks_too_often_is_told_to_wait() -> None:
+    error = said(429, "Quota exceeded for quota metric 'Queries'", "rateLimitExceeded")
+    assert error.brief == "Google Cloud is asked too often, and asking again did not help."
+    assert error.resolution.startswith("Wait some minutes")
+
+
+def test_a_permission_that_google_does_not_name_is_known_from_what_was_asked() -> None:
+    place = "POST cloudresourcemanager v3/projects/p:setIamPolicy"
+    body = {"error": {"message": "The caller does not have permission", "status": "PERMISSION_DENIED"}}
+    error = errors.translate(refusal.read("p", place, 403, body))
+    assert error.brief == "Your account lacks the permission resourcemanager.projects.setIamPolicy."
+    assert "roles/resourcemanager.projectIamAdmin" in error.resolution

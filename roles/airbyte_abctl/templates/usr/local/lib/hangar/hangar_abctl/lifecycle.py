@@ -86,8 +86,9 @@ def apply(allowed: frozenset[str]) -> None:
             case "install" | "upgrade" | "resume":
                 if decision.word == "upgrade":
                     backup()
-                write_record("begun.json", situation.wanted)
+                # First: one that is missing leaves no beginning on record.
                 passed.write_secret_files(situation.wanted)
+                write_record("begun.json", situation.wanted)
                 run_installer(situation.wanted)
             case _:
                 start(situation.wanted)
@@ -97,6 +98,7 @@ def run_installer(described: dict[str, object]) -> None:
     """Start abctl in a unit of its own, or join one that runs: it goes on although whoever called us is gone."""
     as_airbyte("systemctl", "--user", "daemon-reload")
     done = as_airbyte("systemctl", "--user", "start", INSTALL_UNIT)
+    passed.remove_secret_files(wanted())
     if done.returncode != 0:
         fail(
             f"abctl did not install Airbyte {described['chart']}. The end of what it said:\n{installer_log()}"

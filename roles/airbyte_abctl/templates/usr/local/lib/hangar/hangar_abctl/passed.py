@@ -1,7 +1,8 @@
 # Written by Hangar (role airbyte_abctl). Changes made here are lost at the next run.
 """The secrets that a person put on the machine, in the form that abctl takes: Kubernetes Secrets, a file each.
 
-They are written for the time of the installation, for root and the service user, and never stand in an argument list.
+They are written for the time of the installation, for root and the service user, and never stand in an argument list:
+the cluster keeps what it was given.
 """
 
 import base64
@@ -38,3 +39,9 @@ def write_secret_files(wanted: dict[str, Any]) -> None:
             "data": data,
         }
         keep(FOLDER / f"{name}.json", json.dumps(secret), "airbyte")
+
+
+def remove_secret_files(wanted: dict[str, Any]) -> None:
+    """What abctl was given; the files that a person brought stay."""
+    for name in wanted["secrets"]:
+        (FOLDER / f"{name}.json").unlink(missing_ok=True)

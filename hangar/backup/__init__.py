@@ -1,0 +1,1 @@
+"""Backups as this computer sees them: fetched, listed, tried, thinned out, put back."""

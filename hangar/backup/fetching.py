@@ -1,0 +1,80 @@
+"""Encrypted backups come to this computer: from the machine's spool, or from where it sent them."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from hangar.backup.folder import Folder
+from hangar.backup.machine import Machine
+from hangar.backup.records import Backup, Sealed
+from hangar.backup.retention import kept
+from hangar.backup.target import Target
+from hangar.config import Config
+from hangar.errors import HangarError
+
+Report = Callable[[str], None]
+
+
+def from_machine(machine: Machine, folder: Folder, config: Config, report: Report) -> list[str]:
+    """What the spool has and retention would keep; returns what came. A call that is killed leaves nothing listed
+    that is not whole; the next one goes on.
+    """
+    there = machine.show().backups
+    known = {one.id for one in folder.backups() if not folder.missing(one)}
+    wanted = kept([*known, *(one.id for one in there)], config.backup.keep) - known
+    came = [one for one in there if one.id in wanted]
+    for backup in came:
+        for part in (one for one in backup.parts if one.object in folder.missing(backup)):
+            report(f"fetch {part.object}")
+            machine.get(part.object, folder.fresh(part.object))
+            accept(folder, part)
+        folder.write_index(backup)
+    return [one.id for one in came]
+
+
+def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> None:
+    """The one backup that is named, or the newest for `latest`, unless it is here."""
+    sizes = target.sizes()
+    names = sorted((name for name in sizes if name.endswith(".json")), reverse=True)
+    for name in names:
+        if wanted not in ("latest", name[:-5]):
+            continue
+        if _is_here(folder, name):
+            return
+        found = target.indexes([name])
+        if found and all(sizes.get(part.object) == part.bytes for part in found[0].parts):
+            _bring(target, folder, found[0], report)
+            return
+
+
+def _is_here(folder: Folder, name: str) -> bool:
+    return any(one.id == name[:-5] and not folder.missing(one) for one in folder.backups())
+
+
+def _bring(target: Target, folder: Folder, backup: Backup, report: Report) -> None:
+    for part in (one for one in backup.parts if one.object in folder.missing(backup)):
+        report(f"fetch {part.object} from {target.name}")
+        target.get([part.object], folder.fresh(part.object).parent, as_fresh=True)
+        accept(folder, part)
+    folder.write_index(backup)
+
+
+def accept(folder: Folder, part: Sealed) -> None:
+    """An object that was brought gets its name if it is what the index says.
+
+    Raises:
+        HangarError: it is not.
+    """
+    place = folder.fresh(part.object)
+    if _digest(place) != part.sha256:
+        place.unlink()
+        raise HangarError(
+            f"{part.object} has not come as it was made.", f"* Expected SHA-256: {part.sha256}",
+            "Run the same command again. If it stays so, the source is damaged or was changed.",
+        )  # fmt: skip
+    folder.take(part.object)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,81 @@
+"""The folder on this computer that keeps the backups. What is listed is whole: an index comes after its objects."""
+
+from pathlib import Path
+
+from hangar import paths
+from hangar.backup.records import ID, OBJECT, Backup, read, text
+from hangar.config import Config
+from hangar.errors import HangarError
+from hangar.ssh.files import write_atomically
+
+
+class Folder:
+    """`path` is made when something is first put into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, config: Config) -> "Folder":
+        return cls(config.backup.folder or paths.backups_dir(config.environment))
+
+    def backups(self) -> list[Backup]:
+        """Every backup with an index that can be read, the newest first."""
+        found = [read(path) for path in self.path.glob("*.json") if ID.fullmatch(path.stem)]
+        return sorted((one for one in found if one), key=lambda one: one.id, reverse=True)
+
+    def missing(self, backup: Backup) -> list[str]:
+        """The objects of a backup that are not here in their size."""
+        return [part.object for part in backup.parts if not self._has(part.object, part.bytes)]
+
+    def _has(self, name: str, size: int) -> bool:
+        place = self.path / name
+        return place.is_file() and place.stat().st_size == size
+
+    def fresh(self, name: str) -> Path:
+        """Where an object is brought before it is known to be whole."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.path / f".{name}.new"
+
+    def take(self, name: str) -> None:
+        """What was brought is whole and gets its name."""
+        self.fresh(name).rename(self.path / name)
+
+    def write_index(self, backup: Backup) -> None:
+        write_atomically(self.path / f"{backup.id}.json", text(backup))
+
+    def keep(self, identifiers: set[str]) -> list[str]:
+        """Removes every other backup, then the objects that none names any more; returns what went."""
+        going = [one for one in self.backups() if one.id not in identifiers]
+        for backup in going:
+            (self.path / f"{backup.id}.json").unlink()
+        named = {part.object for backup in self.backups() for part in backup.parts}
+        for path in self.path.glob("*.age"):
+            if OBJECT.fullmatch(path.name) and path.name not in named:
+                path.unlink()
+        return [backup.id for backup in going]
+
+    def require(self, wanted: str) -> Backup:
+        """The backup that is named, or the newest for `latest`.
+
+        Raises:
+            HangarError: it is not here, or not whole.
+        """
+        known = self.backups()
+        found = (
+            known[0]
+            if known and wanted == "latest"
+            else next((one for one in known if one.id == wanted), None)
+        )
+        if found is None:
+            raise HangarError(
+                f"There is no backup {wanted}." if known else "There is no backup.",
+                f"* Looked in: {paths.shown(self.path)}",
+                f"There are: {', '.join(one.id for one in known[:10])}" if known else "",
+            )
+        if gone := self.missing(found):
+            raise HangarError(
+                f"The backup {found.id} is not whole.", "\n".join(f"* missing or cut short: {name}" for name in gone),
+                "Take another: ./provision.py backup list names them",
+            )  # fmt: skip
+        return found

@@ -1,0 +1,46 @@
+"""Every backup that is known, and where it lies."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from hangar.backup.folder import Folder
+from hangar.backup.records import Backup
+from hangar.backup.target import Target
+
+
+class Place(NamedTuple):
+    """`where` is for people: "here", "damaged" (here, and not whole), or where else it lies."""
+
+    backup: Backup
+    where: str
+
+
+def places(folder: Folder, spool: Iterable[Backup], target: Target | None) -> list[Place]:
+    """The newest first. What is here is told as here, wherever else it is.
+
+    Raises:
+        HangarError: the target hands nothing out.
+    """
+    found = {one.id: Place(one, "on the machine only") for one in spool}
+    if target:
+        found = _at(target, folder, found)
+    for one in folder.backups():
+        found[one.id] = Place(one, "damaged" if folder.missing(one) else "here")
+    return sorted(found.values(), key=lambda place: place.backup.id, reverse=True)
+
+
+def _at(target: Target, folder: Folder, spool: dict[str, Place]) -> dict[str, Place]:
+    """With what the target has. Indexes that are known are not brought again."""
+    here = {one.id for one in folder.backups()}
+    there = [name[:-5] for name in target.sizes() if name.endswith(".json")]
+    unknown = [name for name in there if name not in here and name not in spool]
+    found = {
+        one.id: Place(one, f"at {target.name} only")
+        for one in target.indexes(f"{name}.json" for name in unknown)
+    }
+    both = {
+        name: Place(spool[name].backup, f"on the machine, at {target.name}")
+        for name in there
+        if name in spool
+    }
+    return {**spool, **found, **both}

@@ -1,0 +1,93 @@
+"""Backups are opened here and nowhere else: `age` decrypts with a key that the machine has never had."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hangar import process
+from hangar.backup import keys
+from hangar.backup.folder import Folder
+from hangar.backup.records import Backup, Sealed
+from hangar.config import Config
+from hangar.errors import CommandFailed, HangarError, MissingTool
+
+WRONG_KEY = "no identity matched"
+"""What age says when the key is another's."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One object, looked at: `problem` is empty where it is sound."""
+
+    object: str
+    problem: str = ""
+
+
+def command(key: Path, place: Path) -> list[str]:
+    """The program that prints what an object holds."""
+    return ["age", "--decrypt", "--identity", str(key), str(place)]
+
+
+def require_age() -> None:
+    """Returns where `age` is installed.
+
+    Raises:
+        MissingTool: it is not.
+    """
+    try:
+        process.run(["age", "--version"])
+    except MissingTool as error:
+        raise MissingTool(
+            "age is not installed here; it opens the backups.", error.details,
+            "Install it: sudo apt install age, or brew install age",
+        ) from None  # fmt: skip
+
+
+def require_opens(config: Config, folder: Folder, backup: Backup) -> Path:
+    """The key, once it has opened the smallest part: nothing is touched for a backup that cannot be read.
+
+    Raises:
+        HangarError: it does not open it, or there is none.
+        MissingTool: `age` is not installed.
+    """
+    require_age()
+    key = keys.require(config)
+    smallest = min(backup.parts, key=lambda part: part.bytes)
+    trial = try_object(folder, smallest, key)
+    if trial.problem:
+        raise HangarError(
+            f"The backup {backup.id} cannot be read.", f"* {trial.object}: {trial.problem}", cure(trial)
+        )
+    return key
+
+
+def cure(trial: Trial) -> str:
+    """What to do about a trial that failed."""
+    if "another key" in trial.problem:
+        return "Name the key that opens it in platform.yml: backup.key"
+    return "Take another: ./provision.py backup list names them"
+
+
+def try_all(folder: Folder, backups: Iterable[Backup], key: Path) -> list[Trial]:
+    """Every object of the backups once, decrypted to its end."""
+    known: dict[str, Sealed] = {part.object: part for backup in backups for part in backup.parts}
+    return [try_object(folder, part, key) for part in known.values()]
+
+
+def try_object(folder: Folder, part: Sealed, key: Path) -> Trial:
+    """What is encrypted is what was written, to the last byte, or age says no."""
+    place = folder.path / part.object
+    if not place.is_file():
+        return Trial(part.object, "it is missing")
+    with place.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != part.sha256:
+        return Trial(part.object, "it has changed since it was made")
+    try:
+        process.carry(command(key, place), None)
+    except CommandFailed as error:
+        wrong = WRONG_KEY in error.output or "incorrect" in error.output
+        said = error.output.strip().splitlines()[-1:] or ["age gives no reason"]
+        return Trial(part.object, f"it was encrypted to another key than {key.name}" if wrong else said[0])
+    return Trial(part.object)

@@ -1,0 +1,37 @@
+"""Who takes the machine's backups besides this computer."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hangar.backup.host import Host
+from hangar.backup.records import Backup
+from hangar.config import Config
+
+
+class Target(Protocol):
+    """A place that hands out what the machine has put there."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def sizes(self) -> dict[str, int]:
+        """Every index and object with its size."""
+
+    def indexes(self, names: Iterable[str]) -> list[Backup]:
+        """The indexes of these names; a torn one is none."""
+
+    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
+        """Files into a folder; `as_fresh` under the names that they have until they are known to be whole."""
+
+
+def of(config: Config) -> Target | None:
+    """The one that platform.yml names; None where none is."""
+    if config.backup.sftp.host:
+        return Host(config)
+    if config.backup.gcs.bucket:
+        from hangar.backup.bucket import Bucket  # Google's libraries take their time
+
+        return Bucket(config)
+    return None

@@ -1,0 +1,84 @@
+"""What the verbs do, one function each."""
+
+from hangar.backup import fetching, keys, opening, target
+from hangar.backup.folder import Folder
+from hangar.backup.host import Host
+from hangar.backup.machine import BackupFailed, Machine
+from hangar.backup.records import Backup
+from hangar.backup.retention import kept
+from hangar.config import Config
+from hangar.errors import CommandFailed, HangarError
+
+Report = fetching.Report
+
+
+def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
+    """Makes a backup, fetches it and thins out what is old; returns it, and what went.
+
+    Raises:
+        BackupFailed: with the reason. What the machine has whole is fetched nevertheless.
+        HangarError: it was not fetched, or the host does not let old ones be removed.
+        MachineUnreachable: the machine does not answer.
+    """
+    machine, folder = Machine(config.environment), Folder.of(config)
+    report("copy, try and encrypt on the machine")
+    try:
+        machine.make()
+    except BackupFailed:
+        # What was made and could not be sent on is good, and nowhere else.
+        fetching.from_machine(machine, folder, config, report)
+        raise
+    fetching.from_machine(machine, folder, config, report)
+    return folder.backups()[0], thin_out(config, report)
+
+
+def thin_out(config: Config, report: Report) -> list[str]:
+    """Removes here, and at the host, what need not be kept; returns what went. The machine cannot, and a bucket has
+    a lifecycle of its own.
+    """
+    report("remove what need not be kept")
+    folder = Folder.of(config)
+    gone = set(folder.keep(kept([one.id for one in folder.backups()], config.backup.keep)))
+    if config.backup.sftp.host:
+        host = Host(config)
+        names = [name for name in host.sizes() if name.endswith(".json")]
+        indexes = host.indexes(names)
+        gone |= set(host.keep(kept([one.id for one in indexes], config.backup.keep), indexes))
+    return sorted(gone)
+
+
+def require(config: Config, wanted: str, report: Report) -> Backup:
+    """The backup that is to be put back, here and readable; nothing is touched before.
+
+    Raises:
+        HangarError: there is none, it is damaged, or the key here does not open it.
+    """
+    folder = Folder.of(config)
+    if there := target.of(config):
+        fetching.from_target(there, folder, wanted, report)
+    backup = folder.require(wanted)
+    report("see whether the key opens it")
+    opening.require_opens(config, folder, backup)
+    return backup
+
+
+def put_back(config: Config, backup: Backup, report: Report) -> None:
+    """Decrypts here, gives it to the machine, and lets that take it.
+
+    Raises:
+        HangarError: a part could not be read or given, or the machine could not take it.
+        MachineUnreachable: the machine does not answer.
+    """
+    machine, folder, key = Machine(config.environment), Folder.of(config), keys.require(config)
+    given = {}
+    for part in backup.parts:
+        report(f"give {part.part} to the machine")
+        try:
+            given[part.part] = machine.give(part.part, opening.command(key, folder.path / part.object))
+        except CommandFailed as error:
+            raise HangarError(
+                f"{part.object} could not be given to {machine.name}.", error.details,
+                f"Run the same again: ./provision.py backup restore {config.environment} --from {backup.id}",
+            ) from error  # fmt: skip
+    report("put it back: stop the services, restore, start them again")
+    machine.put_back(backup, given)

@@ -1,0 +1,80 @@
+# Written by Hangar (role backup). Changes made here are lost at the next run.
+"""The three databases: how each is dumped while it is in use, and how one can tell that nothing was written."""
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from .described import Described, Refused
+from .running import run
+
+AIRFLOW = ("as-service", "airflow", "docker", "exec", "--interactive", "airflow-postgres-1")
+"""Airflow's database has no port; its socket in the container asks for no password."""
+
+AIRBYTE_STATE = Path("/srv/airbyte/data/state.sqlite")
+COPY = """
+import sqlite3, sys
+source, memory = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, timeout=30), sqlite3.connect(":memory:")
+source.backup(memory)
+sys.stdout.buffer.write(memory.serialize())
+"""
+
+ROLES = "select coalesce(string_agg(rolname, ' ' order by rolname), '') from pg_roles where rolname !~ '^pg_'"
+WRITTEN = "select system_identifier || ' ' || pg_current_snapshot() from pg_control_system()"
+"""A snapshot names the transactions that have written. Two that are equal see the same rows."""
+
+
+def of_airflow(program: str, *words: str, database: str = "airflow") -> list[str]:
+    """A client of Airflow's database, in its container."""
+    return [*AIRFLOW, program, "--host=/tmp", "--username=airflow", f"--dbname={database}", *words]
+
+
+def of_warehouse(described: Described, program: str, *words: str, database: str = "warehouse") -> list[str]:
+    """A client of the warehouse, to be run as its owner."""
+    place = ["--host=/run/warehouse", f"--port={described.warehouse_port}", "--username=warehouse"]
+    return [str(described.programs / program), *place, f"--dbname={database}", *words]
+
+
+def dump_airflow(place: Path) -> None:
+    """As it was at one moment."""
+    with place.open("xb") as sink:
+        run(
+            of_airflow("pg_dump", "--format=custom", "--compress=zstd:3"),
+            "Dumping Airflow's database",
+            sink=sink,
+        )
+
+
+def dump_warehouse(described: Described, place: Path) -> None:
+    """As it was at one moment."""
+    argv = of_warehouse(described, "pg_dump", "--format=custom", "--compress=zstd:3")
+    with place.open("xb") as sink:
+        run(argv, "Dumping the warehouse", sink=sink, user="warehouse")
+
+
+def ask_warehouse(described: Described, sql: str) -> str:
+    """What the warehouse answers its owner."""
+    argv = of_warehouse(described, "psql", *plain())
+    return run(argv, "Asking the warehouse", text=sql, user="warehouse").strip()
+
+
+def plain() -> Sequence[str]:
+    """Words for a psql that a program speaks to."""
+    return ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", "--file=-")
+
+
+def copy_airbyte(place: Path, state: Path = AIRBYTE_STATE) -> None:
+    """The engine's records as they were at one moment, through SQLite's own copy: its file is being written to."""
+    with place.open("xb") as sink:
+        # As the owner: a file that root made beside the database would shut the engine out.
+        run(
+            ["/usr/bin/python3", "-I", "-c", COPY, state],
+            "Copying Airbyte's records",
+            sink=sink,
+            user=state.stat(),
+        )
+    with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)) as copy:
+        found = copy.execute("pragma integrity_check").fetchone()[0]
+    if found != "ok":
+        raise Refused(f"The copy of Airbyte's records is not sound: {found}")

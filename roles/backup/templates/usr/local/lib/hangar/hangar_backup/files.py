@@ -1,0 +1,125 @@
+# Written by Hangar (role backup). Changes made here are lost at the next run.
+"""Files and folders: packed with their owners and rights, and put back in one step a folder."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .described import Refused
+from .running import run
+
+ROOT = Path("/srv")
+"""All that is copied lies under it, and nothing is put back elsewhere."""
+
+CHANGED = 1
+"""How tar ends when something changed while it was read."""
+
+
+def found(paths: Iterable[Path]) -> Iterator[Path]:
+    """Every file, folder and link, in an order that stays the same."""
+    for path in sorted(paths):
+        if not os.path.lexists(path):
+            continue
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            for folder, folders, names in os.walk(path):
+                folders.sort()
+                here = Path(folder)
+                yield from (here / name for name in sorted([*folders, *names]))
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Changes when anything of it is written, gets other rights, comes or goes."""
+    digest = hashlib.sha256()
+    for path in found(paths):
+        try:
+            seen = path.lstat()
+        except FileNotFoundError:
+            continue
+        size = 0 if path.is_dir() and not path.is_symlink() else seen.st_size
+        line = f"{path} {seen.st_mode} {seen.st_uid} {seen.st_gid} {size} {seen.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
+    """Pack them with names from `root` on, with owners, rights and access lists (tar's own: Python's knows no lists).
+
+    What changes or vanishes meanwhile is as it was found; sockets are nobody's data.
+
+    Raises:
+        Refused: there is no room, or something cannot be read.
+    """
+    names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
+    argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", f"--file={place}",
+            f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
+    run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED))
+
+
+def count(archive: Path) -> int:
+    """How many members an archive has, each read to its end.
+
+    Raises:
+        Refused: it is damaged.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            return sum(1 for _ in tar)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise Refused(f"{archive.name} is damaged: {error}") from None
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack into an empty folder, owners, rights and access lists included.
+
+    Raises:
+        Refused: a member leads out of the folder, or the archive is damaged.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            strange = next((one.name for one in tar if not _belongs(one)), None)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise Refused(f"{archive.name} cannot be unpacked: {error}") from None
+    if strange is not None:
+        raise Refused(f"{archive.name} cannot be unpacked: {strange} does not belong there")
+    argv = [
+        "tar",
+        "--extract",
+        "--gzip",
+        "--acls",
+        "--numeric-owner",
+        "--same-owner",
+        "--preserve-permissions",
+    ]
+    run([*argv, f"--directory={folder}", f"--file={archive}"], f"Unpacking {archive.name}")
+
+
+def _belongs(member: tarfile.TarInfo) -> bool:
+    """Plain files, folders and links, none outside. (Links may point anywhere; tar does not write through.)"""
+    names = [member.name, *([member.linkname] if member.islnk() else [])]
+    plain = member.isfile() or member.isdir() or member.issym() or member.islnk()
+    return plain and not any(name.startswith("/") or ".." in Path(name).parts for name in names)
+
+
+def replace(folder: Path, place: Path) -> None:
+    """Let `folder` stand in the place of `place`, in it: what is mounted by containers must stay the same folder."""
+    place.mkdir(parents=True, exist_ok=True)
+    for old in place.iterdir():
+        _remove(old)
+    for new in folder.iterdir():
+        shutil.move(new, place / new.name)
+    seen = folder.stat()
+    os.chown(place, seen.st_uid, seen.st_gid)
+    place.chmod(seen.st_mode & 0o7777)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,189 @@
+# Written by Hangar (role backup). Changes made here are lost at the next run.
+"""A backup: each part is copied, tried, encrypted; the index last; then it is sent."""
+
+import contextlib
+import fcntl
+import hashlib
+import pwd
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from . import databases, files, sending, spool, state
+from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
+from .parts import Part, parts
+from .records import Backup, Sealed, moment, when, write
+from .running import make_work
+from .scratch import Scratch, cluster
+from .sealing import seal
+
+ROOM = 256 * 2**20
+"""Bytes that a backup leaves free beyond twice its predecessor: a full disk stops the databases too."""
+
+OWNERS = ("airflow", "airbyte", "warehouse")
+
+
+def make(described: Described) -> Backup:
+    """Make a backup and send it.
+
+    Raises:
+        Refused: with the reason, which the alert tells too. Backups from before stay as they are.
+    """
+    with alone():
+        try:
+            backup = _make(described)
+            _send(described, backup)
+        except (Refused, OSError) as problem:
+            state.remember(problem=str(problem))
+            raise Refused(str(problem)) from None
+        finally:
+            shutil.rmtree(WORK, ignore_errors=True)
+            spool.prune(described.kept)
+            with contextlib.suppress(OSError):
+                state.tell(described, state.read())
+        return backup
+
+
+@contextmanager
+def alone(patience: float = 0) -> Iterator[None]:
+    """One at a time; the kernel lets go however we end. `patience` is how many seconds another one is waited for."""
+    latest = time.monotonic() + patience
+    with (HOME / "lock").open("a") as file:
+        while not _is_ours(file):
+            if time.monotonic() >= latest:
+                raise Refused("Another backup or restore is at work; wait for it")
+            time.sleep(0.5)
+        yield
+
+
+def _is_ours(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _make(described: Described) -> Backup:
+    began, identifier = time.monotonic(), moment()
+    _require_finished()
+    make_work()
+    known = spool.backups()
+    _require_room(known)
+    before = state.read()
+    circumstances = _circumstances(described)
+    if before.circumstances != circumstances:
+        before = replace(before, circumstances=circumstances, prints={}, delivered=[])
+    with ExitStack() as held:
+        maker = Maker(described, identifier, known, before, held)
+        sealed = tuple(maker.ensure(part) for part in parts(described))
+    roles = tuple(databases.ask_warehouse(described, databases.ROLES).split()) if described.warehouse else ()
+    new = tuple(one.part for one in sealed if one.made == identifier)
+    seconds = round(time.monotonic() - began, 1)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    backup = Backup(identifier, described.machine, made, seconds, sealed, numbers(), roles, new)
+    write(backup, SPOOL)
+    state.remember(circumstances=circumstances, delivered=before.delivered, prints=maker.prints)
+    return backup
+
+
+def _require_finished() -> None:
+    if half := state.read().unfinished:
+        raise Refused(
+            f"{half} was put back in part: what is here is a mixture, and no backup is made of it. "
+            f"Finish that: ./provision.py backup restore --from {half}"
+        )
+
+
+def _require_room(known: list[Backup]) -> None:
+    free, needed = shutil.disk_usage(HOME).free, 2 * spool.size(known) + ROOM
+    if free < needed:
+        raise Refused(
+            f"The disk is nearly full: a backup needs {needed >> 20} MiB, {free >> 20} MiB are free"
+        )
+
+
+def _circumstances(described: Described) -> str:
+    """Other keys or another target: nothing from before can be referred to."""
+    keys = RECIPIENTS.read_text() if RECIPIENTS.is_file() else ""
+    return hashlib.sha256(f"{keys}\n{described.target}\n{described.folders}".encode()).hexdigest()
+
+
+def numbers() -> dict[str, int]:
+    """Whose numbers own what is copied."""
+    found = {}
+    for name in OWNERS:
+        with contextlib.suppress(KeyError):
+            found[name] = pwd.getpwnam(name).pw_uid
+    return found
+
+
+@dataclass
+class Maker:
+    """Makes the parts of one backup; `prints` gathers what is to be remembered."""
+
+    described: Described
+    identifier: str
+    known: list[Backup]
+    before: state.State
+    held: ExitStack
+
+    def __post_init__(self) -> None:
+        self.prints: dict[str, list[str]] = {}
+        self._scratch: Scratch | None = None
+
+    def ensure(self, part: Part) -> Sealed:
+        """The part as it is now: an object from before where it has not changed, else a new one."""
+        # Before the copy: what is written meanwhile makes a difference the next time.
+        fingerprint = part.fingerprint()
+        sealed = self._unchanged(part, fingerprint) or self._made(part)
+        self.prints[part.name] = [fingerprint, sealed.object]
+        return sealed
+
+    def _unchanged(self, part: Part, fingerprint: str) -> Sealed | None:
+        remembered = self.before.prints.get(part.name)
+        if not fingerprint or not remembered or remembered[0] != fingerprint:
+            return None
+        objects = (one for backup in self.known for one in backup.parts if one.object == remembered[1])
+        sealed = next(objects, None)
+        if sealed is None or (self.described.target and sealed.object not in self.before.delivered):
+            return None
+        age = when(self.identifier) - when(sealed.made)
+        if age > timedelta(days=self.described.full_days):
+            return None
+        print(f"{part.words}: unchanged since {sealed.made}", flush=True)
+        return sealed
+
+    def _made(self, part: Part) -> Sealed:
+        print(f"{part.words}: copy", flush=True)
+        plain = WORK / part.name
+        part.make(plain)
+        tables = self._tried(part, plain)
+        sealed = seal(plain, part.name, self.identifier, SPOOL, tables)
+        plain.unlink()
+        return sealed
+
+    def _tried(self, part: Part, plain: Path) -> int:
+        if not part.is_dump:
+            files.count(plain)
+            return 0
+        self._scratch = self._scratch or self.held.enter_context(cluster(self.described))
+        roles = ["airflow"]
+        if part.name == "warehouse":
+            roles = databases.ask_warehouse(self.described, databases.ROLES).split()
+        return self._scratch.restore(part.name, plain, roles)
+
+
+def _send(described: Described, backup: Backup) -> None:
+    found = state.read()
+    if described.target:
+        news = [part.object for part in backup.parts if part.object not in found.delivered]
+        print(f"send it to {described.target.name}", flush=True)
+        sending.send(described.target, [*news, f"{backup.id}.json"])
+    objects = [part.object for part in backup.parts]
+    state.remember(delivered=objects, good=state.now(), last=backup.id, problem="")

@@ -1,0 +1,211 @@
+# Written by Hangar (role backup). Changes made here are lost at the next run.
+"""A backup is put back: databases beside the old ones and then in their place, secrets, files; then all starts."""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import databases, files, keys_and_people, state
+from .databases import of_airflow, of_warehouse, plain
+from .described import INCOMING, WORK, Described, Refused
+from .making import alone, numbers
+from .running import make_work, run
+from .scratch import quoted
+
+AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
+WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
+COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-directory", "/srv/airflow/stack")
+PATIENCE = 900
+"""Seconds that a backup or restore at work is waited for."""
+
+PARTS = ("secrets", "airflow", "warehouse", "airbyte", "files")
+
+
+def receive(part: str, source: Any) -> None:
+    """Keep a decrypted part that comes on standard input, for root alone, until it is put back."""
+    if part not in PARTS:
+        raise Refused(f"There is no part {part!r}; there are {', '.join(PARTS)}")
+    # A restore whose controller was killed goes on, and reads what would be overwritten.
+    with alone(PATIENCE):
+        INCOMING.mkdir(mode=0o700, exist_ok=True)
+        with (INCOMING / part).open("wb") as sink:
+            shutil.copyfileobj(source, sink, 2**20)
+
+
+def is_littered() -> bool:
+    """Whether a call that was killed has left plain copies."""
+    try:
+        with alone():
+            return WORK.exists() or INCOMING.exists()
+    except Refused:
+        return False
+
+
+def clean() -> None:
+    """Remove them, unless somebody is at work."""
+    with contextlib.suppress(Refused), alone():
+        shutil.rmtree(WORK, ignore_errors=True)
+        shutil.rmtree(INCOMING, ignore_errors=True)
+
+
+def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Put back what was received; says what it does. `wanted`: "id", "parts" (name → bytes, sha256), "numbers",
+    "roles".
+
+    A call that was cut short is made good by the same call again.
+
+    Raises:
+        Refused: before anything is touched, where a part is not whole or belongs to other numbers; later where a
+            step fails, which leaves the old database in its place.
+    """
+    with alone(PATIENCE):
+        _require_whole(wanted["parts"])
+        _require_numbers(wanted["numbers"])
+        make_work()
+        half = f"the restore of {wanted['id']} has not come to its end; give the same command again"
+        state.tell(described, state.remember(unfinished=wanted["id"], problem=half))
+        yield from _put_back(described, wanted)
+        state.tell(described, state.remember(unfinished="", problem=""))
+        shutil.rmtree(WORK, ignore_errors=True)
+        shutil.rmtree(INCOMING, ignore_errors=True)
+
+
+def _put_back(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
+    there = set(wanted["parts"])
+    yield "stop what works with the data"
+    _stop(described)
+    yield "put back keys and passwords"
+    keys_and_people.put_back(INCOMING / "secrets")
+    if "files" in there:
+        yield "put back DAGs and their data"
+        _files(INCOMING / "files")
+    if "airflow" in there and described.airflow:
+        yield "put back Airflow's database"
+        _airflow(INCOMING / "airflow")
+    if "warehouse" in there and described.warehouse:
+        yield "put back the warehouse"
+        _warehouse(described, INCOMING / "warehouse", wanted["roles"])
+    if "airbyte" in there and described.airbyte:
+        yield "put back Airbyte's connections and jobs"
+        _airbyte(INCOMING / "airbyte")
+    yield "start everything again"
+    _start(described)
+
+
+def _require_whole(wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    for part, one in wanted.items():
+        place = INCOMING / part
+        size = place.stat().st_size if place.is_file() else 0
+        if size != one["bytes"]:
+            raise Refused(
+                f"The part {part} has not come whole ({size} of {one['bytes']} bytes); nothing was touched"
+            )
+        with place.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != one["sha256"]:
+                raise Refused(f"The part {part} has changed on its way; nothing was touched")
+
+
+def _require_numbers(wanted: Mapping[str, int]) -> None:
+    here = numbers()
+    other = [
+        f"{name} {number} (here {here[name]})"
+        for name, number in wanted.items()
+        if here.get(name, number) != number
+    ]
+    if other:
+        raise Refused(
+            f"The backup's files belong to other numbers: {', '.join(other)}. Nothing was touched: "
+            "say the same numbers in platform.yml (users)"
+        )
+
+
+def _stop(described: Described) -> None:
+    if described.airflow:
+        run([*AIRFLOW, "systemctl", "--user", "stop", "airflow.service"], "Stopping Airflow")
+    if described.airbyte:
+        run([*AIRBYTE, "systemctl", "--user", "stop", "airbyte.service"], "Stopping Airbyte")
+
+
+def _files(archive: Path) -> None:
+    folder = WORK / "files"
+    files.unpack(archive, folder)
+    for top in sorted(folder.glob("*/*")):
+        files.replace(top, files.ROOT / top.relative_to(folder))
+
+
+def _airflow(dump: Path) -> None:
+    run([*COMPOSE, "up", "--detach", "--wait", "postgres"], "Starting Airflow's database")
+
+    def sql(text: str) -> None:
+        run(of_airflow("psql", *plain(), database="postgres"), "Asking Airflow's database", text=text)
+
+    sql("drop database if exists restored with (force); create database restored template template0;")
+    with dump.open("rb") as source:
+        argv = of_airflow("pg_restore", "--exit-on-error", database="restored")
+        run(argv, "Restoring Airflow's database", source=source)
+    sql(swap("airflow"))
+
+
+def _warehouse(described: Described, dump: Path, roles: list[str]) -> None:
+    def sql(text: str) -> str:
+        argv = of_warehouse(described, "psql", *plain(), database="postgres")
+        return run(argv, "Asking the warehouse", text=text, user="warehouse")
+
+    known = sql(databases.ROLES).split()
+    made = "".join(f"create role {quoted(role)}; " for role in roles if role not in known)
+    sql(f"{made}drop database if exists restored with (force);")
+    sql("create database restored template template0;")
+    with dump.open("rb") as source:
+        argv = of_warehouse(described, "pg_restore", "--exit-on-error", database="restored")
+        run(argv, "Restoring the warehouse", source=source, user="warehouse")
+    sql(swap("warehouse"))
+
+
+def swap(name: str) -> str:
+    """The statements that let the restored database stand in the old one's place."""
+    return (
+        f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' \\g /dev/null\n"
+        f"drop database if exists {name} with (force);\nalter database restored rename to {name};\n"
+    )
+
+
+def _airbyte(archive: Path) -> None:
+    folder, state = WORK / "airbyte", databases.AIRBYTE_STATE
+    files.unpack(archive, folder)
+    owner = state.parent.stat() if not state.exists() else state.stat()
+    for end in ("-wal", "-shm"):
+        state.with_name(state.name + end).unlink(missing_ok=True)
+    fresh = state.with_name(".restored")
+    shutil.copyfile(folder / "state.sqlite", fresh)
+    shutil.chown(fresh, owner.st_uid, owner.st_gid)
+    fresh.chmod(0o600)
+    fresh.rename(state)
+
+
+def _start(described: Described) -> None:
+    """Each service as its role brings it up, with the secrets that it has now; people as platform.yml says."""
+    for argv in _steps(described):
+        try:
+            run(argv, " ".join(argv))
+        except Refused as problem:
+            raise Refused(f"{problem}. The data are in place; ./provision.py up goes on from here") from None
+
+
+def _steps(described: Described) -> Iterator[list[str]]:
+    # They read their passwords when they start.
+    yield ["systemctl", "try-restart", *WATCHING]
+    if described.warehouse:
+        yield ["warehouse", "ensure"]
+    if described.airbyte:
+        yield ["airbyte-secrets", "ensure"]
+        yield [*AIRBYTE, "touch", "/srv/airbyte/state/settings-changed"]
+        yield [*AIRBYTE, "/srv/airbyte/stack/ensure"]
+    if described.airflow:
+        yield ["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/hangar-airflow.conf"]
+        yield ["airflow-secrets", "ensure"]
+        yield [*AIRFLOW, "touch", "/srv/airflow/state/settings-changed"]
+        yield [*AIRFLOW, "/srv/airflow/stack/ensure"]
+        yield ["airflow-accounts", "apply"]

@@ -1,0 +1,39 @@
+# Written by Hangar (role maintenance). Changes made here are lost at the next run.
+"""The services' images (role docker_host): made anew where they are outdated, then taken by their containers."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+HOMES = Path("/srv")
+BUILD = "/usr/local/lib/hangar/service-images"
+
+
+class Failed(Exception):
+    """What could not be done for a service, and what it said."""
+
+
+def build(user: str, say: Callable[[str], None]) -> None:
+    """Makes the images anew, where Debian has security updates for what is in them. Containers go on with the old."""
+    if (HOMES / user / "state/images-outdated").exists():
+        say(f"Making the images of {user} anew.")
+        _run(user, BUILD, "build")
+
+
+def are_new(user: str) -> bool:
+    """Whether containers wait to be made of another image, or with other settings."""
+    return (HOMES / user / "state/stack-changed").exists()
+
+
+def take(user: str) -> None:
+    """Containers of the new images; returns when they are healthy."""
+    _run(user, str(HOMES / user / "stack/ensure"))
+
+
+def _run(user: str, *argv: str) -> None:
+    done = subprocess.run(
+        ["as-service", user, *argv], capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0:
+        last = "; ".join(done.stderr.strip().splitlines()[-3:]) or "it gave no reason"
+        raise Failed(f"{argv[0]} of {user} ended with {done.returncode}: {last}")

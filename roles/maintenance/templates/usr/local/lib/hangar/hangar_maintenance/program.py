@@ -1,0 +1,110 @@
+# Written by Hangar (role maintenance). Changes made here are lost at the next run.
+"""The verbs."""
+
+import fcntl
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import draining, figures, images
+from .airflow import Airflow, Unreachable
+
+DESCRIBED = Path("/etc/hangar/maintenance.json")
+LOCK = Path("/srv/maintenance/lock")
+UNITS = ("hangar-backup.service", "apt-daily-upgrade.service")
+"""What must not be cut short either."""
+
+
+class Refused(Exception):
+    """What cannot be done, and why."""
+
+
+def say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+def main(argv: list[str], usage: str) -> None:
+    """Do what was asked; ends the program."""
+    described = json.loads(DESCRIBED.read_text())
+    try:
+        if argv in (["run"], ["run", "--reboot"]):
+            with LOCK.open("w") as lock:
+                _alone(lock)
+                run(described, reboot="--reboot" in argv)
+        elif argv == ["resume"]:
+            if described["airflow"] and draining.end(Airflow(described["airflow"])):
+                say("Tasks begin again.")
+        else:
+            sys.exit(usage)
+    except (Refused, Unreachable, figures.Unknown, images.Failed) as problem:
+        sys.exit(f"maintenance: {problem}")
+
+
+def run(described: dict[str, Any], *, reboot: bool) -> None:
+    """Finish what updates need once nothing runs; give up when the window closes, and leave everything as it was.
+
+    Raises:
+        Refused: the system does not start anew.
+        Unreachable: Airflow did not do what it was asked.
+        Unknown: nobody can say whether an update needs a reboot.
+        Failed: an image could not be made, or its containers are not healthy.
+    """
+    users = described["services"]
+    for user in users:
+        images.build(user, say)
+    changed = [user for user in users if images.are_new(user)]
+    reboot = reboot or bool(figures.value("hangar_reboot_needed", "reboot"))
+    if not changed and not reboot:
+        say("No update waits for anything.")
+        return
+    airflow = Airflow(described["airflow"]) if described["airflow"] else None
+    try:
+        if airflow:
+            draining.begin(airflow)
+        left = draining.wait(_busy(airflow, described["airbyte"], time.time()), described["minutes"], say)
+        if left:
+            say(f"The window has closed, and this still ran: {', '.join(left)}. The next window tries again.")
+            return
+        for user in changed:
+            say(f"Taking the new images of {user}.")
+            images.take(user)
+        if reboot:
+            say("Starting anew.")
+            draining.announce()
+            _start_anew()
+    finally:
+        if airflow:
+            draining.end(airflow)
+
+
+def _busy(airflow: Airflow | None, airbyte: bool, since: float) -> Callable[[], list[str]]:
+    def busy() -> list[str]:
+        left = airflow.busy() if airflow else []
+        if airbyte and (jobs := int(figures.value("hangar_airbyte_jobs_running", "airbyte", since))):
+            left.append(f"{jobs} of Airbyte's jobs")
+        return left + [unit for unit in UNITS if _is_at_work(unit)]
+
+    return busy
+
+
+def _is_at_work(unit: str) -> bool:
+    done = subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False)
+    return done.stdout.strip() in ("active", "activating")
+
+
+def _start_anew() -> None:
+    done = subprocess.run(["systemctl", "reboot"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        draining.renounce()
+        raise Refused(f"the system does not start anew: {done.stderr.strip()}")
+
+
+def _alone(lock: Any) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Refused("another maintenance waits already: journalctl -u hangar-maintenance") from None

@@ -1,0 +1,92 @@
+"""Backups come from the machine's spool: each object once, and nothing is listed that has not come as it was made."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from hangar import config
+from hangar.backup import fetching
+from hangar.backup.folder import Folder
+from hangar.backup.machine import Spool
+from hangar.backup.records import Backup
+from hangar.errors import HangarError, MachineUnreachable
+
+from .conftest import Make
+
+FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
+
+
+@dataclass
+class FakeMachine:
+    """A spool in a folder; `fail_at` names an object at which the connection breaks."""
+
+    spool: Path
+    backups: tuple[Backup, ...]
+    fail_at: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def show(self) -> Spool:
+        return Spool(self.backups, (), 0.0, "", "", "")
+
+    def get(self, name: str, place: Path) -> None:
+        self.asked.append(name)
+        place.write_bytes((self.spool / name).read_bytes()[: 9 if name == self.fail_at else None])
+        if name == self.fail_at:
+            raise MachineUnreachable("gone")
+
+
+@pytest.fixture
+def there(folder: Folder, make: Make, tmp_path: Path) -> FakeMachine:
+    """Two backups on the machine, the second of which shares the first one's object; none here."""
+    first = make(FIRST)
+    second = make(SECOND, *first.parts)
+    shutil.move(folder.path, tmp_path / "spool")
+    return FakeMachine(tmp_path / "spool", (second, first))
+
+
+def fetch(there: FakeMachine, folder: Folder, settings: config.Config) -> list[str]:
+    return fetching.from_machine(there, folder, settings, lambda said: None)  # type: ignore[arg-type]
+
+
+def test_each_object_comes_once_and_a_second_fetch_brings_nothing(
+    there: FakeMachine, folder: Folder, settings: config.Config
+) -> None:
+    assert fetch(there, folder, settings) == [SECOND, FIRST]
+    assert there.asked == [f"files-{SECOND}.age", f"files-{FIRST}.age"]
+    assert [folder.missing(one) for one in folder.backups()] == [[], []]
+    assert fetch(there, folder, settings) == []
+
+
+def test_a_fetch_that_breaks_off_lists_nothing_and_the_next_goes_on(
+    there: FakeMachine, folder: Folder, settings: config.Config
+) -> None:
+    there.fail_at = f"files-{FIRST}.age"
+    with pytest.raises(MachineUnreachable):
+        fetch(there, folder, settings)
+    assert folder.backups() == []
+    there.fail_at, there.asked[:] = "", []
+    assert fetch(there, folder, settings) == [SECOND, FIRST]
+    assert there.asked == [f"files-{FIRST}.age"], "what came whole is not asked for again"
+
+
+def test_an_object_that_was_changed_on_the_machine_is_refused(
+    there: FakeMachine, folder: Folder, settings: config.Config
+) -> None:
+    place = there.spool / f"files-{SECOND}.age"
+    place.write_bytes(b"x" * place.stat().st_size)
+    with pytest.raises(HangarError) as refused:
+        fetch(there, folder, settings)
+    assert refused.value.brief == f"files-{SECOND}.age has not come as it was made."
+    assert folder.backups() == []
+
+
+def test_what_retention_would_remove_is_not_fetched(
+    there: FakeMachine, folder: Folder, settings: config.Config
+) -> None:
+    few = settings.backup.keep.model_copy(update={"daily": 1, "weekly": 0, "monthly": 0})
+    settings = settings.model_copy(update={"backup": settings.backup.model_copy(update={"keep": few})})
+    assert fetch(there, folder, settings) == [SECOND]

@@ -1,0 +1,70 @@
+"""The folder on this computer: what is listed is whole, and what goes is what nobody names any more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hangar.backup.folder import Folder
+from hangar.backup.records import parse
+from hangar.errors import HangarError
+
+from .conftest import Make
+
+FIRST, SECOND, THIRD = "20261101T031500Z", "20261102T031500Z", "20261103T031500Z"
+
+
+def test_the_newest_is_listed_first_and_found_as_latest(folder: Folder, make: Make) -> None:
+    make(FIRST), make(SECOND)
+    assert [one.id for one in folder.backups()] == [SECOND, FIRST]
+    assert folder.require("latest").id == SECOND
+    assert folder.require(FIRST).id == FIRST
+
+
+def test_what_is_not_there_is_said_with_what_is(folder: Folder, make: Make) -> None:
+    with pytest.raises(HangarError) as none:
+        folder.require("latest")
+    assert none.value.brief == "There is no backup."
+    make(FIRST)
+    with pytest.raises(HangarError) as other:
+        folder.require(SECOND)
+    assert other.value == HangarError(
+        f"There is no backup {SECOND}.", "* Looked in: .hangar/local/backups", f"There are: {FIRST}"
+    )
+
+
+def test_a_backup_that_lacks_something_is_not_restored(folder: Folder, make: Make) -> None:
+    found = make(FIRST)
+    (folder.path / found.parts[0].object).write_bytes(b"short")
+    with pytest.raises(HangarError, match="is not whole") as refused:
+        folder.require("latest")
+    assert refused.value.details == f"* missing or cut short: files-{FIRST}.age"
+
+
+def test_what_an_interrupted_fetch_leaves_is_not_listed(folder: Folder, make: Make) -> None:
+    make(FIRST)
+    folder.fresh(f"files-{SECOND}.age").write_bytes(b"half")
+    (folder.path / f"{THIRD}.json").write_text('{"id": "2026')
+    assert [one.id for one in folder.backups()] == [FIRST]
+
+
+def test_thinning_out_leaves_objects_that_a_kept_backup_shares(folder: Folder, make: Make) -> None:
+    old = make(FIRST)
+    make(SECOND), make(THIRD, *old.parts)
+    (folder.path / "notes.txt").touch()
+    assert sorted(folder.keep({THIRD})) == [FIRST, SECOND]
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        f"{THIRD}.json", f"files-{FIRST}.age", f"files-{THIRD}.age", "notes.txt",
+    ]  # fmt: skip
+    assert folder.missing(folder.require("latest")) == []
+
+
+@pytest.mark.parametrize("name", ["../../id_ed25519", "files-1.age", "/etc/passwd", ""])
+def test_an_index_that_names_other_files_is_none(folder: Folder, make: Make, name: str) -> None:
+    """It comes from outside: whoever writes it must not choose what is read or written here."""
+    make(FIRST)
+    found = json.loads((folder.path / f"{FIRST}.json").read_text())
+    assert parse(found) is not None
+    found["parts"][0]["object"] = name
+    assert parse(found) is None

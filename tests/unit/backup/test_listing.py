@@ -1,0 +1,54 @@
+"""Where each backup lies: what is here, on the machine, and with whoever takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hangar.backup import listing
+from hangar.backup.folder import Folder
+from hangar.backup.records import Backup
+from tests.unit.backup.conftest import Make
+
+FIRST, SECOND, THIRD = "20261101T031500Z", "20261102T031500Z", "20261103T031500Z"
+
+
+@dataclass
+class Vault:
+    """A target that has these backups; it notes which indexes were asked of it."""
+
+    held: Sequence[Backup]
+    asked: tuple[str, ...] = ()
+    name: str = "vault"
+
+    def sizes(self) -> dict[str, int]:
+        return {f"{one.id}.json": 1 for one in self.held} | {"files-20261101T031500Z.age": 9}
+
+    def indexes(self, names: Iterable[str]) -> list[Backup]:
+        self.asked = tuple(names)
+        return [one for one in self.held if f"{one.id}.json" in self.asked]
+
+    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
+        raise AssertionError("a list brings nothing here")
+
+
+def test_the_newest_first_and_what_is_here_is_told_as_here(folder: Folder, make: Make) -> None:
+    first, second = make(FIRST), make(SECOND)
+    (folder.path / second.parts[0].object).unlink()
+    third = replace(first, id=THIRD)
+    found = listing.places(folder, [third, first], None)
+    assert [(place.backup.id, place.where) for place in found] == [
+        (THIRD, "on the machine only"), (SECOND, "damaged"), (FIRST, "here"),
+    ]  # fmt: skip
+
+
+def test_what_lies_elsewhere_is_told_and_no_index_is_brought_twice(folder: Folder, make: Make) -> None:
+    first = make(FIRST)
+    second, third = replace(first, id=SECOND), replace(first, id=THIRD)
+    vault = Vault([first, second, third])
+    found = listing.places(folder, [third], vault)
+    assert [(place.backup.id, place.where) for place in found] == [
+        (THIRD, "on the machine, at vault"), (SECOND, "at vault only"), (FIRST, "here"),
+    ]  # fmt: skip
+    assert vault.asked == (f"{SECOND}.json",)

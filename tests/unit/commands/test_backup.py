@@ -1,0 +1,97 @@
+"""The verb `backup` on a computer that has no machine: what it lists, tries and says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from hangar import console, paths
+from hangar.backup import target
+from hangar.backup.folder import Folder
+from hangar.commands import backup
+from hangar.errors import HangarError, PromiseBroken
+from tests.unit.backup.conftest import Make, folder, make, settings
+
+__all__ = ["folder", "make", "settings"]
+
+FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
+
+
+def arguments(action: str, wanted: str = "", *, as_json: bool = False) -> argparse.Namespace:
+    return argparse.Namespace(environment="local", overrides=[], action=action, backup=wanted, json=as_json)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    yield
+    console.configure()
+
+
+def test_where_there_is_none_it_says_how_to_make_one(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup.run(arguments("list"))
+    assert capsys.readouterr().out == "There is no backup. Make one: ./provision.py backup now local\n"
+    with pytest.raises(HangarError, match=r"There is no backup\."):
+        backup.run(arguments("verify"))
+
+
+def test_whole_and_damaged_ones_are_told_apart(
+    folder: Folder,
+    make: Make,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make(FIRST)
+    (folder.path / make(SECOND).parts[0].object).unlink()
+    console.configure(json=True)
+    backup.run(arguments("list", as_json=True))
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["id"], one["state"]) for one in found] == [(SECOND, "damaged"), (FIRST, "here")]
+
+
+def test_what_opens_is_said_and_what_does_not_breaks_a_promise(
+    folder: Folder,
+    make: Make,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make(FIRST)
+    backup.run(arguments("verify"))
+    assert capsys.readouterr().out.endswith(
+        "Backups: 1, objects: 1. All are as they were made, and the key opens them.\n"
+    )
+    (folder.path / f"files-{FIRST}.age").write_bytes(b"other")
+    with pytest.raises(HangarError, match="is not whole"):
+        backup.run(arguments("verify", "latest"))
+    with pytest.raises(PromiseBroken) as broken:
+        backup.run(arguments("verify"))
+    assert broken.value == PromiseBroken(
+        "1 of 1 objects cannot be read.", f"* files-{FIRST}.age: it has changed since it was made",
+        "Take another: ./provision.py backup list names them",
+    )  # fmt: skip
+
+
+def test_without_the_key_nothing_is_tried(folder: Folder, make: Make) -> None:
+    make(FIRST)
+    paths.backup_key("local").unlink()
+    with pytest.raises(HangarError) as refused:
+        backup.run(arguments("verify"))
+    assert refused.value.details == "* Looked for: .hangar/local/backup-key"
+
+
+def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
+    folder: Folder, make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Away:
+        def sizes(self) -> dict[str, int]:
+            raise HangarError("The host vault does not hand its backups out.")
+
+    make(FIRST)
+    monkeypatch.setattr(target, "of", lambda config: Away())
+    console.configure(json=True)
+    backup.run(arguments("list", as_json=True))
+    told = capsys.readouterr()
+    assert [one["id"] for one in json.loads(told.out)] == [FIRST]
+    assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err

@@ -1,0 +1,58 @@
+"""What the section `backup` takes, and what it says about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hangar.config import Config
+from hangar.errors import ConfigError
+
+Make = Callable[..., Config]
+
+
+def test_backups_are_on_and_ask_for_nothing(make_config: Make) -> None:
+    found = make_config().backup
+    assert (found.enabled, found.schedule, found.sftp.host) == (True, "*-*-* 03:15", None)
+    assert (found.keep.daily, found.keep.weekly, found.keep.monthly) == (7, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "recipients=[AGE-SECRET-KEY-1QQ]",
+            "this is a private key, which belongs on its owner's computer alone",
+        ),
+        ("recipients=[ana]", '"ana" is not a public key of age or SSH'),
+        ("folders=[/etc]", '"/etc" is not a folder such as /srv/people/home'),
+        ("folders=[/srv/airflow/dags]", "/srv/airflow/dags is copied anyway, or holds the copies"),
+        ("folders=[/srv/people/../x]", '"/srv/people/../x" is not a folder such as /srv/people/home'),
+        ("sftp.host=vault", "says nothing of the host's key, so that any host could take its place"),
+        ("folders=[/srv/people/..]", '"/srv/people/.." is not a folder such as /srv/people/home'),
+        ("gcs.bucket=acme-backups", "asks for a machine on Google Cloud, which has a service account"),
+        ("gcs.bucket=Acme", "a bucket's name would be right"),
+        ("gcs.folder=/a", "a path such as hangar/production would be right"),
+        ("keep.daily=0", "a number from 1 up would be right"),
+    ],
+)
+def test_what_cannot_work_is_refused(make_config: Make, said: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_config(f"backup.{said}")
+    assert told in refused.value.details
+
+
+GOOGLE = ("cloud=gcp", "gcp.project=acme-data-1", "gcp.zone=europe-west6-a")
+
+
+def test_a_machine_on_google_cloud_may_send_to_a_bucket(make_config: Make) -> None:
+    found = make_config(*GOOGLE, "backup.gcs.bucket=acme-backups").backup
+    assert (found.gcs.bucket, found.gcs.folder) == ("acme-backups", "")
+
+
+def test_one_place_takes_the_backups(make_config: Make) -> None:
+    host = ("backup.sftp.host=vault", "backup.sftp.host_key=[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdOYXJl]")
+    with pytest.raises(ConfigError) as refused:
+        make_config(*GOOGLE, *host, "backup.gcs.bucket=acme-backups")
+    assert "is named beside sftp.host; one of them takes the backups" in refused.value.details
