@@ -18,7 +18,7 @@ class Google(BaseHTTPRequestHandler):
         if self.path.startswith("/computeMetadata/") and self.headers.get("Metadata-Flavor") == "Google":
             self._say({"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
         elif self.path.endswith(":access") and self.headers.get("Authorization") == f"Bearer {TOKEN}":
-            name = self.path.split("/")[4]
+            name = self.path.split("/")[5]
             value = base64.b64encode(f"value-of-{name}".encode()).decode()
             self._say({"name": f"projects/1/secrets/{name}/versions/1", "payload": {"data": value}})
         else:

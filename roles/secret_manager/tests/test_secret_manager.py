@@ -54,9 +54,7 @@ def test_they_are_in_memory(host, named):
 
 
 def test_airflows_connections_are_read_by_root_and_airflow_alone(host, named):
-    assert host.check_output(f"stat --format '%U %G %a' {CONNECTIONS}") in (
-        "root airflow 750", "root root 750",  # before Airflow's role has come
-    )  # fmt: skip
+    assert host.check_output(f"stat --format '%U %G %a' {CONNECTIONS}") == "root airflow 750"
 
 
 def test_it_is_known_which_version_is_here(host, named):
