@@ -18,6 +18,9 @@ ACCOUNT = "monitoring"
 WITHIN = 90
 """Seconds from a cause to its alert."""
 
+FIRST_LOOK = 45
+"""Seconds in which Prometheus that has just started looks at each source once: it does so every 15."""
+
 
 @pytest.fixture(scope="module")
 def ports(options):
@@ -132,7 +135,11 @@ def test_figures_are_kept_for_so_long_and_no_longer(ask, ports, options):
 
 def test_all_sources_give_figures(ask, ports):
     """Every source that the rules look at gives figures"""
-    told = json.loads(ask(ports["page"], "/api/v1/targets?state=active"))["data"]["activeTargets"]
+    deadline = time.monotonic() + FIRST_LOOK
+    told = []
+    while time.monotonic() < deadline and (not told or "unknown" in {one["health"] for one in told}):
+        told = json.loads(ask(ports["page"], "/api/v1/targets?state=active"))["data"]["activeTargets"]
+        time.sleep(0.2)  # between two looks at the condition
     assert {one["labels"]["job"] for one in told} == {"machine", "alertmanager", "prometheus"}
     assert [one["lastError"] for one in told if one["health"] == "down"] == []
 
