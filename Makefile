@@ -35,7 +35,7 @@ molecule: environment     ## each role by itself, and all of site.yml, on system
 
 e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
 	$(PYTEST) tests/engine tests/google/test_machine.py
-	$(PYTEST) -n 2 --dist loadgroup tests/e2e
+	$(BIN)/python -m tests.e2e.beside
 
 services: $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the embedded Airbyte, in environments from its own locks
 	cd $(SERVICE) && .venv/bin/python -m pytest -q -m "not long"

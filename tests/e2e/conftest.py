@@ -26,39 +26,36 @@ ORDER = (
     "test_readme.py", "test_data.py", "test_editor.py", "test_attacks.py", "test_people.py", "test_backup.py",
     "test_restart.py", "test_sabotage.py", "test_own_platform.py", "test_destroy.py", "test_google_cloud.py",
 )  # fmt: skip
-ASIDE = ("test_google_cloud.py",)
-"""Has a machine of its own, so it runs beside the others where there are two workers: they often only wait."""
 AFTER = {"test_google_cloud.py": "test_restart.py", "test_destroy.py": "test_google_cloud.py"}
 """Which file waits for which: what is measured has this computer for itself, and what looks whether this computer is as
 it was looks last.
 """
+TURNS = "HANGAR_E2E_TURNS"
+"""Names the folder with a file for each of these that has ended."""
+
 A_LIFE = 3600
 """Seconds that no file takes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files in the order of a machine's life, on one worker."""
+    """Run the files in the order of a machine's life."""
     here = Path(__file__).parent
     rank = {name: number for number, name in enumerate(ORDER)}
     items.sort(key=lambda item: rank.get(item.path.name, -1) if item.path.parent == here else -1)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("aside" if item.path.name in ASIDE else "life"))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Wait for the file that comes first, where another worker has it; say that this one has ended."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+def turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Beside another process (`tests.e2e.beside`), wait for its file that comes first; say that this one has ended."""
+    if TURNS not in os.environ:
         yield
         return
-    ended = tmp_path_factory.getbasetemp().parent / "ended"
-    ended.mkdir(exist_ok=True)
-    first = AFTER.get(request.path.name)
-    if first in {item.path.name for item in request.session.items}:
+    ended = Path(os.environ[TURNS])
+    if first := AFTER.get(request.path.name):
         deadline = time.monotonic() + A_LIFE
-        while not (ended / str(first)).exists():
+        while not (ended / first).exists():
             assert time.monotonic() < deadline, f"{first} did not end"
-            time.sleep(1)
+            time.sleep(1)  # between two looks at the condition
     yield
     (ended / request.path.name).touch()
 
