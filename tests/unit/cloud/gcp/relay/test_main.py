@@ -244,10 +244,15 @@ class Proxy:
         self.port = self._listener.getsockname()[1]
 
     def __enter__(self) -> Proxy:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(
+            socket.SHUT_RDWR
+        )  # wakes the thread, which would answer for who listens here next
+        self._serving.join()
         self._listener.close()
 
     def _serve(self) -> None:
