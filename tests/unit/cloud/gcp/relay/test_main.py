@@ -249,9 +249,8 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(
-            socket.SHUT_RDWR
-        )  # wakes the thread, which would answer for who listens here next
+        # Closing alone does not wake the thread, which then answered for whoever took the port next.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._serving.join()
         self._listener.close()
 
