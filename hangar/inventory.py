@@ -286,6 +286,7 @@ def _monitoring(config: Config) -> dict[str, Any]:
         "monitoring_receivers": {
             name: {**_receiver(one, config), "levels": list(one.levels)}
             for name, one in monitoring.alerts.items()
+            if one.kind != "google"
         },
     }
 
