@@ -44,7 +44,7 @@ def test_every_part_runs_and_comes_back_with_the_machine(host, unit):
     assert host.service(UNITS[0]).is_enabled
 
 
-@pytest.mark.parametrize("unit", (LOGS, FIGURES))
+@pytest.mark.parametrize("unit", [LOGS, FIGURES])
 def test_a_part_runs_under_an_account_of_its_own(host, unit):
     owner = host.check_output(f"stat --format %U /proc/{pid(host, unit)}")
     assert owner == "ops-agent"
@@ -87,7 +87,7 @@ def test_no_service_and_no_person_reaches_its_own_figures(attempt):
     assert [what for what, status in told.items() if status == 0] == []
 
 
-@pytest.mark.parametrize("unit", (LOGS, FIGURES))
+@pytest.mark.parametrize("unit", [LOGS, FIGURES])
 def test_its_memory_is_bounded(host, options, unit):
     told = host.check_output(f"systemctl show --property=MemoryMax --value {unit}")
     assert told == str(int(options["ops_agent_memory"].removesuffix("M")) * 2**20)
