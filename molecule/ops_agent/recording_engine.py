@@ -18,6 +18,8 @@ if "logging:" not in said:
     sys.exit("recording stand-in: these are no settings of the Ops Agent")
 for option, (name, text) in PARTS.items():
     if option in sys.argv:
-        folder = Path(sys.argv[sys.argv.index("-out") + 1] if "-out" in sys.argv else os.environ["RUNTIME_DIRECTORY"])
+        folder = Path(
+            sys.argv[sys.argv.index("-out") + 1] if "-out" in sys.argv else os.environ["RUNTIME_DIRECTORY"]
+        )
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(text)
