@@ -100,6 +100,7 @@ def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any
         **_people(server, config),
         **_data(config),
         **_monitoring(config),
+        **_google(config),
         **_hardening(config),
         **_given(config),
         **_backup(config),
@@ -286,8 +287,16 @@ def _monitoring(config: Config) -> dict[str, Any]:
         "monitoring_receivers": {
             name: {**_receiver(one, config), "levels": list(one.levels)}
             for name, one in monitoring.alerts.items()
+            if one.kind != "google"
         },
     }
+
+
+def _google(config: Config) -> dict[str, Any]:
+    """Whether figures and logs go to Google Cloud. Elsewhere than there a machine cannot, and nothing is said."""
+    if config.cloud != "gcp":
+        return {}
+    return {"ops_agent_reachable": True, "ops_agent_wanted": config.monitoring.backend == "google"}
 
 
 def _receiver(one: Receiver, config: Config) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["create", "update", "restart", "replace", "nothing"]
+Action = Literal["create", "update", "restart", "replace", "delete", "nothing"]
 """`restart` is an update for which the machine must stop."""
 
 

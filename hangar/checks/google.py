@@ -21,6 +21,9 @@ SERVICES = (
 SECRET_MANAGER = "secretmanager.googleapis.com"
 """Needed only where platform.yml says that it has the secrets."""
 
+MONITORING = ("monitoring.googleapis.com", "logging.googleapis.com")
+"""Needed only where platform.yml says that Google keeps the figures; the machine writes to both."""
+
 
 def look(config: "Config") -> list[Finding]:
     """Everything at once; changes nothing. What needs a login is not asked without one."""
@@ -33,8 +36,8 @@ def look(config: "Config") -> list[Finding]:
     if logged_in.state == "ok":
         zone = str(config.gcp.zone)
         findings += [
-            _asked("Google APIs", lambda: services(api, is_elsewhere(config))),
-            _asked("Permissions", lambda: permissions(api)),
+            _asked("Google APIs", lambda: services(api, config)),
+            _asked("Permissions", lambda: permissions(api, config)),
             _asked("Zone", lambda: in_zone(api, zone)),
             _asked("OS Login", lambda: os_login(api)),
         ]
@@ -59,9 +62,11 @@ def login(api: "Api") -> Finding:
     return ok("Google login", api.session.account)
 
 
-def services(api: "Api", with_secrets: bool = False) -> Finding:
+def services(api: "Api", config: "Config") -> Finding:
     """The APIs are enabled in the project."""
-    needed = (*SERVICES, SECRET_MANAGER) if with_secrets else SERVICES
+    needed = [*SERVICES]
+    needed += [SECRET_MANAGER] if is_elsewhere(config) else []
+    needed += MONITORING if config.monitoring.backend == "google" else ()
     names = [f"{api.root}/services/{service}" for service in needed]
     found = api.rest.call("GET", "serviceusage", f"v1/{api.root}/services:batchGet", params={"names": names})
     enabled = {
@@ -76,18 +81,19 @@ def services(api: "Api", with_secrets: bool = False) -> Finding:
     return ok("Google APIs", "enabled")
 
 
-def permissions(api: "Api") -> Finding:
+def permissions(api: "Api", config: "Config") -> Finding:
     """Everything that Hangar ever does in the project is allowed to this account."""
-    from hangar.cloud.gcp.permissions import NEEDED, role_for
+    from hangar.cloud.gcp.permissions import FOR_MONITORING, NEEDED, role_for
 
+    needed = (*NEEDED, *FOR_MONITORING) if config.monitoring.backend == "google" else NEEDED
     path = f"v3/{api.root}:testIamPermissions"
     held = set(
-        api.rest.call("POST", "cloudresourcemanager", path, {"permissions": list(NEEDED)}).get("permissions")
+        api.rest.call("POST", "cloudresourcemanager", path, {"permissions": list(needed)}).get("permissions")
         or ()
     )
-    missing = [permission for permission in NEEDED if permission not in held]
+    missing = [permission for permission in needed if permission not in held]
     if not missing:
-        return ok("Permissions", f"all {len(NEEDED)}")
+        return ok("Permissions", f"all {len(needed)}")
     roles = list(dict.fromkeys(role_for(permission) for permission in missing))
     member = api.session.member
     grants = [

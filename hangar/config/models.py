@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config import airbyte, backup, existing, gcp, people, secrets
+from hangar.config import airbyte, backup, existing, gcp, monitoring, people, secrets
 from hangar.config.airbyte import Airbyte, Engine
 from hangar.config.backup import Backup
 from hangar.config.connections import Connection, Connections, Secret, Variables
@@ -287,6 +287,11 @@ class Settings(Section):
     @classmethod
     def _can_be_sent(cls, value: Backup, info: ValidationInfo) -> Backup:
         return backup.check(value, info.data)
+
+    @field_validator("monitoring")
+    @classmethod
+    def _where_google_is(cls, value: Monitoring, info: ValidationInfo) -> Monitoring:
+        return monitoring.check(value, info.data)
 
     @field_validator("trusted_certificates")
     @classmethod

@@ -3,12 +3,13 @@
 from hangar import console
 from hangar.plan import Change, Cost, Plan
 
-SIGNS = {"create": "+", "update": "~", "restart": "!", "replace": "±", "nothing": "="}
+SIGNS = {"create": "+", "update": "~", "restart": "!", "replace": "±", "delete": "-", "nothing": "="}
 STYLES = {
     "create": "green",
     "update": "yellow",
     "restart": "bold yellow",
     "replace": "bold red",
+    "delete": "red",
     "nothing": "",
 }
 WORDS = {"restart": "update with a stop", "nothing": "no change"}

@@ -59,7 +59,12 @@ READ = {
     },
 }
 
-MORE = {"airbyte_abctl": SMALL, "backup": {"backup_services": ["warehouse"]}, "secret_manager": READ}
+MORE = {
+    "airbyte_abctl": SMALL,
+    "backup": {"backup_services": ["warehouse"]},
+    "ops_agent": {"ops_agent_reachable": True},
+    "secret_manager": READ,
+}
 """Variables that no platform.yml would set."""
 
 

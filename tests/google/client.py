@@ -156,6 +156,10 @@ class Google:
         """Changes a resource by hand, past every check."""
         self._post("edit", {"path": path, "fields": fields})
 
+    def edit_table(self, table: str, path: str, **fields: Any) -> None:
+        """The same for a record of another API: all its fields."""
+        self._post("edit", {"table": table, "path": path, "fields": fields})
+
     def remove(self, path: str) -> None:
         """Takes a resource away by hand."""
         self._post("edit", {"path": path, "remove": True})
@@ -179,7 +183,9 @@ class Google:
         return {path.split("/")[-1]: one for path, one in found.items() if path.split("/")[-2] == collection}
 
     def table(self, name: str) -> dict[str, Any]:
-        """What the other APIs keep: serviceAccounts, iamPolicies, buckets, objects, secrets."""
+        """What the other APIs keep: serviceAccounts, iamPolicies, buckets, objects, secrets, alertPolicies,
+        notificationChannels, dashboards.
+        """
         found: dict[str, Any] = self._get("resources")[name]
         return found
 

@@ -21,6 +21,11 @@ STANDING = (
     "unbilled",
     "account_seconds",
 )
+TABLES = (
+    "serviceAccounts", "buckets", "objects", "iamPolicies", "secrets",
+    "alertPolicies", "notificationChannels", "dashboards",
+)  # fmt: skip
+"""What the APIs beside Compute keep."""
 
 
 def add_routes(app: web.Application) -> None:
@@ -60,10 +65,7 @@ async def resources(request: web.Request) -> web.Response:
     """Everything that exists, by path, without asking any API."""
     state = _world(request).state
     found = {path: shown(record) for path, record in state.resources.items()}
-    others = {
-        name: {path: shown(record) for path, record in state.table(name).items()}
-        for name in ("serviceAccounts", "buckets", "objects", "iamPolicies", "secrets")
-    }
+    others = {name: {path: shown(record) for path, record in state.table(name).items()} for name in TABLES}
     return web.json_response({"compute": found, **others})
 
 

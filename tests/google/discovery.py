@@ -16,6 +16,8 @@ APIS = (
     "cloudresourcemanager.v1",
     "storage.v1",
     "secretmanager.v1",
+    "monitoring.v3",
+    "monitoring.v1",
 )
 """What is served, in the order in which a path is looked up. They meet nowhere that Hangar goes."""
 

@@ -11,7 +11,6 @@ from tests.google.world import Call, handles
 TITLES = dict(SERVICES.values()) | {
     "iap.googleapis.com": "Cloud Identity-Aware Proxy API",
     "logging.googleapis.com": "Cloud Logging API",
-    "monitoring.googleapis.com": "Cloud Monitoring API",
     "serviceusage.googleapis.com": "Service Usage API",
 }
 TYPE = "type.googleapis.com/google.api.serviceusage.v1."

@@ -42,12 +42,12 @@ def test_an_option_that_nobody_sets_is_an_error(options: Options) -> None:
 @pytest.mark.parametrize(
     ("variables", "absent"),
     [
-        ({}, {"airbyte_abctl", "secret_manager"}),
-        ({"secret_manager_reachable": True}, {"airbyte_abctl"}),
-        ({"airbyte_engine": "abctl"}, {"airbyte", "secret_manager"}),
+        ({}, {"airbyte_abctl", "ops_agent", "secret_manager"}),
+        ({"secret_manager_reachable": True, "ops_agent_reachable": True}, {"airbyte_abctl"}),
+        ({"airbyte_engine": "abctl"}, {"airbyte", "ops_agent", "secret_manager"}),
         (
             {"airbyte_enabled": False, "warehouse_enabled": False},
-            {"airbyte", "airbyte_abctl", "warehouse", "secret_manager"},
+            {"airbyte", "airbyte_abctl", "warehouse", "ops_agent", "secret_manager"},
         ),
     ],
 )

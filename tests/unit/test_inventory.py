@@ -144,6 +144,19 @@ def test_the_same_settings_give_the_same_file(make_config: Make) -> None:
     )
 
 
+def test_figures_go_to_google_where_that_is_said_and_the_machine_tells_the_others(make_config: Make) -> None:
+    there = ("cloud=gcp", "gcp.project=acme-data-1", "gcp.zone=europe-west6-a")
+    duty = "monitoring.alerts.duty={kind: google, to: data@example.org}"
+    team = "monitoring.alerts.team={kind: slack, secret: SLACK}"
+    found = written(make_config(*there, "monitoring.backend=google", duty, team))
+    assert (found["ops_agent_reachable"], found["ops_agent_wanted"]) == (True, True)
+    assert found["monitoring_receivers"] == {
+        "team": {"kind": "slack", "secret": "SLACK", "levels": ["critical", "warning"]}
+    }
+    assert written(make_config(*there))["ops_agent_wanted"] is False
+    assert "ops_agent_reachable" not in written(make_config())
+
+
 def test_the_proof_runs_from_any_folder() -> None:
     argv = inventory.login_proof("local")
     assert argv[0] == "env"

@@ -8,6 +8,7 @@ from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import ATTRIBUTES, OPERATOR, Wanted
 from hangar.cloud.gcp.views import View
+from hangar.cloud.gcp.watching import views as watching
 from hangar.errors import CloudError
 from hangar.plan import Action, Change
 
@@ -62,7 +63,7 @@ def wanted_views(wanted: Wanted) -> dict[str, View]:
         view["image"] = wanted.gcp.image
     found[f"machine {names.machine}"] = view
     found |= {secrets.named(one.resource): secrets.view(readable=True) for one in wanted.secrets}
-    return found
+    return found | watching.wanted(names, wanted.watch)
 
 
 def existing_views(wanted: Wanted, existing: Existing) -> dict[str, View | None]:
@@ -81,7 +82,7 @@ def existing_views(wanted: Wanted, existing: Existing) -> dict[str, View | None]
         rule = existing.firewalls.get(name)
         found[f"firewall rule {name}"] = rule and views.firewall(rule)
     found |= {secrets.named(one): secrets.view(readable=yes) for one, yes in existing.secrets.items()}
-    return found
+    return found | watching.there(names, wanted.watch, existing.seen)
 
 
 def _machine(wanted: Wanted, existing: Existing) -> View:
@@ -106,10 +107,11 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
         *(
             _change(what, view, there[what], existing, wanted.names.environment)
             for what, view in wanted_views(wanted).items()
-            if not what.startswith(secrets.KIND)
+            if not what.startswith((secrets.KIND, *watching.KINDS))
         ),
         *secrets.changes(wanted.secrets, existing.secrets),
         *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
+        *watching.changes(wanted.names, wanted.watch, existing.seen),
     )
 
 

@@ -17,6 +17,7 @@ from hangar.cloud.gcp import (
     reading,
     removal,
     snapshots,
+    watching,
 )
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, OutOfStock, StillAtWork
@@ -129,8 +130,9 @@ class GoogleCloud:
     def look(self, spec: MachineSpec) -> tuple[Wanted, Existing]:
         """What is wanted, and everything that there is, read now."""
         wanted = Wanted(
-            self.names, self.config.gcp, spec, admission.users(self.config.people), given.given(self.config)
-        )
+            self.names, self.config.gcp, spec, admission.users(self.config.people), given.given(self.config),
+            watching.watch(self.config),
+        )  # fmt: skip
         existing = reading.read(self.api, wanted)
         require_fit(wanted, existing)
         wanted = comparison.adapted(wanted, existing)
@@ -177,7 +179,8 @@ class GoogleCloud:
     def _look_for_removal(self) -> tuple[Wanted, Existing]:
         """No matter what platform.yml wants of it: what is there may go."""
         wanted = Wanted(self.names, self.config.gcp, nobody(self.names))
-        return wanted, reading.read(self.api, wanted, also=self._secrets_named())
+        watched = watching.watch(self.config) is not None
+        return wanted, reading.read(self.api, wanted, also=self._secrets_named(), watched=watched)
 
     def _secrets_named(self) -> list[str]:
         """Beside those that the machine itself remembers; there may be none any more."""

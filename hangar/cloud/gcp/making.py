@@ -11,6 +11,7 @@ from hangar.cloud.gcp.fit import require_image
 from hangar.cloud.gcp.machine import change as change_machine
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
+from hangar.cloud.gcp.watching import making as watching
 from hangar.cloud.gcp.work import Step, Work, call
 
 Body = dict[str, Any]
@@ -72,6 +73,7 @@ def _second(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
 def _third(api: Api, wanted: Wanted, existing: Existing) -> Iterator[Step]:
     """The router names the subnetwork that it serves; the policy is written after the account's roles."""
     names, users = wanted.names, wanted.tunnel_users
+    yield from watching.steps(api, names, wanted.watch, existing.seen)
     if existing.tunnel_users != users:
         yield Step("set who comes through the tunnel", lambda: admission.ensure(api, names, users))
     if not wanted.own_network:

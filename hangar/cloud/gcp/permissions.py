@@ -11,6 +11,9 @@ ROLES = {
     "roles/iap.tunnelResourceAccessor": ("iap.",),
     "roles/serviceusage.serviceUsageConsumer": ("serviceusage.",),
     "roles/secretmanager.admin": ("secretmanager.",),
+    "roles/monitoring.alertPolicyEditor": ("monitoring.alertPolicies.",),
+    "roles/monitoring.notificationChannelEditor": ("monitoring.notificationChannels.",),
+    "roles/monitoring.dashboardEditor": ("monitoring.dashboards.",),
 }
 """Role → how the permissions begin that it is named for; the first that fits counts."""
 
@@ -55,6 +58,17 @@ FOR_SECRETS = (
     "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.setIamPolicy", "secretmanager.versions.get",
 )  # fmt: skip
 """On each secret that platform.yml or pipelines/*.yml name, where Secret Manager has them. None reads a value."""
+
+FOR_MONITORING = (
+    "monitoring.alertPolicies.create", "monitoring.alertPolicies.delete", "monitoring.alertPolicies.list",
+    "monitoring.alertPolicies.update",
+    "monitoring.dashboards.create", "monitoring.dashboards.delete", "monitoring.dashboards.list",
+    "monitoring.dashboards.update",
+    "monitoring.notificationChannels.create", "monitoring.notificationChannels.delete",
+    "monitoring.notificationChannels.get", "monitoring.notificationChannels.list",
+    "monitoring.notificationChannels.update",
+)  # fmt: skip
+"""On the project, where platform.yml has Google keep the figures (monitoring.backend). None reads a figure or a log."""
 
 
 def role_for(permission: str) -> str:

@@ -9,6 +9,8 @@ from hangar.cloud.gcp import admission, policy, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.names import LABEL, Names, last
 from hangar.cloud.gcp.requests import APPLIED, Wanted
+from hangar.cloud.gcp.watching import there
+from hangar.cloud.gcp.watching import views as watching
 from hangar.errors import CloudError
 
 Body = dict[str, Any]
@@ -35,10 +37,13 @@ class Existing:
     project: Body = field(default_factory=dict)
     secrets: dict[str, bool] = field(default_factory=dict)
     """Whether the machine may read each: those that are wanted, and those of the last `up`."""
+    seen: there.Seen = field(default_factory=there.Seen)
+    """What Cloud Monitoring holds. It is asked where that is wanted, or was at the last `up`."""
 
 
-def read(api: Api, wanted: Wanted, *, also: Iterable[str] = ()) -> Existing:
-    """Everything at once. `also` are secrets that the machine may have been let read.
+def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = False) -> Existing:
+    """Everything at once. `also` are secrets that the machine may have been let read; `watched` says that Cloud
+    Monitoring may hold something.
 
     Raises:
         CloudError: Google refused, or something of our name is not ours.
@@ -59,6 +64,10 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = ()) -> Existing:
     )
     require_ours(existing, wanted)
     applied = views.unpack(views.metadata(existing.instance or {}).get(APPLIED, ""))
+    if wanted.watch:
+        there.require_channels(api, wanted.watch)
+    if wanted.watch or watched or any(what.startswith(watching.KINDS) for what in applied):
+        existing = replace(existing, seen=there.read(api, names))
     before = dict.fromkeys((*secrets.remembered(applied), *also))
     if not (wanted.secrets or before):
         return existing

@@ -8,6 +8,8 @@ from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import NotThere
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
+from hangar.cloud.gcp.watching import making as watching
+from hangar.cloud.gcp.watching import views as watched
 from hangar.cloud.gcp.work import Step, Work
 from hangar.plan import Removal
 
@@ -18,7 +20,10 @@ def removal(
     wanted: Wanted, existing: Existing, kept: list[snapshots.Snapshot], *, with_data: bool
 ) -> Removal:
     """What would go, and what would stay."""
-    goes = [what for what, _, _ in _resources(wanted, existing, with_data=with_data)]
+    goes = [
+        *_watched(wanted, existing),
+        *(what for what, _, _ in _resources(wanted, existing, with_data=with_data)),
+    ]
     if existing.tunnel_users:
         goes.append(_tunnel(wanted, existing))
     goes += [_reading(one) for one, readable in sorted(existing.secrets.items()) if readable]
@@ -38,7 +43,9 @@ def removal(
 
 def remove(api: Api, wanted: Wanted, existing: Existing, work: Work, *, with_data: bool) -> list[str]:
     """Returns what was removed. Interrupted, it goes on where it was when it is called again."""
-    removed = []
+    removed = list(_watched(wanted, existing))
+    if removed:  # before the machine, whose silence would be an alert
+        work.wave([Step("remove what Cloud Monitoring holds", lambda: watching.remove(api, existing.seen))])
     # While the machine is there: it remembers which secrets it may read.
     for resource in sorted(one for one, readable in existing.secrets.items() if readable):
         work.report(f"no longer let the machine read {resource}")
@@ -101,6 +108,13 @@ def _resources(wanted: Wanted, existing: Existing, *, with_data: bool) -> Iterat
         )
     if existing.network:
         yield f"network {names.machine}", f"{names.everywhere}/networks/{names.machine}", existing.network
+
+
+def _watched(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
+    """What Cloud Monitoring holds, in words."""
+    return tuple(
+        f"{one.resource} ({one.detail})" for one in watched.changes(wanted.names, None, existing.seen)
+    )
 
 
 def _unless_gone(api: Api, path: str) -> Callable[[], Body | None]:

@@ -9,6 +9,7 @@ from typing import Any
 from hangar.cloud import startup
 from hangar.cloud.base import MachineSpec
 from hangar.cloud.gcp.names import IMAGE_LABEL, LABEL, Names
+from hangar.cloud.gcp.watching import Watch
 from hangar.config.gcp import Gcp
 from hangar.given import Given
 
@@ -42,7 +43,7 @@ FIXED_METADATA = {
 @dataclass(frozen=True)
 class Wanted:
     """All that platform.yml says about the machine and what belongs to it. `tunnel_users` are the addresses of the
-    people who come through IAP, `secrets` what it reads from Secret Manager.
+    people who come through IAP, `secrets` what it reads from Secret Manager, `watch` what Cloud Monitoring holds of it.
     """
 
     names: Names
@@ -50,6 +51,7 @@ class Wanted:
     spec: MachineSpec
     tunnel_users: tuple[str, ...] = ()
     secrets: tuple[Given, ...] = ()
+    watch: Watch | None = None
 
     @property
     def labels(self) -> dict[str, str]:

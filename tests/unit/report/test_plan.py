@@ -26,6 +26,11 @@ def test_a_plan_shows_what_how_why_by_whom_and_for_how_much(capsys: pytest.Captu
     )
 
 
+def test_what_goes_has_a_sign_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    show_plan(Plan((Change("dashboard x", "delete", "16 panels"),)))
+    assert capsys.readouterr().out == "- dashboard x: delete  (16 panels)\n"
+
+
 @pytest.mark.parametrize("before", [None, 208.661])
 def test_a_cost_that_stays_is_said_once(before: float | None, capsys: pytest.CaptureFixture[str]) -> None:
     show_plan(Plan((), cost=Cost(before, 208.66, "USD", "list prices")))
