@@ -1,0 +1,46 @@
+"""The revision of this repository, and how another one stands to it, as far as git knows."""
+
+import shutil
+from typing import Literal
+
+from hangar import paths, process
+
+CHANGED = "+"
+"""Stands behind a revision beside which there are changes that are in no commit."""
+
+Relation = Literal["same", "newer", "older", "apart", "unknown"]
+"""What this checkout is beside another revision. `apart`: each has something that the other lacks."""
+
+
+def here() -> str:
+    """The revision of this checkout, such as `8f3d2a1b4c5e` or `8f3d2a1b4c5e+`; "" where git knows none. What is in
+    `inventory` belongs to the user and does not count as a change.
+    """
+    head = _git("rev-parse", "--short=12", "HEAD")
+    if not head:
+        return ""
+    changes = _git("status", "--porcelain", "--", ".", ":(exclude)inventory")
+    return f"{head}{CHANGED if changes else ''}"
+
+
+def relation(other: str) -> Relation:
+    """How this checkout stands to `other`, a revision as `here` names it."""
+    mine, theirs = here(), other
+    if not mine or not theirs:
+        return "unknown"
+    if mine == theirs:
+        return "same"
+    mine, theirs = mine.removesuffix(CHANGED), theirs.removesuffix(CHANGED)
+    if _git("cat-file", "-t", f"{theirs}^{{commit}}") != "commit":
+        return "unknown"
+    if mine == theirs or _git("merge-base", theirs, mine).startswith(theirs):
+        return "newer"
+    return "older" if _git("merge-base", theirs, mine).startswith(mine) else "apart"
+
+
+def _git(*words: str) -> str:
+    """What git prints; "" where there is none, or it refuses."""
+    if shutil.which("git") is None:
+        return ""
+    done = process.run(["git", "-C", str(paths.REPO), *words], check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,64 @@
+"""How a checkout stands to the revision that made a machine, asked of a real git."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hangar import revision
+
+
+def git(repo: Path, *words: str) -> str:
+    who = ["-c", "user.name=one", "-c", "user.email=one@example.org"]
+    done = subprocess.run(["git", "-C", str(repo), *who, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(repo: Path, name: str) -> str:
+    (repo / name).write_text(name)
+    git(repo, "add", name)
+    git(repo, "commit", "-q", "-m", name)
+    return git(repo, "rev-parse", "--short=12", "HEAD")
+
+
+@pytest.fixture
+def cloned(repo: Path) -> Path:
+    """The repository of the tests as one of git's."""
+    git(repo, "init", "-q")
+    git(repo, "add", ".")
+    git(repo, "commit", "-q", "-m", "first")
+    return repo
+
+
+def test_a_copy_without_git_has_none(repo: Path) -> None:
+    assert revision.here() == ""
+    assert revision.relation("8f3d2a1b4c5e") == "unknown"
+
+
+def test_changes_beside_a_commit_are_told_and_a_users_settings_are_none(cloned: Path) -> None:
+    first = revision.here()
+    assert first == git(cloned, "rev-parse", "--short=12", "HEAD")
+    (cloned / "inventory/local/platform.yml").write_text("cloud: vm\n")
+    (cloned / "inventory/mine").mkdir()
+    (cloned / "inventory/mine/platform.yml").touch()
+    assert revision.here() == first
+    (cloned / "roles.yml").touch()
+    assert revision.here() == f"{first}+"
+    assert revision.relation(first) == "newer"
+    assert revision.relation(f"{first}+") == "same"
+
+
+def test_newer_older_and_apart(cloned: Path) -> None:
+    first, second = commit(cloned, "one"), commit(cloned, "two")
+    assert revision.relation(first) == "newer"
+    assert revision.relation(second) == "same"
+    git(cloned, "checkout", "-q", first)
+    assert revision.relation(second) == "older"
+    third = commit(cloned, "three")
+    assert revision.relation(second) == "apart"
+    assert revision.relation(third) == "same"
+
+
+@pytest.mark.parametrize("other", ["", "000000000000", "not a revision"])
+def test_what_git_does_not_know_is_unknown(cloned: Path, other: str) -> None:
+    assert revision.relation(other) == "unknown"
