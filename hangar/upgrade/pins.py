@@ -1,0 +1,82 @@
+"""Locks of Python packages, read by the rules of the packages' own specifications (`packaging`)."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from hangar.upgrade.records import Item, Lock, Pins, Service
+
+PIN = re.compile(r"^[A-Za-z0-9][^\s#]*==.*?(?=\s*\\|\s*$)", re.M)
+"""The line of a lock that names package, version and marker; its hashes are on the lines that follow."""
+
+
+def read(lock: str, on: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Package → version of a lock; with `on` (an environment for markers), only what is installed there."""
+    found = {}
+    for line in PIN.findall(lock):
+        try:
+            wanted = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if on is None or wanted.marker is None or wanted.marker.evaluate({**on, "extra": ""}):
+            found[str(canonicalize_name(wanted.name))] = next(iter(wanted.specifier)).version
+    return found
+
+
+def markers(service: Service) -> dict[str, str]:
+    """The environment that markers are judged by, for CPython in a container."""
+    python = service.python or "3.13.0"
+    return {
+        "python_version": ".".join(python.split(".")[:2]), "python_full_version": python,
+        "implementation_version": python, "implementation_name": "cpython",
+        "platform_python_implementation": "CPython", "sys_platform": "linux", "platform_system": "Linux",
+        "os_name": "posix", "platform_machine": service.machine or "x86_64",
+    }  # fmt: skip
+
+
+def merged(locks: Sequence[Lock], on: Mapping[str, str]) -> dict[str, str]:
+    """What several locks install into one environment."""
+    found: dict[str, str] = {}
+    for lock in locks:
+        found |= read(lock.text, on)
+    return found
+
+
+def conflicts(locks: Sequence[Lock], on: Mapping[str, str]) -> tuple[str, ...]:
+    """Packages that two locks of one environment pin to different versions, in words."""
+    if len(locks) < 2:
+        return ()
+    first, found = read(locks[0].text, on), []
+    for lock in locks[1:]:
+        found += [
+            f"{name}: {first[name]} here, {version} in {lock.name}"
+            for name, version in read(lock.text, on).items()
+            if first.get(name, version) != version
+        ]
+    return tuple(sorted(found))
+
+
+def differences(old: Pins, new: Pins) -> tuple[Item, ...]:
+    """What is another version, new or gone."""
+    names = sorted({*old, *new})
+    return tuple(
+        Item(name, old.get(name, ""), new.get(name, "")) for name in names if old.get(name) != new.get(name)
+    )
+
+
+def is_older(new: str, old: str) -> bool:
+    """Whether `new` is the earlier version of the two."""
+    return Version(new) < Version(old)
+
+
+def is_minor(old: str, new: str) -> bool:
+    """Whether more than a patch lies between them."""
+    return Version(old).release[:2] != Version(new).release[:2]
+
+
+def allows(demand: str, airflow: str) -> bool:
+    """Whether a requirement such as `apache-airflow>=2.11` is content with that version."""
+    return Requirement(demand).specifier.contains(airflow, prereleases=True)
