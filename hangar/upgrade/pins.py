@@ -1,8 +1,10 @@
 """Locks of Python packages, read by the rules of the packages' own specifications (`packaging`)."""
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -13,17 +15,21 @@ PIN = re.compile(r"^[A-Za-z0-9][^\s#]*==.*?(?=\s*\\|\s*$)", re.M)
 """The line of a lock that names package, version and marker; its hashes are on the lines that follow."""
 
 
+def pinned(lock: str) -> Iterator[tuple[str, str, Marker | None]]:
+    """Package, version and marker of each pin; a lock for several Pythons may pin a package more than once."""
+    for line in PIN.findall(lock):
+        with contextlib.suppress(InvalidRequirement):
+            wanted = Requirement(line)
+            yield str(canonicalize_name(wanted.name)), next(iter(wanted.specifier)).version, wanted.marker
+
+
 def read(lock: str, on: Mapping[str, str] | None = None) -> dict[str, str]:
     """Package → version of a lock; with `on` (an environment for markers), only what is installed there."""
-    found = {}
-    for line in PIN.findall(lock):
-        try:
-            wanted = Requirement(line)
-        except InvalidRequirement:
-            continue
-        if on is None or wanted.marker is None or wanted.marker.evaluate({**on, "extra": ""}):
-            found[str(canonicalize_name(wanted.name))] = next(iter(wanted.specifier)).version
-    return found
+    return {
+        name: version
+        for name, version, marker in pinned(lock)
+        if on is None or marker is None or marker.evaluate({**on, "extra": ""})
+    }
 
 
 def markers(service: Service) -> dict[str, str]:
