@@ -38,6 +38,14 @@ def relation(other: str) -> Relation:
     return "older" if _git("merge-base", theirs, mine).startswith(mine) else "apart"
 
 
+def content(known: str, path: str) -> str | None:
+    """A file as a revision has it, "" where that has none of the name; None where git does not know the revision."""
+    commit = known.removesuffix(CHANGED)
+    if not commit or _git("cat-file", "-t", f"{commit}^{{commit}}") != "commit":
+        return None
+    return _git("show", f"{commit}:{path}")
+
+
 def _git(*words: str) -> str:
     """What git prints; "" where there is none, or it refuses."""
     if shutil.which("git") is None:

@@ -24,6 +24,7 @@ def plan(facts: Facts, wanted: Wanted) -> Plan:
         warnings=tuple(_warnings(facts, wanted)),
         notes=tuple(_notes(facts, wanted)),
         cut=facts.cut,
+        made_from=facts.revision,
     )
 
 

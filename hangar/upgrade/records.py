@@ -108,13 +108,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Plan:
-    """`warnings` are known incompatibilities that a person should read; `notes` what this verb leaves to others."""
+    """`warnings` are known incompatibilities that a person should read; `notes` what this verb leaves to others.
+    `made_from` is the revision that made the machine, "" where that is not known.
+    """
 
     groups: tuple[Group, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     cut: Cut | None = None
+    made_from: str = ""
 
     @property
     def has_changes(self) -> bool:

@@ -12,7 +12,7 @@ from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
 from hangar.console import Progress
 from hangar.errors import HangarError
-from hangar.upgrade import checkout, planning
+from hangar.upgrade import checkout, excuses, planning
 from hangar.upgrade.machine import Machine, Refused
 from hangar.upgrade.records import Item, Plan
 
@@ -118,7 +118,7 @@ class _Attempt:
 
     def make(self, backed_up: bool, minutes: float) -> Done:
         cut = self.wanted.cut
-        self.broken = cut.broken if cut else self._prove("Verification before")
+        self.broken = cut.broken if cut else self._before()
         made = ""
         if backed_up and not cut:
             with self.progress.stage("Backup"):
@@ -190,11 +190,16 @@ class _Attempt:
             self.progress.report("upgrade Debian's packages")
             return self.there.packages(docker)
 
-    def _prove(self, name: str) -> tuple[str, ...]:
-        """The promises that do not hold, as ROLE: SENTENCE."""
+    def _before(self) -> tuple[str, ...]:
+        """The promises that the machine gave and does not keep: no upgrade is to blame for them."""
+        found = self._prove("Verification before")
+        return tuple(words(one) for one in found if excuses.is_excused(one, self.wanted.made_from))
+
+    def _prove(self, name: str) -> list[verification.Promise]:
+        """The promises that do not hold."""
         with self.progress.stage(name):
             found = verification.verify(self.server, self.progress.step)
-        return tuple(f"{one.role}: {one.sentence}" for one in found if one.outcome == "broken")
+        return [one for one in found if one.outcome == "broken"]
 
     def _judge(self) -> None:
         """Returns when every promise holds that held before.
@@ -202,7 +207,7 @@ class _Attempt:
         Raises:
             Broken: with those that do not.
         """
-        lost = [one for one in self._prove("Verification") if one not in self.broken]
+        lost = [one for one in map(words, self._prove("Verification")) if one not in self.broken]
         if lost:
             raise Broken(
                 "After the upgrade, something that held before does not hold any more.",
@@ -242,6 +247,11 @@ class _Attempt:
             f"Prove it: ./provision.py verify {env}\nThe other roles' files come back with the earlier checkout's "
             f"./provision.py up {env}",
         )  # fmt: skip
+
+
+def words(promise: verification.Promise) -> str:
+    """`ROLE: SENTENCE`."""
+    return f"{promise.role}: {promise.sentence}"
 
 
 def _plan(config: Config, there: Machine, progress: Progress) -> Plan:

@@ -62,3 +62,13 @@ def test_newer_older_and_apart(cloned: Path) -> None:
 @pytest.mark.parametrize("other", ["", "000000000000", "not a revision"])
 def test_what_git_does_not_know_is_unknown(cloned: Path, other: str) -> None:
     assert revision.relation(other) == "unknown"
+
+
+def test_a_file_as_a_revision_has_it(cloned: Path) -> None:
+    first = commit(cloned, "one")
+    (cloned / "one").write_text("changed")
+    assert revision.content(first, "one") == "one"
+    assert revision.content(f"{first}+", "one") == "one"
+    assert revision.content(first, "two") == ""
+    assert revision.content("000000000000", "one") is None
+    assert revision.content("", "one") is None

@@ -119,4 +119,6 @@ def _alone(lock: Any) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Refused("another maintenance or an upgrade is at work: journalctl -u hangar-maintenance") from None
+        raise Refused(
+            "another maintenance or an upgrade is at work: journalctl -u hangar-maintenance"
+        ) from None
