@@ -8,19 +8,22 @@ from hangar import paths, process
 CHANGED = "+"
 """Stands behind a revision beside which there are changes that are in no commit."""
 
+MAKES = ("hangar", "playbooks", "roles", "services", "templates")
+"""What a machine is made of. Settings, DAGs and documents are not: they come and go by themselves."""
+
 Relation = Literal["same", "newer", "older", "apart", "unknown"]
 """What this checkout is beside another revision. `apart`: each has something that the other lacks."""
 
 
 def here() -> str:
-    """The revision of this checkout, such as `8f3d2a1b4c5e` or `8f3d2a1b4c5e+`; "" where git knows none. What is in
-    `inventory` belongs to the user and does not count as a change.
+    """The newest commit of what machines are made of, such as `8f3d2a1b4c5e`, or `8f3d2a1b4c5e+`; "" where git knows
+    none. Two checkouts that make the same machine have the same, whatever else is in them.
     """
-    head = _git("rev-parse", "--short=12", "HEAD")
-    if not head:
+    newest = _git("log", "-1", "--format=%H", "--", *MAKES)[:12]
+    if not newest:
         return ""
-    changes = _git("status", "--porcelain", "--", ".", ":(exclude)inventory")
-    return f"{head}{CHANGED if changes else ''}"
+    changes = _git("status", "--porcelain", "--", *MAKES)
+    return f"{newest}{CHANGED if changes else ''}"
 
 
 def relation(other: str) -> Relation:

@@ -73,10 +73,12 @@ class Agent:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Refusal(
-                "busy", "the machine's maintenance is at work: journalctl -u hangar-maintenance"
+                "busy",
+                "maintenance is at work (journalctl -u hangar-maintenance), or an upgrade whose call was killed",
             ) from None
         run(["systemctl", "stop", f"{HOLD}.service"], check=False)
-        script = f"flock {LOCK} true; sleep {hold}; exec {RESUME} resume"
+        # That unit tries again until Airflow answers.
+        script = f"flock {LOCK} true; sleep {hold}; exec systemctl start hangar-resume.service"
         run(["systemd-run", "--quiet", "--collect", f"--unit={HOLD}", "/bin/sh", "-c", script])
         self._since = time.time()
         airflow = its_airflow()
@@ -105,6 +107,8 @@ class Agent:
         of `docker` is among them. Returns name, old and new version of each.
         """
         before = installed()
+        # What a power cut left half installed is finished first.
+        run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], env=APT)
         run(["apt-get", "--quiet", "--yes", *APT_OPTIONS, "upgrade"], env=APT)
         after = installed()
         changed = [

@@ -15,6 +15,7 @@ def git(repo: Path, *words: str) -> str:
 
 
 def commit(repo: Path, name: str) -> str:
+    (repo / name).parent.mkdir(exist_ok=True)
     (repo / name).write_text(name)
     git(repo, "add", name)
     git(repo, "commit", "-q", "-m", name)
@@ -35,26 +36,30 @@ def test_a_copy_without_git_has_none(repo: Path) -> None:
     assert revision.relation("8f3d2a1b4c5e") == "unknown"
 
 
-def test_changes_beside_a_commit_are_told_and_a_users_settings_are_none(cloned: Path) -> None:
-    first = revision.here()
-    assert first == git(cloned, "rev-parse", "--short=12", "HEAD")
-    (cloned / "inventory/local/platform.yml").write_text("cloud: vm\n")
-    (cloned / "inventory/mine").mkdir()
-    (cloned / "inventory/mine/platform.yml").touch()
+def test_changes_beside_a_commit_are_told(cloned: Path) -> None:
+    first = commit(cloned, "roles/one")
     assert revision.here() == first
-    (cloned / "roles.yml").touch()
+    (cloned / "roles/two").touch()
     assert revision.here() == f"{first}+"
     assert revision.relation(first) == "newer"
     assert revision.relation(f"{first}+") == "same"
 
 
+def test_what_makes_no_machine_makes_no_revision(cloned: Path) -> None:
+    first = commit(cloned, "roles/one")
+    (cloned / "inventory/local/platform.yml").write_text("cloud: vm\n")
+    commit(cloned, "docs.md")
+    assert revision.here() == first
+    assert revision.relation(first) == "same"
+
+
 def test_newer_older_and_apart(cloned: Path) -> None:
-    first, second = commit(cloned, "one"), commit(cloned, "two")
+    first, second = commit(cloned, "roles/one"), commit(cloned, "roles/two")
     assert revision.relation(first) == "newer"
     assert revision.relation(second) == "same"
     git(cloned, "checkout", "-q", first)
     assert revision.relation(second) == "older"
-    third = commit(cloned, "three")
+    third = commit(cloned, "roles/three")
     assert revision.relation(second) == "apart"
     assert revision.relation(third) == "same"
 
@@ -65,10 +70,10 @@ def test_what_git_does_not_know_is_unknown(cloned: Path, other: str) -> None:
 
 
 def test_a_file_as_a_revision_has_it(cloned: Path) -> None:
-    first = commit(cloned, "one")
-    (cloned / "one").write_text("changed")
-    assert revision.content(first, "one") == "one"
-    assert revision.content(f"{first}+", "one") == "one"
+    first = commit(cloned, "roles/one")
+    (cloned / "roles/one").write_text("changed")
+    assert revision.content(first, "roles/one") == "roles/one"
+    assert revision.content(f"{first}+", "roles/one") == "roles/one"
     assert revision.content(first, "two") == ""
     assert revision.content("000000000000", "one") is None
     assert revision.content("", "one") is None

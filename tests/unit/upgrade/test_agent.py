@@ -51,6 +51,7 @@ PROGRAMS = (
     "systemctl",
     "systemd-run",
     "apt-get",
+    "dpkg",
     "dpkg-query",
     "docker-hosts",
     "airflow-accounts",
@@ -286,11 +287,12 @@ def test_tasks_begin_again_however_the_call_ends(machine: Machine) -> None:
     lock = machine.root / "srv/maintenance/lock"
     assert machine.asked()[-1] == (
         "systemd-run --quiet --collect --unit=hangar-upgrade-hold /bin/sh -c "
-        f"flock {lock} true; sleep 1800; exec /usr/local/sbin/maintenance resume"
+        f"flock {lock} true; sleep 1800; exec systemctl start hangar-resume.service"
     )
     assert ask("drain", hold=1800, again=False)["error"] == {
-        "kind": "busy", "text": "the machine's maintenance is at work: journalctl -u hangar-maintenance",
-    }  # fmt: skip
+        "kind": "busy",
+        "text": "maintenance is at work (journalctl -u hangar-maintenance), or an upgrade whose call was killed",
+    }
     held.answer(json.dumps({"op": "release", "patience": 1}))
     assert machine.asked()[-1] == "systemctl stop hangar-upgrade-hold.service"
 
@@ -298,6 +300,14 @@ def test_tasks_begin_again_however_the_call_ends(machine: Machine) -> None:
 def test_packages_and_what_still_runs_old_ones(machine: Machine) -> None:
     assert ask("packages", docker=["docker.io"]) == {"ok": [["less", "668-1", "668-2"]]}
     assert not [line for line in machine.asked() if line.startswith(("docker-hosts", "systemctl"))]
+
+
+def test_what_was_left_half_installed_is_finished_first(machine: Machine) -> None:
+    ask("packages", docker=[])
+    asked = [line for line in machine.asked() if line.startswith(("dpkg --", "apt-get"))]
+    assert asked[0] == "dpkg --force-confdef --force-confold --configure --pending"
+    assert asked[1].startswith("apt-get --quiet --yes ")
+    assert asked[1].endswith("--force-confold --with-new-pkgs upgrade")
 
 
 def test_dockers_packages_start_the_daemons_anew(machine: Machine) -> None:
