@@ -67,10 +67,13 @@ def conflicts(locks: Sequence[Lock], on: Mapping[str, str]) -> tuple[str, ...]:
 
 def differences(old: Pins, new: Pins) -> tuple[Item, ...]:
     """What is another version, new or gone."""
-    names = sorted({*old, *new})
-    return tuple(
-        Item(name, old.get(name, ""), new.get(name, "")) for name in names if old.get(name) != new.get(name)
-    )
+    items = (Item(name, old.get(name, ""), new.get(name, "")) for name in sorted({*old, *new}))
+    return tuple(item for item in items if not _is_same(item))
+
+
+def _is_same(item: Item) -> bool:
+    """A package may write its version in another way than its file's name does: 1.2 and 1.2.0 are one."""
+    return bool(item.old and item.new) and Version(item.old) == Version(item.new)
 
 
 def is_older(new: str, old: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,27 @@ def test_a_new_postgres_is_taken_by_the_warehouse(machine: Machine) -> None:
     (machine.place / "installed").write_text("ii  postgresql-17 668-1\n")
     ask("packages", docker=[])
     assert "systemctl try-restart warehouse.service" in machine.asked()
+
+
+def test_what_is_installed_in_a_container_is_told_with_what_it_demands_of_airflow(tmp_path: Path) -> None:
+    metadata = {
+        "airflow/venv": (
+            "Name: apache_airflow_providers_sftp\nVersion: 5.0\nRequires-Dist: apache-airflow<3.4,>=2.11\n"
+            "Requires-Dist: apache-airflow-providers-ssh>=3\nRequires-Dist: apache-airflow>=9 ; extra == 'x'\n"
+        ),
+        "dbt": "Name: dbt-core\nVersion: 1.11.2\n",
+    }
+    for place, text in metadata.items():
+        info = tmp_path / place / "lib/python3.13/site-packages/one-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{text}")
+    script = looking.INSIDE.replace("/opt/", f"{tmp_path}/")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["environments"] == {
+        f"{tmp_path}/airflow/venv": {"apache-airflow-providers-sftp": "5.0"},
+        f"{tmp_path}/dbt": {"dbt-core": "1.11.2"},
+    }
+    assert found["limits"] == {"apache-airflow-providers-sftp": "apache-airflow<3.4,>=2.11"}
+    assert found["python"].count(".") == 2
+    assert found["suite"]

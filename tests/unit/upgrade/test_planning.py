@@ -287,3 +287,9 @@ def test_the_locks_of_this_repository_are_read_whole() -> None:
     found = pins.read(text)
     assert len(found) == sum(line[:1].isalnum() for line in text.splitlines())
     assert {"apache-airflow", "apache-airflow-providers-airbyte", "statsd"} <= set(found)
+
+
+def test_a_version_that_is_written_in_another_way_is_the_same() -> None:
+    assert pins.differences({"a": "1.2", "b": "1.0"}, {"a": "1.2.0", "b": "1.0.1"}) == (
+        Item("b", "1.0", "1.0.1"),
+    )
