@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 SERVICE := services/airbyte_embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help environment lint unit check cloud services dags molecule e2e test test-all bench lock schema clean
+.PHONY: help environment lint unit check cloud services dags molecule e2e test test-all bench lock outdated schema clean
 
 help:                     ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,6 +77,9 @@ lock:                     ## resolve the locks again (needs uv)
 	services/airbyte_embedded/lock.sh
 	uv pip compile -q --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header \
 		tests/pipelines/requirements.in -o tests/pipelines/requirements.lock
+
+outdated: environment     ## list what is newer than what is pinned, and what has a known vulnerability
+	$(BIN)/python -m hangar.outdated
 
 schema: environment       ## write inventory/platform.schema.json again
 	$(BIN)/python -m hangar.config

@@ -19,30 +19,38 @@ BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','e
 
 MODULE = """\
 import sys, types
-for name, text in (("hangar", ""), ("hangar.serving", {serving!r})):
+for name, text in {modules!r}:
     sys.modules[name] = module = types.ModuleType(name)
+    module.__path__, module.__package__ = [], name if "." not in name else name.rpartition(".")[0]
     exec(compile(text, name, "exec"), module.__dict__)
 exec(compile({agent!r}, "agent", "exec"))
 """
 
 
-def program(package: str) -> str:
-    """The agent of a package as `started` wants it, with what all agents share: the machine has no Hangar."""
+def program(package: str, beside: Sequence[tuple[str, Path]] = ()) -> str:
+    """The agent of a package as `started` wants it, with what all agents share: the machine has no Hangar. `beside`
+    are modules that this one needs too, by the names that it knows them by, each after those that it imports itself.
+    """
     serving = files("hangar").joinpath("serving.py").read_text(encoding="utf-8")
     agent = files(package).joinpath("agent.py").read_text(encoding="utf-8")
-    return json.dumps(MODULE.format(serving=serving, agent=agent))
+    modules = [("hangar", ""), ("hangar.serving", serving)]
+    modules += [(name, path.read_text(encoding="utf-8")) for name, path in beside]
+    return json.dumps(MODULE.format(modules=modules, agent=agent))
 
 
 @contextmanager
-def on(server: Server, package: str, log: str) -> Iterator[process.Conversation]:
-    """A conversation with the package's agent on the machine, through SSH; `log` is a file among the environment's.
+def on(
+    server: Server, package: str, log: str, beside: Sequence[tuple[str, Path]] = ()
+) -> Iterator[process.Conversation]:
+    """A conversation with the package's agent on the machine, through SSH; `log` is a file among the environment's,
+    `beside` as `program` has it.
 
     Raises:
         MachineUnreachable: the machine does not let us in.
     """
     argv = ssh_command(paths.ssh_config(server.environment), server.name)
     place = paths.log_dir(server.environment) / log
-    with started(argv, program(package), server.environment, server.name, place) as conversation:
+    with started(argv, program(package, beside), server.environment, server.name, place) as conversation:
         yield conversation
 
 

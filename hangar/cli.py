@@ -29,6 +29,7 @@ VERBS = {
     "rotate": "make a secret of the machine anew; the old one is refused afterwards",
     "dags": "release DAGs after checks, go back, list the releases",
     "logs": "read the log of a service",
+    "upgrade": "newer Debian packages, Docker, Airflow, images and roles; undone where they do not hold",
     "resize": "bring a machine in the cloud to the size that platform.yml says",
     "stop": "shut a machine in the cloud down; its disks stay",
     "start": "start a machine in the cloud again",

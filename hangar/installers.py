@@ -98,7 +98,7 @@ def _read(url: str) -> bytes:
         login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
         request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     context = ssl.create_default_context()
-    bundle = _bundle()
+    bundle = authorities()
     if bundle:
         context.load_verify_locations(bundle)
     try:
@@ -128,7 +128,7 @@ def pip_setting(name: str) -> str:
     return next((value for value in found if value), "")
 
 
-def _bundle() -> str:
+def authorities() -> str:
     """The certificate authorities that the user or company chose for packages, or nothing."""
     names = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
     chosen = next((os.environ[name] for name in names if os.environ.get(name)), "") or pip_setting("cert")
@@ -138,12 +138,12 @@ def _bundle() -> str:
 def _certificates() -> dict[str, str]:
     """A pip that brings its own authorities would not know the company's: point it at the system's."""
     system = ssl.get_default_verify_paths().cafile or ""
-    bundle = _bundle() or system
+    bundle = authorities() or system
     return {"PIP_CERT": bundle} if bundle else {}
 
 
 def _uv_environment() -> dict[str, str]:
-    bundle = _bundle()
+    bundle = authorities()
     known = "SSL_CERT_FILE" in os.environ or not bundle
     return {"UV_SYSTEM_CERTS": "true"} if known else {"SSL_CERT_FILE": bundle}
 

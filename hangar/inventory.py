@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from hangar import given, machine, paths
+from hangar import given, machine, paths, revision
 from hangar.backup import keys
 from hangar.cloud.base import Server
 from hangar.cloud.gcp import endpoint
@@ -176,6 +176,7 @@ def _base(config: Config) -> dict[str, Any]:
         ],
         "base_unattended_upgrades": config.updates.unattended,
         "maintenance_window": config.updates.window or "",
+        "maintenance_revision": revision.here(),
     }
 
 

@@ -344,7 +344,8 @@ def test_two_at_once_are_one(stand: Stand, tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert (
-            run("run") == "maintenance: another maintenance waits already: journalctl -u hangar-maintenance"
+            run("run")
+            == "maintenance: another maintenance or an upgrade is at work: journalctl -u hangar-maintenance"
         )
     assert stand.patched == []
 
@@ -357,3 +358,16 @@ def test_a_dead_airflow_is_unreachable(tmp_path: Path) -> None:
 
 def test_another_word_is_answered_with_what_there_is(stand: Stand) -> None:
     assert run("rum") == "usage"
+
+
+def test_who_is_at_work_gives_the_slots_back_and_nobody_else(stand: Stand, tmp_path: Path) -> None:
+    """Systemd resumes whenever the window's unit ends, even where that was refused because of an upgrade."""
+    import fcntl
+
+    draining.begin(stand.airflow)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run("resume") == 0
+        assert stand.pools == dict.fromkeys(POOLS, 0)
+    assert run("resume") == 0
+    assert stand.pools == POOLS

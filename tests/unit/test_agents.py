@@ -9,6 +9,7 @@ import pytest
 
 from hangar import agents
 from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.upgrade.machine import BESIDE
 
 ECHO = "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\n"
 
@@ -19,11 +20,14 @@ def test_a_program_travels_as_input_and_answers_line_by_line(tmp_path: Path) -> 
         assert talk.ask("ab") == "abab\n"
 
 
-@pytest.mark.parametrize("package", ["hangar.airbyte", "hangar.elt", "hangar.root_shell", "hangar.rotation"])
+@pytest.mark.parametrize("package", [
+    "hangar.airbyte", "hangar.elt", "hangar.root_shell", "hangar.rotation", "hangar.upgrade",
+])  # fmt: skip
 def test_every_agent_needs_nothing_but_the_standard_library(package: str) -> None:
+    beside = BESIDE if package == "hangar.upgrade" else []
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", agents.BOOT],
-        input=agents.program(package) + "\n", capture_output=True, text=True, check=False,
+        input=agents.program(package, beside) + "\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "ready\n", "")
 

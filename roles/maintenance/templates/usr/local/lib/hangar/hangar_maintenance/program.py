@@ -36,12 +36,22 @@ def main(argv: list[str], usage: str) -> None:
                 _alone(lock)
                 run(described, reboot="--reboot" in argv)
         elif argv == ["resume"]:
-            if described["airflow"] and draining.end(Airflow(described["airflow"])):
-                say("Tasks begin again.")
+            with LOCK.open("w") as lock:
+                resume(described, lock)
         else:
             sys.exit(usage)
     except (Refused, Unreachable, figures.Unknown, images.Failed) as problem:
         sys.exit(f"maintenance: {problem}")
+
+
+def resume(described: dict[str, Any], lock: Any) -> None:
+    """Let tasks begin again, unless somebody is at work: they do it when they have ended."""
+    try:
+        _alone(lock)
+    except Refused:
+        return
+    if described["airflow"] and draining.end(Airflow(described["airflow"])):
+        say("Tasks begin again.")
 
 
 def run(described: dict[str, Any], *, reboot: bool) -> None:
@@ -65,7 +75,7 @@ def run(described: dict[str, Any], *, reboot: bool) -> None:
     try:
         if airflow:
             draining.begin(airflow)
-        left = draining.wait(_busy(airflow, described["airbyte"], time.time()), described["minutes"], say)
+        left = draining.wait(busy(airflow, described["airbyte"], time.time()), described["minutes"], say)
         if left:
             say(f"The window has closed, and this still ran: {', '.join(left)}. The next window tries again.")
             return
@@ -81,14 +91,16 @@ def run(described: dict[str, Any], *, reboot: bool) -> None:
             draining.end(airflow)
 
 
-def _busy(airflow: Airflow | None, airbyte: bool, since: float) -> Callable[[], list[str]]:
-    def busy() -> list[str]:
+def busy(airflow: Airflow | None, airbyte: bool, since: float) -> Callable[[], list[str]]:
+    """A question: what is still at work. Airbyte's jobs are those that were counted after `since`."""
+
+    def ask() -> list[str]:
         left = airflow.busy() if airflow else []
         if airbyte and (jobs := int(figures.value("hangar_airbyte_jobs_running", "airbyte", since))):
             left.append(f"{jobs} of Airbyte's jobs")
         return left + [unit for unit in UNITS if _is_at_work(unit)]
 
-    return busy
+    return ask
 
 
 def _is_at_work(unit: str) -> bool:
@@ -107,4 +119,6 @@ def _alone(lock: Any) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Refused("another maintenance waits already: journalctl -u hangar-maintenance") from None
+        raise Refused(
+            "another maintenance or an upgrade is at work: journalctl -u hangar-maintenance"
+        ) from None

@@ -1,0 +1,118 @@
+"""Every place where a version is pinned: the one list of them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from packaging.markers import Marker
+
+from hangar import installers, paths
+from hangar.upgrade.pins import pinned
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""Pythons that a lock may be for, the earliest first: what is newer has to run on the earliest."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A lock: where it is, what it is for, and the earliest Python that it is for."""
+
+    path: str
+    what: str
+    python: str
+
+
+PLACES = (
+    Place("requirements.lock", "Hangar itself", "3.11"),
+    Place("requirements-dev.lock", "Hangar's development", "3.11"),
+    Place("roles/airflow/files/requirements.lock", "Airflow's image", "3.13"),
+    Place("roles/airflow/files/dbt.lock", "dbt in Airflow's image", "3.11"),
+    Place("roles/airflow/files/dlt.lock", "dlt in Airflow's image", "3.11"),
+    Place("roles/docker_host/files/installer.lock", "the installer in images", "3.13"),
+    Place("roles/remote_ssh/files/debugger.lock", "the debugger for people", "3.13"),
+    Place("services/airbyte_embedded/requirements.lock", "the embedded engine", "3.11"),
+    Place("services/airbyte_embedded/worker.lock", "the embedded engine's jobs", "3.11"),
+    Place("services/airbyte_embedded/requirements-dev.lock", "the embedded engine's tests", "3.11"),
+    Place("services/airbyte_embedded/airbyte_embedded/connectors/faker.lock", "the connector faker", "3.11"),
+    Place("tests/pipelines/requirements.lock", "the DAGs' tests", "3.11"),
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A version of a package, the earliest Python that it has to run on, and the locks that pin it."""
+
+    name: str
+    version: str
+    python: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Other:
+    """A version that PyPI knows nothing of; `look` is where people see what is newer."""
+
+    name: str
+    version: str
+    place: str
+    look: str
+
+
+@dataclass
+class _Found:
+    python: str
+    places: list[str] = field(default_factory=list)
+
+
+def packages(repo: Path = paths.REPO) -> tuple[Package, ...]:
+    """Every pinned package, each version once."""
+    found: dict[tuple[str, str], _Found] = {}
+    for place in PLACES:
+        for name, version, marker in pinned((repo / place.path).read_text(encoding="utf-8")):
+            python = _earliest(marker, place.python)
+            known = found.setdefault((name, version), _Found(python))
+            known.python = min(known.python, python, key=PYTHONS.index)
+            known.places.append(place.path)
+    wheel = installers.PIP_WHEEL.split("-")
+    found.setdefault((wheel[0], wheel[1]), _Found("3.11")).places.append("hangar/installers.py")
+    return tuple(
+        Package(name, version, one.python, tuple(one.places))
+        for (name, version), one in sorted(found.items())
+    )
+
+
+def _earliest(marker: Marker | None, python: str) -> str:
+    """The first Python from `python` on for which the marker holds."""
+    later = PYTHONS[PYTHONS.index(python) :]
+    if marker is None:
+        return python
+    named = ({"python_version": one, "python_full_version": f"{one}.0", "extra": ""} for one in later)
+    return next((one["python_version"] for one in named if marker.evaluate(one)), python)
+
+
+def others(repo: Path = paths.REPO) -> tuple[Other, ...]:
+    """What comes from elsewhere."""
+    return tuple(_others(repo))
+
+
+def _others(repo: Path) -> Iterator[Other]:
+    abctl = "roles/airbyte_abctl/defaults/main.yml"
+    known = yaml.safe_load((repo / abctl).read_text(encoding="utf-8"))
+    yield Other("abctl", known["airbyte_abctl_version"], abctl, "https://github.com/airbytehq/abctl/releases")
+    yield Other(
+        "Airbyte's platform",
+        known["airbyte_abctl_chart"],
+        abctl,
+        "https://airbytehq.github.io/charts/index.yaml",
+    )
+    airflow = "roles/airflow/defaults/main.yml"
+    known = yaml.safe_load((repo / airflow).read_text(encoding="utf-8"))
+    releases = "https://www.debian.org/releases/"
+    yield Other("Debian of the machine and Airflow's image", known["airflow_debian_suite"], airflow, releases)
+    version = str(known["airflow_postgres_version"])
+    yield Other("Postgres of Airflow", version, airflow, "https://www.postgresql.org/support/versioning/")
+    engine = "roles/airbyte/vars/main.yml"
+    found = re.search(r"^__airbyte_debian_suite: (\S+)$", (repo / engine).read_text(encoding="utf-8"), re.M)
+    yield Other("Debian of the embedded engine's image", found[1] if found else "", engine, releases)

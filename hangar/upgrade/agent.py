@@ -1,0 +1,152 @@
+"""The machine's end of `upgrade`: says what runs, keeps tasks from beginning, upgrades Debian's packages, keeps what
+was there before, puts it back.
+
+The controller sends this text over SSH and root's python3 runs it (standard library, what is in `remote`, and the
+modules of the role maintenance that drain). Each step may be repeated.
+"""
+
+import fcntl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from hangar_maintenance import draining, program
+from hangar_maintenance.airflow import Airflow, Unreachable
+
+from hangar.serving import Refusal, answered, serve
+from hangar.upgrade.remote import keeping, looking
+from hangar.upgrade.remote.running import CONTAINERS, SRV, described, installed, read, recipe, run
+
+LOCK = Path("/srv/maintenance/lock")
+RESUME = Path("/usr/local/sbin/maintenance")
+HOLD = "hangar-upgrade-hold"
+"""The unit that lets tasks begin again after us, however we end."""
+
+APT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C.UTF-8"}
+APT_OPTIONS = (
+    "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--with-new-pkgs",
+)  # fmt: skip
+"""Settings that a role wrote stay; what is needed in addition comes, nothing is removed."""
+
+
+class Agent:
+    """One request, one answer. It holds the lock of the machine's own maintenance while it lives."""
+
+    def __init__(self) -> None:
+        self._lock: IO[str] | None = None
+        self._since = 0.0
+
+    def answer(self, line: str) -> dict[str, Any]:
+        operations = ("look", "drain", "busy", "keep", "packages", "undo", "release", "done")
+        return answered(self, operations, line)
+
+    def look(self) -> dict[str, Any]:
+        """What the machine has. Debian's lists are fetched, as the machine does every day; nothing else changes."""
+        fetched = run(["apt-get", "--quiet", "--quiet", "update"], check=False, env=APT)
+        simulated = run(["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], env=APT).stdout
+        said = fetched.stderr.strip().splitlines()
+        return {
+            "simulated": simulated,
+            "apt_problem": (said or ["apt-get gives no reason"])[-1] if fetched.returncode else "",
+            "revision": str(described().get("revision", "")),
+            "drains": RESUME.exists(),
+            "services": {user: looking.service(user) for user in CONTAINERS if recipe(user)},
+            "postgres": dict(looking.postgres()),
+            "chart": str(read(SRV / "airbyte/abctl/state/installed.json").get("chart", "")),
+            "lint": looking.lint(),
+            "reboot": Path("/run/reboot-required").exists(),
+            "cut": looking.cut(),
+        }
+
+    def drain(self, hold: int, again: bool) -> None:
+        """No task begins from now on. However we end, they begin again `hold` seconds after it at the latest, and at
+        once when the machine starts anew. `again`: none begins since an earlier call, and Airflow need not answer.
+
+        Raises:
+            Refusal: the machine's own maintenance is at work, or Airflow did not do what it was asked.
+        """
+        LOCK.parent.mkdir(mode=0o700, exist_ok=True)
+        if self._lock is None:
+            self._lock = LOCK.open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(
+                "busy",
+                "maintenance is at work (journalctl -u hangar-maintenance), or an upgrade whose call was killed",
+            ) from None
+        run(["systemctl", "stop", f"{HOLD}.service"], check=False)
+        # That unit tries again until Airflow answers.
+        script = f"flock {LOCK} true; sleep {hold}; exec systemctl start hangar-resume.service"
+        run(["systemd-run", "--quiet", "--collect", f"--unit={HOLD}", "/bin/sh", "-c", script])
+        self._since = time.time()
+        airflow = its_airflow()
+        if airflow and not again:
+            answering(lambda: draining.begin(airflow))
+
+    def busy(self) -> list[str]:
+        """What is still at work, in words; empty when nothing is."""
+        try:
+            return list(program.busy(its_airflow(), bool(described().get("airbyte")), self._since)())
+        except (Unreachable, program.figures.Unknown) as problem:
+            return [str(problem)]
+
+    def release(self, patience: float) -> None:
+        """Tasks begin again, now. Airflow gets `patience` seconds to answer."""
+        if airflow := its_airflow():
+            answering(lambda: draining.end(airflow, patience=patience))
+        run(["systemctl", "stop", f"{HOLD}.service"], check=False)
+
+    def keep(self, broken: list[str]) -> None:
+        """A copy of what an upgrade may have to be undone with."""
+        keeping.keep(broken)
+
+    def packages(self, docker: list[str]) -> list[list[str]]:
+        """Upgrades Debian's packages and starts anew what still runs old ones: the warehouse, and the daemons where one
+        of `docker` is among them. Returns name, old and new version of each.
+        """
+        before = installed()
+        # What a power cut left half installed is finished first.
+        run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], env=APT)
+        run(["apt-get", "--quiet", "--yes", *APT_OPTIONS, "upgrade"], env=APT)
+        after = installed()
+        changed = [
+            [name, before.get(name, ""), after[name]]
+            for name in sorted(after)
+            if after[name] != before.get(name)
+        ]
+        names = {name for name, _, _ in changed}
+        if any(name.startswith("postgresql-") for name in names):
+            run(["systemctl", "try-restart", "warehouse.service"])
+        if names & set(docker):
+            run(["docker-hosts", "reload"])
+            run(["docker-hosts", "ensure"])
+            for user in CONTAINERS:
+                if recipe(user):
+                    run(["as-service", user, str(SRV / user / "stack/ensure")])
+        return changed
+
+    def undo(self) -> list[str]:
+        """Puts back what was kept; returns what was done, in words."""
+        return keeping.put_back()
+
+    def done(self) -> None:
+        """What was kept is needed no more."""
+        keeping.forget()
+
+
+def its_airflow() -> Airflow | None:
+    port = described().get("airflow")
+    return Airflow(port) if port else None
+
+
+def answering(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Unreachable as problem:
+        raise Refusal("silent", str(problem)) from None
+
+
+if __name__ == "__main__":
+    serve(Agent())

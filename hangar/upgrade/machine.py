@@ -1,0 +1,120 @@
+"""A conversation with the machine's end (`agent`) in the words of the records."""
+
+import json
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from hangar import agents, paths, process
+from hangar.cloud.base import Server
+from hangar.errors import CommandFailed, HangarError
+from hangar.upgrade.records import Cut, Facts, Item, Service
+
+DRAINING = paths.REPO / "roles/maintenance/templates/usr/local/lib/hangar/hangar_maintenance"
+HERE = paths.REPO / "hangar/upgrade"
+BESIDE = [
+    ("hangar_maintenance", DRAINING / "__init__.py"),
+    *((f"hangar_maintenance.{name}", DRAINING / f"{name}.py")
+      for name in ("airflow", "figures", "draining", "images", "program")),
+    ("hangar.upgrade", HERE / "__init__.py"), ("hangar.upgrade.remote", HERE / "remote/__init__.py"),
+    *((f"hangar.upgrade.remote.{name}", HERE / f"remote/{name}.py") for name in ("running", "keeping", "looking")),
+]  # fmt: skip
+"""What the agent needs beside it, draining included: both ends have to be of one version."""
+
+HOLD = 1800
+"""Seconds that an upgrade may be away from the machine (a call that was killed) before tasks begin again there."""
+
+PATIENCE = 300.0
+"""Seconds for an Airflow that has just started to answer."""
+
+
+class Refused(HangarError):
+    """The machine did not do what it was asked."""
+
+
+class Machine:
+    """The machine of an environment. A conversation that breaks off is begun anew with the next question."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._open = ExitStack()
+        self._conversation: process.Conversation | None = None
+
+    def __enter__(self) -> "Machine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._hang_up()
+
+    def look(self) -> Facts:
+        """What it has."""
+        return facts(self._ask("look", "what it has"))
+
+    def drain(self, *, again: bool = False) -> None:
+        """No task begins from now on, until `release`, a start of the machine, or `HOLD` after we are gone. `again`: an
+        earlier call has seen to it already.
+        """
+        self._ask("drain", "to let no task begin", hold=HOLD, again=again)
+
+    def busy(self) -> list[str]:
+        """What still runs."""
+        return list(self._ask("busy", "what still runs"))
+
+    def keep(self, broken: list[str]) -> None:
+        """It keeps what it may have to go back to, and which promises did not hold."""
+        self._ask("keep", "to keep what is there", broken=broken)
+
+    def packages(self, docker: list[str]) -> tuple[Item, ...]:
+        """Debian's packages are upgraded; returns which. Daemons start anew where one of `docker` is among them."""
+        done = self._ask("packages", "to upgrade Debian's packages", docker=docker)
+        return tuple(Item(*one) for one in done)
+
+    def undo(self) -> list[str]:
+        """What was kept is put back; returns what was done, in words."""
+        return list(self._ask("undo", "to go back"))
+
+    def release(self) -> None:
+        """Tasks begin again."""
+        self._ask("release", "to let tasks begin again", patience=PATIENCE)
+
+    def done(self) -> None:
+        """What was kept is needed no more."""
+        self._ask("done", "to forget what was kept")
+
+    def _ask(self, op: str, what: str, **request: Any) -> Any:
+        try:
+            answer = json.loads(self._talk().ask(json.dumps({"op": op, **request})))
+        except CommandFailed as error:
+            self._hang_up()
+            raise agents.silent(error, what, self._server.environment, self._server.name) from error
+        if "error" not in answer:
+            return answer["ok"]
+        raise Refused(
+            f"{self._server.name} was asked {what}, and could not.", str(answer["error"]["text"]),
+            f"See how it is: ./provision.py status {self._server.environment}",
+        )  # fmt: skip
+
+    def _talk(self) -> process.Conversation:
+        if self._conversation is None:
+            self._conversation = self._open.enter_context(
+                agents.on(self._server, "hangar.upgrade", "upgrade.log", BESIDE)
+            )
+        return self._conversation
+
+    def _hang_up(self) -> None:
+        self._conversation = None
+        self._open.close()
+        self._open = ExitStack()
+
+
+def facts(said: dict[str, Any]) -> Facts:
+    """The machine's answer as a record."""
+    known = dict(said)
+    cut = known.pop("cut")
+    services = {name: Service(**one) for name, one in known.pop("services").items()}
+    return Facts(
+        **{**known, "lint": tuple(known["lint"])}, services=services,
+        cut=Cut(**{**cut, "broken": tuple(cut["broken"])}) if cut else None,
+    )  # fmt: skip

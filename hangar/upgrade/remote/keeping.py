@@ -1,0 +1,274 @@
+"""What was there before an upgrade: kept here, so that the way back needs no key of the operator's, and put back."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from hangar.serving import Refusal
+from hangar.upgrade.remote.running import (
+    CONTAINERS,
+    DESCRIBED,
+    SRV,
+    as_docker,
+    described,
+    in_database,
+    read,
+    recipe,
+    run,
+    sql,
+)
+
+HOME = Path("/srv/upgrade")
+BEFORE, KEEPING = HOME / "before", HOME / ".keeping"
+"""What was there before an upgrade: whole under its name, or not at all."""
+
+ROOT = Path("/")
+KEPT = (
+    "srv/airflow/stack", "srv/airbyte/stack", "etc/systemd/user", "etc/docker", "etc/hangar/airbyte.json",
+    "etc/systemd/system/airflow-*", "usr/local/lib/hangar/service-images", "usr/local/sbin/as-service",
+    "usr/local/sbin/docker-hosts", "usr/local/sbin/airflow-*", "usr/local/sbin/airbyte-*",
+)  # fmt: skip
+"""The files of the roles docker_host, airflow and airbyte. Who gets in, the firewall and the hardening are not among
+them: their roles have a way back of their own.
+"""
+
+HEADS = "select tablename from pg_tables where tablename like '%alembic_version%' order by 1"
+
+
+def keep(broken: list[str]) -> None:
+    """A copy of what an upgrade may have to be undone with: files of the services, images, databases."""
+    let_go(KEEPING)
+    (KEEPING / "files").mkdir(mode=0o700, parents=True)
+    HOME.chmod(0o700)
+    keep_files(KEEPING / "files")
+    users = [user for user in CONTAINERS if recipe(user)]
+    heads = {}
+    if "airflow" in users:
+        heads["airflow"] = airflow_heads()
+        with (KEEPING / "airflow.dump").open("xb") as sink:
+            run(in_database("pg_dump", "--format=custom", "--compress=zstd:3"), sink=sink)
+    if "airbyte" in users and state_of_airbyte().exists():
+        heads["airbyte"] = airbyte_heads()
+        copy_airbyte(KEEPING / "state.sqlite")
+    state = {
+        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "revision": str(described().get("revision", "")), "broken": broken, "heads": heads,
+        "services": {user: keep_images(user) for user in users},
+    }  # fmt: skip
+    (KEEPING / "state.json").write_text(json.dumps(state))
+    run(["sync", "--file-system", str(KEEPING)])
+    shutil.rmtree(BEFORE, ignore_errors=True)
+    KEEPING.rename(BEFORE)
+
+
+def put_back() -> list[str]:
+    """Puts back what was kept; returns what was done, in words.
+
+    Raises:
+        Refusal: nothing was kept, or a step failed; the same call goes on.
+    """
+    state = read(BEFORE / "state.json")
+    if not state:
+        raise Refusal("nothing", "nothing was kept to go back to")
+    said = []
+    for user in state["services"]:
+        run(["as-service", user, "systemctl", "--user", "stop", f"{user}.service"], check=False)
+    put_files_back()
+    run(["systemctl", "daemon-reload"])
+    said.append("files of Docker's daemons, Airflow and Airbyte as they were")
+    for user, kept in state["services"].items():
+        put_images_back(user, kept)
+        said.append(f"images of {user} as they were")
+    if "airflow" in state["heads"]:
+        said.append(put_airflow_back(state["heads"]["airflow"]))
+    if "airbyte" in state["heads"]:
+        said.append(put_airbyte_back(state["heads"]["airbyte"]))
+    for user in state["services"]:
+        run(["as-service", user, "touch", str(SRV / user / "state/settings-changed")])
+        run(["as-service", user, "/usr/local/lib/hangar/service-images", "build"])
+        run(["as-service", user, str(SRV / user / "stack/ensure")])
+    if "airflow" in state["services"]:
+        run(["airflow-accounts", "apply"])
+    remember_revision(state["revision"])
+    forget()
+    return said
+
+
+def forget() -> None:
+    """What was kept is needed no more."""
+    let_go(BEFORE)
+    let_go(KEEPING)
+    with contextlib.suppress(OSError):
+        HOME.rmdir()
+
+
+def keep_images(user: str) -> dict[str, Any]:
+    """Second names for the images that run, which a container that never runs keeps from being tidied away."""
+    kept, running = {}, images_at_work(user)
+    run(as_docker(user, "container", "prune", "--force", "--filter", "label=hangar.before"), check=False)
+    for image in recipe(user):
+        second = image.replace("hangar/", "hangar-before/", 1)
+        if run(as_docker(user, "tag", running.get(image, image), second), check=False).returncode == 0:
+            labels = ("--label", "hangar.before", "--label", "com.docker.compose.project=hangar-before")
+            run(as_docker(user, "create", *labels, "--entrypoint", "/bin/true", second))
+            kept[image] = second
+    return {"images": kept, "outdated": (SRV / user / "state/images-outdated").exists()}
+
+
+def images_at_work(user: str) -> dict[str, str]:
+    """The containers' images: name → what it was when they were made. One of the same name may be newer."""
+    project = f"label=com.docker.compose.project={user}"
+    containers = run(
+        as_docker(user, "container", "ls", "--quiet", "--filter", project), check=False
+    ).stdout.split()
+    if not containers:
+        return {}
+    form = "{{.Config.Image}} {{.Image}}"
+    said = run(as_docker(user, "container", "inspect", "--format", form, *containers)).stdout
+    return dict(line.split() for line in said.splitlines())
+
+
+def put_images_back(user: str, kept: dict[str, Any]) -> None:
+    """One that is gone nevertheless is made anew from its recipe, when the stack starts."""
+    for image, second in kept["images"].items():
+        run(as_docker(user, "tag", second, image), check=False)
+    mark = SRV / user / "state/images-outdated"
+    if mark.exists():
+        mark.unlink()  # or what was put back would be made anew at once
+    if kept["outdated"]:
+        run(
+            ["as-service", user, "systemctl", "--user", "start", "--no-block", "image-updates.service"],
+            check=False,
+        )
+
+
+def let_go(folder: Path) -> None:
+    """Removes a copy, and the second names of its images."""
+    for user in CONTAINERS:
+        if not recipe(user):
+            continue
+        named = run(
+            as_docker(user, "image", "ls", "--quiet", "--filter", "reference=hangar-before/*"), check=False
+        )
+        if named.returncode == 0 and named.stdout.split() and folder.exists():
+            run(
+                as_docker(user, "container", "prune", "--force", "--filter", "label=hangar.before"),
+                check=False,
+            )
+            ask = as_docker(
+                user,
+                "image",
+                "ls",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "--filter",
+                "reference=hangar-before/*",
+            )
+            run(as_docker(user, "image", "rm", *run(ask).stdout.split()), check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_files(folder: Path) -> None:
+    there = [str(path.relative_to(ROOT)) for pattern in KEPT for path in ROOT.glob(pattern)]
+    run(["cp", "--archive", "--parents", *there, str(folder)], cwd=ROOT)
+
+
+def put_files_back() -> None:
+    """What came is removed, what changed or went is as it was."""
+    files = BEFORE / "files"
+    for pattern in KEPT:
+        was = {path.relative_to(files) for path in files.glob(pattern)}
+        for path in ROOT.glob(pattern):
+            if path.relative_to(ROOT) not in was:
+                remove(path)
+        for name in sorted(was):
+            fresh = (ROOT / name).with_name(f".{name.name}.before")
+            remove(fresh)
+            run(["cp", "--archive", "--no-target-directory", str(files / name), str(fresh)])
+            remove(ROOT / name)
+            fresh.rename(ROOT / name)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def put_airflow_back(heads: str) -> str:
+    compose = ["docker", "compose", "--progress", "quiet", "--project-directory", str(SRV / "airflow/stack")]
+    run(["as-service", "airflow", *compose, "up", "--detach", "--wait", "postgres"])
+    if airflow_heads() == heads:
+        return "Airflow's database had not been migrated and was left as it is"
+    sql(
+        "drop database if exists restored with (force); create database restored template template0;",
+        "postgres",
+    )
+    with (BEFORE / "airflow.dump").open("rb") as source:
+        run(in_database("pg_restore", "--exit-on-error", database="restored"), source=source)
+    sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'airflow' \\g /dev/null\n"
+        "drop database if exists airflow with (force);\nalter database restored rename to airflow;\n", "postgres",
+    )  # fmt: skip
+    return "Airflow's database as it was before it was migrated"
+
+
+def put_airbyte_back(heads: str) -> str:
+    if airbyte_heads() == heads:
+        return "Airbyte's records had not been migrated and were left as they are"
+    place = state_of_airbyte()
+    owner = place.stat()
+    for end in ("-wal", "-shm"):
+        place.with_name(place.name + end).unlink(missing_ok=True)
+    fresh = place.with_name(".restored")
+    shutil.copyfile(BEFORE / "state.sqlite", fresh)
+    os.chown(fresh, owner.st_uid, owner.st_gid)
+    fresh.chmod(0o600)
+    fresh.rename(place)
+    return "Airbyte's records as they were before they were migrated"
+
+
+def airflow_heads() -> str:
+    """Which migrations Airflow's database has seen."""
+    tables = sql(HEADS).split()
+    return " ".join(
+        f"{table}={sql(f'select version_num from {table} order by 1').split()}" for table in tables
+    )
+
+
+def state_of_airbyte() -> Path:
+    return SRV / "airbyte/data/state.sqlite"
+
+
+def airbyte_heads() -> str:
+    """The shape of the embedded engine's records."""
+    place = f"file:{state_of_airbyte()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(place, uri=True, timeout=30)) as records:
+        shape = records.execute(
+            "select sql from sqlite_master where sql is not null order by name"
+        ).fetchall()
+        return f"{records.execute('pragma user_version').fetchone()[0]} {shape}"
+
+
+def copy_airbyte(place: Path) -> None:
+    """Through SQLite's own copy: the engine is writing."""
+    source = sqlite3.connect(f"file:{state_of_airbyte()}?mode=ro", uri=True, timeout=30)
+    with contextlib.closing(source), contextlib.closing(sqlite3.connect(place)) as copy:
+        source.backup(copy)
+    place.chmod(0o600)
+
+
+def remember_revision(known: str) -> None:
+    """The machine is made from the earlier revision again, as far as its services go."""
+    there = described()
+    if there and there.get("revision", "") != known:
+        fresh = DESCRIBED.with_suffix(".new")
+        fresh.write_text(json.dumps({**there, "revision": known}))
+        fresh.chmod(DESCRIBED.stat().st_mode & 0o777)
+        fresh.replace(DESCRIBED)

@@ -1,0 +1,49 @@
+"""What this checkout brings, read from the roles as Ansible reads them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hangar import inventory, paths
+from hangar.config import Config
+from hangar.upgrade import checkout, pins
+from tests.unit.fakes import SERVER
+
+Make = Callable[..., Config]
+
+
+@pytest.fixture
+def written(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    """Settings with their hosts.yml; what a role brings is the repository's own."""
+
+    def make(*overrides: str) -> Config:
+        config = make_config(*overrides)
+        (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA\n")
+        text = inventory.render(SERVER, config, tmp_path / "key")
+        place = tmp_path / f"hosts-{len(list(tmp_path.glob('hosts-*')))}.yml"
+        place.write_text(text)
+        monkeypatch.setattr(paths, "REPO", Path(__file__).resolve().parents[3])
+        monkeypatch.setattr(paths, "hosts_file", lambda env: place)
+        return config
+
+    return make
+
+
+def test_the_locks_of_every_image(written: Callable[..., Config]) -> None:
+    found = checkout.wanted(written("airbyte.engine=embedded"), "")
+    assert set(found.locks["airflow"]) == {"/opt/airflow/venv", "/opt/dbt", "/opt/dlt"}
+    assert set(found.locks["airbyte"]) == {"/opt/airbyte/service", "/opt/airbyte/worker"}
+    (lock,) = found.locks["airflow"]["/opt/airflow/venv"]
+    assert lock.name == "roles/airflow/files/requirements.lock"
+    assert "apache-airflow" in pins.read(lock.text)
+    assert found.suites == {"airflow": "trixie", "airbyte": "bookworm"}
+    assert found.postgres == {"airflow": "17", "warehouse": "17"}
+    assert {"docker.io", "containerd", "runc"} <= set(found.docker)
+    assert found.relation == "unknown"
+
+
+def test_a_machine_without_airbyte_and_warehouse(written: Callable[..., Config]) -> None:
+    found = checkout.wanted(written("airbyte.enabled=false", "warehouse.enabled=false"), "")
+    assert set(found.locks) == {"airflow"}
+    assert (found.postgres, found.chart) == ({"airflow": "17"}, "")
