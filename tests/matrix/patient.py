@@ -1,4 +1,7 @@
-"""A DAG whose one task takes a minute and a half, for what happens meanwhile."""
+"""A DAG whose one task takes a minute and a half, for what happens meanwhile.
+
+Its task may be tried often: five blows in a row meet the same run more than once, and each costs it a try or two.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
 with DAG("patient", schedule=None, catchup=False, max_active_runs=16):
-    BashOperator(task_id="work", bash_command="sleep 90", retries=2, retry_delay=timedelta(seconds=5))
+    BashOperator(task_id="work", bash_command="sleep 90", retries=20, retry_delay=timedelta(seconds=5))
 """
 LONG = 300
 """Seconds for what takes a minute on a quiet machine."""
