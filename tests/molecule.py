@@ -18,9 +18,8 @@ REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
 LONG = ("vm", "airbyte_abctl", "ops_agent", "secret_manager")
 """Left to `make test-all`: the one needs many minutes where the processor is emulated, the other upgrades, kills and
-removes a platform that few machines are large enough for, in five minutes. The last two
-are for machines on Google Cloud.
-What their programs decide, and what their templates say, `tests/ansible` and `tests/templates` try in seconds.
+removes a platform that few machines are large enough for, in five minutes. The last two are for machines on Google
+Cloud. What their programs decide, and what their templates say, `tests/ansible` and `tests/templates` try in seconds.
 """
 LONGEST_FIRST = ("default", "airflow", "airbyte", "warehouse", "docker_host")
 

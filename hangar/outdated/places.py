@@ -1,6 +1,5 @@
 """Every place where a version is pinned: the one list of them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,21 +97,18 @@ def others(repo: Path = paths.REPO) -> tuple[Other, ...]:
 
 
 def _others(repo: Path) -> Iterator[Other]:
-    abctl = "roles/airbyte_abctl/defaults/main.yml"
-    known = yaml.safe_load((repo / abctl).read_text(encoding="utf-8"))
-    yield Other("abctl", known["airbyte_abctl_version"], abctl, "https://github.com/airbytehq/abctl/releases")
-    yield Other(
-        "Airbyte's platform",
-        known["airbyte_abctl_chart"],
-        abctl,
-        "https://airbytehq.github.io/charts/index.yaml",
+    abctl, airflow, engine = (
+        f"roles/{name}/main.yml" for name in ("airbyte_abctl/defaults", "airflow/defaults", "airbyte/vars")
     )
-    airflow = "roles/airflow/defaults/main.yml"
-    known = yaml.safe_load((repo / airflow).read_text(encoding="utf-8"))
+    pins = {
+        path: yaml.safe_load((repo / path).read_text(encoding="utf-8")) for path in (abctl, airflow, engine)
+    }
     releases = "https://www.debian.org/releases/"
-    yield Other("Debian of the machine and Airflow's image", known["airflow_debian_suite"], airflow, releases)
-    version = str(known["airflow_postgres_version"])
-    yield Other("Postgres of Airflow", version, airflow, "https://www.postgresql.org/support/versioning/")
-    engine = "roles/airbyte/vars/main.yml"
-    found = re.search(r"^__airbyte_debian_suite: (\S+)$", (repo / engine).read_text(encoding="utf-8"), re.M)
-    yield Other("Debian of the embedded engine's image", found[1] if found else "", engine, releases)
+    for name, path, option, look in (
+        ("abctl", abctl, "airbyte_abctl_version", "https://github.com/airbytehq/abctl/releases"),
+        ("Airbyte's platform", abctl, "airbyte_abctl_chart", "https://airbytehq.github.io/charts/index.yaml"),
+        ("Debian of the machine and Airflow's image", airflow, "airflow_debian_suite", releases),
+        ("Postgres of Airflow", airflow, "airflow_postgres_version", "https://www.postgresql.org/support/versioning/"),
+        ("Debian of the embedded engine's image", engine, "__airbyte_debian_suite", releases),
+    ):  # fmt: skip
+        yield Other(name, str(pins[path][option]), path, look)

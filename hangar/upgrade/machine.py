@@ -10,16 +10,19 @@ from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, HangarError
 from hangar.upgrade.records import Cut, Facts, Item, Service
 
-DRAINING = paths.REPO / "roles/maintenance/templates/usr/local/lib/hangar/hangar_maintenance"
+ROLES = paths.REPO / "roles"
+DRAINING = ROLES / "maintenance/templates/usr/local/lib/hangar/hangar_maintenance"
+RESTORING = ROLES / "backup/templates/usr/local/lib/hangar/hangar_backup"
 HERE = paths.REPO / "hangar/upgrade"
 BESIDE = [
     ("hangar_maintenance", DRAINING / "__init__.py"),
     *((f"hangar_maintenance.{name}", DRAINING / f"{name}.py")
       for name in ("airflow", "figures", "draining", "images", "program")),
+    ("hangar_backup", RESTORING / "__init__.py"), ("hangar_backup.standing_in", RESTORING / "standing_in.py"),
     ("hangar.upgrade", HERE / "__init__.py"), ("hangar.upgrade.remote", HERE / "remote/__init__.py"),
     *((f"hangar.upgrade.remote.{name}", HERE / f"remote/{name}.py") for name in ("running", "keeping", "looking")),
 ]  # fmt: skip
-"""What the agent needs beside it, draining included: both ends have to be of one version."""
+"""What the agent needs beside it, draining and restoring included: both ends have to be of one version."""
 
 HOLD = 1800
 """Seconds that an upgrade may be away from the machine (a call that was killed) before tasks begin again there."""

@@ -33,7 +33,7 @@ def _groups(facts: Facts, wanted: Wanted) -> Iterator[Group]:
     for name in wanted.locks:
         if service := facts.services.get(name):
             yield from _image(name, service, wanted)
-    if wanted.relation not in ("same", "unknown") or (wanted.relation == "unknown" and wanted.revision):
+    if wanted.revision and wanted.relation != "same":
         change = Item("revision", facts.revision or "not recorded", wanted.revision)
         yield Group("roles", "our own roles", (change,), "what each changes: ./provision.py plan")
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import json
-import os
 import shutil
 import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+
+from hangar_backup import standing_in
 
 from hangar.serving import Refusal
 from hangar.upgrade.remote.running import (
@@ -110,7 +111,7 @@ def forget() -> None:
 def keep_images(user: str) -> dict[str, Any]:
     """Second names for the images that run, which a container that never runs keeps from being tidied away."""
     kept, running = {}, images_at_work(user)
-    run(as_docker(user, "container", "prune", "--force", "--filter", "label=hangar.before"), check=False)
+    prune_containers(user)
     for image in recipe(user):
         second = image.replace("hangar/", "hangar-before/", 1)
         if run(as_docker(user, "tag", running.get(image, image), second), check=False).returncode == 0:
@@ -149,28 +150,18 @@ def put_images_back(user: str, kept: dict[str, Any]) -> None:
 
 def let_go(folder: Path) -> None:
     """Removes a copy, and the second names of its images."""
-    for user in CONTAINERS:
-        if not recipe(user):
-            continue
-        named = run(
-            as_docker(user, "image", "ls", "--quiet", "--filter", "reference=hangar-before/*"), check=False
-        )
-        if named.returncode == 0 and named.stdout.split() and folder.exists():
-            run(
-                as_docker(user, "container", "prune", "--force", "--filter", "label=hangar.before"),
-                check=False,
-            )
-            ask = as_docker(
-                user,
-                "image",
-                "ls",
-                "--format",
-                "{{.Repository}}:{{.Tag}}",
-                "--filter",
-                "reference=hangar-before/*",
-            )
-            run(as_docker(user, "image", "rm", *run(ask).stdout.split()), check=False)
+    for user in [user for user in CONTAINERS if folder.exists() and recipe(user)]:
+        form = ("--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=hangar-before/*")
+        second = run(as_docker(user, "image", "ls", *form), check=False).stdout.split()
+        if second:
+            prune_containers(user)
+            run(as_docker(user, "image", "rm", *second), check=False)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def prune_containers(user: str) -> None:
+    """Removes those that kept images from being tidied away."""
+    run(as_docker(user, "container", "prune", "--force", "--filter", "label=hangar.before"), check=False)
 
 
 def keep_files(folder: Path) -> None:
@@ -212,25 +203,14 @@ def put_airflow_back(heads: str) -> str:
     )
     with (BEFORE / "airflow.dump").open("rb") as source:
         run(in_database("pg_restore", "--exit-on-error", database="restored"), source=source)
-    sql(
-        "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'airflow' \\g /dev/null\n"
-        "drop database if exists airflow with (force);\nalter database restored rename to airflow;\n", "postgres",
-    )  # fmt: skip
+    sql(standing_in.swap("airflow"), "postgres")
     return "Airflow's database as it was before it was migrated"
 
 
 def put_airbyte_back(heads: str) -> str:
     if airbyte_heads() == heads:
         return "Airbyte's records had not been migrated and were left as they are"
-    place = state_of_airbyte()
-    owner = place.stat()
-    for end in ("-wal", "-shm"):
-        place.with_name(place.name + end).unlink(missing_ok=True)
-    fresh = place.with_name(".restored")
-    shutil.copyfile(BEFORE / "state.sqlite", fresh)
-    os.chown(fresh, owner.st_uid, owner.st_gid)
-    fresh.chmod(0o600)
-    fresh.rename(place)
+    standing_in.take_the_place_of(state_of_airbyte(), BEFORE / "state.sqlite")
     return "Airbyte's records as they were before they were migrated"
 
 

@@ -14,6 +14,7 @@ from .described import INCOMING, WORK, Described, Refused
 from .making import alone, numbers
 from .running import make_work, run
 from .scratch import quoted
+from .standing_in import swap, take_the_place_of
 
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
 WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
@@ -164,25 +165,10 @@ def _warehouse(described: Described, dump: Path, roles: list[str]) -> None:
     sql(swap("warehouse"))
 
 
-def swap(name: str) -> str:
-    """The statements that let the restored database stand in the old one's place."""
-    return (
-        f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' \\g /dev/null\n"
-        f"drop database if exists {name} with (force);\nalter database restored rename to {name};\n"
-    )
-
-
 def _airbyte(archive: Path) -> None:
-    folder, state = WORK / "airbyte", databases.AIRBYTE_STATE
+    folder = WORK / "airbyte"
     files.unpack(archive, folder)
-    owner = state.parent.stat() if not state.exists() else state.stat()
-    for end in ("-wal", "-shm"):
-        state.with_name(state.name + end).unlink(missing_ok=True)
-    fresh = state.with_name(".restored")
-    shutil.copyfile(folder / "state.sqlite", fresh)
-    shutil.chown(fresh, owner.st_uid, owner.st_gid)
-    fresh.chmod(0o600)
-    fresh.rename(state)
+    take_the_place_of(databases.AIRBYTE_STATE, folder / "state.sqlite")
 
 
 def _start(described: Described) -> None:
