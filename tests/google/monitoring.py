@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from tests.google.errors import GoogleError
@@ -43,11 +44,11 @@ def _new(call: Call, table: str) -> str:
     return f"projects/{call.project}/{table}/{call.state.number()}"
 
 
-def _page(call: Call, table: str, what: str) -> dict[str, Any]:
+def _page(call: Call, table: str) -> dict[str, Any]:
     prefix = f"projects/{call.project}/"
     found = [one for name, one in call.state.table(table).items() if name.startswith(prefix)]
     start, size = int(call.values.get("pageToken") or 0), min(int(call.values.get("pageSize") or PAGE), PAGE)
-    shown = {what: copy.deepcopy(found[start : start + size])} if found[start : start + size] else {}
+    shown = {table: copy.deepcopy(found[start : start + size])} if found[start : start + size] else {}
     return {**shown, "nextPageToken": str(start + size)} if len(found) > start + size else shown
 
 
@@ -65,6 +66,26 @@ def _require_labels(given: dict[str, str]) -> None:
     for key, value in given.items():
         if not KEY.fullmatch(key) or not VALUE.fullmatch(value):
             raise refused(f"Field user_labels has an invalid entry: {key}={value}.")
+
+
+def _shown(call: Call, table: str) -> dict[str, Any]:
+    return copy.deepcopy(_get(call, table))
+
+
+def _removed(call: Call, table: str) -> dict[str, Any]:
+    call.state.table(table).pop(_get(call, table)["name"])
+    return {}
+
+
+for _methods, _table in (
+    (POLICIES, "alertPolicies"),
+    (CHANNELS, "notificationChannels"),
+    (DASHBOARDS, "dashboards"),
+):
+    handles(f"{_methods}list")(partial(_page, table=_table))
+    handles(f"{_methods}get")(partial(_shown, table=_table))
+for _methods, _table in ((POLICIES, "alertPolicies"), (DASHBOARDS, "dashboards")):
+    handles(f"{_methods}delete")(partial(_removed, table=_table))
 
 
 @handles(f"{POLICIES}create")
@@ -137,22 +158,6 @@ def _seconds(text: str) -> float:
     return float(text[:-1])
 
 
-@handles(f"{POLICIES}list")
-def list_policies(call: Call) -> dict[str, Any]:
-    return _page(call, "alertPolicies", "alertPolicies")
-
-
-@handles(f"{POLICIES}get")
-def get_policy(call: Call) -> dict[str, Any]:
-    return copy.deepcopy(_get(call, "alertPolicies"))
-
-
-@handles(f"{POLICIES}delete")
-def delete_policy(call: Call) -> dict[str, Any]:
-    call.state.table("alertPolicies").pop(_get(call, "alertPolicies")["name"])
-    return {}
-
-
 @handles(f"{CHANNELS}create")
 def create_channel(call: Call) -> dict[str, Any]:
     path = _new(call, "notificationChannels")
@@ -174,16 +179,6 @@ def _kept_channel(call: Call, channel: dict[str, Any]) -> dict[str, Any]:
     channel.setdefault("enabled", True)
     call.state.table("notificationChannels")[channel["name"]] = channel
     return copy.deepcopy(channel)
-
-
-@handles(f"{CHANNELS}list")
-def list_channels(call: Call) -> dict[str, Any]:
-    return _page(call, "notificationChannels", "notificationChannels")
-
-
-@handles(f"{CHANNELS}get")
-def get_channel(call: Call) -> dict[str, Any]:
-    return copy.deepcopy(_get(call, "notificationChannels"))
 
 
 @handles(f"{CHANNELS}delete")
@@ -243,19 +238,3 @@ def _require_apart(tiles: list[dict[str, Any]]) -> None:
         if mine & taken:
             raise refused("Two tiles overlap.")
         taken |= mine
-
-
-@handles(f"{DASHBOARDS}list")
-def list_dashboards(call: Call) -> dict[str, Any]:
-    return _page(call, "dashboards", "dashboards")
-
-
-@handles(f"{DASHBOARDS}get")
-def get_dashboard(call: Call) -> dict[str, Any]:
-    return copy.deepcopy(_get(call, "dashboards"))
-
-
-@handles(f"{DASHBOARDS}delete")
-def delete_dashboard(call: Call) -> dict[str, Any]:
-    call.state.table("dashboards").pop(_get(call, "dashboards")["name"])
-    return {}
