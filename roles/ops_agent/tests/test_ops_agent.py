@@ -62,6 +62,7 @@ def test_what_reads_figures_has_no_right_and_what_reads_logs_has_one(host):
 def test_it_sees_of_the_services_nothing_but_their_logs(host, options):
     for unit in (LOGS, FIGURES):
         inside = f"nsenter --target {pid(host, unit)} --mount"
+        assert host.run(f"{inside} ls /srv").rc == 0
         assert host.run(f"{inside} ls /srv/monitoring/secrets").rc != 0
         assert host.run(f"{inside} ls /srv/airflow/connections").rc != 0
     assert host.run(f"nsenter --target {pid(host, LOGS)} --mount ls /run/hangar-secrets").rc != 0
@@ -71,6 +72,7 @@ def test_nothing_of_it_listens_beyond_loopback(host):
     told = host.check_output("ss --no-header --listening --numeric --tcp --udp --processes")
     mine = {pid(host, unit) for unit in (LOGS, FIGURES)}
     places = [line.split()[4] for line in told.splitlines() if any(f"pid={one}," in line for one in mine)]
+    assert len(places) >= len(mine)
     assert [place for place in places if not place.startswith(("127.0.0.1:", "[::1]:"))] == []
 
 
