@@ -53,7 +53,7 @@ WANTED = Wanted(
 
 
 def with_airflow(**changed: object) -> Facts:
-    return replace(FACTS, services={"airflow": replace(SERVICE, **changed)})  # type: ignore[arg-type]
+    return replace(FACTS, services={"airflow": replace(SERVICE, **changed)})
 
 
 def with_lock(text: str, *more: Lock) -> Wanted:

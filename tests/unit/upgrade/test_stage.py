@@ -33,7 +33,7 @@ class Stages:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cloud = FakeCloud()
-        self.cloud.spec = object()  # type: ignore[assignment]
+        self.cloud.spec = object()
         self.calls: list[str] = []
         self.fails: dict[str, BaseException] = {}
         self.left: list[list[str]] = [["elt.build"], []]
@@ -212,7 +212,7 @@ def test_a_promise_that_is_lost_brings_back_what_was_there(stages: Stages, make_
 
 def test_what_did_not_hold_before_is_nobodys_reason_to_go_back(stages: Stages, make_config: Make) -> None:
     stages.promises = [LOST, LOST]
-    stages.keep = lambda broken: stages._called("keep")  # type: ignore[method-assign]
+    stages.keep = lambda broken: stages._called("keep")
     assert apply(make_config()).broken_before == ("base: Time is kept", "airflow: Logs leave")
 
 
