@@ -13,8 +13,9 @@ from hangar.cloud.gcp.driver import GoogleCloud
 from hangar.config import Config
 from tests.google.client import Google
 from tests.google.fixture import google, google_server
+from tests.runtime import own_sockets
 
-__all__ = ["google", "google_server"]
+__all__ = ["google", "google_server", "own_sockets"]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdOYXJlIGtleSBvZiB0aGUgb3BlcmF0b3I operator"
 ZONE = "europe-west3-a"
@@ -64,7 +65,9 @@ class Environment:
 
 
 @pytest.fixture
-def environment(google: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+def environment(
+    google: Google, own_sockets: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Environment:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.key_file()))
     monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1")
     monkeypatch.setattr(paths, "REPO", tmp_path)

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from hangar import config, paths
+from tests.runtime import own_sockets
+
+__all__ = ["own_sockets"]
 
 REPO = paths.REPO
 
 
 @pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repo(own_sockets: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty repository with the real templates and an environment `local` of defaults."""
     monkeypatch.setattr(paths, "REPO", tmp_path)
     (tmp_path / "templates").symlink_to(REPO / "templates")

@@ -157,7 +157,7 @@ def test_an_interrupt_ends_the_workers(monkeypatch: pytest.MonkeyPatch, tmp_path
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         verification._run(SERVER, Path("/c"), [[Path("a")], [Path("b")]], Interrupted(lambda *_: None))
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 45, "they would have worked for a minute"
 
 
 def test_tests_that_could_not_run_say_what_they_said(tmp_path: Path) -> None:

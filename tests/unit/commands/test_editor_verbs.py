@@ -27,7 +27,6 @@ def home(
     (tmp_path / "home" / ".ssh").mkdir(parents=True)
     (tmp_path / "home" / "id").write_text("a key")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
     monkeypatch.setattr(
         "hangar.commands._machine.cloud_for", lambda settings: SimpleNamespace(server=lambda: SERVER)
     )

@@ -1,0 +1,18 @@
+"""Where tunnels have their sockets while tests run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
+import pytest
+
+
+@pytest.fixture
+def own_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder of the test's own, with a path that is short enough. Sockets go by the environment's name alone: a test
+    of `local` would otherwise close the forwards that somebody has open to a machine of that name.
+    """
+    with TemporaryDirectory(prefix="hangar-test-", dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
