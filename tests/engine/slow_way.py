@@ -48,10 +48,13 @@ def leading_to(
                     threading.Thread(target=way, args=ends, daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=accept, args=(listening,), daemon=True).start()
+        accepting = threading.Thread(target=accept, args=(listening,), daemon=True)
+        accepting.start()
         try:
             yield listening.getsockname()[1]
         finally:
+            listening.shutdown(socket.SHUT_RDWR)  # wakes the thread, which closing alone does not
+            accepting.join()
             for one in held:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)

@@ -56,7 +56,14 @@ class Machine:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.admitted, self.status = admitted, 0
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.serving = threading.Thread(target=self.serve, daemon=True)
+        self.serving.start()
+
+    def close(self) -> None:
+        """Closing alone does not wake the thread, which would answer for whoever takes the port next."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.serving.join()
+        self.listener.close()
 
     def serve(self) -> None:
         while True:
@@ -83,7 +90,7 @@ def machine(server: Server) -> Iterator[Machine]:
     known_hosts.pin(here, paths.known_hosts("local"))
     client_config.write(here, private)
     yield machine
-    machine.listener.close()
+    machine.close()
 
 
 def test_a_login_that_works_is_proven(machine: Machine) -> None:

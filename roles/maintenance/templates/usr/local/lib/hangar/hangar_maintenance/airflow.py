@@ -1,6 +1,7 @@
 # Written by Hangar (role maintenance). Changes made here are lost at the next run.
 """Airflow through its own API: its pools, and which tasks run."""
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -63,7 +64,7 @@ class Airflow:
         except urllib.error.HTTPError as problem:
             said = problem.read(300).decode(errors="replace")
             raise Unreachable(f"Airflow refused {method} {path}: HTTP {problem.code}, {said}") from problem
-        except (OSError, ValueError, KeyError) as problem:
+        except (OSError, http.client.HTTPException, ValueError, KeyError) as problem:
             raise Unreachable(f"Airflow does not answer: {problem}") from problem
 
     def _log_in(self) -> str:
