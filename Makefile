@@ -63,7 +63,7 @@ $(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock | environment
 	@touch $@
 
 bench: environment $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the figures, as ratios taken in one run
-	cd $(SERVICE) && .venv/bin/python bench.py
+	cd $(SERVICE) && PATH="$(CURDIR)/$(BIN):$$PATH" .venv/bin/python bench.py
 	$(BIN)/python -m bench
 
 lock:                     ## resolve the locks again (needs uv)

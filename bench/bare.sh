@@ -21,7 +21,7 @@ export DEBIAN_FRONTEND=noninteractive
 cp /root/bare/authorities/*.crt /usr/local/share/ca-certificates/ 2> /dev/null || true
 update-ca-certificates
 apt-get update -q
-apt-get install -yq --no-install-recommends acl ca-certificates curl git less procps rsync systemd-timesyncd \
+apt-get install -yq --no-install-recommends acl ca-certificates curl dbus git less procps rsync systemd-timesyncd \
     unattended-upgrades vim-tiny xz-utils prometheus prometheus-alertmanager prometheus-node-exporter \
     aide cracklib-runtime debsums libpam-pwquality needrestart python3-pip-whl
 ln -sf /dev/null /etc/systemd/system/docker.service

@@ -13,6 +13,9 @@ from .conftest import Checkout
 BACK_WITHIN = 120
 """Seconds until all of Airflow is healthy, on two busy cores."""
 
+LOGINS = 20
+"""Seconds for three logins, on two busy cores; one that waits for a bus in vain takes 25."""
+
 
 def test_airflow_comes_back_with_its_history(machine: Checkout, engine: docker.DockerClient) -> None:
     def runs() -> list[str]:
@@ -30,6 +33,18 @@ def test_airflow_comes_back_with_its_history(machine: Checkout, engine: docker.D
         time.sleep(1)  # between two looks at the condition
     print(f"Airflow healthy {time.monotonic() - began:.0f} s after the restart began")
     assert runs() == before
+
+
+def test_logins_go_on_when_the_message_bus_is_killed(machine: Checkout) -> None:
+    """logind would not return to the new bus by itself: each login waited 25 s, and `up` could not go on."""
+    bus = "systemctl show --property MainPID --value dbus.service"
+    kill = f'sudo kill -9 "$({bus})"'
+    began = time.monotonic()
+    session = 'loginctl show-session "$XDG_SESSION_ID" --property Name --value'
+    assert machine.ssh(f"{kill}; {session}").stdout.split() == ["hangar"]  # the one that is open goes on
+    machine.ssh(kill)  # nobody asks, so logind is down until the next login
+    assert machine.ssh(session).stdout.split() == ["hangar"]
+    assert time.monotonic() - began < LOGINS
 
 
 def healthy_again(machine: Checkout) -> bool:

@@ -84,8 +84,10 @@ def engine(tmp_path, warehouse, connections):
         str(PYTHON), "-m", "airbyte_embedded", "--data", str(tmp_path / "data"), "--port", str(port),
         "--clients", str(tmp_path / "clients.json"), "--worker-python", str(WORKER),
     ]  # fmt: skip
+    # The engine installs connectors by uv; this computer need not have another one than the repository's own.
+    environment = {**os.environ, "PATH": f"{REPO / '.venv/bin'}:{os.environ['PATH']}"}
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=HOME, stdout=log, stderr=log)
+        process = subprocess.Popen(argv, cwd=HOME, env=environment, stdout=log, stderr=log)
     engine = Engine(f"http://127.0.0.1:{port}/api/public/v1")
     for _ in range(600):
         assert process.poll() is None, (tmp_path / "log").read_text()

@@ -35,6 +35,7 @@ def found(host, options):
         "zone": f"readlink /etc/localtime; date +%Z%z; TZ={zone} date +%Z%z",
         "language": "cat /etc/default/locale",
         "clock": "timedatectl show --property NTP --property NTPSynchronized --value",
+        "logins": "systemctl show systemd-logind --property BindsTo,FileDescriptorStorePreserve,NeedDaemonReload",
         "journal": "systemd-analyze cat-config systemd/journald.conf; ls /var/log/journal/*/system.journal",
         "folders": f"stat --format '%U:%G %a %n' {FOLDERS}",
     }
@@ -114,6 +115,13 @@ def test_the_machine_keeps_the_configured_time_zone_and_language(found, options)
 
 def test_a_session_speaks_the_configured_language(client, options):
     assert client.ssh(command="printenv LANG").stdout.strip() == options["base_locale"]
+
+
+def test_logins_start_again_with_the_message_bus_and_lose_no_session(found):
+    """tests/e2e/test_restart.py kills the bus."""
+    said = dict(line.split("=", 1) for line in found["logins"].splitlines())
+    assert "dbus.service" in said["BindsTo"].split()
+    assert (said["FileDescriptorStorePreserve"], said["NeedDaemonReload"]) == ("yes", "no")
 
 
 @pytest.mark.vm
