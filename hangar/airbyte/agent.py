@@ -24,6 +24,7 @@ The machine's side of the contract is one file, written by the role of the engin
 import fcntl
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
@@ -223,7 +224,7 @@ class Api:
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             raise Refusal("refused", said(text) or error.reason, status=error.code) from None
-        except (OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise Refusal("unreachable", f"{getattr(error, 'reason', error)}", url=self._url) from None
         try:
             return json.loads(text) if text.strip() else None

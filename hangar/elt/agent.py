@@ -5,6 +5,7 @@ a line and answers each with one line. Airflow is asked through its own API with
 warehouse is asked by the account `reader`, which may read gold and nothing else.
 """
 
+import http.client
 import json
 import os
 import subprocess
@@ -86,7 +87,7 @@ class Airflow:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             raise Refusal("refused", said(error.read().decode(errors="replace")), status=error.code) from None
-        except (OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             why = getattr(error, "reason", error)
             kind = "late" if isinstance(why, TimeoutError) else "unreachable"
             raise Refusal(kind, f"{self._url}: {why}") from None

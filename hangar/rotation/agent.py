@@ -6,6 +6,7 @@ machine: the old one is remembered in this process until the proof.
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -40,7 +41,7 @@ def ask(url: str, body: Any = None, token: str = "", login: str = "") -> tuple[i
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         return error.code, None
-    except (OSError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise Refusal("unproven", f"{url}: {getattr(error, 'reason', error)}") from None
 
 

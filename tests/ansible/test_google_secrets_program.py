@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.foreign import foreign as foreign
 from tests.google.client import Google
 from tests.google.conftest import PROJECT, Cloud
 from tests.google.fixture import google, google_server
@@ -235,6 +236,15 @@ def test_a_machine_without_an_account_says_so_and_keeps_what_it_has(machine: Mac
     assert said.startswith(f"google-secrets: The metadata server gives this machine no token ({metadata}/")
     assert said.endswith("Does the machine have a service account? ./provision.py plan shows it.\n")
     assert machine.files() == {"erp": "one"}
+
+
+def test_who_speaks_no_http_is_not_the_metadata_server(machine: Machine, foreign: int) -> None:
+    machine.make("erp", "one")
+    machine.settings["identity"] = f"http://127.0.0.1:{foreign}"
+    machine.describe("erp")
+    assert machine.call(status=1).startswith(
+        "google-secrets: The metadata server gives this machine no token ("
+    )
 
 
 def test_a_token_follows_nobody_elsewhere(machine: Machine) -> None:

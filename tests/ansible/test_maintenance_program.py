@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -15,6 +14,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
+
+from tests.foreign import foreign as foreign
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/maintenance"
 sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
@@ -357,20 +358,10 @@ def test_a_dead_airflow_is_unreachable(tmp_path: Path) -> None:
         Airflow(1, tmp_path / "password").pools()
 
 
-def test_what_answers_otherwise_than_airflow_is_unreachable(tmp_path: Path) -> None:
+def test_what_answers_otherwise_than_airflow_is_unreachable(foreign: int, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("x")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def answer() -> None:
-            with listening.accept()[0] as client:
-                client.recv(4096)
-                client.sendall(b"SSH-2.0-OpenSSH_10.0\r\n")
-
-        answering = threading.Thread(target=answer)
-        answering.start()
-        with pytest.raises(Unreachable, match=r"Airflow does not answer: SSH-2\.0-OpenSSH_10\.0"):
-            Airflow(listening.getsockname()[1], tmp_path / "password").pools()
-        answering.join()
+    with pytest.raises(Unreachable, match=r"Airflow does not answer: SSH-2\.0-OpenSSH_10\.0"):
+        Airflow(foreign, tmp_path / "password").pools()
 
 
 def test_another_word_is_answered_with_what_there_is(stand: Stand) -> None:

@@ -1,6 +1,6 @@
 """A DAG whose one task takes a minute and a half, for what happens meanwhile.
 
-Its task may be tried often: five blows in a row meet the same run more than once, and each costs it a try or two.
+Its task may be tried often: five blows in a row meet the same run more than once, and each costs it a try.
 """
 
 from __future__ import annotations

@@ -45,6 +45,10 @@ def test_no_run_is_left_hanging(machine: Checkout, goes_down) -> None:
         for run in runs:
             until(lambda run=run: patient.state(airflow, run) in ("success", "failed"), ENDS, f"{run} hangs")
         assert {run: patient.state(airflow, run) for run in runs} == dict.fromkeys(runs, "success")
+        tries = [patient.task(airflow, run)["try_number"] for run in runs]
+        print(f"{goes_down.__name__}: tries {tries}")
+        # One for itself, and one for each time that the machine went down since it began.
+        assert all(used <= 1 + TIMES - number for number, used in enumerate(tries)), tries
 
 
 def test_nothing_is_to_be_done_afterwards(machine: Checkout) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hangar import agents
-from hangar.airbyte.agent import Ledger, Refusal, Secrets, said
+from hangar.airbyte.agent import Api, Ledger, Refusal, Secrets, said
+from tests.foreign import foreign as foreign
 from tests.unit.airbyte.conftest import MachineHere
 from tests.unit.airbyte.fake_airbyte import FakeAirbyte
 
@@ -39,6 +40,12 @@ def test_it_speaks_to_the_address_of_the_machine_alone(machine: MachineHere, air
     answers = talk(machine, '{"op": "open"}', '{"op": "get", "path": "@example.com/steal"}')
     assert answers[1] == {"error": {"kind": "defect", "text": "@example.com/steal is no path"}}
     assert [path for _, path, _ in airbyte.requests if "steal" in path] == []
+
+
+def test_who_speaks_no_http_is_not_airbyte(foreign: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        Api(f"http://127.0.0.1:{foreign}", "client", "secret").call("GET", "/workspaces")
+    assert refused.value.answer["kind"] == "unreachable"
 
 
 def test_nothing_is_written_without_the_lock(machine: MachineHere) -> None:

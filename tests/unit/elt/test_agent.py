@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hangar.elt import agent
+from tests.foreign import foreign as foreign
 
 PASSWORD = "hunter2-of-airflow"
 PSQL = """#!/usr/bin/python3
@@ -120,6 +121,12 @@ def test_nobody_there(airflow: ThreadingHTTPServer) -> None:
     answer = ask("airflow", port=1, method="GET", path="/api/v2/dags")
     assert answer["error"]["kind"] == "unreachable"
     assert PASSWORD not in json.dumps(answer)
+
+
+def test_somebody_else_there(airflow: ThreadingHTTPServer, foreign: int) -> None:
+    answer = ask("airflow", port=foreign, method="GET", path="/api/v2/dags")
+    text = f"http://127.0.0.1:{foreign}: SSH-2.0-OpenSSH_10.0"
+    assert answer == {"error": {"kind": "unreachable", "text": text + "\r\n"}}
 
 
 @pytest.fixture

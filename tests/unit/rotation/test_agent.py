@@ -8,6 +8,13 @@ from typing import Any
 import pytest
 
 from hangar.rotation import agent
+from tests.foreign import foreign as foreign
+
+
+def test_an_answer_that_is_no_http_proves_nothing(foreign: int) -> None:
+    with pytest.raises(agent.Refusal) as refused:
+        agent.ask(f"http://127.0.0.1:{foreign}/")
+    assert refused.value.answer["kind"] == "unproven"
 
 
 @pytest.fixture

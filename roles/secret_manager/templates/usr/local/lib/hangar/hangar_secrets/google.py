@@ -2,7 +2,7 @@
 """Two calls of Google's: a token for this machine's account, and a version of a secret."""
 
 import base64
-import binascii
+import http.client
 import json
 import time
 import urllib.error
@@ -56,7 +56,7 @@ class Google:
             self._token = str(
                 self._answer(url, {"Metadata-Flavor": "Google"}, (429, 500, 503))["access_token"]
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             raise Refused(
                 f"The metadata server gives this machine no token ({url}): {_why(error)}. "
                 "Does the machine have a service account? ./provision.py plan shows it."
@@ -78,7 +78,7 @@ class Google:
             raise Refused(refusal(secret, version, error.code, _said(error))) from None
         except UnicodeDecodeError:
             raise Refused(f"{name} is no text in UTF-8. {_add(secret)}") from None
-        except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             raise Refused(f"Secret Manager does not answer at {self.endpoint}: {_why(error)}") from None
         # The newline at the end is an editor's, not the secret's.
         text = text.rstrip("\r\n")
@@ -97,7 +97,7 @@ class Google:
                 if error.code not in passing or time.monotonic() + pause > deadline:
                     raise
                 error.close()
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 if time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause)
