@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,7 +145,13 @@ def laptop() -> dict[str, str]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A clone of what is committed here: what is not in git does not exist for a new user."""
     environment = os.environ.get("HANGAR_E2E_ENVIRONMENT", "e2e")
-    path = tmp_path_factory.mktemp("clone") / "hangar"
+    with cloned(tmp_path_factory.mktemp("clone") / "hangar", environment) as place:
+        yield place
+
+
+@contextmanager
+def cloned(path: Path, environment: str) -> Iterator[Checkout]:
+    """A clone with this environment, which is destroyed afterwards; its logs stay."""
     subprocess.run(["git", "clone", "-q", str(REPO), str(path)], check=True)
     if environment != "local":
         shutil.copytree(path / "inventory" / "local", path / "inventory" / environment)
