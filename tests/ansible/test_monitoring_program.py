@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,15 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 for role in ("service_users", "monitoring"):
     sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
-from hangar_monitoring import containers, entries, logs, loop, passwords, system  # noqa: E402  (found above)
+from hangar_monitoring import (  # noqa: E402  (found above)
+    containers,
+    entries,
+    logs,
+    loop,
+    passwords,
+    room,
+    system,
+)  # fmt: skip
 from hangar_monitoring.described import Refused  # noqa: E402
 from hangar_monitoring.figures import figure, text, write  # noqa: E402
 from hangar_monitoring.statsd import FORGOTTEN_AFTER, MOST_NAMES, Airflow  # noqa: E402
@@ -95,6 +104,63 @@ def test_a_source_that_fails_says_so_and_the_others_go_on(capsys: pytest.Capture
     assert figure("hangar_measured_ok", 0, source="broken") in source.known
     # Once, not every time.
     assert capsys.readouterr().err == "broken cannot be measured: OSError: no such thing\n"
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    found = {"/": 1 << 40, "/srv": 1 << 40}
+    monkeypatch.setattr(room, "left", found.__getitem__)
+    return found
+
+
+ENTRY = {
+    "name": "NoRoomLeft",
+    "level": "critical",
+    "reason": "{{ $labels.mountpoint }} is full.",
+    "action": "Look at {{ $labels.mountpoint }}.",
+}
+
+
+def test_a_disk_without_room_is_told_again_and_again_until_there_is_some(left: dict[str, int]) -> None:
+    told: list[dict[str, Any]] = []
+    watching = room.Room(ENTRY, told.extend)
+    watching.look(0)
+    left["/srv"] = room.LEAST - 1
+    watching.look(5)
+    watching.look(19)
+    assert told == []  # not for long enough
+    watching.look(20)
+    (alert,) = told
+    assert alert["labels"] == {"alertname": "NoRoomLeft", "level": "critical", "mountpoint": "/srv"}
+    assert alert["annotations"] == {"reason": "/srv is full.", "action": "Look at /srv."}
+    watching.look(45)
+    assert len(told) == 1
+    watching.look(50)
+    assert len(told) == 2
+    left["/srv"] = room.LEAST
+    watching.look(55)
+    watching.look(60)
+    assert len(told) == 3
+    now = datetime.now(UTC)
+    assert datetime.fromisoformat(told[1]["endsAt"]) > now > datetime.fromisoformat(told[2]["endsAt"])
+
+
+def test_what_alertmanager_did_not_hear_is_told_again(
+    left: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def deaf(_: list[dict[str, Any]]) -> None:
+        raise Refused("it does not answer")
+
+    watching = room.Room(ENTRY, deaf)
+    left["/"] = 0
+    for moment in (0, 15, 20):
+        watching.look(moment)
+    assert capsys.readouterr().err == "it does not answer\n"
+    watching.tell = told.extend
+    watching.look(25)
+    assert [one["labels"]["mountpoint"] for one in told] == ["/"]
 
 
 def container(name: str, state: str, status: str, label: bool = True) -> dict[str, object]:

@@ -32,7 +32,7 @@ FULL_FOR = 180
 """Seconds without any room: the run's task ends meanwhile, and Docker and systemd have tried again several times."""
 
 FILLER = "/srv/filler"
-ALERT = "DiskFull"
+ALERT = "NoRoomLeft"
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import containers, services, system
+from . import containers, prometheus, services, system
 from .described import SECRETS, load
 from .figures import Figure, figure, write
+from .room import Room
 from .statsd import Airflow
 
 PEOPLE = Path("/etc/hangar/people.json")
@@ -85,10 +86,12 @@ def main() -> None:
     """Run until stopped."""
     described = load()
     asked, received = sources(described), Airflow()
+    room = Room(described["without_figures"], partial(prometheus.tell, described))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard:
         heard.bind(("127.0.0.1", described["statsd_port"]))
         while True:
             turn(asked, received)
+            room.look(time.monotonic())
             listen(heard, received, time.monotonic() + WRITTEN_EVERY)
 
 

@@ -1,5 +1,5 @@
 # Written by Hangar (role monitoring). Changes made here are lost at the next run.
-"""What Prometheus knows, asked through its API with the password that only root and the monitoring read."""
+"""What Prometheus and Alertmanager know and are told, by the password that only root and the monitoring read."""
 
 import base64
 import json
@@ -34,9 +34,10 @@ FIGURES = {
 
 
 def ask(described: dict[str, Any]) -> dict[str, Any]:
-    """Alerts that fire, and the figures; raises Refused where Prometheus does not answer."""
+    """Alerts that fire, and the figures; raises Refused where Prometheus or Alertmanager does not answer."""
     base = f"http://127.0.0.1:{described['prometheus_port']}/api/v1"
     alerts = [one for one in _get(f"{base}/alerts")["alerts"] if one["state"] == "firing"]
+    alerts += _told(described)
     figures = {}
     for name, expression in FIGURES.items():
         query = urllib.parse.urlencode({"query": expression})
@@ -50,6 +51,14 @@ def ask(described: dict[str, Any]) -> dict[str, Any]:
             for one in _get(f"{base}/query?{query}")["result"]
         ]
     return {"alerts": [_alert(one) for one in alerts], "figures": figures}
+
+
+def _told(described: dict[str, Any]) -> list[dict[str, Any]]:
+    """What Alertmanager was told past Prometheus, as Prometheus would say it."""
+    name = described["without_figures"]["name"]
+    query = urllib.parse.urlencode({"filter": f'alertname="{name}"'})
+    found = json.loads(_open(f"{_alertmanager(described)}/alerts?{query}"))
+    return [one | {"activeAt": one["startsAt"]} for one in found]
 
 
 def _alert(one: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +91,16 @@ def raise_by_hand(described: dict[str, Any]) -> None:
         }
         for level in ("critical", "warning", "grow")
     ]
-    _open(f"http://127.0.0.1:{described['alertmanager_port']}/api/v2/alerts", json.dumps(alerts).encode())
+    tell(described, alerts)
+
+
+def tell(described: dict[str, Any], alerts: list[dict[str, Any]]) -> None:
+    """Alerts for Alertmanager, in the form of its API; raises Refused where it does not answer."""
+    _open(f"{_alertmanager(described)}/alerts", json.dumps(alerts).encode())
+
+
+def _alertmanager(described: dict[str, Any]) -> str:
+    return f"http://127.0.0.1:{described['alertmanager_port']}/api/v2"
 
 
 def _get(url: str) -> dict[str, Any]:
