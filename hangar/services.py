@@ -35,7 +35,7 @@ SERVICES = {
     ),
     "airflow": Service(user="airflow", project="airflow"),
     "airflow-start": Service(user_units=("airflow.service",)),
-    "docker": Service(user_units=("docker.service", "docker-prune.service")),
+    "docker": Service(user_units=("docker.service", "docker-again.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
     "monitoring": Service(

@@ -65,3 +65,52 @@ def test_a_daemon_that_fails_each_time_is_given_up(tmp_path: Path) -> None:
 def test_a_daemon_that_its_unit_gave_up_is_given_up_at_once(tmp_path: Path) -> None:
     assert ensure(tmp_path, comes_at=99, state="failed").returncode != 0
     assert not (tmp_path / "tries").exists()
+
+
+DOCKER = """#!/bin/sh
+# Stands in for Docker's client, with the containers that the file `containers` describes.
+cd "{folder}"
+case "$1 $2" in
+"container ls") cut -d ' ' -f 3 containers ;;
+"container inspect") cat containers ;;
+"container start") echo "$3" >> started; [ "$3" != still-full ] || {{ echo 'no space left on device' >&2; exit 1; }} ;;
+esac
+"""
+
+
+def test_what_docker_could_not_start_is_started_and_nothing_else(tmp_path: Path) -> None:
+    error = "mkdir /srv/airflow/merged: no space left on device"
+    containers = [
+        "true on-failure /runs ",
+        f"true on-failure /runs-after-all {error}",
+        f"false on-failure /still-full {error}",
+        f"false on-failure /down {error}",
+        "false on-failure /stopped-by-somebody ",
+        f"false no /once-only {error}",
+    ]
+    (tmp_path / "containers").write_text("\n".join(containers) + "\n")
+    for name, text in (
+        ("docker", DOCKER.format(folder=tmp_path)),
+        ("again", render("docker_host", "/usr/local/lib/hangar/docker-again")),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    surroundings = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([tmp_path / "again"], env=surroundings, capture_output=True, text=True, check=True)
+    assert (tmp_path / "started").read_text().split() == ["still-full", "down"]
+    assert done.stdout.splitlines() == [
+        f"starting {name} again, which Docker could not: {error}" for name in ("still-full", "down")
+    ]
+
+
+def test_a_service_without_containers_has_nothing_to_start(tmp_path: Path) -> None:
+    (tmp_path / "containers").touch()
+    (tmp_path / "docker").write_text(DOCKER.format(folder=tmp_path))
+    (tmp_path / "again").write_text(render("docker_host", "/usr/local/lib/hangar/docker-again"))
+    (tmp_path / "docker").chmod(0o755)
+    surroundings = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", tmp_path / "again"], env=surroundings, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    assert not (tmp_path / "started").exists()
