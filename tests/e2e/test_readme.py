@@ -13,7 +13,7 @@ from .airflow import Airflow, address, health
 from .conftest import Checkout
 
 DAG = "city_temperatures"
-SECOND_UP_SECONDS = 150  # two hundred promises verified too: 40 on two quiet cores, 90 where others share them
+SECOND_UP_SECONDS = 150  # verification included; 40 on two quiet cores, 90 where others share them
 
 
 @pytest.fixture(scope="module")
