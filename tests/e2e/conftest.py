@@ -157,12 +157,14 @@ def cloned(path: Path, environment: str) -> Iterator[Checkout]:
         shutil.copytree(path / "inventory" / "local", path / "inventory" / environment)
     place = Checkout(path, environment)
     place.laptop_before = laptop()
-    yield place
-    LOGS.mkdir(exist_ok=True)
-    for log in (place.state / "log").glob("*.log"):
-        shutil.copy(log, LOGS)
-    if place.state.exists():
-        place.hangar("destroy", "--yes", check=False)
+    try:
+        yield place
+    finally:
+        LOGS.mkdir(exist_ok=True)
+        for log in (place.state / "log").glob("*.log"):
+            shutil.copy(log, LOGS)
+        if place.state.exists():
+            place.hangar("destroy", "--yes", check=False)
 
 
 @pytest.fixture(scope="session")

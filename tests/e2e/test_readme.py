@@ -13,7 +13,7 @@ from .airflow import Airflow, address, health
 from .conftest import Checkout
 
 DAG = "city_temperatures"
-SECOND_UP_SECONDS = 150  # verification included; 40 on two quiet cores, 90 where others share them
+SECOND_UP_SECONDS = 150  # verification included; 40 on two fast cores, 90 on two slow ones
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_a_full_disk_is_told_and_costs_no_data(machine: Checkout) -> None:
         print(f"the alert fires after {time.monotonic() - began:.0f} s")
         while time.monotonic() < began + FULL_FOR:
             fill(machine)
-            time.sleep(5)  # between two
+            time.sleep(5)  # between two looks whether somebody gave room back
         machine.ssh(f"sudo rm {FILLER}*")
         began = time.monotonic()
         until(lambda: healthy_again(machine), BACK_WITHIN, "Airflow did not come back")
