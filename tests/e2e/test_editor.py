@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pace import allowed
+
 from .conftest import Checkout
 
 CHANNELS = 40
@@ -132,7 +134,7 @@ def test_a_command_through_the_shared_connection_comes_at_once(developer: Develo
         took.append(time.monotonic() - start)
         assert (done.returncode, done.stderr) == (0, "")
     print(f"ssh {developer.host} true: {min(took):.3f} s")
-    assert min(took) <= SHARED_WITHIN
+    assert min(took) <= allowed(SHARED_WITHIN)
 
 
 def test_an_editor_has_forty_channels_at_once_on_one_connection(
@@ -192,7 +194,7 @@ def test_doctor_walks_the_way_to_a_working_editor(developer: Developer, machine:
         "DAG folder",
     ):
         assert f"✓ {step.ljust(13)}" in done.stdout, done.stdout
-    assert took <= DOCTOR_WITHIN
+    assert took <= allowed(DOCTOR_WITHIN)
 
 
 def test_a_dag_is_tried_under_the_debugger_without_anything_of_the_platforms(developer: Developer) -> None:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
-from bench.cloud import BUDGET, plan_of_existing
+from bench.cloud import plan_of_existing, processor
 from bench.relay import relay_figures
 from tests.gcp.conftest import Environment
+from tests.pace import allowed
 
 ROOM = 2
-"""How many times as slow as a quiet machine this one may be; what is within the budgets by itself says `make bench`."""
+"""How many times its budget a figure may be, since tests run side by side; `make bench` is the judge."""
 
 DELAY = 0.5
 """Seconds that each answer takes here."""
 
 
-def test_a_plan_of_an_existing_environment_takes_little_time_of_ours(environment: Environment) -> None:
+def test_a_plan_of_an_existing_environment_takes_little_beside_loading_googles_library(
+    environment: Environment,
+) -> None:
+    """1.2 to 2 times as much, as busy as the computer is."""
     environment.up()
-    best = min(cpu for _, cpu in plan_of_existing(environment.google, rounds=3))
-    assert best < ROOM * BUDGET
+    taken, library = [], []
+    for _, seconds in plan_of_existing(environment.google, rounds=3):
+        taken.append(seconds)
+        before = processor()
+        subprocess.run([sys.executable, "-c", "from google.cloud import compute_v1"], check=True)
+        library.append(processor() - before)
+    assert min(taken) < 3 * min(library)
 
 
 def test_its_reads_go_side_by_side(environment: Environment) -> None:
@@ -35,4 +46,4 @@ def test_its_reads_go_side_by_side(environment: Environment) -> None:
 
 
 def test_the_relay_is_hardly_slower_than_a_plain_connection() -> None:
-    assert [one.row() for one in relay_figures() if one.value > ROOM * one.budget] == []
+    assert [one.row() for one in relay_figures() if one.value > allowed(ROOM * one.budget)] == []

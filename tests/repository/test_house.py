@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.pace import allowed
+
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((REPO / "hangar").rglob("*.py"))
 TRACKED = subprocess.run(
@@ -169,7 +171,7 @@ def test_help_answers_in_a_blink() -> None:
     assert done.returncode == 0, done.stderr
     start = time.monotonic()
     subprocess.run([sys.executable, "-m", "hangar.cli", "--help"], cwd=REPO, capture_output=True, check=True)
-    assert time.monotonic() - start < 1.5  # 0.3 s by itself (make bench); the rest is room for a busy machine
+    assert time.monotonic() - start < allowed(1.5)  # 0.3 s by itself, says make bench
 
 
 def test_the_readme_names_every_verb() -> None:
