@@ -78,11 +78,13 @@ def _another(server: Server, tried: process.Completed) -> MachineUnreachable:
 
 
 def _not_admitted(server: Server, tried: process.Completed) -> MachineUnreachable:
+    env = server.environment
     return MachineUnreachable(
         f"{server.name} does not admit your key.",
         f"* The last login said: {tried.stderr.strip()}",
         "Let an admin give you an entry in `people` with your key (role admin): ./provision.py people add NAME"
-        f" {server.environment} --role admin --key FILE (docs/google-cloud.md, Another operator).",
+        f" {env} --role admin --key FILE (docs/google-cloud.md, Another operator). If no admin is left, make it anew"
+        f" around its data (what is under /srv stays): ./provision.py destroy {env}, then ./provision.py up {env}",
     )
 
 
