@@ -129,8 +129,18 @@ def test_check_mode_and_tags_are_handed_on(run: Run) -> None:
     recap = run(
         {**CHANGE, "tags": ["wanted"]}, {**SAY, "tags": ["other"]}, tags=["wanted"], check=True, diff=True
     )
-    assert [task.status for task in recap.tasks] == ["skipped"]
+    assert [task.status for task in recap.tasks] == ["changed"]
     assert run.events[-1].total == 1
+
+
+def test_a_command_that_check_mode_leaves_out_is_a_change_to_come(run: Run) -> None:
+    """Ansible itself calls it skipped, and a plan would find nothing to do."""
+    loop = {**CHANGE, "name": "Count | Each", "loop": ["a", "b"]}
+    look = {**CHANGE, "name": "Count | Look", "changed_when": False}
+    nothing = {**CHANGE, "name": "Count | None of them", "loop": []}
+    recap = run(CHANGE, loop, look, nothing, {**CHANGE, "when": False}, check=True)
+    assert [task.status for task in recap.tasks] == ["changed", "changed", "skipped", "skipped", "skipped"]
+    assert recap.changed == 2
 
 
 def test_no_descriptor_of_ours_is_left_open(run: Run) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from typing import Any
 
 from ansible.playbook.block import Block
@@ -26,6 +27,8 @@ description:
 
 HIDDEN = "(not shown: the task handles secrets)"
 MESSAGE_LIMIT = 4000
+NOT_RUN = "Command would have run if not in check mode"
+"""What `command` says in check mode. It calls that skipped, whatever `changed_when` says; for a plan it is a change."""
 SPEC_CHECK = "Validating arguments against arg spec"
 
 
@@ -57,6 +60,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._number, self._began, self._stream = 0, 0.0, None
         self._items: list[str] = []  # why items of the running task's loop failed
+        self._not_run: Counter[str] = Counter()  # how many commands each host would have run
         descriptor = os.environ.get("HANGAR_EVENTS_FD", "")
         if not descriptor.isdigit():
             self.disabled = True
@@ -107,8 +111,14 @@ class CallbackModule(CallbackBase):
         self._result(result, "changed" if result._result.get("changed") else "ok")
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        """A task was not wanted."""
-        self._result(result, "skipped")
+        """A task was not wanted; or a command that changes something was not run, in check mode."""
+        fields = result._result
+        said = [one.get("msg") for one in (fields, *fields.get("results", ()))]
+        if NOT_RUN in said and result._task.changed_when != [False]:
+            self._not_run[result._host.get_name()] += 1
+            self._result(result, "changed")
+        else:
+            self._result(result, "skipped")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A task failed."""
@@ -124,4 +134,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The playbook is over."""
-        self._write("recap", hosts={host: stats.summarize(host) for host in sorted(stats.processed)})
+        hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}
+        for host, count in self._not_run.items():
+            hosts[host]["changed"] += count
+            hosts[host]["skipped"] -= count
+        self._write("recap", hosts=hosts)
