@@ -25,7 +25,7 @@ lint: environment         ## ruff, mypy (the relay for Windows and macOS too), y
 unit: environment         ## what needs no machine: unit, templates, the house rules
 	$(PYTEST) -n auto tests/unit tests/ansible tests/templates tests/repository tests/google -m 'not machine'
 
-check: lint unit          ## seconds: everything that needs no machine
+check: lint unit          ## two minutes: everything that needs no machine
 
 cloud: environment        ## the driver for Google Cloud, against a stand-in for Google's APIs
 	$(PYTEST) -n auto tests/gcp

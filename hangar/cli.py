@@ -91,7 +91,9 @@ def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespa
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], dest="overrides",
                         help="override platform.yml for this call; may be given more than once")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="answer in JSON, for a program")
-    parser.add_argument("--yes", action="store_true", help="answer yes to every question")
+    parser.add_argument(
+        "--yes", action="store_true", help="answer yes to every question but those that want a name typed"
+    )
     parser.add_argument("--verbose", action="store_true", help="show tracebacks and more detail")
     args = parser.parse_args(words[:cut])
     args.rest = words[cut + 1 :]

@@ -67,10 +67,6 @@ def lock_file(env: str) -> Path:
     return state_dir(env) / "lock"
 
 
-def server_record(env: str) -> Path:
-    return state_dir(env) / "server.json"
-
-
 def report_file(env: str, kind: str) -> Path:
     """`kind` is json or html."""
     return state_dir(env) / f"report.{kind}"

@@ -68,6 +68,16 @@ def load(config: "Config") -> Declared:
     return joined
 
 
+def of_it_by_name(config: "Config") -> list[Path]:
+    """The files that are meant for this environment and not for all."""
+    problems: list[Problem] = []
+    return [
+        path
+        for path in declared_files(config.environment)
+        if config.environment in (_read(path, config, problems).environments or ())
+    ]
+
+
 def _read(path: Path, config: "Config", problems: list[Problem]) -> Pipelines:
     files = declared_files(config.environment)
     data, found = read_yaml(path.read_text(encoding="utf-8", errors="replace"))

@@ -35,11 +35,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _usual(named: Named) -> str:
-    """Where DAGs are written; on a machine without such a folder, the person's own home."""
+    """Where DAGs are written; on a machine without such a folder, the home of whoever is here."""
     if named.machine.settings.airflow.live_dags:
         return workspace.LIVE
-    user = named.login.user if named.login else named.machine.server.admin
-    return f"/home/{user}"
+    admin = named.machine.server.admin
+    user = named.login.user if named.login else admin
+    return workspace.home(user, is_person=user != admin)
 
 
 def _open(path: Path) -> bool:

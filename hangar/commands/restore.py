@@ -2,11 +2,16 @@
 
 import argparse
 import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hangar import console, paths
 from hangar.commands import _lasting
 from hangar.environments import require_name
 from hangar.errors import HangarError
+
+if TYPE_CHECKING:
+    from hangar.config import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +31,38 @@ def run(args: argparse.Namespace) -> int:
     with _lasting.at_work(config, args, "restore", "Restore") as (machine, report):
         disk = machine.restore(args.snapshot, new, report)
         # Only now: without its disk, `up` would make the new environment an empty one.
-        paths.env_dir(new).mkdir(parents=True)
-        shutil.copy(paths.platform_file(args.environment), paths.platform_file(new))
+        _set_up(args.environment, new)
     console.say(
         f"The disk {disk} holds what {args.snapshot} held, and {new} is set up as {args.environment} is."
     )
+    for note in _notes(config, new):
+        console.warn(note)
     console.say(f"Next: ./provision.py up {new}{_again(args.overrides)}")
     if args.json:
         console.json({"environment": new, "disk": disk})
     return 0
+
+
+def _set_up(old: str, new: str) -> None:
+    """All that belongs to the settings: locks, certificates, its own pipelines. Whole or not at all."""
+    half = paths.env_dir(f".{new}")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.copytree(paths.env_dir(old), half, ignore=shutil.ignore_patterns(paths.hosts_file(old).name))
+    half.rename(paths.env_dir(new))
+
+
+def _notes(config: "Config", new: str) -> Iterator[str]:
+    """What is bound to the old environment's name."""
+    from hangar import given
+    from hangar.airbyte import load
+
+    old = config.environment
+    if given.is_elsewhere(config) and config.secrets.prefix is None:
+        where = paths.shown(paths.platform_file(new))
+        yield f"Its secrets have the name of {old}: write secrets.prefix: {config.server_name}- into {where}."
+    for path in load.of_it_by_name(config):
+        place = paths.env_dir(new) / path.name if path.parent == paths.env_dir(old) else path
+        yield f"{paths.shown(place)} is for {old} by name: add {new} to its `environments` before `up`."
 
 
 def _again(overrides: list[str]) -> str:

@@ -21,6 +21,11 @@ def link(host: str, folder: str) -> str:
     return f"vscode://vscode-remote/ssh-remote+{host}{quote(folder)}"
 
 
+def home(user: str, *, is_person: bool) -> str:
+    """That of the operator's account is where Debian puts it; people's outlive the machine (role people)."""
+    return f"/srv/people/home/{user}" if is_person else f"/home/{user}"
+
+
 def require_folder(folder: str) -> str:
     """The folder as it is meant on the machine.
 
@@ -30,7 +35,7 @@ def require_folder(folder: str) -> str:
     if not folder.startswith("/") or any(char in folder for char in "\r\n\0"):
         raise HangarError(
             f"{folder!r} is no whole path on the machine.",
-            resolution="Such as: --folder /srv/airflow/dags, or --folder /home/NAME/dags",
+            resolution="Such as: --folder /srv/airflow/dags, or --folder /srv/people/home/NAME/dags",
         )
     return str(PurePosixPath(folder))
 

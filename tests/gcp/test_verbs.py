@@ -67,9 +67,17 @@ def test_a_restored_environment_is_set_up_as_the_old_one(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.up()
+    old = paths.env_dir("production")
+    old.joinpath("airbyte.yml").write_text("environments: [production]\n")
+    old.joinpath("extra.lock").write_text("humanize==4.13.0\n")
+    old.joinpath("hosts.yml").write_text("generated\n")
     name = str(answer(capsys, "snapshot", "production", "create")["created"])
-    done = answer(capsys, "restore", "production", "--from", name, "--to", "recovered")
-    assert done == {"environment": "recovered", "disk": "hangar-recovered-data"}
+    assert cli.main(["restore", "production", "--from", name, "--to", "recovered", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"environment": "recovered", "disk": "hangar-recovered-data"}
+    new = paths.env_dir("recovered")
+    assert {path.name for path in new.iterdir()} == {"platform.yml", "airbyte.yml", "extra.lock"}
+    assert f"{paths.shown(new)}/airbyte.yml is for production by name: add recovered" in said.err
     assert config.load("recovered").gcp == config.load("production").gcp
     assert cli.main(["restore", "production", "--from", name, "--to", "recovered"]) == 1
     assert "There is an environment recovered already." in capsys.readouterr().err

@@ -13,7 +13,6 @@ from hangar.cloud.gcp.work import Step, Work, call
 from hangar.errors import HangarError
 
 Body = dict[str, Any]
-Views = dict[str, str]
 
 
 def change(api: Api, wanted: Wanted, existing: Existing, work: Work) -> None:

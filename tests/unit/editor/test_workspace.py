@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hangar import paths
 from hangar.editor import program, workspace
 from hangar.errors import HangarError
 
@@ -14,6 +15,13 @@ def test_the_link_leads_to_the_folder_on_the_machine() -> None:
         "vscode://vscode-remote/ssh-remote+hangar-local/srv/airflow/dags"
     )
     assert workspace.link("hangar-local", "/home/a b/100%").endswith("/home/a%20b/100%25")
+
+
+def test_a_persons_home_is_where_the_role_people_puts_it() -> None:
+    ledger = paths.REPO / "roles/people/templates/usr/local/lib/hangar/hangar_people/ledger.py"
+    assert 'HOMES = Path("/srv/people/home")' in ledger.read_text()
+    assert workspace.home("anna", is_person=True) == "/srv/people/home/anna"
+    assert workspace.home("hangar", is_person=False) == "/home/hangar"
 
 
 @pytest.mark.parametrize("folder", ["dags", "~/dags", "", "/a\nb"])

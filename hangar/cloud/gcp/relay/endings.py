@@ -9,9 +9,6 @@ NORMAL = 1000
 MISUNDERSTOOD = 4008
 """An invalid tag; here also for whatever of theirs we do not understand."""
 
-CLOSED_BY_MACHINE = (4009, 4010)
-"""IAP could not write to the machine's port any more, or not read from it: the machine closed the connection."""
-
 REAUTHENTICATE = 4004
 IN_USE = 4002
 """The session is still held by the connection that was lost; a moment later it is not."""

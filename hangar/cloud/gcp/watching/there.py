@@ -26,10 +26,6 @@ class Seen:
     dashboards: tuple[Body, ...] = ()
     doubled: tuple[Body, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.channels or self.policies or self.dashboards)
-
     def told(self, watch: Watch | None) -> dict[str, str]:
         """The resources of those who are told, as far as they are there, by their names here."""
         given = {one.name: one.channel for one in watch.told if one.channel} if watch else {}
