@@ -48,6 +48,9 @@ def _set_up(old: str, new: str) -> None:
     half = paths.env_dir(f".{new}")
     shutil.rmtree(half, ignore_errors=True)
     shutil.copytree(paths.env_dir(old), half, ignore=shutil.ignore_patterns(paths.hosts_file(old).name))
+    ours = half / "host_vars" / f"hangar-{old}.yml"
+    if ours.exists():
+        ours.rename(ours.with_name(f"hangar-{new}.yml"))
     half.rename(paths.env_dir(new))
 
 

@@ -71,12 +71,17 @@ def test_a_restored_environment_is_set_up_as_the_old_one(
     old.joinpath("airbyte.yml").write_text("environments: [production]\n")
     old.joinpath("extra.lock").write_text("humanize==4.13.0\n")
     old.joinpath("hosts.yml").write_text("generated\n")
+    old.joinpath("host_vars").mkdir()
+    old.joinpath("host_vars", "hangar-production.yml").write_text("airflow_releases_kept: 3\n")
     name = str(answer(capsys, "snapshot", "production", "create")["created"])
     assert cli.main(["restore", "production", "--from", name, "--to", "recovered", "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out) == {"environment": "recovered", "disk": "hangar-recovered-data"}
     new = paths.env_dir("recovered")
-    assert {path.name for path in new.iterdir()} == {"platform.yml", "airbyte.yml", "extra.lock"}
+    assert {path.name for path in new.iterdir()} == {
+        "platform.yml", "airbyte.yml", "extra.lock", "host_vars",
+    }  # fmt: skip
+    assert [path.name for path in (new / "host_vars").iterdir()] == ["hangar-recovered.yml"]
     assert f"{paths.shown(new)}/airbyte.yml is for production by name: add recovered" in said.err
     assert config.load("recovered").gcp == config.load("production").gcp
     assert cli.main(["restore", "production", "--from", name, "--to", "recovered"]) == 1
