@@ -115,7 +115,9 @@ def destroy(config: Config, *, with_data: bool = True, break_lock: bool = False)
     ):
         closed = ["the forwards"] if tunnel.stop(environment) else []
         gone = cloud.destroy(progress.report, with_data=with_data)
-        return [*closed, *gone, *include.remove(environment), *forget(environment)]
+        # What stays in the cloud has backups of its own, for which this is the only key.
+        removed = forget(config, data_stays=bool(cloud.removal(with_data=with_data).stays))
+        return [*closed, *gone, *include.remove(environment), *removed]
 
 
 def resize(config: Config, *, break_lock: bool = False) -> Plan:
@@ -208,12 +210,12 @@ def introduce(server: Server, config: Config) -> None:
     inventory.write_hosts(server, config)
 
 
-def forget(environment: str) -> list[str]:
+def forget(config: Config, *, data_stays: bool = False) -> list[str]:
     """Removes what was written here about a machine: inventory, keys, reports, logs. The lock goes with it; backups
     and the key that reads them stay: a machine is made again from them.
     """
-    state, hosts = state_dir(environment), hosts_file(environment)
-    stays = _backups(environment)
+    state, hosts = state_dir(config.environment), hosts_file(config.environment)
+    stays = _backups(config, data_stays=data_stays)
     written = [entry for entry in state.iterdir() if entry not in stays]
     found = [hosts] if hosts.exists() else []
     found += [state] if [entry.name for entry in written] != ["lock"] else []
@@ -226,16 +228,26 @@ def forget(environment: str) -> list[str]:
     return [shown(path) for path in found]
 
 
-def _backups(environment: str) -> set[Path]:
-    """Backups that were fetched, and their key. A key that opens none is nobody's loss."""
-    folder, key = backups_dir(environment), backup_key(environment)
-    return {folder, key, public_path(key)} if any(folder.glob("*.json")) else set()
+def _backups(config: Config, *, data_stays: bool) -> set[Path]:
+    """Backups that were fetched, and the key, wherever there is or may be something that it opens. One that opens
+    nothing is nobody's loss.
+    """
+    folder, key = backups_dir(config.environment), backup_key(config.environment)
+    pair = {path for path in (key, public_path(key)) if path.exists()}
+    if any(folder.glob("*.json")):
+        return {folder, *pair}
+    return pair if data_stays or backup.lie_elsewhere(config) else set()
 
 
-def kept_backups(environment: str) -> list[str]:
+def kept_backups(config: Config, *, data_stays: bool = False) -> list[str]:
     """What `destroy` leaves here, in words."""
-    stays = _backups(environment)
-    return [f"{shown(backups_dir(environment))}, and the key that reads them"] if stays else []
+    stays = _backups(config, data_stays=data_stays)
+    if not stays:
+        return []
+    folder = backups_dir(config.environment)
+    if folder in stays:
+        return [f"{shown(folder)}, and the key that reads them"]
+    return [f"{shown(backup_key(config.environment))}, the only key that reads its backups"]
 
 
 def configure(config: Config, progress: Progress, *, check: bool = False) -> Recap:

@@ -19,7 +19,7 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     """What the spool has and retention would keep; returns what came. A call that is killed leaves nothing listed
     that is not whole; the next one goes on.
     """
-    there = machine.show().backups
+    there = [one for one in machine.show().backups if one.machine == folder.machine]
     known = {one.id for one in folder.backups() if not folder.missing(one)}
     wanted = kept([*known, *(one.id for one in there)], config.backup.keep) - known
     came = [one for one in there if one.id in wanted]
@@ -39,6 +39,8 @@ def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> 
     for name in names:
         if wanted not in ("latest", name[:-5]):
             continue
+        if wanted == "latest" and not _is_of(target, folder, name):
+            continue
         if _is_here(folder, name):
             return
         found = target.indexes([name])
@@ -47,8 +49,15 @@ def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> 
             return
 
 
+def _is_of(target: Target, folder: Folder, name: str) -> bool:
+    """Whether it is the machine's own: several may send to one place."""
+    known = folder.find(name[:-5]) or next(iter(target.indexes([name])), None)
+    return known is not None and known.machine == folder.machine
+
+
 def _is_here(folder: Folder, name: str) -> bool:
-    return any(one.id == name[:-5] and not folder.missing(one) for one in folder.backups())
+    found = folder.find(name[:-5])
+    return found is not None and not folder.missing(found)
 
 
 def _bring(target: Target, folder: Folder, backup: Backup, report: Report) -> None:

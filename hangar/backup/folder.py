@@ -10,19 +10,28 @@ from hangar.ssh.files import write_atomically
 
 
 class Folder:
-    """`path` is made when something is first put into it."""
+    """`path` is made when something is first put into it. It may hold other machines' backups too: what is not
+    `machine`'s is neither listed nor removed, and is put back only by its name.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, machine: str) -> None:
+        self.path, self.machine = path, machine
 
     @classmethod
     def of(cls, config: Config) -> "Folder":
-        return cls(config.backup.folder or paths.backups_dir(config.environment))
+        return cls(config.backup.folder or paths.backups_dir(config.environment), config.server_name)
 
     def backups(self) -> list[Backup]:
-        """Every backup with an index that can be read, the newest first."""
+        """Every backup of the machine with an index that can be read, the newest first."""
+        return [one for one in self._all() if one.machine == self.machine]
+
+    def _all(self) -> list[Backup]:
         found = [read(path) for path in self.path.glob("*.json") if ID.fullmatch(path.stem)]
         return sorted((one for one in found if one), key=lambda one: one.id, reverse=True)
+
+    def find(self, identifier: str) -> Backup | None:
+        """The backup of that name, whichever machine's it is."""
+        return next((one for one in self._all() if one.id == identifier), None)
 
     def missing(self, backup: Backup) -> list[str]:
         """The objects of a backup that are not here in their size."""
@@ -49,7 +58,7 @@ class Folder:
         going = [one for one in self.backups() if one.id not in identifiers]
         for backup in going:
             (self.path / f"{backup.id}.json").unlink()
-        named = {part.object for backup in self.backups() for part in backup.parts}
+        named = {part.object for backup in self._all() for part in backup.parts}
         for path in self.path.glob("*.age"):
             if OBJECT.fullmatch(path.name) and path.name not in named:
                 path.unlink()
@@ -62,11 +71,7 @@ class Folder:
             HangarError: it is not here, or not whole.
         """
         known = self.backups()
-        found = (
-            known[0]
-            if known and wanted == "latest"
-            else next((one for one in known if one.id == wanted), None)
-        )
+        found = known[0] if known and wanted == "latest" else self.find(wanted)
         if found is None:
             raise HangarError(
                 f"There is no backup {wanted}." if known else "There is no backup.",

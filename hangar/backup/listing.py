@@ -37,6 +37,7 @@ def _at(target: Target, folder: Folder, spool: dict[str, Place]) -> dict[str, Pl
     found = {
         one.id: Place(one, f"at {target.name} only")
         for one in target.indexes(f"{name}.json" for name in unknown)
+        if one.machine == folder.machine
     }
     both = {
         name: Place(spool[name].backup, f"on the machine, at {target.name}")

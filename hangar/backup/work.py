@@ -43,8 +43,17 @@ def thin_out(config: Config, report: Report) -> list[str]:
         host = Host(config)
         names = [name for name in host.sizes() if name.endswith(".json")]
         indexes = host.indexes(names)
-        gone |= set(host.keep(kept([one.id for one in indexes], config.backup.keep), indexes))
+        ours = [one.id for one in indexes if one.machine == config.server_name]
+        others = {one.id for one in indexes} - set(ours)
+        gone |= set(host.keep(kept(ours, config.backup.keep) | others, indexes))
     return sorted(gone)
+
+
+def lie_elsewhere(config: Config) -> bool:
+    """Whether there are backups outside the environment's own folder, or may be: another folder has some, or a host
+    or a bucket takes them.
+    """
+    return target.of(config) is not None or bool(Folder.of(config).backups())
 
 
 def require(config: Config, wanted: str, report: Report) -> Backup:

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     removed = pipeline.destroy(settings, with_data=args.with_data, break_lock=args.break_lock)
     for what in removed:
         console.say(f"  removed {what}")
-    kept = [*doomed.stays, *pipeline.kept_backups(args.environment)]
+    kept = [*doomed.stays, *pipeline.kept_backups(settings, data_stays=bool(doomed.stays))]
     for what in kept:
         console.say(f"  kept {what}")
     console.say(_ending(name, removed, doomed, backups=len(kept) > len(doomed.stays)))

@@ -84,9 +84,15 @@ def test_metadata_ends_in_a_refusal_that_is_counted() -> None:
 
 
 def test_a_listener_answers_only_whom_it_may() -> None:
-    """Itself, root, and declared services of the services' accounts; everybody else waits in vain and is counted."""
+    """Itself, root, and declared services of the services' accounts; everybody else waits in vain and is counted. At a
+    service's port root waits in vain too: it would give a password to whoever took the place of one that is down.
+    """
     lines = chain(rules(firewall_service_ports=[8080, 5432]), "answer")
-    assert "th sport { 8080, 5432 } meta skuid { 0-999, 2001, 2002 } return" in lines
+    services = "th sport { 8080, 5432 } meta skuid"
+    assert lines.index(f"{services} {{ 0-999, 2001, 2002 }} return") < lines.index("ct mark 0 return")
+    assert lines.index(next(line for line in lines if "drop" in line and services in line)) < lines.index(
+        "ct mark 0 return"
+    )
     assert lines[-1].endswith("counter name loopback_refused drop")
     assert not any("th sport" in line for line in chain(rules(firewall_service_ports=[]), "answer"))
 

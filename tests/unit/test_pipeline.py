@@ -263,15 +263,28 @@ def test_destroy_leaves_nothing(stages: Stages, make_config: Make) -> None:
 
 def test_destroy_leaves_backups_and_the_key_that_reads_them(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config())
-    assert pipeline.kept_backups("local") == []
+    assert pipeline.kept_backups(make_config()) == []
     paths.backups_dir("local").mkdir()
     (paths.backups_dir("local") / "20261101T031500Z.json").touch()
-    assert pipeline.kept_backups("local") == [".hangar/local/backups, and the key that reads them"]
+    assert pipeline.kept_backups(make_config()) == [".hangar/local/backups, and the key that reads them"]
     pipeline.destroy(make_config())
     assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
         "backup-key", "backup-key.pub", "backups",
     ]  # fmt: skip
     assert pipeline.destroy(make_config()) == ["the forwards", "~/.ssh/config.d/hangar-local"]
+
+
+def test_destroy_leaves_the_only_key_of_backups_that_lie_elsewhere(stages: Stages, make_config: Make) -> None:
+    where = "backup.sftp={host: b.example.org, user: u, keeper: k, folder: /b, host_key: [ssh-ed25519 AAAA]}"
+    pipeline.up(make_config())
+    kept = [".hangar/local/backup-key, the only key that reads its backups"]
+    assert pipeline.kept_backups(make_config(where)) == kept
+    assert pipeline.kept_backups(make_config(), data_stays=True) == kept
+    pipeline.destroy(make_config(where))
+    assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
+        "backup-key",
+        "backup-key.pub",
+    ]
 
 
 def test_a_restore_is_looked_at_first_and_comes_after_the_playbook(stages: Stages, make_config: Make) -> None:

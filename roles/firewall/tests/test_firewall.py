@@ -12,6 +12,8 @@ METADATA = ("169.254.169.254", 80)
 STRANGER = 1999
 """A number as people have it, of nobody that the machine knows."""
 
+BESIDE = "127.0.0.8"
+
 SYSTEM = 33
 """www-data, which Debian brings and nothing here uses."""
 
@@ -26,11 +28,11 @@ def listen(address):
     except OSError:
         pass  # a service is there already, which answers as well
     return server
-def listen_as(uid):
+def listen_as(uid, address=("127.0.0.1", 0)):
     # Whose a socket is, is decided when it is made.
     os.seteuid(uid)
     try:
-        return listen(("127.0.0.1", 0))
+        return listen(address)
     finally:
         os.seteuid(0)
 def begin(uid, address):
@@ -49,6 +51,7 @@ def begin(uid, address):
 job = json.load(sys.stdin)
 own = {str(uid): listen_as(uid) for uid in job["owners"]}
 kept = [listen(address) for address in job["listen"]]
+kept += [listen_as(uid, address) for uid, address in job["usurpers"]]
 begun = {
     name: begin(uid, address if isinstance(address, list) else own[str(address)].getsockname())
     for name, (uid, address) in job["attempts"].items()
@@ -105,7 +108,11 @@ def tried(host, options, accounts):
                 word = "declared" if port in declared else "undeclared"
                 attempts[f"{kind} {name} {word} {port}"] = (number, ("127.0.0.1", port))
     listen = [("127.0.0.9", 53), *(("127.0.0.1", port) for port in service)]
-    job = shlex.quote(json.dumps({"listen": listen, "owners": owners, "attempts": attempts}))
+    # Beside the service, at an address that it does not have: in its place only while it is down.
+    usurpers = [(STRANGER, (BESIDE, port)) for port in service]
+    attempts |= {f"root usurped {port}": (0, (BESIDE, port)) for port in service}
+    what = {"listen": listen, "usurpers": usurpers, "owners": owners, "attempts": attempts}
+    job = shlex.quote(json.dumps(what))
     told = host.check_output(
         f"{COUNTERS}; echo {job} | python3 -c {shlex.quote(PROBE)}; {COUNTERS}"
     ).splitlines()
@@ -186,6 +193,11 @@ def test_a_person_reaches_no_program_of_another(tried):
     assert [name for name, said in foreign.items() if said == "open"] == []
     assert set(results(tried, "own").values()) == {"open"}
     assert set(results(tried, "root", "foreign").values()) == {"open"}
+
+
+def test_who_listens_in_a_services_place_is_heard_by_nobody(tried):
+    """Who listens at a service's port in its place gets no password: not even root hears an answer"""
+    assert set(results(tried, "root", "usurped").values()) <= {"ConnectionRefusedError", "TimeoutError"}
 
 
 def test_an_account_that_comes_later_reaches_its_own_programs(host):

@@ -33,7 +33,9 @@ def folder(settings: config.Config) -> Folder:
 def make(folder: Folder) -> Make:
     """Puts a backup into the folder, with one part of its own and those that it shares."""
 
-    def made(identifier: str, *shared: Sealed, content: str = "data") -> Backup:
+    def made(
+        identifier: str, *shared: Sealed, content: str = "data", machine: str = "hangar-local"
+    ) -> Backup:
         name = f"files-{identifier}.age"
         place = folder.fresh(name)
         public = paths.backup_key("local").with_name("backup-key.pub")
@@ -41,9 +43,7 @@ def make(folder: Folder) -> Make:
         folder.take(name)
         raw = (folder.path / name).read_bytes()
         part = Sealed("files", name, len(raw), hashlib.sha256(raw).hexdigest(), identifier)
-        found = Backup(
-            identifier, "hangar-local", "", 1.0, (part, *shared), {"airflow": 2001}, (), ("files",)
-        )
+        found = Backup(identifier, machine, "", 1.0, (part, *shared), {"airflow": 2001}, (), ("files",))
         folder.write_index(found)
         return found
 

@@ -68,3 +68,15 @@ def test_an_index_that_names_other_files_is_none(folder: Folder, make: Make, nam
     assert parse(found) is not None
     found["parts"][0]["object"] = name
     assert parse(found) is None
+
+
+def test_another_machines_backups_are_let_be_and_put_back_by_name_alone(folder: Folder, make: Make) -> None:
+    ours, theirs = make("20261101T031500Z"), make("20261102T031500Z", machine="hangar-sandbox")
+    assert folder.backups() == [ours]
+    assert folder.require("latest") == ours
+    assert folder.require(theirs.id) == theirs
+    assert folder.keep(set()) == [ours.id]
+    assert folder.missing(theirs) == []
+    assert folder.require(theirs.id) == theirs
+    with pytest.raises(HangarError, match=r"There is no backup\."):
+        folder.require("latest")
