@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
 import tarfile
+import threading
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -329,3 +332,88 @@ def test_a_stranger_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "gather", lambda: found)
     for name in ("cat", "root", "../ana"):
         assert not program.remove(name)["was_there"]
+
+
+def test_one_step_that_fails_keeps_nobody_else_from_being_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that fails, a file that goes meanwhile, Airflow's database that does not answer."""
+    took: list[str] = []
+
+    def failing(name: str, error: Exception) -> steps.Step:
+        def do() -> None:
+            took.append(name)
+            raise error
+
+        return steps.Step(f"end {name}", do)
+
+    gone = FileNotFoundError(2, "No such file or directory", "/x")
+    steps_to_do = [
+        failing("ana", gone), failing("ben", subprocess.CalledProcessError(1, ["usermod", "ben"], stderr="no\n")),
+        steps.Step("end vic", lambda: took.append("vic")),
+    ]  # fmt: skip
+
+    def silent(verb: str) -> list[str]:
+        raise Refused("Airflow's accounts: no answer within 240 seconds")
+
+    monkeypatch.setattr(steps, "needed", lambda *_: steps_to_do)
+    monkeypatch.setattr(described, "load", lambda: settled(ANA)[0])
+    monkeypatch.setattr(facts, "gather", lambda: settled(ANA)[1])
+    monkeypatch.setattr(program, "_airflow", silent)
+    with pytest.raises(Refused) as refused:
+        program.apply()
+    assert took == ["ana", "ben", "vic"]
+    assert str(refused.value) == (
+        "end ana: [Errno 2] No such file or directory: '/x'; end ben: usermod ben ended with 1: no; "
+        "Airflow's accounts: no answer within 240 seconds"
+    )
+
+
+def test_airflow_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = tmp_path / "airflow-accounts"
+    stuck.write_text("#!/bin/sh\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(program, "AIRFLOW", stuck)
+    monkeypatch.setattr(program, "AIRFLOW_WAIT", 0.2)
+    with pytest.raises(Refused, match="no answer within"):
+        program._airflow("apply")
+
+
+def test_two_who_leave_at_once_both_stay_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "people.json"
+    people = [
+        {"name": name, "role": "viewer", "keys": ["k"], "expires": ""} for name in ("ana", "ben", "vic")
+    ]
+    path.write_text(json.dumps({"people": people, "others": []}))
+    read, both = described.read, threading.Barrier(2)
+
+    def slow(where: Path = path) -> dict[str, object]:
+        found = read(where)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # the other one reads before this one writes, unless it has to wait for its turn
+        return found
+
+    monkeypatch.setattr(described, "read", slow)
+    leavers = [threading.Thread(target=described.forget, args=(name, path)) for name in ("ana", "ben")]
+    for one in leavers:
+        one.start()
+    for one in leavers:
+        one.join()
+    assert [one["name"] for one in read(path)["people"]] == ["vic"]
+
+
+def test_what_others_do_in_the_shared_folder_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "dags"
+    shared.mkdir()
+    monkeypatch.setattr(leaving, "SHARED", shared)
+    ran: list[int] = []
+
+    def find(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(1)
+        return subprocess.CompletedProcess(
+            argv, 0 if "-execdir" not in argv else 1, "", "find: x: No such file"
+        )
+
+    monkeypatch.setattr(leaving.subprocess, "run", find)
+    leaving._hand_over(20_001)
+    assert len(ran) == 4

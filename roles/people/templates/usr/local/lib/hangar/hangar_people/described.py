@@ -1,8 +1,11 @@
 # Written by Hangar (role people). Changes made here are lost at the next run.
 """Who works on the machine, as the role wrote it down."""
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -86,9 +89,22 @@ def load(path: Path = DESCRIPTION) -> Described:
 
 def forget(name: str, path: Path = DESCRIPTION) -> None:
     """Take somebody out of the description, in the form in which the role writes it."""
-    found = read(path)
-    found["people"] = [one for one in found["people"] if one["name"] != name]
-    write(path, json.dumps(found, indent=1, sort_keys=True) + "\n", path.stat().st_mode & 0o777)
+    # Two who leave at once: the one that is written last must not bring the other back.
+    with _turn(path):
+        found = read(path)
+        found["people"] = [one for one in found["people"] if one["name"] != name]
+        write(path, json.dumps(found, indent=1, sort_keys=True) + "\n", path.stat().st_mode & 0o777)
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """One change of the description at a time. Its folder is what is locked: the file itself is replaced."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def write(path: Path, text: str, mode: int) -> None:

@@ -1,6 +1,7 @@
 # Written by Hangar (role people). Changes made here are lost at the next run.
 """How somebody leaves: shut out, ended, cleared away, archived, forgotten. Each step may be taken again."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -74,7 +75,8 @@ def _end_once(uid: int) -> set[int]:
     kill = SLICES / f"user-{uid}.slice" / "cgroup.kill"
     inside = _members(kill.parent)
     if inside:
-        kill.write_text("1")
+        with contextlib.suppress(OSError):  # it went while we looked
+            kill.write_text("1")
     # Jobs of cron and at run outside of the slice.
     outside = {pid for pid, uids in facts.processes().items() if uid in uids}
     for pid in outside:
@@ -111,8 +113,27 @@ def clear(name: str, uid: int) -> None:
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
     if SHARED.is_dir():
-        accounts.run(
-            "find", str(SHARED), "-xdev", "-uid", str(uid), "-execdir", "chown", "-h", "root", "{}", "+"
+        _hand_over(uid)
+
+
+def _hand_over(uid: int) -> None:
+    """Make root's what they left in the shared folder. Others work there: what goes while we look is no trouble,
+    what stays theirs is.
+
+    Raises:
+        Refused: something is still theirs.
+    """
+    argv = ["find", str(SHARED), "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
+    for _ in range(3):
+        done = subprocess.run(
+            [*argv, "-execdir", "chown", "-h", "root", "{}", "+"], capture_output=True, text=True
+        )
+        if not done.returncode:
+            return
+    left = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()
+    if left:
+        raise Refused(
+            f"{left[0]} and what else is of number {uid} cannot be made root's: {done.stderr.strip()[-500:]}"
         )
 
 

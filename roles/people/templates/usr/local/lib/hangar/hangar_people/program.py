@@ -22,6 +22,9 @@ AIRFLOW = Path("/usr/local/sbin/airflow-accounts")
 NOT_NOW = 75
 """Its way to say that Airflow's database does not run; the accounts follow when it does."""
 
+AIRFLOW_WAIT = 240.0
+"""Seconds for all of its questions; each is bounded by itself."""
+
 WAIT, REMOVAL_WAIT = 60.0, 900.0
 """Seconds for another call to end; a removal outwaits the packing of a large home."""
 
@@ -33,8 +36,7 @@ def main(arguments: Sequence[str], usage: str | None) -> None:
     except Refused as problem:
         sys.exit(f"people: {problem}")
     except subprocess.CalledProcessError as problem:
-        said = (problem.stderr or "").strip()
-        sys.exit(f"people: {' '.join(map(str, problem.cmd))} ended with {problem.returncode}: {said}")
+        sys.exit(f"people: {_said(problem)}")
 
 
 def _run(arguments: list[str], usage: str | None) -> None:
@@ -52,6 +54,13 @@ def _run(arguments: list[str], usage: str | None) -> None:
             print(json.dumps(show()))
         case _:
             sys.exit(usage)
+
+
+def _said(problem: OSError | subprocess.CalledProcessError) -> str:
+    if isinstance(problem, OSError):
+        return str(problem)
+    said = (problem.stderr or "").strip()
+    return f"{' '.join(map(str, problem.cmd))} ended with {problem.returncode}: {said}"
 
 
 def look() -> list[str]:
@@ -73,7 +82,12 @@ def apply() -> list[str]:
             done.append(step.what)
         except Refused as trouble:
             troubles.append(str(trouble))
-    done += [f"Airflow: {line}" for line in _airflow("apply")]
+        except (OSError, subprocess.CalledProcessError) as trouble:
+            troubles.append(f"{step.what}: {_said(trouble)}")
+    try:
+        done += [f"Airflow: {line}" for line in _airflow("apply")]
+    except Refused as trouble:
+        troubles.append(str(trouble))
     if troubles:
         _say(done)
         raise Refused("; ".join(troubles))
@@ -126,7 +140,10 @@ def _airflow(verb: str) -> list[str]:
     """Let Airflow have the same people."""
     if not AIRFLOW.exists():
         return []
-    done = subprocess.run([str(AIRFLOW), verb], capture_output=True, text=True)
+    try:
+        done = subprocess.run([str(AIRFLOW), verb], capture_output=True, text=True, timeout=AIRFLOW_WAIT)
+    except subprocess.TimeoutExpired:
+        raise Refused(f"Airflow's accounts: no answer within {AIRFLOW_WAIT:.0f} seconds") from None
     if done.returncode == NOT_NOW:
         return []
     if done.returncode:
