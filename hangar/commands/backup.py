@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         case "list":
             _list(settings, as_json=args.json)
         case "verify":
-            _verify(settings, args.backup, as_json=args.json)
+            return _verify(settings, args.backup, as_json=args.json)
         case "restore":
             _restore(settings, args.backup or "latest", as_json=args.json)
         case _:
@@ -117,7 +117,7 @@ def _target(config: "Config") -> "Target | None":
     return there
 
 
-def _verify(config: "Config", wanted: str, *, as_json: bool) -> None:
+def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
     from hangar.backup import keys, opening
     from hangar.backup.folder import Folder
 
@@ -134,13 +134,18 @@ def _verify(config: "Config", wanted: str, *, as_json: bool) -> None:
         console.json({"backups": [one.id for one in backups], "objects": len(trials),
                       "problems": {one.object: one.problem for one in bad}})  # fmt: skip
     if bad:
-        raise PromiseBroken(
+        broken = PromiseBroken(
             f"{len(bad)} of {len(trials)} objects cannot be read.",
             "\n".join(f"* {one.object}: {one.problem}" for one in bad), opening.cure(bad[0]),
         )  # fmt: skip
+        if not as_json:
+            raise broken
+        console.error(broken)  # for people; a program has its answer already
+        return broken.exit_code
     console.say(
         f"Backups: {len(backups)}, objects: {len(trials)}. All are as they were made, and the key opens them."
     )
+    return 0
 
 
 def _restore(config: "Config", wanted: str, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from hangar.config.people import Person, today
 from hangar.config.public_keys import BadKey
 from hangar.config.public_keys import parse as parse_key
 from hangar.console import Progress
-from hangar.errors import HangarError
+from hangar.errors import ConfigError, HangarError, Problem
 from hangar.people import edit, machine
 from hangar.ssh.files import write_atomically
 
@@ -67,9 +67,24 @@ def rewrite(config: Config, before: str, after: str) -> Config:
 
 
 def text_of(environment: str) -> str:
-    """platform.yml with the line ends that it has."""
-    with paths.platform_file(environment).open(encoding="utf-8", newline="") as file:
-        return file.read()
+    """platform.yml with the line ends that it has.
+
+    Raises:
+        ConfigError: it is not UTF-8, and to write it again would change what is not.
+    """
+    raw = paths.platform_file(environment).read_bytes()
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            paths.shown(paths.platform_file(environment)),
+            [
+                Problem(
+                    f"line {line}", "is not UTF-8; save the file as UTF-8 (your editor calls it an encoding)"
+                )
+            ],
+        ) from None
 
 
 def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:

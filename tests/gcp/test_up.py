@@ -288,6 +288,28 @@ def test_one_at_a_time_across_computers(environment: Environment) -> None:
         pass
 
 
+def test_a_lock_that_cannot_be_let_go_hides_nothing(
+    environment: Environment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network went, or the login has ended: what broke the call off is what is told."""
+    cloud = environment.cloud()
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise CloudError("Google's API does not answer.")
+
+    def broken_off() -> None:
+        with cloud.hold("provision.py up production"):
+            monkeypatch.setattr(type(cloud.api.rest), "call", unreachable)
+            raise CloudError("what really happened")
+
+    with pytest.raises(CloudError, match="what really happened"):
+        broken_off()
+    assert (
+        "the lock could not be let go: Google's API does not answer. The next call needs --break-lock."
+        in capsys.readouterr().err
+    )
+
+
 def gone(process: int, signal: int) -> None:
     raise ProcessLookupError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -84,6 +85,16 @@ def test_a_restored_environment_is_set_up_as_the_old_one(
     assert [path.name for path in (new / "host_vars").iterdir()] == ["hangar-recovered.yml"]
     assert f"{paths.shown(new)}/airbyte.yml is for production by name: add recovered" in said.err
     assert config.load("recovered").gcp == config.load("production").gcp
+    # A call that was killed between the disk and the folder is finished by the same one; another's disk is not taken.
+    shutil.rmtree(new)
+    assert cli.main(["restore", "production", "--from", name, "--to", "recovered"]) == 0
+    again = str(answer(capsys, "snapshot", "production", "create")["created"])
+    shutil.rmtree(new)
+    assert cli.main(["restore", "production", "--from", again, "--to", "recovered"]) == 1
+    told = capsys.readouterr().err
+    assert f"There is a disk hangar-recovered-data already, and it does not come from {again}." in told
+    assert "gcloud compute disks delete hangar-recovered-data --project" in told
+    new.mkdir()
     assert cli.main(["restore", "production", "--from", name, "--to", "recovered"]) == 1
     assert "There is an environment recovered already." in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ from hangar.cloud.base import Report
 from hangar.cloud.gcp import cost, requests, snapshots
 from hangar.cloud.gcp.comparison import RUNNING
 from hangar.cloud.gcp.driver import GoogleCloud, nobody
-from hangar.cloud.gcp.names import Names
+from hangar.cloud.gcp.names import LABEL, Names
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
 from hangar.cloud.gcp.work import Step, Work, call
@@ -63,11 +63,38 @@ class LastingMachine:
         body = requests.data_disk(self._wanted(names), f"{names.everywhere}/snapshots/{name}")
         del body["resourcePolicies"]
         path = f"{names.in_zone}/disks"
+        if self._has_disk_of(names, name):
+            return names.data_disk
         self._do(
             report,
             Step(f"make the disk {names.data_disk}", lambda: self._api.compute.begin("insert", path, body)),
         )
         return names.data_disk
+
+    def _has_disk_of(self, names: Names, snapshot: str) -> bool:
+        """Whether an earlier call, one that was killed say, has made the disk.
+
+        Raises:
+            HangarError: there is a disk of that name, and it is another or not made to its end.
+        """
+        path = f"{names.in_zone}/disks/{names.data_disk}"
+        disk = self._api.compute.find(path)
+        if disk is None:
+            return False
+        of_it = str(disk.get("sourceSnapshot", "")).endswith(f"/{snapshot}")
+        if not of_it or disk.get("labels", {}).get(LABEL) != names.environment:
+            raise HangarError(
+                f"There is a disk {names.data_disk} already, and it does not come from {snapshot}.",
+                resolution="Name another environment (--to NEW), or delete it if nobody needs it: gcloud compute disks"
+                f" delete {names.data_disk} --project {names.project} --zone {names.zone}",
+            )
+        if disk.get("status") != "READY":
+            raise HangarError(
+                f"Google is still making the disk {names.data_disk}.",
+                f"* Its status: {disk.get('status')}",
+                "Run the same command again in a minute: it goes on from there.",
+            )
+        return True
 
     def cost(self) -> Cost:
         return cost.estimate(self._wanted(self._names), Existing())

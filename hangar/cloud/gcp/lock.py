@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from hangar import console
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotThere
+from hangar.cloud.gcp.errors import Conflict, NotThere
 from hangar.cloud.gcp.names import Names
 from hangar.errors import CloudError, LockHeld
 
@@ -115,14 +115,15 @@ class Lock:
             self._rest.call("DELETE", "storage", self._object, params={"ifGenerationMatch": generation})
         except (NotThere, Conflict):
             console.warn("somebody took the lock away while this call was at work (--break-lock).")
-        except GoogleRefused as error:
+        except CloudError as error:
+            # Whatever it is (no network, a login that has ended): what the call itself came to is what counts.
             console.warn(f"the lock could not be let go: {error.brief} The next call needs --break-lock.")
         if self.forget_bucket:
             self._remove_bucket()
 
     def _remove_bucket(self) -> None:
         # Another environment of the project may hold a lock in it.
-        with suppress(NotThere, Conflict):
+        with suppress(CloudError):
             self._rest.call("DELETE", "storage", f"b/{self._names.bucket}")
 
 

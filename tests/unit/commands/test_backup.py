@@ -71,6 +71,12 @@ def test_what_opens_is_said_and_what_does_not_breaks_a_promise(
         "1 of 1 objects cannot be read.", f"* files-{FIRST}.age: it has changed since it was made",
         "Take another: ./provision.py backup list names them",
     )  # fmt: skip
+    capsys.readouterr()
+    console.configure(json=True)
+    assert backup.run(arguments("verify", as_json=True)) == PromiseBroken.exit_code
+    said = capsys.readouterr()
+    assert set(json.loads(said.out)["problems"]) == {f"files-{FIRST}.age"}
+    assert "1 of 1 objects cannot be read." in said.err
 
 
 def test_without_the_key_nothing_is_tried(folder: Folder, make: Make) -> None:

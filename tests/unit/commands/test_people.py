@@ -287,3 +287,14 @@ def test_the_list_tells_who_is_there(
 @pytest.mark.parametrize("words", [("add",), ("remove",), ("list", "a", "b"), ("fire", "ana", "x", "y")])
 def test_other_words_are_refused(machine: Machine, say: Say, words: tuple[str, ...]) -> None:
     assert say(*words) == 1
+
+
+def test_a_file_that_is_not_utf_8_is_not_written_again(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All other verbs read it; to add to it would change what its owner wrote."""
+    before = "airflow: {port: 8081}\n# f\u00fcr uns\n".encode("latin-1")
+    paths.platform_file("local").write_bytes(before)
+    assert say("add", "ana", "--role", "viewer", "--key", str(key("ana"))) == 2
+    assert "line 2: is not UTF-8; save the file as UTF-8" in capsys.readouterr().err
+    assert paths.platform_file("local").read_bytes() == before
