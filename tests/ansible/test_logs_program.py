@@ -163,3 +163,25 @@ def test_a_person_who_writes_to_the_journal_ends_nobodys_reading() -> None:
     found = logs._understanding(lambda said: entries.of_journal(said, "ssh"), "ssh")(line)
     assert found is not None
     assert found.message == line
+
+
+def test_what_follows_goes_on_past_strange_files_and_lines(
+    tmp_path: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Running:
+        looks = 3
+
+        def poll(self) -> int | None:
+            self.looks -= 1
+            if self.looks == 1:
+                (tmp_path / "secret").write_text("root:$y$hash\n")
+                written(f"{TASK}/attempt=3.log").symlink_to(tmp_path / "secret")
+                os.mkfifo(written(f"{TASK}/attempt=4.log"))
+                written(f"{TASK}/attempt=5.log", '{"error_detail": 5}\nafterwards\nhalf a li')
+            return None if self.looks >= 0 else 0
+
+    monkeypatch.setattr(logs, "LOOK", 0.0)
+    monkeypatch.setattr(logs, "_nobody_reads", lambda: False)
+    shown: list[entries.Entry] = []
+    logs._follow_tasks(shown.append, True, [Running()])
+    assert [one.message for one in shown if one.about["try"] != "1"] == ["", "afterwards"]
