@@ -22,6 +22,7 @@ from hangar_monitoring import (  # noqa: E402  (found above)
     passwords,
     room,
     system,
+    task_logs,
 )  # fmt: skip
 from hangar_monitoring.described import Refused  # noqa: E402
 from hangar_monitoring.figures import figure, text, write  # noqa: E402
@@ -256,10 +257,10 @@ def test_a_line_of_a_task_names_dag_run_task_and_try(tmp_path: Path) -> None:
     path = tmp_path / "dag_id=sales/run_id=manual__1/task_id=load/attempt=2.log"
     path.parent.mkdir(parents=True)
     path.write_text("")
-    ((found, about),) = entries.tasks(tmp_path, 0)
-    assert found == path
+    (found,) = task_logs.find(tmp_path, 0)
+    assert tmp_path.joinpath(*found.parts) == path
     line = json.dumps({"timestamp": "2026-11-25T05:00:00Z", "level": "error", "event": "it broke"})
-    entry = entries.of_task(line, about, datetime(2026, 1, 1, tzinfo=UTC))
+    entry = entries.of_task(line, found.about, datetime(2026, 1, 1, tzinfo=UTC))
     assert json.loads(entry.as_json()) == {
         "time": "2026-11-25T05:00:00+00:00", "service": "airflow/task", "level": "error", "message": "it broke",
         "dag": "sales", "run": "manual__1", "task": "load", "try": "2",

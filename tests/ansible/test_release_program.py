@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ for path in sorted(pathlib.Path(place).rglob("*.py")):
     for line in path.read_text().splitlines():
         if line.startswith("dag "):
             found["dags"][line[4:]] = name
+        if line.startswith("does "):
+            exec(line[5:])
         if line == "broken":
             found["problems"].append([name, "ImportError: broken (line 1)"])
 print(json.dumps(found))
@@ -62,16 +65,19 @@ class Machine:
         docker.chmod(0o755)
         self.path = f"{docker.parent}:{os.environ['PATH']}"
 
-    def run(self, *words: str, input: bytes = b"") -> tuple[int, Any, str]:
+    def run(
+        self, *words: str, input: bytes = b"", python: Sequence[str] = (sys.executable,)
+    ) -> tuple[int, Any, str]:
         done = subprocess.run(
-            [sys.executable, str(self.program), *words], input=base64.b64encode(input), capture_output=True,
+            [*python, str(self.program), *words], input=base64.b64encode(input), capture_output=True,
             env={**os.environ, "PATH": self.path}, check=False,
         )  # fmt: skip
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr.decode()
 
-    def deploy(self, **files: str) -> tuple[int, Any, str]:
+    def deploy(self, python: Sequence[str] = (sys.executable,), **files: str) -> tuple[int, Any, str]:
         named = {name.replace("__", "/") + ".py": text for name, text in files.items()}
-        return self.run("deploy", "--by", "ann@desk", "--revision", "abc123", input=archive(named))
+        words = ("deploy", "--by", "ann@desk", "--revision", "abc123")
+        return self.run(*words, input=archive(named), python=python)
 
     def bring(self, **files: str) -> None:
         """What `up` copies to the machine."""
@@ -165,6 +171,71 @@ def test_nothing_is_released_unchecked(machine: Machine) -> None:
     code, answer, _ = machine.deploy(one="dag one\n")
     assert (code, answer["error"]) == (1, "the DAGs could not be checked (exit 1): docker is not there")
     assert machine.kept == []
+
+
+ENDLESS = "does for _ in range(3000): os.write({}, b'x' * 65535 + b'\\n')\n"
+
+
+@pytest.mark.parametrize(("descriptor", "is_released"), [(1, False), (2, True)])
+def test_what_a_checked_dag_prints_is_not_kept_in_memory(
+    machine: Machine, descriptor: int, is_released: bool
+) -> None:
+    limited = ["prlimit", "--as=150000000", sys.executable]  # 200 MB are printed
+    _, answer, _ = machine.deploy(python=limited, one="dag one\n" + ENDLESS.format(descriptor))
+    assert len(machine.kept) == is_released
+    found = answer.get("error", "released")
+    assert found == (
+        "released" if is_released else "the DAGs could not be checked (exit 0): there is no verdict"
+    )
+
+
+VERDICTS = [
+    "[]", "5", "null", "{}", '{"dags": {}}', '{"dags": {}, "problems": 5}', '{"dags": {}, "problems": [["a"]]}',
+    '{"dags": "ab", "problems": []}', '{"dags": {"a": 5}, "problems": []}', '{"dags": {"a": [1]}, "problems": []}',
+    "[" * 100_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_verdict_of_another_form_releases_nothing(machine: Machine, verdict: str) -> None:
+    code, answer, said = machine.deploy(one=f"does print({verdict!r}) or sys.exit(0)\n")
+    assert (code, answer["error"]) == (1, "the DAGs could not be checked (exit 0): there is no verdict")
+    assert said == f"Nothing was released: {answer['error']}\n"
+    assert machine.kept == []
+
+
+def test_no_problem_of_a_dag_acts_on_the_terminal(machine: Machine) -> None:
+    verdict = json.dumps({"dags": {}, "problems": [["a\x1b[2J.py", "\x1b]52;c;x\x07\ud800"]]})
+    code, answer, said = machine.deploy(one=f"does print({verdict!r}) or sys.exit(0)\n")
+    assert (code, answer["problems"]) == (1, [["a [2J.py", " ]52;c;x  "]])
+    assert said.startswith("a [2J.py:  ]52;c;x  \n")
+    assert "\x1b" not in said
+    machine.deploy(one="does sys.exit('\\x1b[2J')\n")
+    assert "\x1b" not in machine.deploy(one="does sys.exit('\\x1b[2J')\n")[2]
+
+
+# Takes the place of os.sync, and writes down what stands there at that moment.
+SYNC = """
+import os, pathlib
+def sync():
+    found = [one for one in pathlib.Path({released!r}).rglob("*") if one.is_file()]
+    pathlib.Path({log!r}).write_text("\\n".join(f"{{one.name}} {{one.stat().st_size}}" for one in found))
+os.sync = sync
+"""
+
+
+def test_a_release_is_on_the_disk_before_it_has_its_name(machine: Machine, tmp_path: Path) -> None:
+    log = tmp_path / "synced"
+    patch = SYNC.format(released=str(machine.released), log=str(log))
+    machine.program.write_text(
+        machine.program.read_text().replace("\nif __name__", f"\n{patch}\nif __name__")
+    )
+    code, about, _ = machine.deploy(one="dag one\n")
+    assert code == 0
+    synced = dict(line.split() for line in log.read_text().splitlines())
+    assert synced["one.py"] == "8"
+    assert int(synced["release.json"]) > 0
+    assert about["id"] in machine.kept
 
 
 def link() -> tarfile.TarInfo:

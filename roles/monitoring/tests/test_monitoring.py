@@ -111,7 +111,7 @@ def test_a_unit_has_few_rights(host, unit):
     rights = host.check_output(f"systemctl show {unit} --property User,CapabilityBoundingSet")
     measures = unit == UNITS[0]
     assert sorted(rights.splitlines()) == [
-        f"CapabilityBoundingSet={'cap_setgid cap_setuid' if measures else ''}",
+        f"CapabilityBoundingSet={'cap_kill cap_setgid cap_setuid' if measures else ''}",
         f"User={'' if measures else ACCOUNT}",
     ]
 

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from .figures import Figure, figure
-from .run import answer
+from .run import MOST, Unmeasured, answer
 
-FORM = ["curl", "--silent", "--show-error", "--fail", "--max-time", "8"]
+FORM = ["curl", "--silent", "--show-error", "--fail", "--max-time", "8", "--max-filesize", str(MOST)]
+MOST_CONTAINERS = 200
+"""Containers of one user that are told apart."""
 MAIN_LABEL = "com.docker.compose.service"
 
 
 def states(user: str, uid: int) -> Iterator[Figure]:
     """Which run, and which are well. One that has ended its work with 0 is none that is down."""
     standing = 0
-    for one in _asked(uid, "/containers/json?all=1"):
+    for one in _listed(uid, "/containers/json?all=1"):
         name = name_of(one)
         if one["State"] == "exited" and one["Status"].startswith("Exited (0)"):
             continue
@@ -32,7 +34,7 @@ def states(user: str, uid: int) -> Iterator[Figure]:
 
 def memory(user: str, uid: int) -> Iterator[Figure]:
     """What the running ones use. Where the kernel gives no such figures, nothing."""
-    for one in _asked(uid, "/containers/json"):
+    for one in _listed(uid, "/containers/json"):
         stats = (
             _asked(uid, f"/containers/{one['Id']}/stats?stream=false&one-shot=true").get("memory_stats") or {}
         )
@@ -48,6 +50,13 @@ def memory(user: str, uid: int) -> Iterator[Figure]:
 
 def name_of(one: dict[str, Any]) -> str:
     return str(one["Labels"].get(MAIN_LABEL) or one["Names"][0].removeprefix("/"))
+
+
+def _listed(uid: int, path: str) -> list[dict[str, Any]]:
+    found = list(_asked(uid, path))
+    if len(found) > MOST_CONTAINERS:
+        raise Unmeasured(f"there are {len(found)} containers; {MOST_CONTAINERS} are measured at most")
+    return found
 
 
 def _asked(uid: int, path: str) -> Any:

@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,23 +15,32 @@ SAID = re.compile(
 )
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 JOB = re.compile(r"\bjob(?:_id)?[ =:#]+(\d+)", re.IGNORECASE)
-TASK = re.compile(
-    r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/(?:map_index=[^/]+/)?attempt=(?P<try>\d+)"
-)
 NAMES = {"dag": "dag_id", "run": "run_id", "task": "task_id", "try": "try_number", "job": "job_id"}
+STRANGE = (ValueError, TypeError, OverflowError, RecursionError)
+"""What a line raises that has the form of a record, and in it what no record has."""
 SHORTEST = 8
 """Letters that a secret has at least: shorter ones would hide half the log."""
 
 
 @dataclass
 class Entry:
-    """`about` holds what is known of dag, run, task, try and job."""
+    """`about` holds what is known of dag, run, task, try and job. Programs choose the words, and whoever names
+    folders; none of them acts on a terminal.
+    """
 
     time: datetime
     service: str
     level: str
     message: str
     about: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.change(clean)
+
+    def change(self, word: Callable[[str], str]) -> None:
+        """Put every word of it through that."""
+        self.service, self.level, self.message = word(self.service), word(self.level), word(self.message)
+        self.about = {key: word(value) for key, value in self.about.items()}
 
     def as_json(self) -> str:
         said = {
@@ -84,7 +93,7 @@ def of_journal(line: str, service: str) -> Entry | None:
     )
     name = str(unit or said.get("SYSLOG_IDENTIFIER") or "").removesuffix(".service")
     where = service if name in ("", service) else f"{service}/{name}"
-    return Entry(moment, where, LEVELS.get(str(said.get("PRIORITY")), "info"), clean(str(message)))
+    return Entry(moment, where, LEVELS.get(str(said.get("PRIORITY")), "info"), str(message))
 
 
 def of_container(line: str, service: str) -> Entry | None:
@@ -103,31 +112,28 @@ def of_container(line: str, service: str) -> Entry | None:
 
 def of_task(line: str, about: dict[str, str], before: datetime) -> Entry:
     """A line of a task's log, which Airflow writes as JSON; what is none belongs to the moment before."""
-    structured = _structured(line) or {"event": clean(line)}
-    found = _of_fields(structured, before, "airflow/task")
-    found.about = about | found.about
-    return found
+    found = _of_fields(_structured(line) or {"event": line}, before, "airflow/task")
+    return Entry(found.time, found.service, found.level, found.message, about | found.about)
 
 
 def _structured(text: str) -> dict[str, Any] | None:
     try:
         said = json.loads(text)
-    except ValueError:
+        # What is nested too deeply to be written again is no record either.
+        return said if isinstance(said, dict) and repr(said) else None
+    except STRANGE:
         return None
-    return said if isinstance(said, dict) else None
 
 
 def _of_fields(said: dict[str, Any], moment: datetime, service: str) -> Entry:
     message = str(said.get("event") or said.get("message") or said.get("msg") or "")
-    if details := said.get("error_detail"):
+    if isinstance(details := said.get("error_detail"), list):
         message += " " + "; ".join(
             f"{one.get('exc_type')}: {one.get('exc_value')}" for one in details if isinstance(one, dict)
         )
     about = {key: str(said[name]) for key, name in NAMES.items() if said.get(name)}
     time = when(str(said.get("timestamp") or said.get("time") or "")) or moment
-    return Entry(
-        time, service, _level(str(said.get("level", "info"))), clean(message), about or _belongs(message)
-    )
+    return Entry(time, service, _level(str(said.get("level", "info"))), message, about or _belongs(message))
 
 
 def _belongs(message: str) -> dict[str, str]:
@@ -152,9 +158,9 @@ def when(text: str) -> datetime | None:
     cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
     try:
         moment = datetime.fromisoformat(cut)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def clean(text: str) -> str:
@@ -162,11 +168,3 @@ def clean(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\t" else " " for char in ESCAPES.sub("", text.rstrip())
     )
-
-
-def tasks(folder: Path, since: float) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The logs of tasks that were written to since then, with what their path says."""
-    for path in folder.glob("dag_id=*/run_id=*/task_id=*/**/attempt=*.log"):
-        found = TASK.search(str(path))
-        if found and path.stat().st_mtime >= since:
-            yield path, found.groupdict()

@@ -21,7 +21,8 @@ class Figure(NamedTuple):
 
 
 def figure(name: str, value: float, /, **labels: str) -> Figure:
-    return Figure(name, float(value), tuple(sorted(labels.items())))
+    # Who is asked chooses the names; nobody's is longer than this.
+    return Figure(name, float(value), tuple(sorted((key, str(said)[:250]) for key, said in labels.items())))
 
 
 def text(figures: Iterable[Figure]) -> str:
@@ -42,11 +43,12 @@ def _labels(labels: tuple[tuple[str, str], ...]) -> str:
 
 def _escape(value: str) -> str:
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return re.sub(r"[^\x20-\x7e\x80-\U0010ffff]", "?", escaped)
+    # Halves of a pair (surrogates) come from JSON, and no file takes them.
+    return re.sub(r"[^\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]", "?", escaped)
 
 
 def write(figures: Iterable[Figure], place: Path = PLACE) -> None:
     """Replace the file; who reads meanwhile gets the old one or the new one."""
     temporary = place.with_name(f".{place.name}.new")
-    temporary.write_text(text(figures))
+    temporary.write_text(text(figures), encoding="utf-8")
     temporary.replace(place)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import entries
+from . import entries, task_logs
 from .described import Refused
 from .entries import Entry, Masks
 
@@ -23,6 +23,8 @@ TASKS = Path("/srv/airflow/logs")
 HOUR = 3600
 LONGEST = 2000
 """Files of tasks that are looked at, the newest first."""
+MOST = 200_000
+"""Lines of tasks that are held at once, the newest files' first."""
 LOOK = 1.0
 """Seconds between two looks at the logs of tasks that are followed."""
 
@@ -49,7 +51,7 @@ def _printer(as_json: bool, wanted: re.Pattern[str]) -> Callable[[Entry], None]:
     def show(entry: Entry) -> None:
         if not wanted.search(entry.message):
             return
-        entry.message = masks.hide(entry.message)
+        entry.change(masks.hide)
         with lock:
             print(entry.as_json() if as_json else entry.as_text(), flush=True)
 
@@ -64,7 +66,8 @@ def _all(source: dict[str, Any], asked: dict[str, Any]) -> Iterator[Entry]:
             )
         except OSError as problem:
             done = subprocess.CompletedProcess(command, 1, "", str(problem))
-        yield from filter(None, (parse(line) for line in done.stdout.splitlines()))
+        understood = _understanding(parse, source["name"])
+        yield from filter(None, (understood(line) for line in done.stdout.splitlines()))
         if done.returncode != 0:
             yield Entry(
                 datetime.now(UTC), source["name"], "warning", f"cannot be read: {done.stderr.strip()[-300:]}"
@@ -72,6 +75,18 @@ def _all(source: dict[str, Any], asked: dict[str, Any]) -> Iterator[Entry]:
     if source.get("project") == "airflow":
         since = time.time() - (asked["since"] if asked.get("since") is not None else 24 * HOUR)
         yield from _tasks(since, asked["lines"] if asked.get("since") is None else None)
+
+
+def _understanding(parse: Callable[[str], Entry | None], name: str) -> Callable[[str], Entry | None]:
+    """`parse`, which shows as it is what it cannot make sense of: a line ends nobody's reading."""
+
+    def understood(line: str) -> Entry | None:
+        try:
+            return parse(line)
+        except (*entries.STRANGE, KeyError, AttributeError):
+            return Entry(datetime.now(UTC), name, "info", line)
+
+    return understood
 
 
 def _commands(
@@ -116,12 +131,24 @@ def _commands(
 
 
 def _tasks(since: float, most: int | None) -> Iterator[Entry]:
-    files = sorted(entries.tasks(TASKS, since), key=lambda one: one[0].stat().st_mtime, reverse=True)
-    for path, about in files[: LONGEST if most is None else most]:
-        moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        lines = path.read_text(errors="replace").splitlines()
-        for line in lines if most is None else lines[-most:]:
-            entry = entries.of_task(line, about, moment)
+    files, left = sorted(task_logs.find(TASKS, since), key=lambda one: one.written, reverse=True), MOST
+    for log in files[: LONGEST if most is None else most]:
+        if left <= 0:
+            yield Entry(
+                datetime.now(UTC),
+                "airflow/task",
+                "warning",
+                f"more than {MOST} lines: older ones are left out",
+            )
+            return
+        try:
+            lines = task_logs.lines(TASKS, log)[-(left if most is None else min(left, most)) :]
+            moment = datetime.fromtimestamp(log.written, UTC)
+        except (OSError, ValueError, OverflowError):
+            continue  # gone, something else by now, or of no year that there is
+        left -= len(lines)
+        for line in lines:
+            entry = entries.of_task(line, log.about, moment)
             moment = entry.time
             if moment.timestamp() >= since:
                 yield entry
@@ -140,7 +167,8 @@ def _follow(asked: dict[str, Any], show: Callable[[Entry], None]) -> None:
                 show(Entry(datetime.now(UTC), source["name"], "warning", f"cannot be read: {problem}"))
                 continue
             running.append(process)
-            threading.Thread(target=_pass_on, args=(process, parse, show), daemon=True).start()
+            understood = _understanding(parse, source["name"])
+            threading.Thread(target=_pass_on, args=(process, understood, show), daemon=True).start()
     try:
         _follow_tasks(show, any(source.get("project") == "airflow" for source in asked["sources"]), running)
     finally:
@@ -157,19 +185,20 @@ def _pass_on(process: "subprocess.Popen[str]", parse: Any, show: Callable[[Entry
 def _follow_tasks(show: Callable[[Entry], None], wanted: bool, running: list[Any]) -> None:
     """Looks for what was added to the logs of tasks; also notices when whoever reads us has gone."""
     began = time.time()
-    known = {path: path.stat().st_size for path, _ in entries.tasks(TASKS, began - HOUR)} if wanted else {}
+    known = {log.parts: log.size for log in task_logs.find(TASKS, began - HOUR)} if wanted else {}
     while any(process.poll() is None for process in running):
         time.sleep(LOOK)
         if _nobody_reads():
             return
-        for path, about in entries.tasks(TASKS, began) if wanted else ():
-            with path.open("rb") as stream:
-                stream.seek(known.get(path, 0))
-                added = stream.read()
+        for log in task_logs.find(TASKS, began) if wanted else ():
+            try:
+                begin, added = task_logs.read(TASKS, log, known.get(log.parts, 0))
+            except OSError:
+                continue
             whole = added[: added.rfind(b"\n") + 1]
-            known[path] = known.get(path, 0) + len(whole)
+            known[log.parts] = begin + len(whole)
             for line in whole.decode(errors="replace").splitlines():
-                show(entries.of_task(line, about, datetime.now(UTC)))
+                show(entries.of_task(line, log.about, datetime.now(UTC)))
 
 
 def _nobody_reads() -> bool:

@@ -2,10 +2,12 @@
 """The loop: each source in its own time, Airflow's figures as they come, one file for all."""
 
 import errno
+import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,15 +36,18 @@ class Source:
     due: float = 0.0
     known: tuple[Figure, ...] = field(default=())
     complaint: str = ""
+    longest: float = 20.0
+    """Seconds after which it is given up: whoever is asked may keep silent, or speak without end."""
 
     def ask(self) -> None:
         """Measure now. A source that fails says so as a figure, and once in the log; it never ends the program."""
         found: list[Figure] = []
         complaint = ""
         try:
-            found.extend(self.measure())
+            with within(self.longest):
+                found.extend(self.measure())
         except Exception as problem:
-            complaint = f"{type(problem).__name__}: {problem}"
+            complaint = f"{type(problem).__name__}: {problem}"[:500]
         if complaint and complaint != self.complaint:
             print(f"{self.name} cannot be measured: {complaint}", file=sys.stderr, flush=True)
         self.complaint = complaint
@@ -55,6 +60,22 @@ class Source:
         )
 
 
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError into what takes longer."""
+
+    def give_up(*_: Any) -> None:
+        raise TimeoutError(f"it took more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def sources(described: dict[str, Any]) -> list[Source]:
     """What there is to ask on this machine."""
     given = described["services"]
@@ -62,7 +83,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
     found = [
         Source("units", 15, partial(system.units, users)),
         # Not at once: it takes its time, and the others are waited for.
-        Source("updates", 60, system.Updates().measure, due=time.monotonic() + 20),
+        Source("updates", 60, system.Updates().measure, due=time.monotonic() + 20, longest=150),
         Source("reboot", 60, system.reboot),
         Source("clock", 300, system.clock),
         Source("logins", 30, system.Logins().measure),

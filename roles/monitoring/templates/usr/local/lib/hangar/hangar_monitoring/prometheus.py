@@ -2,9 +2,9 @@
 """What Prometheus and Alertmanager know and are told, by the password that only root and the monitoring read."""
 
 import base64
+import http.client
 import json
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
@@ -116,5 +116,5 @@ def _open(url: str, body: bytes | None = None) -> bytes:
     try:
         with opener.open(urllib.request.Request(url, body, headers), timeout=TIMEOUT) as answer:
             return bytes(answer.read())
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as problem:
+    except (OSError, http.client.HTTPException) as problem:
         raise Refused(f"{url.split('?')[0]} does not answer: {problem}") from None

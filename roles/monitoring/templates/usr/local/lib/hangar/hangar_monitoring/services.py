@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .figures import Figure, figure
-from .run import Unmeasured, answer
+from .run import MOST, Unmeasured, answer
 
 TIMEOUT = 5.0
 PASSWORDS = Path("/run/hangar-measure/private/pgpass")
@@ -133,7 +133,10 @@ def _json(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(asked, timeout=TIMEOUT) as said:
-        return json.loads(said.read())
+        whole = said.read(MOST + 1)
+    if len(whole) > MOST:
+        raise Unmeasured(f"{url.split('?')[0]} says more than {MOST >> 20} MiB")
+    return json.loads(whole)
 
 
 def _iso(moment: float) -> str:

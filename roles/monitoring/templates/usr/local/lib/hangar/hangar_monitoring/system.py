@@ -72,7 +72,7 @@ class Logins:
         self.cursor, self.failed = "", 0
 
     def measure(self) -> Iterator[Figure]:
-        since = ["--after-cursor", self.cursor] if self.cursor else ["--lines=0"]
+        since = ["--after-cursor", self.cursor, "--lines=20000"] if self.cursor else ["--lines=0"]
         said = answer(
             ["journalctl", "--quiet", "--output=cat", "--show-cursor", *since, "_SYSTEMD_UNIT=ssh.service"]
         )

@@ -1,0 +1,187 @@
+"""The reader of logs, root over what the code of DAGs writes: neither led elsewhere, nor held up, nor ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+sys.path.append(str(ROLES / "monitoring/templates/usr/local/lib/hangar"))
+
+from hangar_monitoring import entries, logs, task_logs  # noqa: E402  (found above)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AIRFLOW = {"name": "airflow", "project": "airflow", "user": "airflow"}
+ASKED = {"sources": [AIRFLOW], "lines": 100, "since": 3600}
+TASK = "dag_id=sales/run_id=manual__1/task_id=load"
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes a place for a task's log, with a good one beside it; containers say nothing."""
+    folder = tmp_path / "logs"
+    monkeypatch.setattr(logs, "TASKS", folder)
+    monkeypatch.setattr(logs, "_commands", lambda *_, **__: iter(()))
+    monkeypatch.setattr(entries, "KEPT", (f"{tmp_path}/secrets/*",))
+
+    def place(path: str = f"{TASK}/attempt=2.log", text: str | None = None) -> Path:
+        made = folder / path
+        made.parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            made.write_text(text)
+        return made
+
+    place(f"{TASK}/attempt=1.log", "all is well\n")
+    return place
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    def read(**asked: object) -> list[str]:
+        logs.read({**ASKED, **asked})
+        return capsys.readouterr().out.splitlines()
+
+    return read
+
+
+Written, Shown = Callable[..., Path], Callable[..., list[str]]
+
+
+def said(lines: list[str]) -> set[str]:
+    return {line.split(": ", 1)[1].split("  [")[0] for line in lines}
+
+
+def test_a_log_of_a_task_is_shown_with_what_its_path_says(written: Written, shown: Shown) -> None:
+    written(f"{TASK}/map_index=3/attempt=4.log", "one of many\n")
+    assert sorted(line.split(" ", 2)[2] for line in shown()) == [
+        "airflow/task: all is well  [dag=sales run=manual__1 task=load try=1]",
+        "airflow/task: one of many  [dag=sales run=manual__1 task=load try=4]",
+    ]
+
+
+def test_a_link_leads_to_no_file_of_roots(tmp_path: Path, written: Written, shown: Shown) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    secret = tmp_path / "elsewhere/attempt=9.log"
+    secret.write_text("root:$y$hash\n")
+    written().symlink_to(secret)
+    written("dag_id=sales/run_id=manual__1/task_id=away").symlink_to(secret.parent)
+    written(f"{TASK}/attempt=3.log").symlink_to("/nowhere")
+    assert said(shown()) == {"all is well"}
+
+
+def test_a_file_that_becomes_a_link_is_not_followed(tmp_path: Path, written: Written) -> None:
+    path = written(text="mine\n")
+    (found,) = (one for one in task_logs.find(logs.TASKS, 0) if one.parts[-1] == path.name)
+    path.unlink()
+    path.symlink_to(tmp_path / "shadow")
+    (tmp_path / "shadow").write_text("root:$y$hash\n")
+    with pytest.raises(OSError, match="symbolic links"):
+        task_logs.read(logs.TASKS, found)
+
+
+def test_a_pipe_in_the_place_of_a_log_holds_nobody_up(written: Written, shown: Shown) -> None:
+    path = written(text="mine\n")
+    (found,) = (one for one in task_logs.find(logs.TASKS, 0) if one.parts[-1] == path.name)
+    path.unlink()
+    os.mkfifo(path)
+    free = threading.Timer(
+        5, lambda: os.close(os.open(path, os.O_RDWR))
+    )  # lets go what waits, so that it fails
+    free.start()
+    with pytest.raises(OSError, match="it is no file"):
+        task_logs.read(logs.TASKS, found)
+    assert said(shown()) == {"all is well"}
+    free.cancel()
+
+
+def test_of_an_endless_file_the_end_is_read(written: Written, shown: Shown) -> None:
+    with written().open("wb") as stream:
+        stream.truncate(1 << 40)
+        stream.seek(0, os.SEEK_END)
+        stream.write(b"\nthe end\n")
+    assert said(shown()) == {"all is well", "the end"}
+
+
+def test_lines_without_end_do_not_fill_the_memory(
+    written: Written, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MOST", 3)
+    os.utime(written(text="a\nb\nc\nd\n"), (datetime.now().timestamp() + 5,) * 2)
+    assert said(shown()) == {"b", "c", "d", "WARNING more than 3 lines: older ones are left out"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"error_detail": 5}',
+        '{"event": "x", "timestamp": "0001-01-01T00:00:00+23:00"}',
+        '{"event": "x", "timestamp": "9999-12-31T23:59:59-23:00"}',
+        '{"event": ' + "[" * 100_000,
+        '{"event": ' + "[" * 900 + "]" * 900 + "}",
+        '{"event": ' + "9" * 5000 + "}",
+        '{"level": {}, "event": []}',
+        '{"event": "\\ud800", "dag_id": [1]}',
+    ],
+)
+def test_a_strange_line_ends_nobodys_reading(line: str, written: Written, shown: Shown) -> None:
+    written(text=f"{line}\nafterwards\n")
+    assert {"all is well", "afterwards"} <= said(shown())
+
+
+def test_no_field_acts_on_the_terminal(written: Written, shown: Shown) -> None:
+    evil = "\x1b]52;c;ZXZpbA==\x07\ud800"
+    line = json.dumps({"event": evil, "level": evil, "dag_id": evil, "run_id": "x\x9b2J"})
+    written(text=f"{line}\n")
+    written("dag_id=\x1b]52;c;x\x07/run_id=\udcff/task_id=\x1b[2J/attempt=1.log", "named\n")
+    for as_json in (False, True):
+        lines = shown(json=as_json)
+        assert len(lines) == 3
+        assert all(line.isprintable() for line in lines)
+
+
+def test_secrets_are_hidden_wherever_they_stand(tmp_path: Path, written: Written, shown: Shown) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/one").write_text("correct-horse-battery\n")
+    line = dict.fromkeys(("event", "level", "dag_id", "run_id"), "correct-horse-battery")
+    written("dag_id=correct-horse-battery/run_id=r/task_id=t/attempt=1.log", f"{json.dumps(line)}\nmine\n")
+    lines = shown()
+    assert len(lines) == 3
+    assert [line for line in lines if "horse" in line] == []
+    assert sum("dag=***" in line for line in lines) == 2
+
+
+def test_a_person_who_writes_to_the_journal_ends_nobodys_reading() -> None:
+    """journalctl gives a field that was sent twice as a list."""
+    line = json.dumps({"__REALTIME_TIMESTAMP": "1764000000000000", "MESSAGE": ["a", "\x1b[2Jb"]})
+    found = logs._understanding(lambda said: entries.of_journal(said, "ssh"), "ssh")(line)
+    assert found is not None
+    assert found.message == line
+
+
+def test_what_follows_goes_on_past_strange_files_and_lines(
+    tmp_path: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Running:
+        looks = 3
+
+        def poll(self) -> int | None:
+            self.looks -= 1
+            if self.looks == 1:
+                (tmp_path / "secret").write_text("root:$y$hash\n")
+                written(f"{TASK}/attempt=3.log").symlink_to(tmp_path / "secret")
+                os.mkfifo(written(f"{TASK}/attempt=4.log"))
+                written(f"{TASK}/attempt=5.log", '{"error_detail": 5}\nafterwards\nhalf a li')
+            return None if self.looks >= 0 else 0
+
+    monkeypatch.setattr(logs, "LOOK", 0.0)
+    monkeypatch.setattr(logs, "_nobody_reads", lambda: False)
+    shown: list[entries.Entry] = []
+    logs._follow_tasks(shown.append, True, [Running()])
+    assert [one.message for one in shown if one.about["try"] != "1"] == ["", "afterwards"]
