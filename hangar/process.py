@@ -89,12 +89,13 @@ def stream(
     argv: Sequence[str],
     *,
     log: Path,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Starts long work whose whole output is appended to `log`; yields the running process.
 
+    `env` is added to our environment; a name with None is taken out of it.
     Leaving the block waits for its end. Leaving it by an exception (Ctrl-C) ends the work first, and
     should we be killed the kernel ends it: an orphan must not go on changing the machine.
     """
@@ -353,8 +354,10 @@ def describe(argv: Sequence[str]) -> str:
     return f"* Command: {shlex.join(argv)}"
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if extra is None else {**os.environ, **extra}
+def _environment(extra: Mapping[str, str | None] | None) -> dict[str, str] | None:
+    if extra is None:
+        return None
+    return {name: value for name, value in {**os.environ, **extra}.items() if value is not None}
 
 
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> MissingTool | CommandFailed:
