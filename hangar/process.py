@@ -130,9 +130,9 @@ def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
     Raises:
         MissingTool: one of them is not installed.
         CommandFailed: one of them ended badly; the sink's failure is told first: it ends the source's.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; it names the file.
     """
-    with contextlib.ExitStack() as held:
+    with _naming(sink), contextlib.ExitStack() as held:
         giver = _piped(held, source, stdout=subprocess.PIPE)
         taker = _piped(held, sink, stdin=subprocess.PIPE) if sink and not isinstance(sink, Path) else None
         place = (
@@ -152,6 +152,17 @@ def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
         for one in filter(None, (taker, giver)):
             one.require_success()
         return Carried(count, digest.hexdigest())
+
+
+@contextlib.contextmanager
+def _naming(place: object) -> Iterator[None]:
+    """The system does not say which file it could not write to."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(place, Path) and error.filename is None:
+            error.filename = str(place)
+        raise
 
 
 class _Piped(NamedTuple):
