@@ -41,7 +41,7 @@ def _open_streams():  # type: () -> None
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode))
+            setattr(sys, name, open(number, mode))  # noqa: SIM115  it stays open
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespa
         "--yes", action="store_true", help="answer yes to every question but those that want a name typed"
     )
     parser.add_argument("--verbose", action="store_true", help="show tracebacks and more detail")
-    args = parser.parse_args(words[:cut])
+    # Options may stand between the words too: people expire NAME --expires DATE ENV.
+    args = parser.parse_intermixed_args(words[:cut])
     args.rest = words[cut + 1 :]
     return args
 

@@ -24,7 +24,9 @@ def explained(error: OSError) -> HangarError | None:
     path = Path(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else REPO
     why = f"* {path}: {error.strerror}"
     if error.errno in FULL:
-        return HangarError("There is no room left on the disk.", why, f"See how full it is: df -h {_place(path)}")
+        return HangarError(
+            "There is no room left on the disk.", why, f"See how full it is: df -h {_place(path)}"
+        )
     return HangarError("A file on this computer cannot be used.", why, _cure(path, error.errno))
 
 

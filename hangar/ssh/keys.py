@@ -7,7 +7,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hangar import process
-from hangar.config.public_keys import BadKey, parse
 from hangar.errors import HangarError
 from hangar.ssh.files import write_atomically
 
@@ -53,6 +52,9 @@ def public_path(private: Path) -> Path:
 
 
 def _public(text: str, private: Path) -> str:
+    # With it come all settings, and a login proof has no time for what it does not use.
+    from hangar.config.public_keys import BadKey, parse
+
     try:
         return str(parse(text))
     except BadKey as why:

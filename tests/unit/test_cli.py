@@ -1,5 +1,6 @@
 import argparse
 import errno
+import importlib
 import json
 import os
 import signal
@@ -114,6 +115,30 @@ def test_what_follows_two_dashes_is_left_alone(call: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("verb", "line", "words", "environment"),
+    [
+        ("people", "expire ada --expires 2027-03-31 sandbox", ["expire", "ada", "sandbox"], "local"),
+        ("people", "remove ada --yes sandbox", ["remove", "ada", "sandbox"], "local"),
+        ("people", "--json list sandbox", ["list", "sandbox"], "local"),
+        ("people", "", [], "local"),
+    ],
+)
+def test_options_may_stand_between_the_words(
+    verb: str, line: str, words: list[str], environment: str
+) -> None:
+    command: Any = importlib.import_module(f"hangar.commands.{verb}")
+    args = cli.parse(verb, command, line.split())
+    assert (args.words, args.environment) == (words, environment)
+
+
+def test_a_word_too_many_is_refused(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        call(0, "sandbox", "--own", "production")
+    assert done.value.code == 2
+    assert "unrecognized arguments: production" in capsys.readouterr().err
+
+
 def test_options_are_not_abbreviated(call: Any) -> None:
     with pytest.raises(SystemExit):
         call(0, "--verb")
@@ -195,7 +220,11 @@ def unread(*words: str) -> "subprocess.CompletedProcess[str]":
     os.close(reader)
     try:
         return subprocess.run(
-            [sys.executable, "-c", UNREAD, *words], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=paths.REPO
+            [sys.executable, "-c", UNREAD, *words],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=paths.REPO,
         )
     finally:
         os.close(writer)

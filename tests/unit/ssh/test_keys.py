@@ -78,7 +78,10 @@ def test_the_printed_cure_works_and_a_failed_one_leaves_nothing_behind(tmp_path:
         (b"hello\n", "this is no public key"),
         (b"\xff\xfe\n", "this is no public key"),
         (b"ssh-ed25519 AAAA c\n", "the ssh-ed25519 key was cut short or changed"),
-        (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "this is a private key, which belongs on its owner's computer alone"),
+        (
+            b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+            "this is a private key, which belongs on its owner's computer alone",
+        ),
     ],
 )
 def test_a_public_half_that_is_none_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
