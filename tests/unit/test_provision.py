@@ -65,7 +65,8 @@ def test_the_door_may_be_a_link_in_a_folder_of_programs(door: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("closed", "out", "err"), [
-    ("<&-", "said by {}\n", "False '' 3\n"), (">&-", "", "False '' 3\n"), ("2>&-", "said by {}\n", ""), ("<&- >&- 2>&-", "", ""),
+    ("<&-", "said by {}\n", "False '' 3\n"), (">&-", "", "False '' 3\n"),
+    ("2>&-", "said by {}\n", ""), ("<&- >&- 2>&-", "", ""),
 ])  # fmt: skip
 def test_whoever_closes_a_stream_is_nobody_at_a_terminal(door: Path, closed: str, out: str, err: str) -> None:
     done = subprocess.run(
