@@ -11,7 +11,8 @@ OLDEST = (3, 11)
 
 
 def main():  # type: () -> int
-    here = os.path.dirname(os.path.abspath(__file__))
+    _open_streams()
+    here = os.path.dirname(os.path.realpath(__file__))
     if sys.version_info < OLDEST:
         sys.stderr.write(
             "Hangar needs Python 3.11 or newer; {} is {}.{}.\n"
@@ -28,6 +29,19 @@ def main():  # type: () -> int
     from hangar import cli
 
     return cli.main()
+
+
+def _open_streams():  # type: () -> None
+    """Some callers close what they do not use (`<&-`). Nobody is there to answer or to listen then, which is no error;
+    and the next file that is opened must not take the place of one of the three.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode))  # noqa: SIM115  it stays open
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ touched.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -51,9 +53,23 @@ def _make_or_exit(lock: str, *, complain: bool = False) -> None:
     except Failed as failure:
         say(f"error: {failure}")
         sys.exit(1)
+    except OSError as error:
+        say(f"error: Hangar cannot make its own Python environment: {_refused(error)}")
+        sys.exit(1)
     except KeyboardInterrupt:
         say("interrupted; the same command begins anew.")
         sys.exit(130)
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, and the command that shows why."""
+    place = shlex.quote(str(REPO))
+    look = (
+        f"See how full the disk is: df -h {place}"
+        if error.errno == errno.ENOSPC
+        else f"Hangar needs a clone that you may write to: ls -ld {place} {place}/.venv {place}/.hangar"
+    )
+    return f"{error.filename or VENV}: {error.strerror or error}\n{look}"
 
 
 def make(lock: str) -> None:
@@ -75,7 +91,10 @@ def _make(lock: str) -> None:
     began = time.monotonic()
     why = "again" if RECORD.exists() else "once"
     say(f"Hangar makes its own Python environment, {why}: .venv from {lock}")
-    shutil.rmtree(VENV, ignore_errors=True)
+    if VENV.is_symlink():
+        VENV.unlink()  # what it points to is another clone's, or gone
+    elif VENV.exists():
+        shutil.rmtree(VENV)
     VENV.mkdir()
     _write_record({"state": "making"})
     installers.install(VENV, REPO / lock, base_python())

@@ -1,6 +1,7 @@
 """The command line: finds the verb, gives it its arguments, turns errors into exit codes, once."""
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import itertools
@@ -43,6 +44,9 @@ VERBS = {
 """Every verb is the module hangar/commands/<verb>.py, imported when it is called."""
 
 INTERRUPTED = 130
+
+READER_LEFT = 141
+"""What a shell shows of a program that ended because nobody read it."""
 
 
 class Command(Protocol):
@@ -95,7 +99,8 @@ def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespa
         "--yes", action="store_true", help="answer yes to every question but those that want a name typed"
     )
     parser.add_argument("--verbose", action="store_true", help="show tracebacks and more detail")
-    args = parser.parse_args(words[:cut])
+    # Options may stand between the words too: people expire NAME --expires DATE ENV.
+    args = parser.parse_intermixed_args(words[:cut])
     args.rest = words[cut + 1 :]
     return args
 
@@ -130,20 +135,29 @@ def _guarded(command: Command, args: argparse.Namespace) -> int:
         console.note("interrupted; the same command goes on from here.")
         return INTERRUPTED
     except HangarError as error:
-        if args.json:
-            console.json({"error": _as_data(error)})
-        console.error(error, verbose=args.verbose)
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read us has seen enough (`| head`); python must not complain about it at exit.
-        sys.stdout = None
-        return 0
+        return _failed(error, args)
+    except console.ReaderLeft:
+        return READER_LEFT
+    except OSError as error:
+        from hangar.refusals import explained
+
+        return _failed(explained(error) or error, args)
     except Exception as error:
-        console.error(error, verbose=args.verbose)
-        return HangarError.exit_code
+        return _failed(error, args)
 
 
-def _as_data(error: HangarError) -> dict[str, object]:
+def _failed(error: Exception, args: argparse.Namespace) -> int:
+    """Shows the error to people, and to a program where one listens."""
+    if args.json:
+        with contextlib.suppress(console.ReaderLeft):
+            console.json({"error": _as_data(error)})
+    console.error(error, verbose=args.verbose)
+    return error.exit_code if isinstance(error, HangarError) else HangarError.exit_code
+
+
+def _as_data(error: Exception) -> dict[str, object]:
+    if not isinstance(error, HangarError):
+        return {"brief": f"{type(error).__name__}: {error}", "details": "", "resolution": console.DEFECT}
     data: dict[str, object] = {
         "brief": error.brief, "details": error.details, "resolution": error.resolution,
     }  # fmt: skip

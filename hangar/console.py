@@ -6,11 +6,12 @@ standard error.
 
 import io
 import json as _json
+import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -21,11 +22,20 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
+DEFECT = "This is a defect in Hangar; --verbose shows where."
+
+
+class ReaderLeft(BrokenPipeError):
+    """Whoever read standard output has gone (`| head`), and no work is under way that should be finished."""
+
+
 @dataclass
 class _Manner:
     json: bool = False
     yes: bool = False
     status: "Status | None" = None
+    works: int = 0
+    """How much work is under way whose end matters more than its words."""
 
 
 _manner = _Manner()
@@ -61,7 +71,7 @@ def error(problem: BaseException, *, verbose: bool = False) -> None:
     if not isinstance(problem, HangarError):
         _print(sys.stderr, f"error: {type(problem).__name__}: {problem}", "bold red")
         if not verbose:
-            _print(sys.stderr, "This is a defect in Hangar; --verbose shows where.")
+            _print(sys.stderr, DEFECT)
         return
     _print(sys.stderr, f"error: {problem.brief}", "bold red")
     if problem.details:
@@ -72,14 +82,13 @@ def error(problem: BaseException, *, verbose: bool = False) -> None:
 
 def json(data: Any) -> None:
     """The answer for a program, on standard output."""
-    sys.stdout.write(_json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, _json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def clear() -> None:
     """A new page on a terminal; a blank line in a pipe."""
     stream = sys.stderr if _manner.json else sys.stdout
-    stream.write("\x1b[H\x1b[2J" if stream.isatty() else "\n")
+    _write(stream, "\x1b[H\x1b[2J" if stream.isatty() else "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
@@ -155,9 +164,11 @@ class Progress:
     _stage: str = ""
 
     def __enter__(self) -> "Progress":
+        _manner.works += 1
         return self
 
     def __exit__(self, *_: object) -> None:
+        _manner.works -= 1
         _stop_status()
 
     @property
@@ -209,11 +220,33 @@ def _chatter() -> TextIO:
 
 def _print(stream: TextIO, text: str, style: str = "") -> None:
     if not stream.isatty():
-        stream.write(text + "\n")
-        stream.flush()
+        _write(stream, text + "\n")
         return
     target = _manner.status.console if _manner.status else _rich(stream)
     target.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Work that is under way goes on when nobody listens any more: it matters more than its words.
+
+    Raises:
+        ReaderLeft: nobody reads standard output, and nothing else is done.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        _silence(stream)
+        if stream is sys.stdout and not _manner.works:
+            raise ReaderLeft from None
+
+
+def _silence(stream: TextIO) -> None:
+    """What is still to be said goes nowhere, so that Python does not complain of it at its end."""
+    with suppress(OSError, ValueError):  # a stream of a test's has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _rich(stream: TextIO) -> "Console":

@@ -47,7 +47,7 @@ def effective_options(inventory: Path, playbooks: Path = REPO / "playbooks") -> 
 
     Ansible's own machinery resolves them, so what a contract expects is what the roles were given.
     """
-    os.environ.setdefault("ANSIBLE_CONFIG", str(REPO / "ansible.cfg"))
+    os.environ["ANSIBLE_CONFIG"] = str(REPO / "ansible.cfg")
     # Ansible reads its configuration while it is imported, and takes most of a second to do so.
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader

@@ -65,6 +65,8 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         # Ansible hands it on as it is, and ssh has a meaning for %.
         "ansible_ssh_private_key_file": str(private_key).replace("%", "%%"),
         "ansible_ssh_common_args": shlex.join(options),
+        # A host's variable is stronger than ANSIBLE_HOST_KEY_CHECKING in the environment of whoever calls Ansible.
+        "ansible_ssh_host_key_checking": True,
         "ansible_control_path": control_path(server),
         "ansible_python_interpreter": "/usr/bin/python3",
         "interlock_login_proof": login_proof(server.environment),

@@ -1,10 +1,12 @@
 """Runs ansible-playbook: progress while it runs, the whole output in a log, one record at the end."""
 
 import json
+import locale
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -17,6 +19,9 @@ LOG_TAIL = 15
 """Lines of the log that an error shows when Ansible ended without naming a task."""
 
 LOGS_KEPT = 20
+
+LOCALES = ("C.UTF-8", "en_US.UTF-8")
+"""Ansible refuses other encodings. Not every system has the first: macOS came to it late."""
 
 
 class Event(NamedTuple):
@@ -102,14 +107,30 @@ def command(
     return (sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(book), *options)
 
 
-def _environment(events: int) -> Mapping[str, str]:
+def _environment(events: int) -> Mapping[str, str | None]:
+    """What Ansible gets beside our own environment. No ANSIBLE_ variable of the user's own reaches it: one of them
+    switches the pinned host keys off, and a run must not depend on whose computer it starts from.
+    """
     return {
+        **{name: None for name in os.environ if name.startswith("ANSIBLE_")},
         "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
         "HANGAR_EVENTS_FD": str(events),
-        "LC_ALL": "C.UTF-8",  # Ansible refuses other encodings
+        **({"LC_ALL": found} if (found := _locale()) else {}),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _locale() -> str:
+    """The first of `LOCALES` that this computer knows; empty where it knows none, and the user's own has to do."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        for name in LOCALES:
+            with suppress(locale.Error):
+                return locale.setlocale(locale.LC_ALL, name)
+        return ""
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def _new_log(env: str, argv: Sequence[str]) -> Path:

@@ -89,12 +89,13 @@ def stream(
     argv: Sequence[str],
     *,
     log: Path,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Starts long work whose whole output is appended to `log`; yields the running process.
 
+    `env` is added to our environment; a name with None is taken out of it.
     Leaving the block waits for its end. Leaving it by an exception (Ctrl-C) ends the work first, and
     should we be killed the kernel ends it: an orphan must not go on changing the machine.
     """
@@ -129,9 +130,9 @@ def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
     Raises:
         MissingTool: one of them is not installed.
         CommandFailed: one of them ended badly; the sink's failure is told first: it ends the source's.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; it names the file.
     """
-    with contextlib.ExitStack() as held:
+    with _naming(sink), contextlib.ExitStack() as held:
         giver = _piped(held, source, stdout=subprocess.PIPE)
         taker = _piped(held, sink, stdin=subprocess.PIPE) if sink and not isinstance(sink, Path) else None
         place = (
@@ -151,6 +152,17 @@ def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
         for one in filter(None, (taker, giver)):
             one.require_success()
         return Carried(count, digest.hexdigest())
+
+
+@contextlib.contextmanager
+def _naming(place: object) -> Iterator[None]:
+    """The system does not say which file it could not write to."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(place, Path) and error.filename is None:
+            error.filename = str(place)
+        raise
 
 
 class _Piped(NamedTuple):
@@ -353,8 +365,10 @@ def describe(argv: Sequence[str]) -> str:
     return f"* Command: {shlex.join(argv)}"
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if extra is None else {**os.environ, **extra}
+def _environment(extra: Mapping[str, str | None] | None) -> dict[str, str] | None:
+    if extra is None:
+        return None
+    return {name: value for name, value in {**os.environ, **extra}.items() if value is not None}
 
 
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> MissingTool | CommandFailed:

@@ -74,12 +74,12 @@ def apply(args: argparse.Namespace, declared: "Declared") -> "tuple[Step, ...]":
 
 def keep(args: argparse.Namespace) -> int:
     """Hands a secret from standard input to the machine; it stands nowhere on the way."""
-    if not args.name or sys.stdin.isatty():
+    value = "" if not args.name or sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
+    if not value:
         raise HangarError(
             "A secret needs a name, and comes on standard input.",
             resolution=f"Say: ./provision.py pipelines secret {args.environment} --name NAME < FILE",
         )
-    value = sys.stdin.read().rstrip("\n")
     with client(args) as airbyte:
         airbyte.keep(args.name, value)
     console.say(f"The machine keeps {args.name}. Use it: ./provision.py pipelines apply {args.environment}")

@@ -18,6 +18,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # the loader itself says what is wrong with it
             line = key.start_mark.line + 1
             if key.value in seen:
                 first = seen[key.value]
@@ -25,6 +27,13 @@ class _Loader(yaml.SafeLoader):
                 self.problems.append(Problem(f"line {line}", text))
             seen.setdefault(key.value, line)
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        """So does what only looks like a number (`0b_`)."""
+        try:
+            return self.construct_yaml_int(node)
+        except ValueError:
+            return self.construct_scalar(node)
 
     def construct_date(self, node: yaml.ScalarNode) -> Any:
         """A day that no calendar has stays a text, so that the setting can say what is wrong with it."""
@@ -34,6 +43,7 @@ class _Loader(yaml.SafeLoader):
             return self.construct_scalar(node)
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_date)
 
 
@@ -58,6 +68,9 @@ def _syntax(error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or str(error).splitlines()[0]
     where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    if isinstance(error, yaml.constructor.ConstructorError) and "unhashable" in what:
+        text = "{{ … }} of Ansible's templates means nothing here; the value itself would be right"
+        return Problem(where, f"a list or a mapping cannot be a key ({text})")
     return Problem(where, f"this is not YAML ({what}); two spaces a level and `key: value` would be right")
 
 
@@ -74,10 +87,15 @@ def _apply(data: dict[str, Any], override: str) -> str:
         return "it names no setting; --set airflow.port=8081 would be right"
     if not equals:
         return f"it names no value; --set {path}=8081 would be right"
+    loader = _Loader(text)
     try:
-        value = yaml.safe_load(text)
+        value = loader.get_single_data()
     except yaml.YAMLError:
         return "the value is not YAML; quotes around it would be right"
+    finally:
+        loader.dispose()
+    if loader.problems:
+        return loader.problems[0].message
     dead_end = _put(data, keys, value)
     return f'"{dead_end}" has no keys below it' if dead_end else ""
 

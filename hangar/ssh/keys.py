@@ -1,5 +1,6 @@
 """The key that lets the controller in: the user's own, or one that Hangar makes for the environment."""
 
+import shlex
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -30,11 +31,12 @@ def read_public_key(private: Path) -> str:
 
     Raises:
         HangarError: there is no key, or no public key file, and the private key does not yield one without its
-            passphrase.
+            passphrase; or the public key file holds something else.
     """
     public = public_path(private)
-    if public.exists():
-        return public.read_text(encoding="utf-8").strip()
+    # An empty file is what a failed `ssh-keygen -y > FILE` leaves.
+    if public.exists() and (text := public.read_text(encoding="utf-8", errors="replace").strip()):
+        return _public(text, private)
     if not private.exists():
         raise HangarError(
             "There is no key on this computer that opens the machine.",
@@ -49,6 +51,29 @@ def public_path(private: Path) -> Path:
     return private.with_name(private.name + ".pub")
 
 
+def _public(text: str, private: Path) -> str:
+    # With it come all settings, and a login proof has no time for what it does not use.
+    from hangar.config.public_keys import BadKey, parse
+
+    try:
+        return str(parse(text))
+    except BadKey as why:
+        public = public_path(private)
+        raise HangarError(
+            f"{public} holds no key that the machine accepts.",
+            f"* {public}: {why}",
+            f"Write it anew: {_write_public(private)}\n"
+            f"Or make another key and name it in access.private_key: ssh-keygen -t ed25519 -f FILE",
+        ) from None
+
+
+def _write_public(private: Path) -> str:
+    """The command for it. It leaves no empty file behind when the passphrase is wrong."""
+    key, public = shlex.quote(str(private)), shlex.quote(str(public_path(private)))
+    new = shlex.quote(f"{public_path(private)}.new")
+    return f"ssh-keygen -y -f {key} > {new} && mv {new} {public}"
+
+
 def _derive(private: Path) -> str:
     # An empty passphrase makes ssh-keygen fail where it would otherwise ask.
     done = process.run(["ssh-keygen", "-y", "-P", "", "-f", str(private)], check=False)
@@ -56,6 +81,6 @@ def _derive(private: Path) -> str:
         raise HangarError(
             f"The public half of {private} cannot be read.",
             done.stderr.strip(),
-            f"Put it beside it: ssh-keygen -y -f {private} > {public_path(private)}",
+            f"Put it beside it: {_write_public(private)}",
         )
     return " ".join(done.stdout.split()[:2])

@@ -21,7 +21,8 @@ def pin(server: Server, path: Path) -> bool:
     text = render(server)
     if path.exists():
         before = path.read_text(encoding="utf-8")
-        if before != text and machine_id(before) == server.id:
+        # In which order the cloud or platform.yml names them means nothing.
+        if set(before.splitlines()) != set(text.splitlines()) and machine_id(before) == server.id:
             raise HangarError(
                 f"The machine {server.name} has other SSH host keys than when it was made.",
                 f"* Pinned in {path}\n* Nobody should have changed them; a stranger may be answering.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import stat
 import sys
 from pathlib import Path
@@ -141,6 +142,37 @@ def test_a_command_that_check_mode_leaves_out_is_a_change_to_come(run: Run) -> N
     recap = run(CHANGE, loop, look, nothing, {**CHANGE, "when": False}, check=True)
     assert [task.status for task in recap.tasks] == ["changed", "changed", "skipped", "skipped", "skipped"]
     assert recap.changed == 2
+
+
+def test_no_setting_of_the_users_ansible_reaches_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them switches the pinned host keys off."""
+    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", "/elsewhere")
+    monkeypatch.setenv("HANGAR_STAYS", "there")
+    show = "env | grep -E '^(ANSIBLE|HANGAR)_' | cut -d= -f1 | sort | tr '\\n' ' ' >&2; exit 1"
+    details = run.fail({"name": "Show", "ansible.builtin.command": {"argv": ["sh", "-c", show]}}).details
+    assert "ANSIBLE_CONFIG ANSIBLE_NOCOLOR HANGAR_EVENTS_FD HANGAR_STAYS" in details
+    assert "ANSIBLE_HOST_KEY_CHECKING" not in details
+    assert "ANSIBLE_ROLES_PATH" not in details
+
+
+@pytest.mark.parametrize(("known", "taken"), [
+    (("C.UTF-8", "en_US.UTF-8"), "C.UTF-8"),
+    (("en_US.UTF-8",), "en_US.UTF-8"),
+    ((), None),
+])  # fmt: skip
+def test_ansible_gets_a_locale_that_this_computer_knows(
+    known: tuple[str, ...], taken: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older macOS has no C.UTF-8, and Ansible does not start with a locale that is not there."""
+
+    def setlocale(category: int, name: str | None = None) -> str:
+        if name in (None, "before", *known):
+            return name or "before"
+        raise locale.Error("unsupported locale setting")
+
+    monkeypatch.setattr(locale, "setlocale", setlocale)
+    assert playbook._environment(3).get("LC_ALL") == taken
 
 
 def test_no_descriptor_of_ours_is_left_open(run: Run) -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -229,3 +230,60 @@ def test_the_door_imports_only_what_every_python_has() -> None:
         [sys.executable, "-I", "-S", "-c", code], cwd=paths.REPO, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_link_to_another_clones_environment_gives_way_and_that_one_stays(
+    clone: Path, installer: Installer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other") / ".venv"
+    (other / "bin").mkdir(parents=True)
+    (other / "bin/python").touch()
+    (other / "hangar.json").write_text(json.dumps({"state": "made", "home": str(other)}))
+    bootstrap.VENV.symlink_to(other)
+    bootstrap.make(bootstrap.PLAIN)
+    assert not bootstrap.VENV.is_symlink()
+    assert record()["home"] == str(clone / ".venv")
+    assert json.loads((other / "hangar.json").read_text())["home"] == str(other)
+    assert (other / "bin/python").exists()
+
+
+def test_a_link_to_nowhere_gives_way(clone: Path, installer: Installer) -> None:
+    bootstrap.VENV.symlink_to(clone / "gone")
+    bootstrap.make(bootstrap.PLAIN)
+    assert record()["state"] == "made"
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EROFS, "Hangar needs a clone that you may write to: ls -ld REPO REPO/.venv REPO/.hangar"),
+        (errno.ENOSPC, "See how full the disk is: df -h REPO"),
+    ],
+)
+def test_a_clone_that_cannot_be_written_to_is_told_in_a_sentence(
+    clone: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    number: int, cure: str,
+) -> None:  # fmt: skip
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(sys, "argv", ["hangar.bootstrap"])
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(SystemExit) as ended:
+        bootstrap.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        f"error: Hangar cannot make its own Python environment: {clone}/.hangar: {os.strerror(number)}\n"
+        f"{cure.replace('REPO', str(clone))}\n"
+    )
+
+
+def test_a_file_in_the_environments_place_is_named(
+    clone: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bootstrap.VENV.write_text("mine")
+    monkeypatch.setattr(sys, "argv", ["hangar.bootstrap"])
+    with pytest.raises(SystemExit):
+        bootstrap.main()
+    assert f"{clone}/.venv: Not a directory\n" in capsys.readouterr().err
+    assert bootstrap.VENV.read_text() == "mine"

@@ -1,4 +1,6 @@
 import argparse
+import errno
+import importlib
 import json
 import os
 import signal
@@ -113,6 +115,30 @@ def test_what_follows_two_dashes_is_left_alone(call: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("verb", "line", "words", "environment"),
+    [
+        ("people", "expire ada --expires 2027-03-31 sandbox", ["expire", "ada", "sandbox"], "local"),
+        ("people", "remove ada --yes sandbox", ["remove", "ada", "sandbox"], "local"),
+        ("people", "--json list sandbox", ["list", "sandbox"], "local"),
+        ("people", "", [], "local"),
+    ],
+)
+def test_options_may_stand_between_the_words(
+    verb: str, line: str, words: list[str], environment: str
+) -> None:
+    command: Any = importlib.import_module(f"hangar.commands.{verb}")
+    args = cli.parse(verb, command, line.split())
+    assert (args.words, args.environment) == (words, environment)
+
+
+def test_a_word_too_many_is_refused(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        call(0, "sandbox", "--own", "production")
+    assert done.value.code == 2
+    assert "unrecognized arguments: production" in capsys.readouterr().err
+
+
 def test_options_are_not_abbreviated(call: Any) -> None:
     with pytest.raises(SystemExit):
         call(0, "--verb")
@@ -168,17 +194,115 @@ def test_a_program_reads_errors_as_data(call: Any, capsys: pytest.CaptureFixture
     }
 
 
-def test_a_reader_who_left_is_no_error() -> None:
-    """`provision.py init --json | true` and its like."""
-    code = "import sys, hangar.cli; sys.exit(hangar.cli.main(['doctor', '--json']))"
+UNREAD = """
+import sys, types
+from hangar import cli, console
+def work():
+    with console.Progress() as progress, progress.stage("Machine"):
+        progress.step("start")
+    print("finished", file=sys.stderr)
+    console.say("done")
+    return 0
+def listing():
+    for number in range(5):
+        console.say(str(number))
+    print("finished", file=sys.stderr)
+    return 0
+does = {"work": work, "listing": listing}[sys.argv.pop(1)]
+sys.modules["hangar.commands.up"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda args: does())
+sys.exit(cli.main(["up", *sys.argv[1:]]))
+"""
+
+
+def unread(*words: str) -> "subprocess.CompletedProcess[str]":
+    """A call whose reader has gone before it begins: `provision.py … | true`."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=paths.REPO
-    )
-    os.close(writer)
-    assert "BrokenPipeError" not in done.stderr
-    assert "defect" not in done.stderr
+    try:
+        return subprocess.run(
+            [sys.executable, "-c", UNREAD, *words],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=paths.REPO,
+        )
+    finally:
+        os.close(writer)
+
+
+def test_work_is_finished_when_its_reader_goes_away() -> None:
+    done = unread("work")
+    assert (done.returncode, done.stderr) == (0, "finished\n")
+
+
+def test_a_listing_ends_when_its_reader_goes_away_and_is_not_called_done() -> None:
+    done = unread("listing")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_pipe_of_anything_else_is_no_reader_of_ours(call: Any) -> None:
+    assert call(BrokenPipeError()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/nas/x"),
+            "error: There is no room left on the disk.\n  * /nas/x: No space left on device\n"
+            "See how full it is: df -h /\n",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "error: There is no room left on the disk.\n  * REPO: No space left on device\n"
+            "See how full it is: df -h REPO\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "REPO/.hangar/local/lock"),
+            "error: A file on this computer cannot be used.\n  * REPO/.hangar/local/lock: Permission denied\n"
+            "Look at it: ls -ld REPO\nMake it yours again: sudo chown -R UID REPO/.hangar\n",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "REPO/.hangar/local"),
+            "error: A file on this computer cannot be used.\n  * REPO/.hangar/local: Read-only file system\n"
+            "Look at it: ls -ld REPO\n",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "/nowhere/key"),
+            "error: A file on this computer cannot be used.\n  * /nowhere/key: No such file or directory\n"
+            "Look at it: ls -ld /\n",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_no_defect_and_has_a_cure(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    error: OSError, said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("hangar.refusals.REPO", tmp_path)
+    if error.filename:
+        error.filename = error.filename.replace("REPO", str(tmp_path))
+    assert call(error) == 1
+    said = said.replace("REPO", str(tmp_path)).replace("UID", f"{os.getuid()}:{os.getgid()}")
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), OSError("odd")])
+def test_an_error_of_the_network_is_not_blamed_on_a_file(
+    call: Any, capsys: pytest.CaptureFixture[str], error: OSError
+) -> None:
+    assert call(error) == 1
+    assert "This is a defect in Hangar; --verbose shows where.\n" in capsys.readouterr().err
+
+
+def test_a_program_reads_also_what_nobody_foresaw(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(ValueError("unforeseen"), "--json") == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "error": {
+            "brief": "ValueError: unforeseen",
+            "details": "",
+            "resolution": "This is a defect in Hangar; --verbose shows where.",
+        }
+    }
 
 
 def test_help_imports_nothing_heavy() -> None:

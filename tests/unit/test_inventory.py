@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +65,27 @@ def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, 
         f"-o UserKnownHostsFile={state}/known_hosts -o GlobalKnownHostsFile=/dev/null "
         "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local"
     )
+
+
+def test_no_environment_switches_the_pinned_host_keys_off(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody calls Ansible by hand, with ANSIBLE_HOST_KEY_CHECKING=False from a profile of theirs."""
+    written(make_config())
+    (tmp_path / "bin").mkdir()
+    ssh = tmp_path / "bin/ssh"
+    ssh.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >> {tmp_path}/said\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
+    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
+    hosts = str(paths.hosts_file("local"))
+    subprocess.run(
+        [sys.executable, "-m", "ansible", "adhoc", "all", "-i", hosts, "-m", "ansible.builtin.raw", "-a", "true"],
+        capture_output=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    said = (tmp_path / "said").read_text().splitlines()
+    assert "StrictHostKeyChecking=yes" in said
+    assert "StrictHostKeyChecking=no" not in said
 
 
 def test_no_connection_is_shared_with_another_machine_of_the_same_name(

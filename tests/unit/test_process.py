@@ -151,3 +151,12 @@ def test_a_conversation_that_is_left_by_an_error_is_ended(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here plays a full disk")
+def test_a_full_disk_names_the_file_that_found_no_room(tmp_path: Path) -> None:
+    place = tmp_path / "backup"
+    place.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as full:
+        process.carry(["head", "-c", "3000000", "/dev/zero"], place)
+    assert full.value.filename == str(place)

@@ -67,7 +67,7 @@ class LocalCloud(ABC):
     def server(self) -> Server | None:
         with engine_errors():
             found = self._find()
-            return self._server(found) if found is not None and found["State"]["Running"] else None
+            return self._server(found) if found is not None and _is_up(found) else None
 
     def removal(self, *, with_data: bool) -> Removal:
         return Removal((f"{self.name} with all its data (DAGs, databases, secrets)",))
@@ -212,3 +212,11 @@ def engine_errors() -> Iterator[None]:
     except (DockerException, RequestException) as error:
         said = getattr(error, "explanation", None) or str(error)
         raise CloudError("The Docker engine refused.", f"* It said: {said}") from error
+
+
+def _is_up(found: dict[str, Any]) -> bool:
+    """Whether its SSH is published. The engine calls a container that it starts again running, too."""
+    state = found["State"]
+    return (
+        state["Running"] and not state.get("Restarting") and any(found["NetworkSettings"]["Ports"].values())
+    )

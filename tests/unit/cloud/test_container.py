@@ -89,6 +89,22 @@ def test_an_interrupted_creation_is_begun_again(
     assert not cloud.plan(spec()).has_changes
 
 
+def test_a_machine_that_is_starting_again_does_not_run_yet(
+    cloud: ContainerCloud, engine: FakeEngine, spec: Spec
+) -> None:
+    """It was told to reboot: the engine calls it running, and publishes nothing."""
+    server = make(cloud, spec())
+    found = engine.inspect_container("hangar-local")
+    ports = dict(found["NetworkSettings"]["Ports"])
+    found["State"].update(Status="restarting", Restarting=True)
+    found["NetworkSettings"]["Ports"] = {}
+    assert cloud.server() is None
+    found["State"].update(Status="running", Restarting=False)
+    assert cloud.server() is None, "nothing is published yet"
+    found["NetworkSettings"]["Ports"] = ports
+    assert cloud.server() == server
+
+
 def test_a_stopped_machine_is_started_and_keeps_its_id(
     cloud: ContainerCloud, engine: FakeEngine, spec: Spec
 ) -> None:

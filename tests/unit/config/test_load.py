@@ -118,6 +118,37 @@ def test_problems_of_file_and_overrides_come_together(repo: Path) -> None:
     assert [problem.path for problem in error.problems] == ["machine.cpus", "airflow.port"]
 
 
+NO_KEY = (
+    "a list or a mapping cannot be a key "
+    "({{ … }} of Ansible's templates means nothing here; the value itself would be right)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("airflow:\n  port: {{ port }}\n", f"line 2, column 10: {NO_KEY}"),
+        ("? [a, b]\n: 1\n", f"line 1, column 3: {NO_KEY}"),
+        (
+            "airflow: {port: !vault x}\n",
+            "line 1, column 17: this is not YAML (could not determine a constructor for the tag '!vault'); "
+            "two spaces a level and `key: value` would be right",
+        ),
+    ],
+)
+def test_what_ansible_users_write_is_a_problem_with_its_place(repo: Path, text: str, words: str) -> None:
+    paths.platform_file("local").write_text(text)
+    assert [str(problem) for problem in refused().problems] == [words]
+
+
+@pytest.mark.parametrize("value", ["2026-02-30", "0b_", "{{ zone }}", "{a: 1, a: 2}"])
+def test_a_value_that_yaml_stumbles_over_is_a_problem_in_file_and_override(repo: Path, value: str) -> None:
+    paths.platform_file("local").write_text("{}\n")
+    assert len(refused("local", f"machine.timezone={value}").problems) == 1
+    paths.platform_file("local").write_text(f"machine:\n  timezone: {value}\n")
+    assert refused().problems
+
+
 def test_bytes_that_are_no_text_are_a_problem(repo: Path) -> None:
     paths.platform_file("local").write_bytes(b"airflow: {plugins: \xff}\n")
     assert refused().problems

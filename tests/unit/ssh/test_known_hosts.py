@@ -37,6 +37,17 @@ def test_other_keys_of_the_same_machine_are_refused(server: Server, tmp_path: Pa
     assert file.read_text() == before
 
 
+def test_the_same_keys_in_another_order_are_the_same_keys(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    two = replace(server, host_keys=("ssh-ed25519 AAAA", "ssh-rsa BBBB"))
+    known_hosts.pin(two, file)
+    turned = replace(two, host_keys=two.host_keys[::-1])
+    assert known_hosts.pin(turned, file)
+    assert file.read_text() == known_hosts.render(turned)
+    with pytest.raises(HangarError):
+        known_hosts.pin(replace(two, host_keys=("ssh-rsa BBBB",)), file)
+
+
 def test_a_rebuilt_instance_of_the_same_name_brings_its_own_key(server: Server, tmp_path: Path) -> None:
     """Compute Engine gives every instance a new id, be its name the old one; the old key admits nobody any more."""
     file = tmp_path / "known_hosts"
