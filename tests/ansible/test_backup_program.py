@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-ROLE = Path(__file__).resolve().parents[2] / "roles/backup"
-sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+for role in ("interlock", "backup"):
+    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
 from hangar_backup import (  # noqa: E402
     databases,

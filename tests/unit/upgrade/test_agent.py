@@ -16,11 +16,11 @@ import pytest
 
 from hangar.paths import REPO
 
-sys.path.insert(0, str(REPO / "roles/backup/templates/usr/local/lib/hangar"))
-sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
+for role in ("interlock", "backup", "maintenance"):
+    sys.path.append(str(REPO / "roles" / role / "templates/usr/local/lib/hangar"))
 
-from hangar.upgrade import agent
-from hangar.upgrade.remote import keeping, looking, running
+from hangar.upgrade import agent  # noqa: E402
+from hangar.upgrade.remote import keeping, looking, running  # noqa: E402
 
 LISTENS = """#!/bin/sh
 echo "${{0##*/}} $*" >> {place}/asked

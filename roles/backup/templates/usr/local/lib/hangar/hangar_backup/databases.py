@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import inside
 from .described import Described, Refused
 from .running import run
 
@@ -19,6 +20,12 @@ source, memory = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, timeou
 source.backup(memory)
 sys.stdout.buffer.write(memory.serialize())
 """
+
+PATIENCE = "--lock-wait-timeout=60s"
+"""Whoever holds a table for himself does not hold up the backup of everything else."""
+
+DUMPED, COPIED = 4 * 3600, 3600
+"""Seconds that a dump may take, and a copy of Airbyte's records."""
 
 ROLES = "select coalesce(string_agg(rolname, ' ' order by rolname), '') from pg_roles where rolname !~ '^pg_'"
 WRITTEN = "select system_identifier || ' ' || pg_current_snapshot() from pg_control_system()"
@@ -66,14 +73,13 @@ def plain() -> Sequence[str]:
 
 def copy_airbyte(place: Path, state: Path = AIRBYTE_STATE) -> None:
     """The engine's records as they were at one moment, through SQLite's own copy: its file is being written to."""
+    owner = inside.seen(state)
+    if owner is None:
+        raise Refused(f"{state} is no plain file: Airbyte's records cannot be copied")
     with place.open("xb") as sink:
         # As the owner: a file that root made beside the database would shut the engine out.
-        run(
-            ["/usr/bin/python3", "-I", "-c", COPY, state],
-            "Copying Airbyte's records",
-            sink=sink,
-            user=state.stat(),
-        )
+        argv = ["/usr/bin/python3", "-I", "-c", COPY, state]
+        run(argv, "Copying Airbyte's records", sink=sink, user=owner, timeout=COPIED)
     with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)) as copy:
         found = copy.execute("pragma integrity_check").fetchone()[0]
     if found != "ok":

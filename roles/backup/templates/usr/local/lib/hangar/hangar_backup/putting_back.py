@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hangar_files import FileProblem
+
 from . import databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
@@ -68,7 +70,10 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
         make_work()
         half = f"the restore of {wanted['id']} has not come to its end; give the same command again"
         state.tell(described, state.remember(unfinished=wanted["id"], problem=half))
-        yield from _put_back(described, wanted)
+        try:
+            yield from _put_back(described, wanted)
+        except (FileProblem, OSError) as problem:
+            raise Refused(str(problem)) from None
         state.tell(described, state.remember(unfinished="", problem=""))
         shutil.rmtree(WORK, ignore_errors=True)
         shutil.rmtree(INCOMING, ignore_errors=True)
