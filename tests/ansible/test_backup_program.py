@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,7 @@ def test_nothing_but_indexes_and_objects_is_handed_out(tmp_path: Path, name: str
 
 def maker(known: list[Backup], prints: dict[str, list[str]], **changes: Any) -> making.Maker:
     before = state.State(prints=prints, delivered=changes.pop("delivered", []))
-    return making.Maker(replace(DESCRIBED, **changes), SECOND, known, before, ExitStack())
+    return making.Maker(replace(DESCRIBED, **changes), SECOND, known, before)
 
 
 def part(fingerprint: str) -> Part:

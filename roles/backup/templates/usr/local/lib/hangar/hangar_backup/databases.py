@@ -24,8 +24,8 @@ sys.stdout.buffer.write(memory.serialize())
 PATIENCE = "--lock-wait-timeout=60s"
 """Whoever holds a table for himself does not hold up the backup of everything else."""
 
-DUMPED, COPIED = 4 * 3600, 3600
-"""Seconds that a dump may take, and a copy of Airbyte's records."""
+DUMPED, COPIED, ASKED = 4 * 3600, 3600, 120
+"""Seconds that a dump may take, a copy of Airbyte's records, and an answer."""
 
 ROLES = "select coalesce(string_agg(rolname, ' ' order by rolname), '') from pg_roles where rolname !~ '^pg_'"
 WRITTEN = "select system_identifier || ' ' || pg_current_snapshot() from pg_control_system()"
@@ -37,9 +37,11 @@ def of_airflow(program: str, *words: str, database: str = "airflow") -> list[str
     return [*AIRFLOW, program, "--host=/tmp", "--username=airflow", f"--dbname={database}", *words]
 
 
-def of_warehouse(described: Described, program: str, *words: str, database: str = "warehouse") -> list[str]:
-    """A client of the warehouse, to be run as its owner."""
-    place = ["--host=/run/warehouse", f"--port={described.warehouse_port}", "--username=warehouse"]
+def of_warehouse(
+    described: Described, program: str, *words: str, database: str = "warehouse", role: str = "warehouse"
+) -> list[str]:
+    """A client of the warehouse, to be run as its owner. As another role it is let into what is being restored only."""
+    place = ["--host=/run/warehouse", f"--port={described.warehouse_port}", f"--username={role}"]
     return [str(described.programs / program), *place, f"--dbname={database}", *words]
 
 
@@ -47,23 +49,24 @@ def dump_airflow(place: Path) -> None:
     """As it was at one moment."""
     with place.open("xb") as sink:
         run(
-            of_airflow("pg_dump", "--format=custom", "--compress=zstd:3"),
+            of_airflow("pg_dump", "--format=custom", "--compress=zstd:3", PATIENCE),
             "Dumping Airflow's database",
             sink=sink,
+            timeout=DUMPED,
         )
 
 
 def dump_warehouse(described: Described, place: Path) -> None:
     """As it was at one moment."""
-    argv = of_warehouse(described, "pg_dump", "--format=custom", "--compress=zstd:3")
+    argv = of_warehouse(described, "pg_dump", "--format=custom", "--compress=zstd:3", PATIENCE)
     with place.open("xb") as sink:
-        run(argv, "Dumping the warehouse", sink=sink, user="warehouse")
+        run(argv, "Dumping the warehouse", sink=sink, user="warehouse", timeout=DUMPED)
 
 
 def ask_warehouse(described: Described, sql: str) -> str:
     """What the warehouse answers its owner."""
     argv = of_warehouse(described, "psql", *plain())
-    return run(argv, "Asking the warehouse", text=sql, user="warehouse").strip()
+    return run(argv, "Asking the warehouse", text=sql, user="warehouse", timeout=ASKED).strip()
 
 
 def plain() -> Sequence[str]:

@@ -21,6 +21,10 @@ CHANGED = 1
 """How tar ends when something changed while it was read."""
 
 
+PACKED = 6 * 3600
+"""Seconds that it may take."""
+
+
 def found(paths: Iterable[Path]) -> Iterator[Path]:
     """Every file, folder and link, in an order that stays the same."""
     for path in sorted(paths):
@@ -59,7 +63,7 @@ def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
     names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
     argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", f"--file={place}",
             f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
-    run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED))
+    run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED), timeout=PACKED)
 
 
 def count(archive: Path) -> int:

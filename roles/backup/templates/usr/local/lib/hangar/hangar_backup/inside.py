@@ -47,9 +47,10 @@ def put(content: IO[bytes], place: Path, uid: int, gid: int, mode: int) -> None:
         raise FileProblem(f"{place}: cannot be written: {error.strerror}") from error
 
 
-def put_text(text: str, place: Path) -> None:
-    """A text of root's alone."""
-    put(io.BytesIO(text.encode()), place, os.geteuid(), os.getegid(), 0o600)
+def put_text(text: str, place: Path, uid: int | None = None, gid: int | None = None) -> None:
+    """A text for one account alone, root's where none is named."""
+    put(io.BytesIO(text.encode()), place, os.geteuid() if uid is None else uid, os.getegid() if gid is None else gid,
+        0o600)  # fmt: skip
 
 
 def _clear(parent: int, name: str) -> None:

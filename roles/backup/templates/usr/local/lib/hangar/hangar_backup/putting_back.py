@@ -13,9 +13,9 @@ from hangar_files import FileProblem
 from . import databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
+from .loading import Load, Server, quoted
 from .making import alone, numbers
 from .running import make_work, run
-from .scratch import quoted
 from .standing_in import swap, take_the_place_of
 
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
@@ -156,17 +156,19 @@ def _airflow(dump: Path) -> None:
 
 
 def _warehouse(described: Described, dump: Path, roles: list[str]) -> None:
+    def client(program: str, *words: str, database: str, role: str) -> list[str]:
+        return of_warehouse(described, program, *words, database=database, role=role)
+
     def sql(text: str) -> str:
-        argv = of_warehouse(described, "psql", *plain(), database="postgres")
+        argv = client("psql", *plain(), database="postgres", role="warehouse")
         return run(argv, "Asking the warehouse", text=text, user="warehouse")
 
     known = sql(databases.ROLES).split()
     made = "".join(f"create role {quoted(role)}; " for role in roles if role not in known)
     sql(f"{made}drop database if exists restored with (force);")
     sql("create database restored template template0;")
-    with dump.open("rb") as source:
-        argv = of_warehouse(described, "pg_restore", "--exit-on-error", database="restored")
-        run(argv, "Restoring the warehouse", source=source, user="warehouse")
+    server = Server(client, "warehouse", "warehouse", described.programs)
+    Load(server, "restored", dump).by_owners(roles)
     sql(swap("warehouse"))
 
 
