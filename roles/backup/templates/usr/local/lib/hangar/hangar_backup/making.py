@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+from hangar_files import FileProblem
+
 from . import databases, files, sending, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
@@ -45,7 +47,7 @@ def make(described: Described) -> Backup:
             _send(described, backup, whole=not failed)
             if failed:
                 raise Refused("; ".join(failed))
-        except (Refused, OSError) as problem:
+        except (Refused, FileProblem, OSError) as problem:
             state.remember(problem=str(problem))
             raise Refused(str(problem)) from None
         finally:
@@ -90,7 +92,7 @@ def _make(described: Described) -> tuple[Backup, list[str]]:
     sealed = maker.all_of(parts(described))
     if not any(one.part == "secrets" for one in sealed):
         raise Refused("; ".join(maker.failed))  # without the keys nothing else can be read
-    roles = tuple(databases.ask_warehouse(described, databases.ROLES).split()) if described.warehouse else ()
+    roles = _roles(described, known)
     new = tuple(one.part for one in sealed if one.made == identifier)
     seconds = round(time.monotonic() - began, 1)
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -98,6 +100,18 @@ def _make(described: Described) -> tuple[Backup, list[str]]:
     write(backup, SPOOL)
     state.remember(circumstances=circumstances, delivered=before.delivered, prints=maker.prints)
     return backup, maker.failed
+
+
+def _roles(described: Described, known: list[Backup]) -> tuple[str, ...]:
+    """Who owns what is in the warehouse; who did, where it does not answer (its part has failed then)."""
+    if not described.warehouse:
+        return ()
+    try:
+        return tuple(databases.ask_warehouse(described, databases.ROLES).split())
+    except Ended:
+        raise
+    except Refused:
+        return known[0].roles if known else ()
 
 
 def _require_finished() -> None:
@@ -152,7 +166,7 @@ class Maker:
                 found.append(self.ensure(part))
             except Ended:
                 raise
-            except (Refused, OSError) as problem:
+            except (Refused, FileProblem, OSError) as problem:
                 found += self._instead(part, problem)
         return tuple(found)
 
