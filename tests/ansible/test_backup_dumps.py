@@ -204,8 +204,16 @@ def test_a_table_in_anothers_schema_comes_back_and_its_owner_has_no_more_than_be
         "grant references on raw.orders to dbt; alter table raw.theirs owner to dbt",
     )
     ask(house, "warehouse", "dbt", "alter table raw.mine add foreign key (id) references raw.orders")
-    ask(house, "warehouse", "warehouse", "revoke create on schema raw from dbt; alter role dbt nologin")
-    request.addfinalizer(lambda: ask(house, "postgres", "warehouse", "alter role dbt login"))
+    ask(
+        house,
+        "warehouse",
+        "warehouse",
+        "revoke create on schema raw from dbt; alter role dbt nologin;"
+        "alter role dbt set default_transaction_read_only = on",
+    )
+    request.addfinalizer(
+        lambda: ask(house, "postgres", "warehouse", "alter role dbt login; alter role dbt reset all")
+    )
     dump(house, "warehouse", place / "dump")
     Load(house._server, "restored", place / "dump", place / "house").by_owners(OWNERS)
     assert dump(house, "restored") == dump(house, "warehouse")

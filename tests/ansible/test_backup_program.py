@@ -197,6 +197,9 @@ def test_the_last_good_copy_stands_for_a_part_that_fails(sealing_here: Path) -> 
     assert old in found.all_of([whole("secrets"), failing("airflow", "Airflow's database")])
     assert found.failed[0].endswith(f". {SECOND} has the copy of {FIRST}")
     assert found.prints["airflow"] == ["", old.object], "and the next time too"
+    found = maker([backup(FIRST, old)], {"airflow": ["", old.object]}, full_days=0)
+    assert old not in found.all_of([whole("secrets"), failing("airflow", "Airflow's database")])
+    assert found.failed[0].endswith(f". {SECOND} is without it"), "too old to be referred to"
 
 
 def test_a_backup_that_lacks_a_part_is_there_and_failed(

@@ -122,8 +122,11 @@ class Load:
         self._restore(role, f"--use-list={self._list}")
 
     def _restore(self, role: str, *words: str) -> None:
-        argv = self._server.client("pg_restore", "--exit-on-error", "--no-owner", *words, database=self._database,
-                                   role=role)  # fmt: skip
+        # A role sets its own sessions as it likes.
+        place = f"dbname={self._database} options='-c default_transaction_read_only=off -c search_path='"
+        argv = self._server.client(
+            "pg_restore", "--exit-on-error", "--no-owner", *words, database=place, role=role
+        )
         with self._dump.open("rb") as source:
             what = f"Loading the dump into {self._database} as {role}"
             run(argv, what, source=source, user=self._server.account, timeout=LOADED)

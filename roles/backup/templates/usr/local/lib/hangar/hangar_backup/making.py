@@ -189,8 +189,14 @@ class Maker:
         return [earlier]
 
     def _known(self, remembered: list[str] | None) -> Sealed | None:
+        """What was made of a part before, unless it is too old to be referred to."""
         objects = (one for backup in self.known for one in backup.parts)
-        return next((one for one in objects if remembered and one.object == remembered[1]), None)
+        found = next((one for one in objects if remembered and one.object == remembered[1]), None)
+        if found is None or when(self.identifier) - when(found.made) > timedelta(
+            days=self.described.full_days
+        ):
+            return None
+        return found
 
     def ensure(self, part: Part) -> Sealed:
         """The part as it is now: an object from before where it has not changed, else a new one."""
@@ -206,9 +212,6 @@ class Maker:
             return None
         sealed = self._known(remembered)
         if sealed is None or (self.described.target and sealed.object not in self.before.delivered):
-            return None
-        age = when(self.identifier) - when(sealed.made)
-        if age > timedelta(days=self.described.full_days):
             return None
         print(f"{part.words}: unchanged since {sealed.made}", flush=True)
         return sealed
