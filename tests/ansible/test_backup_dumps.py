@@ -244,6 +244,16 @@ def test_a_dump_that_does_not_load_is_refused(place: Path, house: scratch.Scratc
         Load(house._server, "restored", place / "dump", place / "house").by_owners(OWNERS)
 
 
+def test_what_belongs_to_an_unknown_role_is_not_loaded_by_the_owner(
+    place: Path, house: scratch.Scratch
+) -> None:
+    dump(house, "warehouse", place / "dump")
+    with pytest.raises(Refused) as refused:
+        Load(house._server, "restored", place / "dump", place / "house").by_owners(["dbt", "reader"])
+    assert str(refused.value) == "The dump's objects belong to roles that the backup does not name: airbyte"
+    assert not (place / "proof/ran").exists()
+
+
 def test_names_do_not_pretend_to_be_rights(place: Path, house: scratch.Scratch) -> None:
     """Rights alone are given by the owner of everything; the list that tells them apart quotes no names."""
     ask(house, "warehouse", "warehouse", 'create schema "ACL" authorization airbyte')

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .databases import plain
-from .described import WORK
+from .described import WORK, Refused
 from .running import run
 
 LOADED = 8 * 3600
@@ -30,6 +30,10 @@ SCHEMAS = """
 select nspname || chr(31) || pg_catalog.pg_get_userbyid(nspowner) from pg_catalog.pg_namespace
 where nspname !~ '^pg_' and nspname <> 'information_schema'
 """
+
+
+OURS = ("", "pg_database_owner")
+"""Nobody, and whoever owns the database."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,16 @@ class Load:
         `roles` are those that may own something; the owner of everything (and of what is nobody's) makes the rest.
 
         Raises:
-            Refused: something of it cannot be loaded.
+            Refused: something of it cannot be loaded, or belongs to somebody else.
         """
         sections = [self._entries(f"--section={section}") for section in SECTIONS]
         rights = [one for one in self._entries() if one.is_acl]
-        owners = sorted({one.owner for one in itertools.chain(*sections)} & set(roles) - {self._server.owner})
+        found = {one.owner for one in itertools.chain(*sections)} - {self._server.owner, *OURS}
+        if strange := sorted(found - set(roles)):
+            raise Refused(
+                f"The dump's objects belong to roles that the backup does not name: {', '.join(strange)}"
+            )
+        owners = sorted(found)
         schemas, rest = _parted(sections[0])
         with self._let_in(owners):
             self._make(schemas, owners)
