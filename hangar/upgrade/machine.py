@@ -18,7 +18,9 @@ BESIDE = [
     ("hangar_maintenance", DRAINING / "__init__.py"),
     *((f"hangar_maintenance.{name}", DRAINING / f"{name}.py")
       for name in ("airflow", "figures", "draining", "images", "program")),
-    ("hangar_backup", RESTORING / "__init__.py"), ("hangar_backup.standing_in", RESTORING / "standing_in.py"),
+    ("hangar_files", paths.REPO / "playbooks/plugins/module_utils/hangar_files.py"),
+    ("hangar_backup", RESTORING / "__init__.py"),
+    *((f"hangar_backup.{name}", RESTORING / f"{name}.py") for name in ("inside", "standing_in")),
     ("hangar.upgrade", HERE / "__init__.py"), ("hangar.upgrade.remote", HERE / "remote/__init__.py"),
     *((f"hangar.upgrade.remote.{name}", HERE / f"remote/{name}.py") for name in ("running", "keeping", "looking")),
 ]  # fmt: skip

@@ -7,20 +7,21 @@ import io
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tarfile
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROLE = Path(__file__).resolve().parents[2] / "roles/backup"
-sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+for role in ("interlock", "backup"):
+    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
 from hangar_backup import (  # noqa: E402
     databases,
@@ -112,7 +113,7 @@ def test_nothing_but_indexes_and_objects_is_handed_out(tmp_path: Path, name: str
 
 def maker(known: list[Backup], prints: dict[str, list[str]], **changes: Any) -> making.Maker:
     before = state.State(prints=prints, delivered=changes.pop("delivered", []))
-    return making.Maker(replace(DESCRIBED, **changes), SECOND, known, before, ExitStack())
+    return making.Maker(replace(DESCRIBED, **changes), SECOND, known, before)
 
 
 def part(fingerprint: str) -> Part:
@@ -156,6 +157,127 @@ def test_anything_else_is_copied_again(
     found = maker([backup(FIRST, sealed("files", FIRST))], prints, **changes)
     with pytest.raises(AssertionError, match="it is copied"):
         found.ensure(part(fingerprint))
+
+
+def failing(name: str, words: str) -> Part:
+    def make(place: Path) -> None:
+        place.write_text("half")
+        raise Refused(f"Dumping {name} failed: canceling statement due to lock timeout")
+
+    return Part(name, words, lambda: "", make)
+
+
+def whole(name: str) -> Part:
+    return Part(name, name, lambda: "", lambda place: files.pack([ROLES / "backup/defaults"], place, ROLES))
+
+
+@pytest.fixture
+def sealing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A seal that every key opens, and a folder to work in."""
+    monkeypatch.setattr(making, "WORK", tmp_path)
+    monkeypatch.setattr(making, "seal", lambda plain, name, made, spool, tables: sealed(name, made))
+    return tmp_path
+
+
+def test_a_part_that_fails_keeps_no_other_from_being_made(sealing_here: Path) -> None:
+    """What anybody can hold up (a lock in a database) is not all that there is."""
+    found = maker([], {})
+    parts = found.all_of([whole("secrets"), failing("airflow", "Airflow's database"), whole("files")])
+    assert [(one.part, one.made) for one in parts] == [("secrets", SECOND), ("files", SECOND)]
+    assert found.failed == [
+        "Airflow's database: Dumping airflow failed: canceling statement due to lock timeout. "
+        f"{SECOND} is without it"
+    ]
+    assert list(sealing_here.iterdir()) == [], "no plain copy is left"
+
+
+def test_the_last_good_copy_stands_for_a_part_that_fails(sealing_here: Path) -> None:
+    old = sealed("airflow", FIRST)
+    found = maker([backup(FIRST, old)], {"airflow": ["", old.object]})
+    assert old in found.all_of([whole("secrets"), failing("airflow", "Airflow's database")])
+    assert found.failed[0].endswith(f". {SECOND} has the copy of {FIRST}")
+    assert found.prints["airflow"] == ["", old.object], "and the next time too"
+    found = maker([backup(FIRST, old)], {"airflow": ["", old.object]}, full_days=0)
+    assert old not in found.all_of([whole("secrets"), failing("airflow", "Airflow's database")])
+    assert found.failed[0].endswith(f". {SECOND} is without it"), "too old to be referred to"
+
+
+def test_a_backup_that_lacks_a_part_is_there_and_failed(
+    remembered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup(SECOND, sealed("secrets", SECOND))
+    monkeypatch.setattr(
+        making, "_make", lambda described: (made, ["Airflow's database: locked", "files: full"])
+    )
+    state.remember(good=5.0, last=FIRST)
+    with pytest.raises(Refused) as refused:
+        making.make(DESCRIBED)
+    assert str(refused.value) == "Airflow's database: locked; files: full"
+    found = state.read()
+    assert (found.good, found.last, found.problem) == (5.0, FIRST, str(refused.value))
+    monkeypatch.setattr(making, "_make", lambda described: (made, []))
+    making.make(DESCRIBED)
+    assert (state.read().last, state.read().problem) == (SECOND, "")
+
+
+def test_a_backup_that_is_ended_says_so(remembered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd's patience is at its end: the alert tells, and nothing plain is left."""
+
+    def hang(described: Described) -> Any:
+        making.WORK.mkdir()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr(making, "_make", hang)
+    monkeypatch.setattr(program, "load", lambda: DESCRIBED)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(Refused) as ended:
+            program._run(["now"], None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert state.read().problem == str(ended.value)
+    assert str(ended.value) == (
+        "The backup was ended before it was whole: it took too long, or somebody stopped it"
+    )
+    assert not making.WORK.exists()
+
+
+def test_a_warehouse_that_does_not_answer_keeps_no_other_part_from_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def silent(described: Described, sql: str) -> str:
+        raise Refused("Asking the warehouse failed: connection refused")
+
+    monkeypatch.setattr(databases, "ask_warehouse", silent)
+    assert making._roles(DESCRIBED, []) == ()
+    assert making._roles(DESCRIBED, [replace(backup(FIRST), roles=("dbt",))]) == ("dbt",)
+    assert making._roles(replace(DESCRIBED, warehouse=False), []) == ()
+
+
+def test_an_end_is_no_parts_failure(sealing_here: Path) -> None:
+    def make(place: Path) -> None:
+        raise making.Ended("it is over")
+
+    with pytest.raises(making.Ended):
+        maker([], {}).all_of([Part("airflow", "Airflow", lambda: "", make), part("never")])
+
+
+@pytest.mark.parametrize("dump", ["airflow", "warehouse"])
+def test_a_lock_is_waited_for_no_longer_than_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dump: str
+) -> None:
+    asked: list[tuple[list[str], float]] = []
+    monkeypatch.setattr(
+        databases, "run", lambda argv, what, timeout, **other: asked.append((list(argv), timeout))
+    )
+    if dump == "airflow":
+        databases.dump_airflow(tmp_path / "dump")
+    else:
+        databases.dump_warehouse(DESCRIBED, tmp_path / "dump")
+    words, seconds = asked[0]
+    assert "--lock-wait-timeout=60s" in words
+    assert seconds == 4 * 3600
 
 
 def test_a_fingerprint_notices_what_people_do(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from tests.google.client import Google
 from tests.google.discovery import catalog
 
 REPO = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "roles/backup/templates/usr/local/lib/hangar"))
+for role in ("interlock", "backup"):
+    sys.path.append(str(REPO / "roles" / role / "templates/usr/local/lib/hangar"))
 
 from hangar_backup import bucket, described, sending  # noqa: E402
 from hangar_backup.described import Refused  # noqa: E402

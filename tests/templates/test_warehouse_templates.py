@@ -31,7 +31,12 @@ def test_who_may_log_in_how() -> None:
     assert [line.split() for line in text.splitlines() if line and line[0] != "#"] == [
         ["local", "all", "warehouse", "peer"],
         ["local", "replication", "warehouse", "peer"],
+        ["local", "restored", "all", "peer", "map=restored"],
         ["host", "warehouse", "airbyte,dbt,loader,reader,monitor", "127.0.0.1/32", "scram-sha-256"],
+    ]
+    told = render("warehouse", "/etc/hangar/warehouse/pg_ident.conf")
+    assert [line.split() for line in told.splitlines() if line and line[0] != "#"] == [
+        ["restored", "warehouse", "all"]
     ]
 
 

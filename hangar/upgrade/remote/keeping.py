@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hangar_backup import standing_in
+from hangar_files import FileProblem
 
 from hangar.serving import Refusal
 from hangar.upgrade.remote.running import (
@@ -210,7 +211,10 @@ def put_airflow_back(heads: str) -> str:
 def put_airbyte_back(heads: str) -> str:
     if airbyte_heads() == heads:
         return "Airbyte's records had not been migrated and were left as they are"
-    standing_in.take_the_place_of(state_of_airbyte(), BEFORE / "state.sqlite")
+    try:
+        standing_in.take_the_place_of(state_of_airbyte(), BEFORE / "state.sqlite")
+    except FileProblem as problem:
+        raise Refusal("failed", str(problem)) from None
     return "Airbyte's records as they were before they were migrated"
 
 

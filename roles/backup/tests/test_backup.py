@@ -100,3 +100,44 @@ def test_a_damaged_object_takes_its_backups_out_of_the_list(host):
     listed = [one["id"] for one in json.loads(host.check_output("backup show"))["backups"]]
     host.check_output(f"mv /root/kept.age {place}")
     assert newest["id"] not in listed
+
+
+LIES_IN_WAIT = """
+create function raw.g() returns void language plpgsql as $$ begin
+    execute 'copy (select 1) to program ''touch /srv/warehouse/postgres/ran''';
+exception when insufficient_privilege then null; end $$;
+create function raw.f(a int) returns boolean language plpgsql immutable as $$ begin
+    perform raw.g(); return true; end $$;
+create table raw.waits (a int check (raw.f(a)));
+insert into raw.waits values (1), (2);
+"""
+PUT_BACK = """
+import sys
+sys.path.insert(0, "/usr/local/lib/hangar")
+from hangar_backup import databases, described, putting_back, running
+here = described.load()
+running.make_work()
+dump = described.WORK / "warehouse"
+databases.dump_warehouse(here, dump)
+putting_back._warehouse(here, dump, databases.ask_warehouse(here, databases.ROLES).split())
+"""
+
+
+@pytest.mark.disturbs
+def test_the_warehouse_is_put_back_by_those_who_own_it(host, options):
+    """What a role wrote into a check does not run as the owner of everything, and all is whose it was"""
+    if "warehouse" not in options["backup_services"]:
+        pytest.skip("there is no warehouse")
+    programs = "runuser -u warehouse -- /usr/lib/postgresql/17/bin"
+    shape = f"{programs}/pg_dump -h /run/warehouse -p {options['backup_warehouse_port']} warehouse | grep -v restrict"
+    wait = f"set session authorization airbyte; {LIES_IN_WAIT}"
+    # Inserted as its author, it can do nothing yet.
+    host.check_output("warehouse psql -qv ON_ERROR_STOP=1 -c %s", wait)
+    before = host.check_output(shape)
+    host.check_output("umask 077; python3 -Ic %s && rm -r /srv/backup/work", PUT_BACK)
+    host.check_output("warehouse ensure")
+    after = host.check_output(shape)
+    count = host.check_output("warehouse psql -XAtqc 'select count(*) from raw.waits'")
+    host.check_output("warehouse psql -qc 'drop table raw.waits; drop function raw.f; drop function raw.g'")
+    assert (after, count) == (before, "2")
+    assert not host.file("/srv/warehouse/postgres/ran").exists

@@ -16,11 +16,11 @@ import pytest
 
 from hangar.paths import REPO
 
-sys.path.insert(0, str(REPO / "roles/backup/templates/usr/local/lib/hangar"))
-sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
+for role in ("interlock", "backup", "maintenance"):
+    sys.path.append(str(REPO / "roles" / role / "templates/usr/local/lib/hangar"))
 
-from hangar.upgrade import agent
-from hangar.upgrade.remote import keeping, looking, running
+from hangar.upgrade import agent  # noqa: E402
+from hangar.upgrade.remote import keeping, looking, running  # noqa: E402
 
 LISTENS = """#!/bin/sh
 echo "${{0##*/}} $*" >> {place}/asked
@@ -218,6 +218,28 @@ def test_airbytes_records(machine: Machine, migrated: bool) -> None:
         if migrated
         else ("Airbyte's records had not been migrated and were left as they are", 1)
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="what root does in a service's folder")
+def test_airbytes_records_go_back_through_no_link(machine: Machine) -> None:
+    """The folder is the service's: a link in it, or in its place, would have root write wherever that points."""
+    machine.file("srv/airbyte/stack/image/images.json", json.dumps({"images": ["hangar/airbyte-embedded:1"]}))
+    machine.file("srv/airbyte/state/.keep", "")
+    secret = machine.file("etc/shadow", "root's")
+    place = machine.file("srv/airbyte/data/state.sqlite", "")
+    sqlite3.connect(place).execute("create table jobs (id)")
+    ask("keep", broken=[])
+    sqlite3.connect(place).execute("create table later (id)")
+    (place.parent / ".restored").symlink_to(secret)
+    moved = place.parent.rename(machine.root / "elsewhere")
+    place.parent.symlink_to(moved)
+    os.chown(place.parent, 2002, 2002, follow_symlinks=False)
+    link = "is a symbolic link that root did not make; not followed"
+    assert ask("undo") == {"error": {"kind": "failed", "text": f"{place.parent}: {link}"}}
+    place.parent.unlink()
+    moved.rename(place.parent)
+    assert ask("undo")["ok"][-1] == "Airbyte's records as they were before they were migrated"
+    assert (secret.read_text(), secret.stat().st_uid) == ("root's", os.geteuid())
 
 
 def test_half_a_copy_is_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import inside
 from .described import Described, Refused
 from .running import run
 
@@ -20,6 +21,12 @@ source.backup(memory)
 sys.stdout.buffer.write(memory.serialize())
 """
 
+PATIENCE = "--lock-wait-timeout=60s"
+"""Whoever holds a table for himself does not hold up the backup of everything else."""
+
+DUMPED, COPIED, ASKED = 4 * 3600, 3600, 120
+"""Seconds that a dump may take, a copy of Airbyte's records, and an answer."""
+
 ROLES = "select coalesce(string_agg(rolname, ' ' order by rolname), '') from pg_roles where rolname !~ '^pg_'"
 WRITTEN = "select system_identifier || ' ' || pg_current_snapshot() from pg_control_system()"
 """A snapshot names the transactions that have written. Two that are equal see the same rows."""
@@ -30,9 +37,11 @@ def of_airflow(program: str, *words: str, database: str = "airflow") -> list[str
     return [*AIRFLOW, program, "--host=/tmp", "--username=airflow", f"--dbname={database}", *words]
 
 
-def of_warehouse(described: Described, program: str, *words: str, database: str = "warehouse") -> list[str]:
-    """A client of the warehouse, to be run as its owner."""
-    place = ["--host=/run/warehouse", f"--port={described.warehouse_port}", "--username=warehouse"]
+def of_warehouse(
+    described: Described, program: str, *words: str, database: str = "warehouse", role: str = "warehouse"
+) -> list[str]:
+    """A client of the warehouse, to be run as its owner. As another role it is let into what is being restored only."""
+    place = ["--host=/run/warehouse", f"--port={described.warehouse_port}", f"--username={role}"]
     return [str(described.programs / program), *place, f"--dbname={database}", *words]
 
 
@@ -40,23 +49,24 @@ def dump_airflow(place: Path) -> None:
     """As it was at one moment."""
     with place.open("xb") as sink:
         run(
-            of_airflow("pg_dump", "--format=custom", "--compress=zstd:3"),
+            of_airflow("pg_dump", "--format=custom", "--compress=zstd:3", PATIENCE),
             "Dumping Airflow's database",
             sink=sink,
+            timeout=DUMPED,
         )
 
 
 def dump_warehouse(described: Described, place: Path) -> None:
     """As it was at one moment."""
-    argv = of_warehouse(described, "pg_dump", "--format=custom", "--compress=zstd:3")
+    argv = of_warehouse(described, "pg_dump", "--format=custom", "--compress=zstd:3", PATIENCE)
     with place.open("xb") as sink:
-        run(argv, "Dumping the warehouse", sink=sink, user="warehouse")
+        run(argv, "Dumping the warehouse", sink=sink, user="warehouse", timeout=DUMPED)
 
 
 def ask_warehouse(described: Described, sql: str) -> str:
     """What the warehouse answers its owner."""
     argv = of_warehouse(described, "psql", *plain())
-    return run(argv, "Asking the warehouse", text=sql, user="warehouse").strip()
+    return run(argv, "Asking the warehouse", text=sql, user="warehouse", timeout=ASKED).strip()
 
 
 def plain() -> Sequence[str]:
@@ -66,14 +76,13 @@ def plain() -> Sequence[str]:
 
 def copy_airbyte(place: Path, state: Path = AIRBYTE_STATE) -> None:
     """The engine's records as they were at one moment, through SQLite's own copy: its file is being written to."""
+    owner = inside.seen(state)
+    if owner is None:
+        raise Refused(f"{state} is no plain file: Airbyte's records cannot be copied")
     with place.open("xb") as sink:
         # As the owner: a file that root made beside the database would shut the engine out.
-        run(
-            ["/usr/bin/python3", "-I", "-c", COPY, state],
-            "Copying Airbyte's records",
-            sink=sink,
-            user=state.stat(),
-        )
+        argv = ["/usr/bin/python3", "-I", "-c", COPY, state]
+        run(argv, "Copying Airbyte's records", sink=sink, user=owner, timeout=COPIED)
     with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)) as copy:
         found = copy.execute("pragma integrity_check").fetchone()[0]
     if found != "ok":

@@ -1,13 +1,16 @@
 # Written by Hangar (role backup). Changes made here are lost at the next run.
 """Files and folders: packed with their owners and rights, and put back in one step a folder."""
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from . import inside
 from .described import Refused
 from .running import run
 
@@ -16,6 +19,10 @@ ROOT = Path("/srv")
 
 CHANGED = 1
 """How tar ends when something changed while it was read."""
+
+
+PACKED = 6 * 3600
+"""Seconds that it may take."""
 
 
 def found(paths: Iterable[Path]) -> Iterator[Path]:
@@ -56,7 +63,7 @@ def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
     names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
     argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", f"--file={place}",
             f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
-    run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED))
+    run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED), timeout=PACKED)
 
 
 def count(archive: Path) -> int:
@@ -107,19 +114,44 @@ def _belongs(member: tarfile.TarInfo) -> bool:
 
 
 def replace(folder: Path, place: Path) -> None:
-    """Let `folder` stand in the place of `place`, in it: what is mounted by containers must stay the same folder."""
-    place.mkdir(parents=True, exist_ok=True)
-    for old in place.iterdir():
-        _remove(old)
-    for new in folder.iterdir():
-        shutil.move(new, place / new.name)
-    seen = folder.stat()
-    os.chown(place, seen.st_uid, seen.st_gid)
-    place.chmod(seen.st_mode & 0o7777)
+    """Let `folder` stand in the place of `place`, in it: what is mounted by containers must stay the same folder.
+
+    Raises:
+        FileProblem: a link that root did not make leads there.
+    """
+    with inside.opened(place, create=True) as there:
+        # Root's alone until all is in it: whoever may write there would put links in the way.
+        os.fchown(there, os.geteuid(), os.getegid())
+        os.fchmod(there, 0o700)
+        for old in os.listdir(there):  # noqa: PTH208 (a descriptor)
+            _remove(old, there)
+        for new in folder.iterdir():
+            _move(new, there)
+        seen = folder.stat()
+        os.fchown(there, seen.st_uid, seen.st_gid)
+        os.fchmod(there, seen.st_mode & 0o7777)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+def _remove(name: str, folder: int) -> None:
+    if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+        shutil.rmtree(name, dir_fd=folder)
     else:
-        path.unlink()
+        os.unlink(name, dir_fd=folder)
+
+
+def _move(new: Path, folder: int) -> None:
+    """A rename follows no link that has the name. Onto another disk it is copied, into the folder that is open."""
+    try:
+        os.rename(new, new.name, dst_dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        argv = [
+            "cp",
+            "--archive",
+            "--no-target-directory",
+            "--",
+            new,
+            f"/proc/{os.getpid()}/fd/{folder}/{new.name}",
+        ]
+        run(argv, f"Copying {new.name}")

@@ -3,12 +3,12 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
-from . import files
+from hangar_files import open_directory, set_directory
+
+from . import files, inside
 from .described import WORK
-from .records import write_whole
 
 LEDGER = Path("/srv/people/accounts.json")
 
@@ -29,26 +29,23 @@ def put_back(archive: Path, root: Path = files.ROOT) -> None:
 
 def _make_folder(like: Path, place: Path) -> None:
     """A folder of a service that comes later (`pipelines`), with its owner and rights."""
-    if not place.is_dir():
-        rights = like.stat()
-        place.mkdir(mode=0o700, parents=True)
-        os.chown(place, rights.st_uid, rights.st_gid)
-        place.chmod(rights.st_mode & 0o7777)
+    there = open_directory(str(place))
+    if there is not None:
+        os.close(there)
+        return
+    rights = like.stat()
+    set_directory(str(place), rights.st_uid, rights.st_gid, rights.st_mode & 0o7777)
 
 
 def _put_password(path: Path, place: Path) -> None:
     """Whoever is described has one by now, and whoever is not gets none back. The owner is today's."""
-    if path.parent.name == "passwords" and place.exists():
-        _put(path, place, place.stat())
+    if path.parent.name == "passwords" and place.parent.is_dir() and (rights := inside.seen(place)):
+        _put(path, place, rights)
 
 
 def _put(path: Path, place: Path, rights: os.stat_result) -> None:
-    fresh = place.with_name(f".{place.name}.new")
-    fresh.unlink(missing_ok=True)
-    shutil.copyfile(path, fresh)  # root's alone until it has its owner: the program's umask sees to that
-    os.chown(fresh, rights.st_uid, rights.st_gid)
-    fresh.chmod(rights.st_mode & 0o7777)
-    fresh.rename(place)
+    with path.open("rb") as content:
+        inside.put(content, place, rights.st_uid, rights.st_gid, rights.st_mode & 0o7777)
 
 
 def _merge_ledger(path: Path) -> None:
@@ -60,4 +57,4 @@ def _merge_ledger(path: Path) -> None:
     for name, line in json.loads(path.read_text()).items():
         if name not in here and line["uid"] not in taken:
             here[name] = line
-    write_whole(LEDGER, json.dumps(here, indent=1, sort_keys=True) + "\n")
+    inside.put_text(json.dumps(here, indent=1, sort_keys=True) + "\n", LEDGER)

@@ -7,38 +7,47 @@ import hashlib
 import pwd
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
+
+from hangar_files import FileProblem
 
 from . import databases, files, sending, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
 from .records import Backup, Sealed, moment, when, write
 from .running import make_work
-from .scratch import Scratch, cluster
+from .scratch import cluster
 from .sealing import seal
 
 ROOM = 256 * 2**20
 """Bytes that a backup leaves free beyond twice its predecessor: a full disk stops the databases too."""
 
+
+class Ended(Refused):
+    """Whoever started the backup has ended it."""
+
+
 OWNERS = ("airflow", "airbyte", "warehouse")
 
 
 def make(described: Described) -> Backup:
-    """Make a backup and send it.
+    """Make a backup and send it. A part that fails does not keep the others from being made and sent.
 
     Raises:
         Refused: with the reason, which the alert tells too. Backups from before stay as they are.
     """
     with alone():
         try:
-            backup = _make(described)
-            _send(described, backup)
-        except (Refused, OSError) as problem:
+            backup, failed = _make(described)
+            _send(described, backup, whole=not failed)
+            if failed:
+                raise Refused("; ".join(failed))
+        except (Refused, FileProblem, OSError) as problem:
             state.remember(problem=str(problem))
             raise Refused(str(problem)) from None
         finally:
@@ -69,7 +78,7 @@ def _is_ours(lock: IO[str]) -> bool:
     return True
 
 
-def _make(described: Described) -> Backup:
+def _make(described: Described) -> tuple[Backup, list[str]]:
     began, identifier = time.monotonic(), moment()
     _require_finished()
     make_work()
@@ -79,17 +88,30 @@ def _make(described: Described) -> Backup:
     circumstances = _circumstances(described)
     if before.circumstances != circumstances:
         before = replace(before, circumstances=circumstances, prints={}, delivered=[])
-    with ExitStack() as held:
-        maker = Maker(described, identifier, known, before, held)
-        sealed = tuple(maker.ensure(part) for part in parts(described))
-    roles = tuple(databases.ask_warehouse(described, databases.ROLES).split()) if described.warehouse else ()
+    maker = Maker(described, identifier, known, before)
+    sealed = maker.all_of(parts(described))
+    if not any(one.part == "secrets" for one in sealed):
+        raise Refused("; ".join(maker.failed))  # without the keys nothing else can be read
+    roles = _roles(described, known)
     new = tuple(one.part for one in sealed if one.made == identifier)
     seconds = round(time.monotonic() - began, 1)
     made = datetime.now(UTC).isoformat(timespec="seconds")
     backup = Backup(identifier, described.machine, made, seconds, sealed, numbers(), roles, new)
     write(backup, SPOOL)
     state.remember(circumstances=circumstances, delivered=before.delivered, prints=maker.prints)
-    return backup
+    return backup, maker.failed
+
+
+def _roles(described: Described, known: list[Backup]) -> tuple[str, ...]:
+    """Who owns what is in the warehouse; who did, where it does not answer (its part has failed then)."""
+    if not described.warehouse:
+        return ()
+    try:
+        return tuple(databases.ask_warehouse(described, databases.ROLES).split())
+    except Ended:
+        raise
+    except Refused:
+        return known[0].roles if known else ()
 
 
 def _require_finished() -> None:
@@ -125,17 +147,56 @@ def numbers() -> dict[str, int]:
 
 @dataclass
 class Maker:
-    """Makes the parts of one backup; `prints` gathers what is to be remembered."""
+    """Makes the parts of one backup; `prints` gathers what is to be remembered, `failed` which parts failed and why."""
 
     described: Described
     identifier: str
     known: list[Backup]
     before: state.State
-    held: ExitStack
 
     def __post_init__(self) -> None:
         self.prints: dict[str, list[str]] = {}
-        self._scratch: Scratch | None = None
+        self.failed: list[str] = []
+
+    def all_of(self, wanted: Iterable[Part]) -> tuple[Sealed, ...]:
+        """Each part; where one cannot be made, the last good copy of it, if there is one."""
+        found = []
+        for part in wanted:
+            try:
+                found.append(self.ensure(part))
+            except Ended:
+                raise
+            except (Refused, FileProblem, OSError) as problem:
+                found += self._instead(part, problem)
+        return tuple(found)
+
+    def _instead(self, part: Part, problem: Exception) -> list[Sealed]:
+        (WORK / part.name).unlink(missing_ok=True)
+        remembered = self.before.prints.get(part.name)
+        earlier = self._known(remembered)
+        self.failed.append(
+            f"{part.words}: {str(problem).rstrip('.')}. "
+            + (
+                f"{self.identifier} has the copy of {earlier.made}"
+                if earlier
+                else f"{self.identifier} is without it"
+            )
+        )
+        print(self.failed[-1], flush=True)
+        if earlier is None or remembered is None:
+            return []
+        self.prints[part.name] = remembered
+        return [earlier]
+
+    def _known(self, remembered: list[str] | None) -> Sealed | None:
+        """What was made of a part before, unless it is too old to be referred to."""
+        objects = (one for backup in self.known for one in backup.parts)
+        found = next((one for one in objects if remembered and one.object == remembered[1]), None)
+        if found is None or when(self.identifier) - when(found.made) > timedelta(
+            days=self.described.full_days
+        ):
+            return None
+        return found
 
     def ensure(self, part: Part) -> Sealed:
         """The part as it is now: an object from before where it has not changed, else a new one."""
@@ -149,12 +210,8 @@ class Maker:
         remembered = self.before.prints.get(part.name)
         if not fingerprint or not remembered or remembered[0] != fingerprint:
             return None
-        objects = (one for backup in self.known for one in backup.parts if one.object == remembered[1])
-        sealed = next(objects, None)
+        sealed = self._known(remembered)
         if sealed is None or (self.described.target and sealed.object not in self.before.delivered):
-            return None
-        age = when(self.identifier) - when(sealed.made)
-        if age > timedelta(days=self.described.full_days):
             return None
         print(f"{part.words}: unchanged since {sealed.made}", flush=True)
         return sealed
@@ -172,18 +229,23 @@ class Maker:
         if not part.is_dump:
             files.count(plain)
             return 0
-        self._scratch = self._scratch or self.held.enter_context(cluster(self.described))
-        roles = ["airflow"]
+        # A cluster for each: whoever wrote the one is not to meet the other.
         if part.name == "warehouse":
             roles = databases.ask_warehouse(self.described, databases.ROLES).split()
-        return self._scratch.restore(part.name, plain, roles)
+            with cluster(self.described, "warehouse", roles) as scratch:
+                return scratch.restore(part.name, plain, roles, ours=True)
+        # Whatever works with Airflow's database administers it, and may have written anything into its dump.
+        with cluster(self.described, "trial", ["airflow"]) as scratch:
+            return scratch.restore(part.name, plain, ["airflow"], ours=False)
 
 
-def _send(described: Described, backup: Backup) -> None:
+def _send(described: Described, backup: Backup, *, whole: bool) -> None:
     found = state.read()
     if described.target:
         news = [part.object for part in backup.parts if part.object not in found.delivered]
         print(f"send it to {described.target.name}", flush=True)
         sending.send(described.target, [*news, f"{backup.id}.json"])
     objects = [part.object for part in backup.parts]
-    state.remember(delivered=objects, good=state.now(), last=backup.id, problem="")
+    state.remember(delivered=objects)
+    if whole:
+        state.remember(good=state.now(), last=backup.id, problem="")

@@ -3,10 +3,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import NoReturn
 
 from . import making, putting_back, spool, state
 from .described import HOME, RECIPIENTS, SENDING_KEY, SPOOL, Described, Refused, load
@@ -36,6 +38,7 @@ def _run(arguments: list[str], usage: str | None) -> None:
         case ["ensure"]:
             ensure(described)
         case ["now"]:
+            signal.signal(signal.SIGTERM, _end)
             backup = making.make(described)
             print(f"{backup.id}: made in {backup.seconds:g} s, new: {', '.join(backup.new) or 'nothing'}")
         case ["show"]:
@@ -51,6 +54,12 @@ def _run(arguments: list[str], usage: str | None) -> None:
                 say(words)
         case _:
             sys.exit(usage)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """What was begun is tidied away, and the reason is kept."""
+    signal.signal(number, signal.SIG_IGN)
+    raise making.Ended("The backup was ended before it was whole: it took too long, or somebody stopped it")
 
 
 def say(words: str) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hangar_files import FileProblem
+
 from . import databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
+from .loading import Load, Server, quoted
 from .making import alone, numbers
 from .running import make_work, run
-from .scratch import quoted
 from .standing_in import swap, take_the_place_of
 
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
@@ -68,7 +70,10 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
         make_work()
         half = f"the restore of {wanted['id']} has not come to its end; give the same command again"
         state.tell(described, state.remember(unfinished=wanted["id"], problem=half))
-        yield from _put_back(described, wanted)
+        try:
+            yield from _put_back(described, wanted)
+        except (FileProblem, OSError) as problem:
+            raise Refused(str(problem)) from None
         state.tell(described, state.remember(unfinished="", problem=""))
         shutil.rmtree(WORK, ignore_errors=True)
         shutil.rmtree(INCOMING, ignore_errors=True)
@@ -151,17 +156,19 @@ def _airflow(dump: Path) -> None:
 
 
 def _warehouse(described: Described, dump: Path, roles: list[str]) -> None:
+    def client(program: str, *words: str, database: str, role: str) -> list[str]:
+        return of_warehouse(described, program, *words, database=database, role=role)
+
     def sql(text: str) -> str:
-        argv = of_warehouse(described, "psql", *plain(), database="postgres")
+        argv = client("psql", *plain(), database="postgres", role="warehouse")
         return run(argv, "Asking the warehouse", text=text, user="warehouse")
 
     known = sql(databases.ROLES).split()
     made = "".join(f"create role {quoted(role)}; " for role in roles if role not in known)
     sql(f"{made}drop database if exists restored with (force);")
     sql("create database restored template template0;")
-    with dump.open("rb") as source:
-        argv = of_warehouse(described, "pg_restore", "--exit-on-error", database="restored")
-        run(argv, "Restoring the warehouse", source=source, user="warehouse")
+    server = Server(client, "warehouse", "warehouse", described.programs)
+    Load(server, "restored", dump).by_owners(roles)
     sql(swap("warehouse"))
 
 

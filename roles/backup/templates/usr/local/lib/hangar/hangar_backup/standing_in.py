@@ -1,8 +1,10 @@
 # Written by Hangar (role backup). Changes made here are lost at the next run.
 """What was restored takes the place of what there is. `./provision.py upgrade` goes back by it too."""
 
-import shutil
+import os
 from pathlib import Path
+
+from . import inside
 
 
 def swap(name: str) -> str:
@@ -14,12 +16,15 @@ def swap(name: str) -> str:
 
 
 def take_the_place_of(state: Path, copy: Path) -> None:
-    """A copy of a SQLite file stands in the file's place, whole or not at all, and belongs to whom the file did."""
-    owner = state.parent.stat() if not state.exists() else state.stat()
+    """A copy of a SQLite file stands in the file's place, whole or not at all, and belongs to whom the file did.
+
+    Raises:
+        FileProblem: it cannot be put there.
+    """
+    # The folder is a service's, whose containers write it: nothing there is followed.
+    with inside.opened(state.parent) as folder:
+        owner = inside.seen(state) or os.fstat(folder)
     for end in ("-wal", "-shm"):
-        state.with_name(state.name + end).unlink(missing_ok=True)
-    fresh = state.with_name(".restored")
-    shutil.copyfile(copy, fresh)
-    shutil.chown(fresh, owner.st_uid, owner.st_gid)
-    fresh.chmod(0o600)
-    fresh.rename(state)
+        inside.remove(state.with_name(state.name + end))
+    with copy.open("rb") as content:
+        inside.put(content, state, owner.st_uid, owner.st_gid, 0o600)
