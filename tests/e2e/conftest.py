@@ -92,8 +92,15 @@ class Checkout:
             timeout=timeout,
         )
         if check and done.returncode != 0:
-            pytest.fail(f"{verb} ended with {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+            said = f"{self.broken() if verb == 'up' else ''}{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+            pytest.fail(f"{verb} ended with {done.returncode}\n{said}")
         return done
+
+    def broken(self) -> str:
+        """The promises that the last `up` did not keep, and why: they may stand far above the end of what it said."""
+        kept = (self.state / "report.json").exists()
+        found = [one for one in self.report()["promises"] if one["outcome"] == "broken"] if kept else []
+        return "".join(f"BROKEN: {one['sentence']}\n{one['reason']}\n" for one in found)
 
     def ssh(self, command: str, *, check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
         """Run a shell command on the machine as the admin account. A secret belongs into `input`: the machine's

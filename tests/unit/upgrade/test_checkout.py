@@ -19,7 +19,9 @@ def written(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def make(*overrides: str) -> Config:
         config = make_config(*overrides)
-        (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA\n")
+        (tmp_path / "key.pub").write_text(
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVuZC5vZi50aGUubGluZS5ub2JvZHkuaGFzLml0Li4u\n"
+        )
         text = inventory.render(SERVER, config, tmp_path / "key")
         place = tmp_path / f"hosts-{len(list(tmp_path.glob('hosts-*')))}.yml"
         place.write_text(text)
