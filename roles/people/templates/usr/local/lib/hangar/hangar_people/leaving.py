@@ -1,6 +1,7 @@
 # Written by Hangar (role people). Changes made here are lost at the next run.
 """How somebody leaves: shut out, ended, cleared away, archived, forgotten. Each step may be taken again."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -74,7 +75,8 @@ def _end_once(uid: int) -> set[int]:
     kill = SLICES / f"user-{uid}.slice" / "cgroup.kill"
     inside = _members(kill.parent)
     if inside:
-        kill.write_text("1")
+        with contextlib.suppress(OSError):  # the slice went while we looked
+            kill.write_text("1")
     # Jobs of cron and at run outside of the slice.
     outside = {pid for pid, uids in facts.processes().items() if uid in uids}
     for pid in outside:
@@ -102,18 +104,20 @@ def clear(name: str, uid: int) -> None:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
     for path in AT_JOBS.iterdir() if AT_JOBS.is_dir() else ():
-        if path.lstat().st_uid == uid:
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):  # it has run meanwhile
+            if path.lstat().st_uid == uid:
+                path.unlink()
     (PASSWORDS / name).unlink(missing_ok=True)
     # Folders in which others have put something cannot go, and need not.
     scratch = [folder for folder in SCRATCH if Path(folder).is_dir()]
     subprocess.run(
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
+    # Others work in the shared folder meanwhile: what goes before its turn is no trouble.
     if SHARED.is_dir():
-        accounts.run(
-            "find", str(SHARED), "-xdev", "-uid", str(uid), "-execdir", "chown", "-h", "root", "{}", "+"
-        )
+        argv = ["find", str(SHARED), "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
+        argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
+        subprocess.run(argv, capture_output=True, check=False)
 
 
 def archive(name: str) -> None:
