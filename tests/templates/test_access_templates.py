@@ -84,17 +84,31 @@ def test_metadata_ends_in_a_refusal_that_is_counted() -> None:
 
 
 def test_a_listener_answers_only_whom_it_may() -> None:
-    """Itself, root, and declared services of the services' accounts; everybody else waits in vain and is counted. At a
-    service's port root waits in vain too: it would give a password to whoever took the place of one that is down.
-    """
+    """Itself, root, and declared services of the services' accounts; everybody else waits in vain and is counted."""
     lines = chain(rules(firewall_service_ports=[8080, 5432]), "answer")
-    services = "th sport { 8080, 5432 } meta skuid"
-    assert lines.index(f"{services} {{ 0-999, 2001, 2002 }} return") < lines.index("ct mark 0 return")
-    assert lines.index(next(line for line in lines if "drop" in line and services in line)) < lines.index(
-        "ct mark 0 return"
-    )
-    assert lines[-1].endswith("counter name loopback_refused drop")
+    assert "th sport { 8080, 5432 } meta skuid { 0-999, 2001, 2002 } return" in lines
+    assert lines[-1] == "goto unheard"
     assert not any("th sport" in line for line in chain(rules(firewall_service_ports=[]), "answer"))
+
+
+def test_who_may_listen_in_a_services_place_is_decided_before_root_is_answered() -> None:
+    """Root brings passwords to these ports: a person who listens there first must not hear them."""
+    lines = chain(rules(firewall_service_ports=[8080, 5432]), "answer")
+    assert lines[:2] == [
+        "th sport { 8080, 5432 } meta skuid { 0-999, 2001, 2002 } return",
+        "th sport { 8080, 5432 } goto unheard",
+    ]
+    assert lines[2].startswith("ct mark 0 ")
+
+
+def test_an_answer_without_an_owner_is_none() -> None:
+    """A listener whose queue is full answers by SYN cookies, which have no owner; anybody can fill their own queue."""
+    text = rules(firewall_service_ports=[8080])
+    assert "ct mark 0 meta skuid 0-4294967294 return" in chain(text, "answer")
+    assert chain(text, "unheard") == [
+        "meta skuid 0-4294967294 ct mark set 0xffffffff counter name loopback_refused drop",
+        "meta l4proto tcp counter name loopback_refused drop",
+    ]
 
 
 def test_keys_and_groups_stand_on_lines_of_their_own() -> None:

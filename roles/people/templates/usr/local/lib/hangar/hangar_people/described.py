@@ -1,17 +1,19 @@
 # Written by Hangar (role people). Changes made here are lost at the next run.
 """Who works on the machine, as the role wrote it down."""
 
-import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 DESCRIPTION = Path("/etc/hangar/people.json")
+LOCK = Path("/run/hangar-people-described.lock")
+"""Held from reading to writing: removals do not wait for each other, and each takes its own person out."""
+
 EPOCH = date(1970, 1, 1)
 
 GROUPS = {
@@ -89,32 +91,24 @@ def load(path: Path = DESCRIPTION) -> Described:
 
 def forget(name: str, path: Path = DESCRIPTION) -> None:
     """Take somebody out of the description, in the form in which the role writes it."""
-    # Two who leave at once: the one that is written last must not bring the other back.
-    with _turn(path):
+    with LOCK.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         found = read(path)
         found["people"] = [one for one in found["people"] if one["name"] != name]
         write(path, json.dumps(found, indent=1, sort_keys=True) + "\n", path.stat().st_mode & 0o777)
 
 
-@contextlib.contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """One change of the description at a time. Its folder is what is locked: the file itself is replaced."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
 def write(path: Path, text: str, mode: int) -> None:
     """Write a file whole or not at all; root's."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-        os.fchmod(descriptor, mode)
-        stream.flush()
-        os.fsync(descriptor)
-    temporary.rename(path)
+    # A name of its own: two calls may write at once.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+            os.fchmod(descriptor, mode)
+            stream.flush()
+            os.fsync(descriptor)
+        Path(name).rename(path)
+    except BaseException:
+        Path(name).unlink()
+        raise

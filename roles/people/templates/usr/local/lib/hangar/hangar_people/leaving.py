@@ -75,7 +75,7 @@ def _end_once(uid: int) -> set[int]:
     kill = SLICES / f"user-{uid}.slice" / "cgroup.kill"
     inside = _members(kill.parent)
     if inside:
-        with contextlib.suppress(OSError):  # it went while we looked
+        with contextlib.suppress(OSError):  # the slice went while we looked
             kill.write_text("1")
     # Jobs of cron and at run outside of the slice.
     outside = {pid for pid, uids in facts.processes().items() if uid in uids}
@@ -104,37 +104,20 @@ def clear(name: str, uid: int) -> None:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
     for path in AT_JOBS.iterdir() if AT_JOBS.is_dir() else ():
-        if path.lstat().st_uid == uid:
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):  # it has run meanwhile
+            if path.lstat().st_uid == uid:
+                path.unlink()
     (PASSWORDS / name).unlink(missing_ok=True)
     # Folders in which others have put something cannot go, and need not.
     scratch = [folder for folder in SCRATCH if Path(folder).is_dir()]
     subprocess.run(
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
+    # Others work in the shared folder meanwhile: what goes before its turn is no trouble.
     if SHARED.is_dir():
-        _hand_over(uid)
-
-
-def _hand_over(uid: int) -> None:
-    """Make root's what they left in the shared folder. Others work there: what goes while we look is no trouble,
-    what stays theirs is.
-
-    Raises:
-        Refused: something is still theirs.
-    """
-    argv = ["find", str(SHARED), "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
-    for _ in range(3):
-        done = subprocess.run(
-            [*argv, "-execdir", "chown", "-h", "root", "{}", "+"], capture_output=True, text=True
-        )
-        if not done.returncode:
-            return
-    left = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()
-    if left:
-        raise Refused(
-            f"{left[0]} and what else is of number {uid} cannot be made root's: {done.stderr.strip()[-500:]}"
-        )
+        argv = ["find", str(SHARED), "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
+        argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
+        subprocess.run(argv, capture_output=True, check=False)
 
 
 def archive(name: str) -> None:

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ AIRFLOW = Path("/usr/local/sbin/airflow-accounts")
 NOT_NOW = 75
 """Its way to say that Airflow's database does not run; the accounts follow when it does."""
 
-AIRFLOW_WAIT = 240.0
-"""Seconds for all of its questions; each is bounded by itself."""
+TROUBLE = (Refused, subprocess.CalledProcessError, OSError)
+"""What one step may come to without a mistake of ours."""
 
 WAIT, REMOVAL_WAIT = 60.0, 900.0
 """Seconds for another call to end; a removal outwaits the packing of a large home."""
@@ -33,10 +34,8 @@ def main(arguments: Sequence[str], usage: str | None) -> None:
     """Run a verb. What a person has to decide ends it with status 1 and a sentence."""
     try:
         _run(list(arguments), usage)
-    except Refused as problem:
-        sys.exit(f"people: {problem}")
-    except subprocess.CalledProcessError as problem:
-        sys.exit(f"people: {_said(problem)}")
+    except TROUBLE as problem:
+        sys.exit(f"people: {_told(problem)}")
 
 
 def _run(arguments: list[str], usage: str | None) -> None:
@@ -56,13 +55,6 @@ def _run(arguments: list[str], usage: str | None) -> None:
             sys.exit(usage)
 
 
-def _said(problem: OSError | subprocess.CalledProcessError) -> str:
-    if isinstance(problem, OSError):
-        return str(problem)
-    said = (problem.stderr or "").strip()
-    return f"{' '.join(map(str, problem.cmd))} ended with {problem.returncode}: {said}"
-
-
 def look() -> list[str]:
     """Return everything that is to be done, a line each."""
     todo = steps.needed(described.load(), facts.gather())
@@ -75,19 +67,19 @@ def apply() -> list[str]:
     Raises:
         Refused: with all that did not work.
     """
-    done, troubles = [], []
+    done: list[str] = []
+
+    def airflow() -> None:
+        done.extend(f"Airflow: {line}" for line in _airflow("apply"))
+
+    troubles = []
     for step in steps.needed(described.load(), facts.gather()):
-        try:
-            step.do()
+        trouble = _try(step.do)
+        if trouble:
+            troubles += trouble
+        else:
             done.append(step.what)
-        except Refused as trouble:
-            troubles.append(str(trouble))
-        except (OSError, subprocess.CalledProcessError) as trouble:
-            troubles.append(f"{step.what}: {_said(trouble)}")
-    try:
-        done += [f"Airflow: {line}" for line in _airflow("apply")]
-    except Refused as trouble:
-        troubles.append(str(trouble))
+    troubles += _try(airflow)
     if troubles:
         _say(done)
         raise Refused("; ".join(troubles))
@@ -99,7 +91,7 @@ def remove(name: str) -> dict[str, Any]:
     once more, should that other call have let them in again. Returns how long it took until the last process was gone.
 
     Raises:
-        Refused: there is no such person, or something is left to do.
+        Refused: something is left to do; whatever could be done is done.
     """
     start = time.monotonic()
     found = facts.gather()
@@ -108,12 +100,16 @@ def remove(name: str) -> dict[str, Any]:
     if name not in known:
         return {"name": name, "was_there": False, "seconds": 0.0, "archive": ""}
     before = set(leaving.ARCHIVE.glob(f"{name}-*.tar"))
-    leaving.shut_out(name)
-    leaving.end(name, known[name])
+    troubles = _try(partial(leaving.shut_out, name), partial(leaving.end, name, known[name]))
     seconds = time.monotonic() - start
-    with alone(REMOVAL_WAIT):
-        _airflow("apply")
-        leaving.leave(name, known[name])
+
+    def follow() -> None:
+        with alone(REMOVAL_WAIT):
+            troubles.extend(_try(partial(_airflow, "apply"), partial(leaving.leave, name, known[name])))
+
+    troubles += _try(follow)
+    if troubles:
+        raise Refused("; ".join(dict.fromkeys(troubles)))
     new = sorted(set(leaving.ARCHIVE.glob(f"{name}-*.tar")) - before)
     return {"name": name, "was_there": True, "seconds": seconds, "archive": str(new[0]) if new else ""}
 
@@ -140,15 +136,30 @@ def _airflow(verb: str) -> list[str]:
     """Let Airflow have the same people."""
     if not AIRFLOW.exists():
         return []
-    try:
-        done = subprocess.run([str(AIRFLOW), verb], capture_output=True, text=True, timeout=AIRFLOW_WAIT)
-    except subprocess.TimeoutExpired:
-        raise Refused(f"Airflow's accounts: no answer within {AIRFLOW_WAIT:.0f} seconds") from None
+    done = subprocess.run([str(AIRFLOW), verb], capture_output=True, text=True)
     if done.returncode == NOT_NOW:
         return []
     if done.returncode:
         raise Refused(f"Airflow's accounts: {done.stderr.strip()}")
     return done.stdout.splitlines()
+
+
+def _try(*actions: Callable[[], object]) -> list[str]:
+    """Take each of them, whatever became of those before. Returns what did not work."""
+    troubles = []
+    for action in actions:
+        try:
+            action()
+        except TROUBLE as problem:
+            troubles.append(_told(problem))
+    return troubles
+
+
+def _told(problem: BaseException) -> str:
+    if isinstance(problem, subprocess.CalledProcessError):
+        said = (problem.stderr or "").strip()
+        return f"{' '.join(map(str, problem.cmd))} ended with {problem.returncode}: {said}"
+    return str(problem)
 
 
 def _say(lines: Sequence[str]) -> None:
