@@ -105,8 +105,12 @@ def removal(config: Config, *, with_data: bool) -> Removal:
     return cloud_for(config).removal(with_data=with_data)
 
 
-def destroy(config: Config, *, with_data: bool = True, break_lock: bool = False) -> list[str]:
-    """Removes the machine and what this computer knows of it; returns what was removed."""
+def destroy(
+    config: Config, *, with_data: bool = True, break_lock: bool = False, is_unsure: bool = False
+) -> list[str]:
+    """Removes the machine and what this computer knows of it; returns what was removed. `is_unsure`: the settings are
+    not those of platform.yml, which could not be read.
+    """
     environment = config.environment
     with (
         _at_work(config, "destroy") as (progress, cloud),
@@ -116,7 +120,8 @@ def destroy(config: Config, *, with_data: bool = True, break_lock: bool = False)
         closed = ["the forwards"] if tunnel.stop(environment) else []
         gone = cloud.destroy(progress.report, with_data=with_data)
         # What stays in the cloud has backups of its own, for which this is the only key.
-        removed = forget(config, data_stays=bool(cloud.removal(with_data=with_data).stays))
+        stays = bool(cloud.removal(with_data=with_data).stays)
+        removed = forget(config, data_stays=stays, is_unsure=is_unsure)
         return [*closed, *gone, *include.remove(environment), *removed]
 
 
@@ -210,12 +215,12 @@ def introduce(server: Server, config: Config) -> None:
     inventory.write_hosts(server, config)
 
 
-def forget(config: Config, *, data_stays: bool = False) -> list[str]:
+def forget(config: Config, *, data_stays: bool = False, is_unsure: bool = False) -> list[str]:
     """Removes what was written here about a machine: inventory, keys, reports, logs. The lock goes with it; backups
     and the key that reads them stay: a machine is made again from them.
     """
     state, hosts = state_dir(config.environment), hosts_file(config.environment)
-    stays = _backups(config, data_stays=data_stays)
+    stays = _backups(config, opens_more=data_stays or is_unsure)
     written = [entry for entry in state.iterdir() if entry not in stays]
     found = [hosts] if hosts.exists() else []
     found += [state] if [entry.name for entry in written] != ["lock"] else []
@@ -228,7 +233,7 @@ def forget(config: Config, *, data_stays: bool = False) -> list[str]:
     return [shown(path) for path in found]
 
 
-def _backups(config: Config, *, data_stays: bool) -> set[Path]:
+def _backups(config: Config, *, opens_more: bool) -> set[Path]:
     """Backups that were fetched, and the key, wherever there is or may be something that it opens. One that opens
     nothing is nobody's loss.
     """
@@ -236,12 +241,12 @@ def _backups(config: Config, *, data_stays: bool) -> set[Path]:
     pair = {path for path in (key, public_path(key)) if path.exists()}
     if any(folder.glob("*.json")):
         return {folder, *pair}
-    return pair if data_stays or backup.lie_elsewhere(config) else set()
+    return pair if opens_more or backup.lie_elsewhere(config) else set()
 
 
-def kept_backups(config: Config, *, data_stays: bool = False) -> list[str]:
+def kept_backups(config: Config, *, data_stays: bool = False, is_unsure: bool = False) -> list[str]:
     """What `destroy` leaves here, in words."""
-    stays = _backups(config, data_stays=data_stays)
+    stays = _backups(config, opens_more=data_stays or is_unsure)
     if not stays:
         return []
     folder = backups_dir(config.environment)

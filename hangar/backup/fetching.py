@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from hangar import paths
 from hangar.backup.folder import Folder
 from hangar.backup.machine import Machine
 from hangar.backup.records import Backup, Sealed
@@ -18,17 +19,25 @@ Report = Callable[[str], None]
 def from_machine(machine: Machine, folder: Folder, config: Config, report: Report) -> list[str]:
     """What the spool has and retention would keep; returns what came. A call that is killed leaves nothing listed
     that is not whole; the next one goes on.
+
+    Raises:
+        HangarError: an object has not come as it was made; or another machine's backup has the name of one, which was
+            left out.
+        MachineUnreachable: the machine does not answer.
     """
     there = [one for one in machine.show().backups if one.machine == folder.machine]
     known = {one.id for one in folder.backups() if not folder.missing(one)}
     wanted = kept([*known, *(one.id for one in there)], config.backup.keep) - known
     came = [one for one in there if one.id in wanted]
-    for backup in came:
+    clashing = {one.id: other for one in came if (other := folder.taken_by(one))}
+    for backup in (one for one in came if one.id not in clashing):
         for part in (one for one in backup.parts if one.object in folder.missing(backup)):
             report(f"fetch {part.object}")
             machine.get(part.object, folder.fresh(part.object))
             accept(folder, part)
         folder.write_index(backup)
+    for identifier, other in clashing.items():
+        raise _clash(folder, identifier, other)
     return [one.id for one in came]
 
 
@@ -61,11 +70,21 @@ def _is_here(folder: Folder, name: str) -> bool:
 
 
 def _bring(target: Target, folder: Folder, backup: Backup, report: Report) -> None:
+    if other := folder.taken_by(backup):
+        raise _clash(folder, backup.id, other)
     for part in (one for one in backup.parts if one.object in folder.missing(backup)):
         report(f"fetch {part.object} from {target.name}")
         target.get([part.object], folder.fresh(part.object).parent, as_fresh=True)
         accept(folder, part)
     folder.write_index(backup)
+
+
+def _clash(folder: Folder, identifier: str, other: str) -> HangarError:
+    """Names are moments: two machines that begin in the same second make the same ones."""
+    return HangarError(
+        f"{identifier} was not fetched: a backup of {other} has its name.", f"* In: {paths.shown(folder.path)}",
+        "Give each machine a folder of its own in platform.yml: backup.folder",
+    )  # fmt: skip
 
 
 def accept(folder: Folder, part: Sealed) -> None:

@@ -1,5 +1,6 @@
 """The folder on this computer that keeps the backups. What is listed is whole: an index comes after its objects."""
 
+import time
 from pathlib import Path
 
 from hangar import paths
@@ -7,6 +8,9 @@ from hangar.backup.records import ID, OBJECT, Backup, read, text
 from hangar.config import Config
 from hangar.errors import HangarError
 from hangar.ssh.files import write_atomically
+
+LEFT = 24 * 3600.0
+"""Seconds after which an object without an index is what a killed fetch left. A fetch writes the index last."""
 
 
 class Folder:
@@ -33,6 +37,15 @@ class Folder:
         """The backup of that name, whichever machine's it is."""
         return next((one for one in self._all() if one.id == identifier), None)
 
+    def taken_by(self, backup: Backup) -> str:
+        """Whose backup has a name of this one, or of an object of it with other content; empty where none has."""
+        wanted = {part.object: part.sha256 for part in backup.parts}
+        for other in self._all():
+            differ = any(wanted.get(part.object, part.sha256) != part.sha256 for part in other.parts)
+            if other.machine != backup.machine and (other.id == backup.id or differ):
+                return other.machine
+        return ""
+
     def missing(self, backup: Backup) -> list[str]:
         """The objects of a backup that are not here in their size."""
         return [part.object for part in backup.parts if not self._has(part.object, part.bytes)]
@@ -54,13 +67,18 @@ class Folder:
         write_atomically(self.path / f"{backup.id}.json", text(backup))
 
     def keep(self, identifiers: set[str]) -> list[str]:
-        """Removes every other backup, then the objects that none names any more; returns what went."""
+        """Removes every other backup, then the objects that none names any more; returns what went. Objects that never
+        had an index stay for a day: another machine's fetch may be at work.
+        """
         going = [one for one in self.backups() if one.id not in identifiers]
         for backup in going:
             (self.path / f"{backup.id}.json").unlink()
         named = {part.object for backup in self._all() for part in backup.parts}
+        freed = {part.object for backup in going for part in backup.parts}
         for path in self.path.glob("*.age"):
-            if OBJECT.fullmatch(path.name) and path.name not in named:
+            if not OBJECT.fullmatch(path.name) or path.name in named:
+                continue
+            if path.name in freed or time.time() - path.stat().st_mtime > LEFT:
                 path.unlink()
         return [backup.id for backup in going]
 

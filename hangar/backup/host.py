@@ -57,13 +57,19 @@ class Host:
     def keep(
         self, identifiers: set[str], indexes: Iterable[Backup], now: datetime | None = None
     ) -> list[str]:
-        """Removes the other backups' indexes, then old objects that none names; returns what went. Objects that are
-        young stay: the machine may refer to them in a backup that it is making now.
+        """Removes the indexes of other backups, then old objects that none names; returns what went. What is young and
+        in none of `indexes` stays: it may have come since, or be on its way, and the machine may refer to objects in a
+        backup that it is making now.
         """
-        sizes = self.sizes()
-        going = sorted(name for name in sizes if name.endswith(".json") and name[:-5] not in identifiers)
-        named = {part.object for one in indexes if one.id in identifiers for part in one.parts}
+        sizes, indexes = self.sizes(), list(indexes)
         latest = (now or datetime.now(UTC)) - timedelta(days=SAFE_DAYS)
+        known = {one.id for one in indexes}
+        going = sorted(
+            name for name in sizes
+            if name.endswith(".json") and name[:-5] not in identifiers
+            and (name[:-5] in known or moment(name[:-5]) < latest)
+        )  # fmt: skip
+        named = {part.object for one in indexes if one.id in identifiers for part in one.parts}
         old = [
             name for name in sizes
             if name.endswith(".age") and name not in named and moment(name[:-4].partition("-")[2]) < latest

@@ -50,10 +50,11 @@ def thin_out(config: Config, report: Report) -> list[str]:
 
 
 def lie_elsewhere(config: Config) -> bool:
-    """Whether there are backups outside the environment's own folder, or may be: another folder has some, or a host
-    or a bucket takes them.
+    """Whether there may be backups outside the environment's own folder. Nobody looks: a folder's disk, a host or a
+    bucket may be out of reach just now.
     """
-    return target.of(config) is not None or bool(Folder.of(config).backups())
+    places = config.backup
+    return bool(places.folder or places.sftp.host or places.gcs.bucket)
 
 
 def require(config: Config, wanted: str, report: Report) -> Backup:

@@ -30,18 +30,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from hangar import pipeline
 
-    settings = _settings(args)
+    settings, is_unsure = _settings(args)
     name = settings.server_name
     doomed = pipeline.removal(settings, with_data=args.with_data)
     if not _agreed(doomed, args):
         raise HangarError(f"{name} was left as it is.")
-    removed = pipeline.destroy(settings, with_data=args.with_data, break_lock=args.break_lock)
+    removed = pipeline.destroy(
+        settings, with_data=args.with_data, break_lock=args.break_lock, is_unsure=is_unsure
+    )
     for what in removed:
         console.say(f"  removed {what}")
-    kept = [*doomed.stays, *pipeline.kept_backups(settings, data_stays=bool(doomed.stays))]
+    backups = pipeline.kept_backups(settings, data_stays=bool(doomed.stays), is_unsure=is_unsure)
+    kept = [*doomed.stays, *backups]
     for what in kept:
         console.say(f"  kept {what}")
-    console.say(_ending(name, removed, doomed, backups=len(kept) > len(doomed.stays)))
+    console.say(_ending(name, removed, doomed, backups=bool(backups)))
     if args.json:
         console.json({"removed": removed, "kept": kept})
     return 0
@@ -70,19 +73,21 @@ def _ending(name: str, removed: list[str], doomed: "Removal", *, backups: bool) 
     return f"The data of {name} is kept." if doomed.stays else f"Nothing of {name} is left."
 
 
-def _settings(args: argparse.Namespace) -> "Config":
-    """Those of platform.yml; where it cannot be used, the defaults: what is removed is found by its name alone."""
+def _settings(args: argparse.Namespace) -> tuple["Config", bool]:
+    """Those of platform.yml; where it cannot be used, the defaults, and True: what is removed is found by its name
+    alone, and where backups lie is not known.
+    """
     from hangar import config
 
     try:
-        return config.load(args.environment, args.overrides)
+        return config.load(args.environment, args.overrides), False
     except ConfigError as error:
         require_name(args.environment)
         if _lies_elsewhere(args.environment):
             # In which project it lies stands in the file alone; a container of that name is another machine.
             raise
         console.warn(f"{error.brief.partition(';')[0]}; the machine is looked for by its name alone.")
-        return config.Config(environment=args.environment)
+        return config.Config(environment=args.environment), True
 
 
 def _lies_elsewhere(env: str) -> bool:

@@ -99,6 +99,22 @@ def test_a_restored_environment_is_set_up_as_the_old_one(
     assert "There is an environment recovered already." in capsys.readouterr().err
 
 
+def test_a_restored_environment_is_told_where_its_backups_would_go(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.up()
+    name = str(answer(capsys, "snapshot", "production", "create")["created"])
+    words = ["restore", "production", "--from", name, "--to"]
+    assert cli.main([*words, "quiet"]) == 0
+    assert "backups" not in capsys.readouterr().err
+    assert cli.main([*words, "recovered", "--set", "backup.gcs.bucket=acme-backups"]) == 0
+    where = paths.shown(paths.platform_file("recovered"))
+    assert (
+        f"Its backups go where those of production go (backup.gcs): name places of its own in {where} before `up`."
+        in " ".join(capsys.readouterr().err.split())
+    )
+
+
 def test_a_snapshot_that_is_not_there_makes_no_environment(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:

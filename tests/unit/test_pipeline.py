@@ -287,6 +287,23 @@ def test_destroy_leaves_the_only_key_of_backups_that_lie_elsewhere(stages: Stage
     ]
 
 
+def test_the_key_stays_where_nobody_can_look_for_backups(
+    stages: Stages, make_config: Make, tmp_path: Path
+) -> None:
+    """Their folder may be on a disk that is not there just now; or platform.yml does not say where they are."""
+    kept = [".hangar/local/backup-key, the only key that reads its backups"]
+    away = make_config(f"backup.folder={tmp_path}/away")
+    pipeline.up(away)
+    assert pipeline.kept_backups(away) == kept
+    pipeline.destroy(away)
+    assert pipeline.kept_backups(make_config(), is_unsure=True) == kept
+    pipeline.destroy(make_config(), is_unsure=True)
+    assert paths.backup_key("local").exists()
+    assert pipeline.kept_backups(make_config()) == []
+    pipeline.destroy(make_config())
+    assert not paths.backup_key("local").exists()
+
+
 def test_a_restore_is_looked_at_first_and_comes_after_the_playbook(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config(), restore="latest")
     order = [

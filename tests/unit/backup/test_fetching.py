@@ -90,3 +90,19 @@ def test_what_retention_would_remove_is_not_fetched(
     few = settings.backup.keep.model_copy(update={"daily": 1, "weekly": 0, "monthly": 0})
     settings = settings.model_copy(update={"backup": settings.backup.model_copy(update={"keep": few})})
     assert fetch(there, folder, settings) == [SECOND]
+
+
+def test_a_backup_whose_name_another_machines_has_replaces_nothing(
+    there: FakeMachine, folder: Folder, settings: config.Config, make: Make
+) -> None:
+    """Two machines that begin in the same second, and one folder for both."""
+    theirs = make(SECOND, content="theirs", machine="hangar-sandbox")
+    with pytest.raises(HangarError) as refused:
+        fetch(there, folder, settings)
+    assert refused.value == HangarError(
+        f"{SECOND} was not fetched: a backup of hangar-sandbox has its name.", "* In: .hangar/local/backups",
+        "Give each machine a folder of its own in platform.yml: backup.folder",
+    )  # fmt: skip
+    assert [one.id for one in folder.backups()] == [FIRST], "what can come has come"
+    assert folder.find(SECOND) == theirs
+    assert folder.missing(theirs) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 
 import pytest
 
@@ -80,3 +82,22 @@ def test_another_machines_backups_are_let_be_and_put_back_by_name_alone(folder: 
     assert folder.require(theirs.id) == theirs
     with pytest.raises(HangarError, match=r"There is no backup\."):
         folder.require("latest")
+
+
+def test_what_another_call_is_fetching_just_now_is_not_thinned_out(folder: Folder, make: Make) -> None:
+    """Its index comes last. What a killed one left goes when it is a day old."""
+    make(FIRST)
+    fetched, left = folder.path / f"files-{SECOND}.age", folder.path / f"files-{THIRD}.age"
+    fetched.touch(), left.touch()
+    os.utime(left, (1.0, 1.0))
+    assert folder.keep({FIRST}) == []
+    assert (fetched.exists(), left.exists()) == (True, False)
+
+
+def test_names_that_another_machines_backup_has_are_taken(folder: Folder, make: Make) -> None:
+    ours, theirs = make(FIRST), make(SECOND, machine="hangar-sandbox")
+    assert folder.taken_by(ours) == ""
+    assert folder.taken_by(replace(ours, id=SECOND)) == "hangar-sandbox"
+    assert folder.taken_by(replace(ours, parts=theirs.parts)) == "", "the same object is nobody's loss"
+    other = replace(theirs.parts[0], sha256="0" * 64)
+    assert folder.taken_by(replace(ours, parts=(other,))) == "hangar-sandbox"

@@ -73,6 +73,22 @@ def test_a_machine_can_be_removed_whatever_its_file_says(
     assert "Nothing of hangar-local is left." in said.out
 
 
+def test_a_key_stays_where_the_file_does_not_say_what_it_opens(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.configure(yes=True)
+    asked: list[object] = []
+    monkeypatch.setattr(pipeline, "destroy", lambda config, **how: asked.append(how["is_unsure"]) or ["it"])
+    paths.ensure_state_dir("local")
+    paths.backup_key("local").touch()
+    destroy.run(ARGUMENTS)
+    assert "kept" not in capsys.readouterr().out
+    paths.platform_file("local").write_text("backup: {sftp: {host: vault.example.org}\n")
+    destroy.run(ARGUMENTS)
+    assert "  kept .hangar/local/backup-key, the only key that reads its backups\n" in capsys.readouterr().out
+    assert asked == [False, True]
+
+
 def test_an_environment_of_an_impossible_name_is_refused_as_ever() -> None:
     console.configure(yes=True)
     with pytest.raises(ConfigError):
