@@ -107,12 +107,13 @@ def require_another_type(place: Checkout, google: Google, **settings: Any) -> No
 
 
 def require_nothing_left(place: Checkout, google: Google) -> None:
-    """But for snapshots, which `destroy` names and leaves."""
+    """But for snapshots, which `destroy` names and leaves, and the key of the backups that are in them."""
     left = {path for path in google.resources() if NAME in path and "/snapshots/" not in path}
     assert left == set()
     assert google.table("serviceAccounts") == {}
     assert google.table("buckets") == {}
-    assert not place.state.exists()
+    key = {"backup-key", "backup-key.pub"} if google.resources("snapshots") else set()
+    assert {path.name for path in place.state.glob("*")} == key
 
 
 def finished(place: Checkout) -> float:
