@@ -241,7 +241,7 @@ def _backups(config: Config, *, opens_more: bool) -> set[Path]:
     pair = {path for path in (key, public_path(key)) if path.exists()}
     if any(folder.glob("*.json")):
         return {folder, *pair}
-    return pair if opens_more or backup.lie_elsewhere(config) else set()
+    return pair if opens_more or backup.places_elsewhere(config) else set()
 
 
 def kept_backups(config: Config, *, data_stays: bool = False, is_unsure: bool = False) -> list[str]:

@@ -49,12 +49,15 @@ def thin_out(config: Config, report: Report) -> list[str]:
     return sorted(gone)
 
 
-def lie_elsewhere(config: Config) -> bool:
-    """Whether there may be backups outside the environment's own folder. Nobody looks: a folder's disk, a host or a
-    bucket may be out of reach just now.
+def places_elsewhere(config: Config) -> list[str]:
+    """The settings that name a place for backups outside the environment's own folder. Nobody looks there: a folder's
+    disk, a host or a bucket may be out of reach just now.
     """
-    places = config.backup
-    return bool(places.folder or places.sftp.host or places.gcs.bucket)
+    wanted = config.backup
+    named = {
+        "backup.folder": wanted.folder, "backup.sftp": wanted.sftp.host, "backup.gcs": wanted.gcs.bucket,
+    }  # fmt: skip
+    return [name for name, value in named.items() if value]
 
 
 def require(config: Config, wanted: str, report: Report) -> Backup:

@@ -58,11 +58,12 @@ def _notes(config: "Config", new: str) -> Iterator[str]:
     """What is bound to the old environment's name."""
     from hangar import given
     from hangar.airbyte import load
+    from hangar.backup.work import places_elsewhere
 
     old, where = config.environment, paths.shown(paths.platform_file(new))
     if given.is_elsewhere(config) and config.secrets.prefix is None:
         yield f"Its secrets have the name of {old}: write secrets.prefix: {config.server_name}- into {where}."
-    if shared := _places(config):
+    if shared := places_elsewhere(config):
         yield (
             f"Its backups go where those of {old} go ({', '.join(shared)}): name places of its own in {where} "
             "before `up`."
@@ -70,15 +71,6 @@ def _notes(config: "Config", new: str) -> Iterator[str]:
     for path in load.of_it_by_name(config):
         place = paths.env_dir(new) / path.name if path.parent == paths.env_dir(old) else path
         yield f"{paths.shown(place)} is for {old} by name: add {new} to its `environments` before `up`."
-
-
-def _places(config: "Config") -> list[str]:
-    """Which settings name a place for backups that is not the environment's own."""
-    backup = config.backup
-    named = {
-        "backup.folder": backup.folder, "backup.sftp": backup.sftp.host, "backup.gcs": backup.gcs.bucket,
-    }  # fmt: skip
-    return [name for name, value in named.items() if value]
 
 
 def _again(overrides: list[str]) -> str:
