@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import os
 import stat
 import sys
 from pathlib import Path
@@ -146,6 +147,8 @@ def test_a_command_that_check_mode_leaves_out_is_a_change_to_come(run: Run) -> N
 
 def test_no_setting_of_the_users_ansible_reaches_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of them switches the pinned host keys off."""
+    for name in [name for name in os.environ if name.startswith(("ANSIBLE_", "HANGAR_"))]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
     monkeypatch.setenv("ANSIBLE_ROLES_PATH", "/elsewhere")
     monkeypatch.setenv("HANGAR_STAYS", "there")
