@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hangar_backup import standing_in
+from hangar_backup import databases, standing_in
+from hangar_backup.described import Refused
 from hangar_files import FileProblem
 
 from hangar.serving import Refusal
@@ -55,8 +56,7 @@ def keep(broken: list[str]) -> None:
         with (KEEPING / "airflow.dump").open("xb") as sink:
             run(in_database("pg_dump", "--format=custom", "--compress=zstd:3"), sink=sink)
     if "airbyte" in users and state_of_airbyte().exists():
-        heads["airbyte"] = airbyte_heads()
-        copy_airbyte(KEEPING / "state.sqlite")
+        heads["airbyte"] = copy_airbyte(KEEPING / "state.sqlite")
     state = {
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "revision": str(described().get("revision", "")), "broken": broken, "heads": heads,
@@ -209,8 +209,15 @@ def put_airflow_back(heads: str) -> str:
 
 
 def put_airbyte_back(heads: str) -> str:
-    if airbyte_heads() == heads:
-        return "Airbyte's records had not been migrated and were left as they are"
+    now = HOME / "now.sqlite"
+    now.unlink(missing_ok=True)
+    try:
+        if copy_airbyte(now) == heads:
+            return "Airbyte's records had not been migrated and were left as they are"
+    except Refusal:
+        pass  # what cannot be read is what the upgrade left behind
+    finally:
+        now.unlink(missing_ok=True)
     try:
         standing_in.take_the_place_of(state_of_airbyte(), BEFORE / "state.sqlite")
     except FileProblem as problem:
@@ -230,22 +237,26 @@ def state_of_airbyte() -> Path:
     return SRV / "airbyte/data/state.sqlite"
 
 
-def airbyte_heads() -> str:
-    """The shape of the embedded engine's records."""
-    place = f"file:{state_of_airbyte()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(place, uri=True, timeout=30)) as records:
-        shape = records.execute(
-            "select sql from sqlite_master where sql is not null order by name"
-        ).fetchall()
-        return f"{records.execute('pragma user_version').fetchone()[0]} {shape}"
+def copy_airbyte(place: Path) -> str:
+    """Through SQLite's own copy: the engine is writing. Its owner reads it, so that nothing of root's stays beside it.
 
+    Returns:
+        The shape of the records.
 
-def copy_airbyte(place: Path) -> None:
-    """Through SQLite's own copy: the engine is writing."""
-    source = sqlite3.connect(f"file:{state_of_airbyte()}?mode=ro", uri=True, timeout=30)
-    with contextlib.closing(source), contextlib.closing(sqlite3.connect(place)) as copy:
-        source.backup(copy)
+    Raises:
+        Refusal: they cannot be read, or are not sound.
+    """
+    try:
+        databases.copy_airbyte(place, state_of_airbyte())
+        with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)) as copy:
+            (version,) = copy.execute("pragma user_version").fetchone()
+            shape = copy.execute(
+                "select sql from sqlite_master where sql is not null order by name"
+            ).fetchall()
+    except (Refused, FileProblem, sqlite3.Error) as problem:
+        raise Refusal("failed", str(problem)) from None
     place.chmod(0o600)
+    return f"{version} {shape}"
 
 
 def remember_revision(known: str) -> None:

@@ -242,6 +242,30 @@ def test_airbytes_records_go_back_through_no_link(machine: Machine) -> None:
     assert (secret.read_text(), secret.stat().st_uid) == ("root's", os.geteuid())
 
 
+def test_airbytes_records_are_kept_through_no_link(machine: Machine) -> None:
+    """What root would copy from behind it, Airbyte gets to read on the way back."""
+    machine.file("srv/airbyte/stack/image/images.json", json.dumps({"images": ["hangar/airbyte-embedded:1"]}))
+    secret = machine.root / "roots.sqlite"
+    sqlite3.connect(secret).execute("create table secret (id)")
+    place = machine.file("srv/airbyte/data/state.sqlite", "")
+    place.unlink()
+    place.symlink_to(secret)
+    text = f"{place} is no plain file: Airbyte's records cannot be copied"
+    assert ask("keep", broken=[])["error"]["text"] == text
+    assert not list(machine.root.glob("srv/upgrade/**/*.sqlite"))
+
+
+def test_records_that_an_upgrade_broke_are_what_they_were(machine: Machine) -> None:
+    machine.file("srv/airbyte/stack/image/images.json", json.dumps({"images": ["hangar/airbyte-embedded:1"]}))
+    machine.file("srv/airbyte/state/.keep", "")
+    place = machine.file("srv/airbyte/data/state.sqlite", "")
+    sqlite3.connect(place).execute("create table jobs (id)")
+    ask("keep", broken=[])
+    place.write_text("no database, but long enough to be taken for one " * 9)
+    assert ask("undo")["ok"][-1] == "Airbyte's records as they were before they were migrated"
+    assert sqlite3.connect(place).execute("select count(*) from jobs").fetchone()[0] == 0
+
+
 def test_half_a_copy_is_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAILS", "*pg_dump*")
     answer = ask("keep", broken=[])
