@@ -20,7 +20,8 @@ BESIDE = [
       for name in ("airflow", "figures", "draining", "images", "program")),
     ("hangar_files", paths.REPO / "playbooks/plugins/module_utils/hangar_files.py"),
     ("hangar_backup", RESTORING / "__init__.py"),
-    *((f"hangar_backup.{name}", RESTORING / f"{name}.py") for name in ("inside", "standing_in")),
+    *((f"hangar_backup.{name}", RESTORING / f"{name}.py")
+      for name in ("described", "running", "inside", "databases", "standing_in")),
     ("hangar.upgrade", HERE / "__init__.py"), ("hangar.upgrade.remote", HERE / "remote/__init__.py"),
     *((f"hangar.upgrade.remote.{name}", HERE / f"remote/{name}.py") for name in ("running", "keeping", "looking")),
 ]  # fmt: skip
