@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-sys.path.append(str(ROLES / "monitoring/templates/usr/local/lib/hangar"))
+for role in ("interlock", "monitoring"):
+    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
+import hangar_words  # noqa: E402  (found above)
 from hangar_monitoring import entries, logs, task_logs  # noqa: E402  (found above)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +31,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     folder = tmp_path / "logs"
     monkeypatch.setattr(logs, "TASKS", folder)
     monkeypatch.setattr(logs, "_commands", lambda *_, **__: iter(()))
-    monkeypatch.setattr(entries, "KEPT", (f"{tmp_path}/secrets/*",))
+    monkeypatch.setattr(hangar_words, "KEPT", (f"{tmp_path}/secrets/*",))
 
     def place(path: str = f"{TASK}/attempt=2.log", text: str | None = None) -> Path:
         made = folder / path
@@ -64,6 +66,26 @@ def test_a_log_of_a_task_is_shown_with_what_its_path_says(written: Written, show
         "airflow/task: all is well  [dag=sales run=manual__1 task=load try=1]",
         "airflow/task: one of many  [dag=sales run=manual__1 task=load try=4]",
     ]
+
+
+def test_what_is_searched_is_found_before_the_last_lines_are_taken(written: Written, shown: Shown) -> None:
+    written(text="the one that is sought\n" + "another\n" * 300)
+    assert said(shown(since=None, lines=2, grep="sought")) == {"the one that is sought"}
+    assert len(shown(since=None, lines=2, grep="another")) == 2
+
+
+def test_a_run_is_found_by_its_name(written: Written, shown: Shown) -> None:
+    written("dag_id=sales/run_id=manual__2/task_id=load/attempt=1.log", "of the other run\n")
+    assert said(shown(grep="run=manual__2")) == {"of the other run"}
+    assert shown(grep="no such words") == []
+
+
+def test_a_secret_is_not_found_by_asking_for_it(tmp_path: Path, written: Written, shown: Shown) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/one").write_text("correct-horse-battery")
+    written(text="login with correct-horse-battery\n")
+    assert said(shown(grep="login")) == {"login with ***"}
+    assert shown(grep="correct-h") == []
 
 
 def test_a_link_leads_to_no_file_of_roots(tmp_path: Path, written: Written, shown: Shown) -> None:

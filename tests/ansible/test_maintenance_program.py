@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -327,6 +327,25 @@ def test_new_images_wait_for_the_next_window_where_a_task_still_runs(stand: Stan
     stand.tasks.clear()
     assert run("run") == 0
     assert not images.are_new("airflow")
+
+
+def test_images_that_took_the_whole_window_are_taken_in_the_next(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does the machine start anew past its window."""
+    build = images.build
+
+    def slow(user: str, say: Callable[[str], None]) -> None:
+        build(user, say)
+        threading.Event().wait(0.8)
+
+    monkeypatch.setattr(images, "build", slow)
+    (tmp_path / "airflow/state/images-outdated").touch()
+    assert run("run") == 0
+    assert "The window has closed meanwhile. The next window tries again." in capsys.readouterr().out
+    assert images.are_new("airflow")
+    assert not any("reboot" in one for one in asked(tmp_path))
+    assert stand.pools == POOLS
 
 
 def test_an_image_that_cannot_be_made_changes_nothing(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("service_users", "monitoring"):
+for role in ("interlock", "service_users", "monitoring"):
     sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
 from hangar_monitoring import (  # noqa: E402  (found above)
@@ -174,6 +174,7 @@ DOCKER = [
     container("loose", "exited", "Exited (1) 2 minutes ago", label=False),
     container("prepare", "exited", "Exited (0) 1 hour ago"),
     container("web", "running", "Up 1 hour (unhealthy)"),
+    {**container("eager_name", "created", "Created", label=False), "Labels": {"hangar.before": ""}},
 ]
 
 
@@ -265,17 +266,6 @@ def test_a_line_of_a_task_names_dag_run_task_and_try(tmp_path: Path) -> None:
         "time": "2026-11-25T05:00:00+00:00", "service": "airflow/task", "level": "error", "message": "it broke",
         "dag": "sales", "run": "manual__1", "task": "load", "try": "2",
     }  # fmt: skip
-
-
-def test_secrets_of_the_machine_are_hidden_and_short_words_are_not(tmp_path: Path) -> None:
-    (tmp_path / "one").write_text("correct-horse-battery\n")
-    (tmp_path / "two").write_text("short")
-    masks = entries.Masks(f"{tmp_path}/*")
-    assert masks.hide("password=correct-horse-battery, short") == "password=***, short"
-
-
-def test_nothing_in_a_log_acts_on_the_terminal() -> None:
-    assert entries.clean("\x1b]0;title\x07\x1b[2Jdone\r") == " ]0;title done"
 
 
 @pytest.mark.parametrize("asked", ["", "[]", "{}", '{"sources": [], "lines": "x"}'])

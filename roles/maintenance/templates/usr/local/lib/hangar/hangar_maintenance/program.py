@@ -63,7 +63,7 @@ def run(described: dict[str, Any], *, reboot: bool) -> None:
         Unknown: nobody can say whether an update needs a reboot.
         Failed: an image could not be made, or its containers are not healthy.
     """
-    users = described["services"]
+    users, deadline = described["services"], time.monotonic() + 60 * described["minutes"]
     for user in users:
         images.build(user, say)
     changed = [user for user in users if images.are_new(user)]
@@ -75,9 +75,13 @@ def run(described: dict[str, Any], *, reboot: bool) -> None:
     try:
         if airflow:
             draining.begin(airflow)
-        left = draining.wait(busy(airflow, described["airbyte"], time.time()), described["minutes"], say)
+        minutes = (deadline - time.monotonic()) / 60  # to make images took some of the window
+        left = draining.wait(busy(airflow, described["airbyte"], time.time()), minutes, say)
         if left:
             say(f"The window has closed, and this still ran: {', '.join(left)}. The next window tries again.")
+            return
+        if time.monotonic() > deadline:
+            say("The window has closed meanwhile. The next window tries again.")
             return
         for user in changed:
             say(f"Taking the new images of {user}.")

@@ -13,6 +13,8 @@ FORM = ["curl", "--silent", "--show-error", "--fail", "--max-time", "8", "--max-
 MOST_CONTAINERS = 200
 """Containers of one user that are told apart."""
 MAIN_LABEL = "com.docker.compose.service"
+KEEPS_AN_IMAGE = "hangar.before"
+"""Label of those that an upgrade makes so that an image stays. They never run."""
 
 
 def states(user: str, uid: int) -> Iterator[Figure]:
@@ -22,7 +24,7 @@ def states(user: str, uid: int) -> Iterator[Figure]:
         name = name_of(one)
         if one["State"] == "exited" and one["Status"].startswith("Exited (0)"):
             continue
-        if one["Labels"].get("com.docker.compose.oneoff") == "True":
+        if one["Labels"].get("com.docker.compose.oneoff") == "True" or KEEPS_AN_IMAGE in one["Labels"]:
             continue
         standing += 1
         yield figure("hangar_container_up", one["State"] == "running", user=user, container=name)

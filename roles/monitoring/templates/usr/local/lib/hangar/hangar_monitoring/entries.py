@@ -6,20 +6,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
+
+from hangar_words import clean
 
 LEVELS = {"0": "critical", "1": "critical", "2": "critical", "3": "error", "4": "warning", "7": "debug"}
 SAID = re.compile(
     r"\b(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b|\[(debug|info|warning|error|critical) *\]"
 )
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 JOB = re.compile(r"\bjob(?:_id)?[ =:#]+(\d+)", re.IGNORECASE)
 NAMES = {"dag": "dag_id", "run": "run_id", "task": "task_id", "try": "try_number", "job": "job_id"}
 STRANGE = (ValueError, TypeError, OverflowError, RecursionError)
 """What a line raises that has the form of a record, and in it what no record has."""
-SHORTEST = 8
-"""Letters that a secret has at least: shorter ones would hide half the log."""
 
 
 @dataclass
@@ -55,25 +53,6 @@ class Entry:
         about = " ".join(f"{key}={value}" for key, value in self.about.items())
         level = "" if self.level == "info" else f"{self.level.upper()} "
         return f"{self.time:%Y-%m-%d %H:%M:%S} {self.service}: {level}{self.message}{f'  [{about}]' if about else ''}"
-
-
-KEPT = ("/srv/*/secrets/*", "/run/hangar-secrets/*")
-"""Where secrets are: on the disk, and in memory what comes from Secret Manager."""
-
-
-class Masks:
-    """Values that nobody is to read in a log: every secret that stands on this machine."""
-
-    def __init__(self, *patterns: str) -> None:
-        values = set()
-        for path in (path for one in patterns or KEPT for path in Path("/").glob(one.lstrip("/"))):
-            if path.is_file() and path.stat().st_size < 65536:
-                values.update(line.strip() for line in path.read_text(errors="replace").splitlines())
-        found = sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)
-        self.secret = re.compile("|".join(map(re.escape, found))) if found else None
-
-    def hide(self, text: str) -> str:
-        return self.secret.sub("***", text) if self.secret else text
 
 
 def of_journal(line: str, service: str) -> Entry | None:
@@ -161,10 +140,3 @@ def when(text: str) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def clean(text: str) -> str:
-    """Without colours and what else would act on a terminal."""
-    return "".join(
-        char if char.isprintable() or char == "\t" else " " for char in ESCAPES.sub("", text.rstrip())
-    )

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hangar_words import Masks
+
 from . import entries, task_logs
 from .described import Refused
-from .entries import Entry, Masks
+from .entries import Entry
 
 TASKS = Path("/srv/airflow/logs")
 HOUR = 3600
@@ -25,6 +27,8 @@ LONGEST = 2000
 """Files of tasks that are looked at, the newest first."""
 MOST = 200_000
 """Lines of tasks that are held at once, the newest files' first."""
+SEARCHED = 20_000
+"""Lines of each source that are looked through for a word."""
 LOOK = 1.0
 """Seconds between two looks at the logs of tasks that are followed."""
 
@@ -35,27 +39,42 @@ def read(asked: dict[str, Any]) -> None:
         wanted = re.compile(asked.get("grep") or "")
     except re.error as problem:
         raise Refused(f"--grep {asked['grep']!r} is no regular expression: {problem}") from None
-    show = _printer(bool(asked.get("json")), wanted)
+    fits, as_json = _judge(wanted), bool(asked.get("json"))
     if asked.get("follow"):
-        _follow(asked, show)
+        _follow(asked, _printer(fits, as_json))
         return
-    found = [entry for source in asked["sources"] for entry in _all(source, asked)]
-    found = [entry for entry in sorted(found, key=lambda one: one.time) if wanted.search(entry.message)]
+    # The last lines are the last of those that fit, not those that fit among the last.
+    depth = asked | {"lines": max(asked["lines"], SEARCHED)} if asked.get("grep") else asked
+    found = [entry for source in asked["sources"] for entry in _all(source, depth) if fits(entry)]
+    found.sort(key=lambda one: one.time)
     for entry in found if asked.get("since") is not None else found[-asked["lines"] :]:
-        show(entry)
+        _show(entry, as_json)
 
 
-def _printer(as_json: bool, wanted: re.Pattern[str]) -> Callable[[Entry], None]:
-    masks, lock = Masks(), threading.Lock()
+def _judge(wanted: re.Pattern[str]) -> Callable[[Entry], bool]:
+    """Whether an entry is wanted, as it is shown: secrets are hidden before, nobody guesses them by asking."""
+    masks = Masks()
+
+    def fits(entry: Entry) -> bool:
+        entry.change(masks.hide)
+        return wanted.search(entry.as_text()) is not None
+
+    return fits
+
+
+def _printer(fits: Callable[[Entry], bool], as_json: bool) -> Callable[[Entry], None]:
+    lock = threading.Lock()
 
     def show(entry: Entry) -> None:
-        if not wanted.search(entry.message):
-            return
-        entry.change(masks.hide)
-        with lock:
-            print(entry.as_json() if as_json else entry.as_text(), flush=True)
+        if fits(entry):
+            with lock:
+                _show(entry, as_json)
 
     return show
+
+
+def _show(entry: Entry, as_json: bool) -> None:
+    print(entry.as_json() if as_json else entry.as_text(), flush=True)
 
 
 def _all(source: dict[str, Any], asked: dict[str, Any]) -> Iterator[Entry]:
@@ -132,7 +151,7 @@ def _commands(
 
 def _tasks(since: float, most: int | None) -> Iterator[Entry]:
     files, left = sorted(task_logs.find(TASKS, since), key=lambda one: one.written, reverse=True), MOST
-    for log in files[: LONGEST if most is None else most]:
+    for log in files[: LONGEST if most is None else min(LONGEST, most)]:
         if left <= 0:
             yield Entry(
                 datetime.now(UTC),
