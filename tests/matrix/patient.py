@@ -1,4 +1,4 @@
-"""A DAG whose one task takes a minute and a half, for what happens meanwhile.
+"""A DAG whose one task takes its time, for what happens meanwhile.
 
 Its task may be tried often: five blows in a row meet the same run more than once, and each costs it a try.
 """
@@ -22,16 +22,16 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
 with DAG("patient", schedule=None, catchup=False, max_active_runs=16):
-    BashOperator(task_id="work", bash_command="sleep 90", retries=20, retry_delay=timedelta(seconds=5))
+    BashOperator(task_id="work", bash_command="sleep SECONDS", retries=20, retry_delay=timedelta(seconds=5))
 """
 LONG = 300
 """Seconds for what takes a minute on a quiet machine."""
 
 
 @contextmanager
-def deployed(machine: Checkout) -> Iterator[None]:
+def deployed(machine: Checkout, seconds: int = 90) -> Iterator[None]:
     """The DAG, among those that people work on."""
-    machine.ssh(f"tee {PLACE}", input=TEXT)
+    machine.ssh(f"tee {PLACE}", input=TEXT.replace("SECONDS", str(seconds)))
     Airflow.of(machine).wait_for_dag(NAME)
     yield
     machine.ssh(f"rm {PLACE}")

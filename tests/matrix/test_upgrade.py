@@ -102,7 +102,9 @@ def with_extra(machine: Checkout) -> tuple[str, str]:
 
 def test_another_image_is_taken_beside_a_running_task(upgraded: Checkout) -> None:
     more = with_extra(upgraded)
-    with patient.deployed(upgraded):
+    with patient.deployed(
+        upgraded, seconds=420
+    ):  # as long as the verification and the backup before it, and more
         assert groups(planned(upgraded, *more, code=4)) == {
             "airflow": [{"name": "humanize", "old": "", "new": "4.13.0"}]
         }
@@ -115,6 +117,7 @@ def test_another_image_is_taken_beside_a_running_task(upgraded: Checkout) -> Non
         airflow = Airflow.of(upgraded)
         ended = task(airflow, running)
         assert (ended["state"], ended["try_number"]) == ("success", 1)
+        assert f"{patient.NAME}.work" in done.stderr  # it was waited for
         assert images(upgraded) != before
         assert pools(airflow) == there
         nothing_is_left(upgraded)
@@ -124,14 +127,17 @@ def test_another_image_is_taken_beside_a_running_task(upgraded: Checkout) -> Non
             "airflow": [{"name": "humanize", "old": "4.13.0", "new": ""}]
         }
         upgraded.hangar("upgrade apply", "--yes", "--without-backup", timeout=UPGRADED)
-        assert images(upgraded) == before
+        assert [line.split()[0] for line in images(upgraded).splitlines()] == [
+            line.split()[0] for line in before.splitlines()
+        ]
 
 
 def test_a_package_that_was_held_back_is_planned_and_comes(upgraded: Checkout) -> None:
     """An earlier version than Debian's, made of the same package."""
     upgraded.ssh(
-        "cd /tmp && sudo apt-get -qq download less && mkdir old && dpkg-deb -R less_*.deb old && "
-        "sed -i 's/^Version: .*/Version: 1-1/' old/DEBIAN/control && dpkg-deb --build old old.deb && "
+        "cd $(mktemp --directory) && umask 022 && apt-get -qq download less && dpkg-deb -R less_*.deb old && "
+        "sed -i 's/^Version: .*/Version: 1-1/' old/DEBIAN/control && "
+        "dpkg-deb --root-owner-group --build old old.deb && "
         "sudo dpkg --force-downgrade -i old.deb"
     )
     (item,) = groups(planned(upgraded, code=4))["debian"]
