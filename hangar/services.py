@@ -35,6 +35,7 @@ SERVICES = {
     ),
     "airflow": Service(user="airflow", project="airflow"),
     "airflow-start": Service(user_units=("airflow.service",)),
+    "backup": Service(units=("hangar-backup.service", "hangar-backup-trial.service")),
     "docker": Service(user_units=("docker.service", "docker-again.service", "docker-prune.service")),
     "firewall": Service(units=("hangar-firewall.service",)),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from hangar_monitoring import (  # noqa: E402  (found above)
     loop,
     passwords,
     room,
+    services,
     system,
     task_logs,
 )  # fmt: skip
@@ -272,6 +274,31 @@ def test_a_line_of_a_task_names_dag_run_task_and_try(tmp_path: Path) -> None:
 def test_a_question_that_is_none_is_refused(asked: str) -> None:
     with pytest.raises(Refused, match="asked for as JSON"):
         logs.parse(asked)
+
+
+def test_images_whose_fixes_wait_are_told_of_with_the_time(tmp_path: Path) -> None:
+    mark = tmp_path / "airflow/state/images-outdated"
+    mark.parent.mkdir(parents=True)
+    name = "hangar_images_outdated_since_timestamp_seconds"
+    assert list(system.images(["airflow"], tmp_path)) == [figure(name, 0, user="airflow")]
+    mark.touch()
+    os.utime(mark, (1000, 1000))
+    assert list(system.images(["airflow"], tmp_path)) == [figure(name, 1000, user="airflow")]
+
+
+def test_airflows_database_is_asked_through_its_users_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def answer(argv: list[str], **how: Any) -> str:
+        asked.append((argv[:4], how["uid"]))
+        return "7 100 9000000 0.5\n"
+
+    monkeypatch.setattr(services, "answer", answer)
+    found = services.airflow_database(2001)
+    assert {one.name.removeprefix("hangar_airflow_database_"): one.value for one in found} == {
+        "connections": 7, "max_connections": 100, "size_bytes": 9000000, "oldest_transaction_seconds": 0.5,
+    }  # fmt: skip
+    assert asked == [(["docker", "--host", "unix:///run/user/2001/docker.sock", "exec"], 2001)]
 
 
 def test_a_key_with_a_last_day_is_told_of_and_the_others_are_not(tmp_path: Path) -> None:

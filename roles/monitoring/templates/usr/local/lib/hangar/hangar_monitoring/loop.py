@@ -91,11 +91,15 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("keys", 60, partial(system.keys, PEOPLE)),
         Source("secrets", 30, partial(system.secrets, SECRETS, described["secrets"])),
     ]
+    found.append(Source("images", 300, partial(system.images, list(users))))
     for user, uid in users.items():
         found.append(Source(f"containers-{user}", 15, partial(containers.states, user, uid)))
         found.append(Source(f"memory-{user}", 60, partial(containers.memory, user, uid)))
     if one := given.get("airflow"):
         found.append(Source("airflow", 15, partial(services.airflow, int(one["port"]))))
+        if "airflow" in users:
+            ask = partial(services.airflow_database, users["airflow"])
+            found.append(Source("airflow-database", 120, ask, due=time.monotonic() + 40))
     if one := given.get("airbyte"):
         found.append(Source("airbyte", 30, services.Airbyte(int(one["port"]), one["credentials"]).measure))
     if one := given.get("warehouse"):

@@ -118,6 +118,18 @@ def warehouse(port: int, password: str) -> Iterator[Figure]:
         yield figure(f"hangar_postgres_{name}", float(value))
 
 
+def airflow_database(uid: int) -> Iterator[Figure]:
+    """The same of Airflow's own database, which has no port: asked in its container, through its user's Docker."""
+    argv = [
+        "docker", "--host", f"unix:///run/user/{uid}/docker.sock", "exec", "--env", "PGCONNECT_TIMEOUT=5",
+        "airflow-postgres-1", "psql", "--no-psqlrc", "--no-align", "--tuples-only", "--field-separator= ",
+        "--host=/tmp", "--username=airflow", "--dbname=airflow", "--command", QUESTION,
+    ]  # fmt: skip
+    said = answer(argv, uid=uid, env={"DOCKER_CONFIG": "/nonexistent"}).split()
+    for name, value in zip(NAMES, said, strict=True):
+        yield figure(f"hangar_airflow_database_{name}", float(value))
+
+
 def _keep_password(port: int, password: str) -> None:
     """In a file, since an argument or a variable would show it."""
     line = f"127.0.0.1:{port}:warehouse:monitor:{password}\n"

@@ -55,6 +55,16 @@ def reboot() -> Iterator[Figure]:
     yield figure("hangar_reboot_needed", newer or Path("/run/reboot-required").exists())
 
 
+def images(users: list[str], homes: Path = Path("/srv")) -> Iterator[Figure]:
+    """Since when fixes for a service's images wait for somebody to take them; 0 where none do."""
+    for user in users:
+        try:
+            since = (homes / user / "state/images-outdated").lstat().st_mtime
+        except FileNotFoundError:
+            since = 0.0
+        yield figure("hangar_images_outdated_since_timestamp_seconds", since, user=user)
+
+
 def clock() -> Iterator[Figure]:
     """Whether the machine keeps a clock of its own; in a container systemd leaves that to the host."""
     said = answer(["systemctl", "show", "--property=ActiveState", "--value", "systemd-timesyncd.service"])
