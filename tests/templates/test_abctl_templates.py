@@ -148,7 +148,7 @@ def test_airflow_is_sent_to_the_filter_and_the_firewall_knows() -> None:
     platform = {"airbyte_engine": "abctl"}
     rules = value("firewall", "firewall_loopback_rules", **platform)
     assert [rule["port"] for rule in rules if rule["user"] == "airflow"] == [8080, 9125, 8001, 5432]
-    assert 8001 in value("firewall", "firewall_service_ports", **platform)
+    assert {"user": "airbyte-filter", "port": 8001} in value("firewall", "firewall_service_ports", **platform)
     assert 8001 not in value("firewall", "firewall_published_ports", **platform)
     # The firewall keeps accounts that it does not know from every service's port, the filter's too.
     assert [rule["port"] for rule in rules if rule["user"] == "airbyte-filter"] == [8000]

@@ -17,10 +17,13 @@ USERS = [
     {"name": "airflow", "uid": 2001, "subids": 200000},
     {"name": "air-byte", "uid": 2002, "subids": 300000},
 ]
+PORTS = [{"port": 8080, "user": "airflow"}, {"port": 8000, "user": "air-byte"}]
 
 
 def rules(**values: object) -> str:
-    return render("firewall", RULES, **{"firewall_service_users": USERS, **values})
+    return render(
+        "firewall", RULES, **{"firewall_service_users": USERS, "firewall_service_ports": PORTS, **values}
+    )
 
 
 def chain(text: str, name: str) -> list[str]:
@@ -84,26 +87,26 @@ def test_metadata_ends_in_a_refusal_that_is_counted() -> None:
 
 
 def test_a_listener_answers_only_whom_it_may() -> None:
-    """Itself, root, and declared services of the services' accounts; everybody else waits in vain and is counted."""
-    lines = chain(rules(firewall_service_ports=[8080, 5432]), "answer")
-    assert "th sport { 8080, 5432 } meta skuid { 0-999, 2001, 2002 } return" in lines
+    """Itself, root, and a declared service of its own account; everybody else waits in vain and is counted."""
+    lines = chain(rules(), "answer")
     assert lines[-1] == "goto unheard"
     assert not any("th sport" in line for line in chain(rules(firewall_service_ports=[]), "answer"))
 
 
 def test_who_may_listen_in_a_services_place_is_decided_before_root_is_answered() -> None:
-    """Root brings passwords to these ports: a person who listens there first must not hear them."""
-    lines = chain(rules(firewall_service_ports=[8080, 5432]), "answer")
-    assert lines[:2] == [
-        "th sport { 8080, 5432 } meta skuid { 0-999, 2001, 2002 } return",
-        "th sport { 8080, 5432 } goto unheard",
+    """Root brings passwords to these ports: who listens there first, a person or another service, does not get them."""
+    lines = chain(rules(), "answer")
+    assert lines[:3] == [
+        "th sport 8080 meta skuid { 0, 2001 } return",
+        "th sport 8000 meta skuid { 0, 2002 } return",
+        "th sport { 8080, 8000 } goto unheard",
     ]
-    assert lines[2].startswith("ct mark 0 ")
+    assert lines[3].startswith("ct mark 0 ")
 
 
 def test_an_answer_without_an_owner_is_none() -> None:
     """A listener whose queue is full answers by SYN cookies, which have no owner; anybody can fill their own queue."""
-    text = rules(firewall_service_ports=[8080])
+    text = rules()
     assert "ct mark 0 meta skuid 0-4294967294 return" in chain(text, "answer")
     assert chain(text, "unheard") == [
         "meta skuid 0-4294967294 ct mark set 0xffffffff counter name loopback_refused drop",

@@ -15,8 +15,10 @@ STRANGER = 1999
 SYSTEM = 33
 """www-data, which Debian brings and nothing here uses."""
 
-BESIDE = {STRANGER: "127.0.0.77", SYSTEM: "127.0.0.78"}
-"""Who listens on a service's port beside the service, at another address of loopback: the rule looks at the port."""
+BESIDE = {"stranger": "127.0.0.77", "system": "127.0.0.78", "service": "127.0.0.79", "owner": "127.0.0.80"}
+"""Who listens on a service's port beside the service, at another address of loopback: the rule looks at the port.
+Another service's account does, and the service's own.
+"""
 
 # Runs on the machine as root: each attempt in a process of its own that has become somebody else.
 PROBE = """
@@ -82,7 +84,9 @@ def accounts(options):
 @pytest.fixture(scope="module")
 def tried(host, options, accounts):
     """What each account gets where: name of the attempt -> open, ConnectionRefusedError, …, and the counters."""
-    service = sorted({int(port) for port in options["firewall_service_ports"]})
+    uids = {name: uid for name, uid, _ in accounts}
+    whose = {int(one["port"]): uids[one["user"]] for one in options["firewall_service_ports"]}
+    service = sorted(whose)
     published = {int(port) for port in options["firewall_published_ports"]}
     person = int(host.check_output(f"id --user {options['ansible_user']}"))
     owners = [0, person, STRANGER, SYSTEM, *(uid for _, uid, _ in accounts)]
@@ -90,8 +94,8 @@ def tried(host, options, accounts):
     attempts |= {"person dns": (person, ("127.0.0.9", 53)), "person ssh": (person, ("127.0.0.1", 22))}
     for name, uid in (("root", 0), ("person", person), ("system", SYSTEM)):
         for owner in owners:
-            whose = "own" if uid == owner else "foreign"
-            attempts[f"{name} {whose} listener {owner}"] = (uid, owner)
+            word = "own" if uid == owner else "foreign"
+            attempts[f"{name} {word} listener {owner}"] = (uid, owner)
     for port in service:
         attempts[f"person {'published' if port in published else 'service'} {port}"] = (
             person,
@@ -101,9 +105,12 @@ def tried(host, options, accounts):
     wide = int(options["airbyte_port"]) if options.get("airbyte_engine") == "abctl" else None
     beside = []
     for port in (one for one in service if one != wide):
-        beside += [(owner, (address, port)) for owner, address in BESIDE.items()]
-        attempts[f"root impostor {port}"] = (0, (BESIDE[STRANGER], port))
-        attempts[f"root stand-in {port}"] = (0, (BESIDE[SYSTEM], port))
+        another = next(uid for uid in uids.values() if uid != whose[port])
+        listeners = {"stranger": STRANGER, "system": SYSTEM, "service": another, "owner": whose[port]}
+        for who, uid in listeners.items():
+            beside.append((uid, (BESIDE[who], port)))
+            word = "stand-in" if who == "owner" else "impostor"
+            attempts[f"root {word} {who} {port}"] = (0, (BESIDE[who], port))
     for name, uid, subid in accounts:
         own = [rule for rule in options["firewall_loopback_rules"] if rule["user"] == name]
         declared = {int(rule["port"]) for rule in own if rule.get("protocol", "tcp") == "tcp"}
@@ -201,7 +208,7 @@ def test_a_person_reaches_no_program_of_another(tried):
 
 
 def test_who_listens_in_a_services_place_does_not_answer_root(tried):
-    """A person who listens on a service's port first gets no answer through, and so no password that root brings"""
+    """Whoever listens on a service's port first, a person or another service, gets no password that root brings"""
     assert results(tried, "root", "impostor")
     assert [name for name, said in results(tried, "root", "impostor").items() if said == "open"] == []
     assert set(results(tried, "root", "stand-in").values()) == {"open"}
