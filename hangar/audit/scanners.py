@@ -4,8 +4,10 @@ import importlib.util
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from xml.etree import ElementTree
 
 from hangar import paths, process
@@ -19,19 +21,30 @@ TIMEOUT = 1800.0
 OPENSCAP_PROFILE = "xccdf_org.ssgproject.content_profile_anssi_bp28_enhanced"
 
 
+LYNIS_REPORT = "/var/log/lynis-report.dat"
+OPENSCAP_REPORT = "/var/lib/hangar/openscap.xml"
+
+
 @dataclass(frozen=True)
 class Scanner:
-    """`package` is what the machine needs for it; none for one that works from here. `present` looks for it there."""
+    """A scanner of Debian's. `present` looks for it on the machine; `command` prints what it found and ends with its
+    status, `whole` are those of a scan that got to its end.
+    """
 
     name: str
     packages: tuple[str, ...]
     present: str
     command: str
+    whole: tuple[int, ...]
     read: Callable[[str], Scan]
 
 
 def read_lynis(text: str) -> Scan:
-    """A report of Lynis (lynis-report.dat): its warnings and suggestions."""
+    """A report of Lynis (lynis-report.dat): its warnings and suggestions.
+
+    Raises:
+        HangarError: it has no hardening index, which Lynis writes last.
+    """
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     found = [
         Observation("lynis", parts[0], " ".join(part for part in parts[1:] if part not in ("-", "")))
@@ -39,12 +52,20 @@ def read_lynis(text: str) -> Scan:
         if line.startswith(("warning[]=", "suggestion[]="))
         for parts in [line.split("=", 1)[1].split("|")]
     ]
-    index = values.get("hardening_index", "?")
+    index = values.get("hardening_index", "")
+    if not index.isdigit():
+        raise HangarError(
+            "The report of Lynis is not whole.", "* It has no hardening index, which comes last."
+        )
     return Scan("lynis", values.get("lynis_version", ""), f"hardening index {index}", tuple(found))
 
 
 def read_openscap(text: str) -> Scan:
-    """Results of OpenSCAP (XCCDF): the rules that failed."""
+    """Results of OpenSCAP (XCCDF): the rules that failed.
+
+    Raises:
+        HangarError: they cannot be read, or no rule was judged.
+    """
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
@@ -53,6 +74,14 @@ def read_openscap(text: str) -> Scan:
     outcomes = [(_rule(one.get("idref", "")), _text(one, "result")) for one in rules]
     failed = [Observation("openscap", rule, "failed") for rule, outcome in outcomes if outcome == "fail"]
     passed = sum(outcome == "pass" for _, outcome in outcomes)
+    if not passed and not failed:
+        counted = Counter(outcome for _, outcome in outcomes)
+        raise HangarError(
+            "OpenSCAP judged no rule on this machine.",
+            "\n".join(f"* {outcome}: {count} rules" for outcome, count in counted.items())
+            or "* It names no rules.",
+            "Its rules (Debian's package ssg-debian) have to be for this Debian. Without it: leave openscap out.",
+        )
     return Scan("openscap", "", f"{passed} of {passed + len(failed)} rules of ANSSI BP-028", tuple(failed))
 
 
@@ -65,8 +94,17 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 
 def read_ssh_audit(text: str) -> Scan:
-    """The answer of ssh-audit (JSON): what it fails and warns of."""
-    told = json.loads(text)
+    """The answer of ssh-audit (JSON): what it fails and warns of.
+
+    Raises:
+        HangarError: it cannot be read, or speaks of no algorithm.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise HangarError("The answer of ssh-audit cannot be read.", str(error)) from error
+    if not told.get("kex"):
+        raise HangarError("ssh-audit was offered no algorithm that it could judge.", text[:200])
     found = [
         Observation("ssh-audit", entry["algorithm"], f"{level}: {note}")
         for kind in ("kex", "key", "enc", "mac")
@@ -81,16 +119,20 @@ def read_ssh_audit(text: str) -> Scan:
 SCANNERS = {
     "lynis": Scanner(
         "lynis", ("lynis",), "command -v lynis",
-        "cd / && sudo lynis audit system --quick --quiet --no-colors >/dev/null 2>&1; "
-        "sudo cat /var/log/lynis-report.dat",
-        read_lynis,
+        # Removed first: a scan that does not begin would leave an earlier one's.
+        f"sudo rm -f {LYNIS_REPORT} && cd / && sudo lynis audit system --quick --quiet --no-colors >/dev/null; "
+        f"status=$?; sudo cat {LYNIS_REPORT}; exit $status",
+        # 78: it found fault, and a profile of the machine's asks for a status of its own then.
+        (0, 78), read_lynis,
     ),
     "openscap": Scanner(
         "openscap", ("openscap-scanner", "ssg-debian"), "command -v oscap",
-        "content=$(ls /usr/share/xml/scap/ssg/content/ssg-debian*-ds.xml | sort -V | tail -n 1); cd /tmp; "
-        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results /var/lib/hangar/openscap.xml \"$content\" "
-        ">/dev/null 2>&1; sudo cat /var/lib/hangar/openscap.xml; sudo rm -f /var/lib/hangar/openscap.xml",
-        read_openscap,
+        "content=$(ls /usr/share/xml/scap/ssg/content/ssg-debian*-ds.xml | sort -V | tail -n 1); "
+        f"sudo rm -f {OPENSCAP_REPORT} && cd /tmp && "
+        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results {OPENSCAP_REPORT} \"$content\" >/dev/null; "
+        f"status=$?; sudo cat {OPENSCAP_REPORT}; sudo rm -f {OPENSCAP_REPORT}; exit $status",
+        # 2: a rule failed.
+        (0, 2), read_openscap,
     ),
 }  # fmt: skip
 
@@ -108,32 +150,44 @@ def require_names(names: Sequence[str]) -> None:
 def scan(server: Server, asked: Sequence[str], report: Callable[[str], None]) -> tuple[Scan, ...]:
     """Runs the scanners that were asked for (and installs those from Debian) and those that are there anyway.
 
+    One that nobody asked for and that gives no result says so in place of its score.
+
     Raises:
-        HangarError: one that was asked for cannot run.
+        HangarError: one that was asked for gives no result.
     """
     found = []
     for scanner in SCANNERS.values():
         if scanner.name in asked or ask(server, scanner.present, check=False).returncode == 0:
             report(f"scan with {scanner.name}")
-            found.append(_scan_machine(server, scanner))
+            found.append(_result(scanner.name, asked, partial(_scan_machine, server, scanner)))
     if "ssh-audit" in asked or importlib.util.find_spec("ssh_audit"):
         report("scan with ssh-audit")
-        found.append(_scan_ssh(server))
+        found.append(_result("ssh-audit", asked, partial(_scan_ssh, server)))
     return tuple(found)
+
+
+def _result(name: str, asked: Sequence[str], run: Callable[[], Scan]) -> Scan:
+    try:
+        return run()
+    except HangarError as error:
+        if name in asked:
+            raise
+        return Scan(name, "", f"no result: {error.brief}")
 
 
 def _scan_machine(server: Server, scanner: Scanner) -> Scan:
     packages = " ".join(scanner.packages)
     install = f"sudo DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends {packages}"
     ask(server, f"{scanner.present} >/dev/null || {install} >/dev/null")
-    answer = ask(server, scanner.command).stdout
-    if not answer.strip():
+    done = ask(server, scanner.command, check=False)
+    if done.returncode not in scanner.whole:
+        said = [f"* It says: {line.strip()}" for line in done.stderr.strip().splitlines()[-3:]]
         raise HangarError(
-            f"{scanner.name} gave no answer.",
-            "",
-            f"Try: ./provision.py ssh {server.environment} {scanner.present}",
+            f"{scanner.name} did not get to its end on {server.name}.",
+            "\n".join([f"* It ended with {done.returncode}.", *said]),
+            f"See whether it works there: ./provision.py ssh {server.environment}",
         )
-    return scanner.read(answer)
+    return scanner.read(done.stdout)
 
 
 def _scan_ssh(server: Server) -> Scan:
