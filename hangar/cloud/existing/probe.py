@@ -19,10 +19,14 @@ CONNECT_PATIENCE = 15
 ADMINS = "hangar-admins"
 """The group whose members may log in and become root, once the machine is configured."""
 
+PEOPLE = 1000
+"""The first number of an account that is not the system's own, here as on any Debian."""
+
 LOOK = f"""
 . /etc/os-release 2>/dev/null
 echo "system=$ID $VERSION_ID"
 echo "name=$PRETTY_NAME"
+echo "uid=$(id -u)"
 echo "python=$(command -v python3)"
 echo "sudo=$(sudo -n true 2>&1 && echo yes)"
 id -nG | tr ' ' '\\n' | grep -qx {ADMINS} && echo member=yes
@@ -43,7 +47,8 @@ def look(server: Server, private_key: Path) -> Facts:
 
     Raises:
         MachineUnreachable: nobody answers, the host key is not the pinned one, or the key opens nothing.
-        CloudError: the machine is not Debian 13, has no Python 3, or its account does not become root.
+        CloudError: the machine is not Debian 13, has no Python 3, or its account is a system account or does not
+            become root.
     """
     argv = [
         "ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes",
@@ -70,6 +75,14 @@ def facts(server: Server, found: Mapping[str, str]) -> Facts:
             f"The machine at {server.address} is not Debian 13.",
             f"* It says that it is: {name}",
             "Hangar configures Debian 13 alone: install it there, or name another machine in existing.address.",
+        )
+    number = int(found.get("uid") or PEOPLE)
+    if number < PEOPLE:
+        raise CloudError(
+            f"{server.admin} is a system account on {server.address}.",
+            f"* Its number is {number}. Services answer people's accounts alone, which begin at {PEOPLE}, and the"
+            " audit trail names nobody else.",
+            f"Name an ordinary account in existing.user. To make one: {ssh} sudo adduser --disabled-password NAME",
         )
     if found.get("sudo") != "yes":
         raise CloudError(

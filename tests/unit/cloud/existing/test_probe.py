@@ -23,6 +23,7 @@ SERVER = Server(
 FIT = {
     "system": "debian 13",
     "name": "Debian GNU/Linux 13 (trixie)",
+    "uid": "1000",
     "python": "/usr/bin/python3",
     "sudo": "yes",
 }
@@ -53,6 +54,16 @@ def test_a_fit_machine_is_taken() -> None:
             ),
         ),
         (
+            {"uid": "999"},
+            CloudError(
+                "debian is a system account on 203.0.113.7.",
+                "* Its number is 999. Services answer people's accounts alone, which begin at 1000, and the"
+                " audit trail names nobody else.",
+                "Name an ordinary account in existing.user. To make one: ssh -p 2222 -t debian@203.0.113.7"
+                " sudo adduser --disabled-password NAME",
+            ),
+        ),
+        (
             {"sudo": "sudo: a password is required"},
             CloudError(
                 "debian does not become root on 203.0.113.7 without a password.",
@@ -69,7 +80,7 @@ def test_a_fit_machine_is_taken() -> None:
             ),
         ),
     ],
-    ids=["ubuntu", "older", "sudo", "python"],
+    ids=["ubuntu", "older", "system account", "sudo", "python"],
 )  # fmt: skip
 def test_an_unfit_machine_is_refused_with_its_cure(what: dict[str, str], error: HangarError) -> None:
     with pytest.raises(CloudError) as caught:
@@ -163,3 +174,4 @@ def test_one_login_looks_at_everything_and_changes_nothing(monkeypatch: pytest.M
     assert "BatchMode=yes" in argv
     assert not any("StrictHostKeyChecking" in word for word in argv), "that is the configuration's: yes"
     assert "sudo -n true" in script
+    assert 'echo "uid=$(id -u)"' in script
