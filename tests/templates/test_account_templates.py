@@ -1,6 +1,10 @@
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from tests.templates.render import render
+from tests.templates.render import render, value
 
 ACCOUNTS = [
     {"name": "airflow", "uid": 2001, "subids": 200000},
@@ -27,3 +31,85 @@ def test_each_service_gets_its_number_and_no_shell() -> None:
 def test_each_service_gets_its_range_and_nobody_else_one(database: str) -> None:
     text = render("service_users", database, service_users_accounts=ACCOUNTS)
     assert lines(text) == ["airflow:200000:65536", "etl:700000:65536"]
+
+
+LEFT_OPEN = {"hardening_accounts_off": ["accounts.umask"]}
+
+
+def test_people_have_the_umask_of_the_settings_unless_it_is_left_open() -> None:
+    """Left open, it is Debian's again, also on a machine that had ours."""
+    session, defaults = "/etc/pam.d/common-session", "/etc/login.defs"
+    line = "session optional                      pam_umask.so"
+    assert f"{line} umask=0027" in lines(render("hardening_accounts", session))
+    assert "UMASK            027" in lines(render("hardening_accounts", defaults))
+    assert line in lines(render("hardening_accounts", session, **LEFT_OPEN))
+    assert "UMASK            022" in lines(render("hardening_accounts", defaults, **LEFT_OPEN))
+
+
+@pytest.mark.parametrize("control", ["accounts.sudo", "accounts.umask"])
+def test_what_root_makes_stays_readable_whatever_is_left_open(control: str) -> None:
+    """sudo would add people's umask to its own, and services could not read what Ansible writes."""
+    path = "/etc/sudoers.d/05-hangar-umask"
+    left_open = {"hardening_accounts_off": [control]}
+    assert "Defaults umask_override, umask=0022" in lines(render("hardening_accounts", path, **left_open))
+    assert path not in value("hardening_accounts", "__hardening_accounts_skip", **left_open)
+
+
+def found(*said: str) -> dict[str, object]:
+    return {"__hardening_accounts_found": {"stdout_lines": list(said)}}
+
+
+def test_a_system_account_loses_its_shell_and_the_operators_own_does_not() -> None:
+    """Nobody proves a login after that: the operator would be shut out for good."""
+    said = found("shell games", "shell deploy", "open guest", "unlocked root")
+    locked = [["passwd", "--lock", "guest"], ["passwd", "--lock", "root"]]
+    games = ["usermod", "--shell", "/usr/sbin/nologin", "games"]
+    deploy = ["usermod", "--shell", "/usr/sbin/nologin", "deploy"]
+    mends = "__hardening_accounts_mends"
+    assert value("hardening_accounts", mends, **said) == [games, deploy, *locked]
+    assert value("hardening_accounts", mends, ansible_user="deploy", **said) == [games, *locked]
+
+
+@pytest.mark.parametrize(
+    ("caller", "named"), [("", "shell games\nshell deploy\n"), ("deploy", "shell games\n")]
+)
+def test_the_account_that_sudo_was_called_by_is_not_named(tmp_path: Path, caller: str, named: str) -> None:
+    """Where no inventory says who logs in, a setting of ssh's may."""
+    (tmp_path / "shadow").write_text("root:*:1::::::\n")
+    (tmp_path / "passwd").write_text(
+        "root:x:0:0::/root:/bin/bash\nsync:x:4:65534::/bin:/bin/sync\ngames:x:5:60::/usr/games:/bin/sh\n"
+        "deploy:x:990:990::/home/deploy:/bin/bash\nmail:x:8:8::/var/mail:/usr/sbin/nologin\nada:x:1000:1000::/:/bin/sh\n"
+    )
+    script = str(value("hardening_accounts", "__hardening_accounts_look")).replace("/etc/", f"{tmp_path}/")
+    done = subprocess.run(
+        ["sh", "-c", script], env={"PATH": os.defpath, "SUDO_USER": caller}, capture_output=True, text=True
+    )
+    assert done.stdout == named
+
+
+def test_a_second_root_stops_nothing_where_it_is_left_open() -> None:
+    said, roots = found("root toor"), "__hardening_accounts_roots"
+    assert value("hardening_accounts", roots, **said) == ["toor"]
+    assert value("hardening_accounts", roots, hardening_accounts_off=["accounts.one_root"], **said) == []
+
+
+def test_the_log_of_sudo_is_turned_over() -> None:
+    text = render("hardening_accounts", "/etc/logrotate.d/hangar-sudo")
+    assert "/var/log/sudo.log {" in lines(text)
+    assert {"    maxsize 10M", "    rotate 8", "    create 0600 root root"} <= set(lines(text))
+
+
+def test_what_is_left_open_brings_no_packages() -> None:
+    """libpam-pwquality would write itself into Debian's own PAM."""
+    said, missing = found("package cracklib-runtime installed"), "__hardening_accounts_missing"
+    assert value("hardening_accounts", missing, **said) == ["libpam-pwquality", "logrotate"]
+    for control, left in {"accounts.pam": ["logrotate"], "accounts.sudo": ["libpam-pwquality"]}.items():
+        assert value("hardening_accounts", missing, hardening_accounts_off=[control], **said) == left
+
+
+def test_a_new_log_of_failed_logins_has_the_rights_that_are_wanted_of_it() -> None:
+    """logrotate's own settings open it to a group, which the next verification would find."""
+    wanted = value("hardening_system", "__hardening_system_files")["/var/log/btmp"]
+    user, mode = wanted.split()
+    text = render("hardening_system", "/etc/logrotate.d/btmp")
+    assert f"    create {mode} {user.replace(':', ' ')}" in lines(text)

@@ -15,6 +15,21 @@ STRONG = f"Corvid.umbra7-{secrets.token_urlsafe(6)}"
 """Another one each time: former ones are remembered, even of an account that is gone."""
 
 
+TURN = """
+set -e
+folder=$(mktemp -d)
+sed "s#/var/log/sudo.log#$folder/sudo.log#" /etc/logrotate.d/hangar-sudo > "$folder/settings"
+for n in $(seq 12); do
+    truncate --size=11M "$folder/sudo.log"
+    logrotate --state "$folder/state" "$folder/settings"
+done
+stat --format '%a %s' "$folder/sudo.log"
+ls "$folder" | grep --count '^sudo.log'
+rm -r "$folder"
+"""
+"""A log that grows beyond its bounds again and again."""
+
+
 @pytest.fixture(scope="module")
 def guest(host):
     """An account with a good password, for the time of the tests."""
@@ -90,10 +105,13 @@ def test_a_key_opens_an_account_whose_password_is_barred(host, client, options):
     assert client.ssh(command="sudo --non-interactive true").returncode == 0
 
 
-def test_an_account_without_a_password_lets_nobody_in(host, guest):
-    """An account without a password lets nobody in, and there is none"""
+def test_no_account_is_without_a_password(host):
     told = host.check_output("awk -F: '$2 == \"\" {print $1}' /etc/shadow")
     assert told == ""
+
+
+def test_an_empty_password_opens_nothing(host, guest):
+    """An account whose password somebody empties lets nobody in"""
     host.check_output(f"passwd --delete {guest}")
     try:
         assert not log_in(host, "")
@@ -105,7 +123,8 @@ def test_files_that_people_make_are_not_for_everybody(client):
     made = client.ssh(
         command='file=$(mktemp -d)/new; touch "$file"; stat -c %a "$file"; rm -r "${file%/new}"'
     )
-    assert made.stdout.strip() == "640"
+    assert made.returncode == 0
+    assert int(made.stdout, 8) & 0o007 == 0
 
 
 def test_what_root_makes_is_readable_where_it_should_be(client):
@@ -131,6 +150,14 @@ def test_what_is_done_as_root_is_written_down(host, client):
     )
 
 
+def test_what_sudo_writes_down_does_not_fill_the_disk(host):
+    """What sudo writes down is turned over before it fills the disk, and stays closed to others"""
+    told = host.check_output(TURN).splitlines()
+    # The one that is written, and eight before it.
+    assert told == ["600 0", "9"]
+    assert host.run("systemctl is-active logrotate.timer").stdout.strip() == "active"
+
+
 def test_sudo_keeps_its_own_rules(host, options):
     told = host.check_output("sudo --list --other-user=root")
     for rule in (
@@ -143,11 +170,12 @@ def test_sudo_keeps_its_own_rules(host, options):
     assert host.run("visudo -c").rc == 0
 
 
-def test_no_system_account_can_be_logged_in_to(host):
+def test_no_system_account_can_be_logged_in_to(host, client):
+    """No system account can be logged in to, the operator's own apart"""
     told = host.check_output(
         "awk -F: '$3 > 0 && $3 < 1000 && $1 != \"sync\" && $7 !~ /(nologin|false)$/ {print $1}' /etc/passwd"
     )
-    assert told == ""
+    assert set(told.split()) <= {client.settings["user"]}
 
 
 def test_no_password_opens_root(host):
