@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hangar.controls import LEFT_OPEN, controls, switchable
 from hangar.paths import REPO
 
 
@@ -39,6 +40,33 @@ def absent_roles(options: Options, site: Path = REPO / "playbooks/site.yml") -> 
     (play,) = yaml.safe_load(site.read_text(encoding="utf-8"))
     conditions = {entry["role"]: entry["when"] for entry in play["roles"] if "when" in entry}
     return {role for role, condition in conditions.items() if not options.says(condition)}
+
+
+def switched_off(options: Options) -> dict[str, str]:
+    """The absent roles that have controls, and what is said of their tests: evidence does not pass over them."""
+    with_controls = {control.role for control in controls()}
+    return {
+        role: f"{LEFT_OPEN}switched off ({role}_enabled)" for role in absent_roles(options) & with_controls
+    }
+
+
+def left_open(options: Options) -> dict[tuple[str, str], str]:
+    """The tests, by role and name, that prove nothing but controls that are left open; each with the reason.
+
+    An exception for a control that has no switch leaves nothing open: the role has applied it all the same.
+    """
+    reasons = {
+        entry["control"]: entry["reason"]
+        for entry in options["hardening_system_own_exceptions"]
+        if entry["control"] in switchable()
+    }
+    reasons |= {entry["control"]: entry["reason"] for entry in options["hardening_system_exceptions"]}
+    found: dict[tuple[str, str], list[str]] = {}
+    for control in controls():
+        reason = reasons.get(control.name) or reasons.get(control.needs, "")
+        for test in control.proved_by:
+            found.setdefault((control.role, test), []).append(reason)
+    return {test: LEFT_OPEN + " ".join(dict.fromkeys(sorted(why))) for test, why in found.items() if all(why)}
 
 
 @cache

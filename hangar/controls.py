@@ -18,7 +18,8 @@ LEFT_OPEN = "left open: "
 class Control:
     """One rule. `proved_by` are tests of the role's contract; without any it is left open by the house itself.
 
-    `show` is a command on the machine; `scanners` says under which names a scanner speaks of it.
+    `show` is a command on the machine; `scanners` says under which names a scanner speaks of it. `switch` says whether
+    its role leaves it out for an exception; `needs` names the control without which it has nothing to be about.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Control:
     proved_by: tuple[str, ...] = ()
     show: str = ""
     scanners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    switch: bool = False
+    needs: str = ""
 
 
 @cache
@@ -38,8 +41,13 @@ def controls() -> tuple[Control, ...]:
 
 
 def names() -> frozenset[str]:
-    """The names that an exception may have."""
+    """The names of all controls."""
     return frozenset(one.name for one in controls())
+
+
+def switchable() -> frozenset[str]:
+    """The names that an exception may have: its role reads each of them, and leaves the control out."""
+    return frozenset(one.name for one in controls() if one.switch)
 
 
 def _of_role(role: str) -> list[Control]:
@@ -54,6 +62,8 @@ def _of_role(role: str) -> list[Control]:
             sources=tuple(one["sources"]),
             proved_by=tuple(one.get("proved_by", ())),
             show=one.get("show", ""),
+            switch=one.get("switch", False),
+            needs=one.get("needs", ""),
             scanners={scanner: tuple(found) for scanner, found in one.get("scanners", {}).items()},
         )
         for one in yaml.safe_load(path.read_text(encoding="utf-8"))

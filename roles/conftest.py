@@ -23,8 +23,7 @@ sys.path.insert(0, str(REPO))
 
 # The package is found by the line above.
 from hangar import root_shell  # noqa: E402
-from hangar.contracts import absent_roles, effective_options  # noqa: E402
-from hangar.controls import LEFT_OPEN, controls  # noqa: E402
+from hangar.contracts import absent_roles, effective_options, left_open, switched_off  # noqa: E402
 from hangar.promises import role_of  # noqa: E402
 
 JOURNAL_LINES = 25
@@ -57,6 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "disturbs: ends people's work, so it is left out on a machine that is lived in"
     )
+    config.addinivalue_line(
+        "markers", "settings: looks at the settings alone, so also where its role is switched off"
+    )
 
 
 def exempt(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,27 +67,22 @@ def exempt(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not inventory or not items:
         return
     options = effective_options(Path(inventory))
-    entries = [*options["hardening_system_exceptions"], *options["hardening_system_own_exceptions"]]
-    reasons = {entry["control"]: entry["reason"] for entry in entries}
-    proofs: dict[tuple[str, str], set[str]] = {}
-    for control in controls():
-        for test in control.proved_by:
-            proofs.setdefault((control.role, test), set()).add(control.name)
+    roles, tests = switched_off(options), left_open(options)
     for item in items:
         role = role_of(item.path)
-        proved = proofs.get((role, getattr(item, "originalname", item.name)), set())
-        if role.startswith("hardening_") and not options.get(f"{role}_enabled", True):
-            item.add_marker(pytest.mark.skip(reason=f"{LEFT_OPEN}switched off ({role}_enabled)"))
-        elif proved and proved <= set(reasons):
-            item.add_marker(
-                pytest.mark.skip(reason=LEFT_OPEN + " ".join(reasons[name] for name in sorted(proved)))
-            )
+        reason = tests.get((role, getattr(item, "originalname", item.name)), "")
+        if role in roles and not item.get_closest_marker("settings"):
+            reason = roles[role]
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if inventory := config.getoption("--ansible-inventory"):
-        absent = absent_roles(effective_options(Path(inventory)))
-        left_out = [item for item in items if item.path.parent.parent.name in absent]
+        options = effective_options(Path(inventory))
+        # A role of the hardening that is switched off is told of as left open; `exempt` says so.
+        absent = absent_roles(options) - set(switched_off(options))
+        left_out = [item for item in items if role_of(item.path) in absent]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     exempt(config, items)

@@ -30,7 +30,9 @@ class Exemption(Section):
     """One control that is left open: why, who answers for it, and until when."""
 
     control: str = setting(
-        ..., "The control's name, as docs/hardening.md lists them.", "a name such as accounts.umask"
+        ...,
+        "The control's name; docs/hardening.md says which have a switch.",
+        "a name such as accounts.umask",
     )
     reason: str = setting(..., "Why it is left open.", "a sentence", min_length=10)
     instead: str = setting("", "What guards in its place.", "a sentence")
@@ -42,12 +44,32 @@ class Exemption(Section):
     def _known(cls, value: str) -> str:
         from difflib import get_close_matches
 
-        from hangar.controls import names
+        from hangar.controls import controls, names, switchable
 
         if value not in names():
-            close = get_close_matches(value, names(), n=1)
+            close = get_close_matches(value, switchable(), n=1)
             raise wrong(f'there is no control "{value}"', right=close[0] if close else "")
+        if value not in switchable():
+            if not any(one.proved_by for one in controls() if one.name == value):
+                raise wrong(
+                    f'"{value}" is left open already, by Hangar itself', right="leaving the entry out"
+                )
+            raise wrong(f'"{value}" has no switch', right=_those_with_a_switch(value.split(".")[0]))
         return value
+
+
+def _those_with_a_switch(family: str) -> str:
+    """The controls that an exception may name: those of the family, or of all where it has none."""
+    from hangar.controls import switchable
+
+    families: dict[str, list[str]] = {}
+    for name in sorted(switchable()):
+        families.setdefault(name.split(".")[0], []).append(name)
+    if family in families:
+        return "one of " + ", ".join(families[family])
+    return "one of " + ", ".join(
+        f"{one}.({', '.join(name.split('.')[1] for name in names)})" for one, names in families.items()
+    )
 
 
 class Hardening(Section):

@@ -102,6 +102,44 @@ def test_every_control_is_proved_or_left_open_with_a_reason() -> None:
         assert not control.proved_by or control.show, f"{control.name} has no command that shows it"
 
 
+FOUND = {
+    "__hardening_accounts_found": {
+        "stdout_lines": ["shell games", "open guest", "root toor", "unlocked root"]
+    },
+    "__hardening_system_found": {"stdout_lines": ["package telnet installed"]},
+    "__hardening_audit_found": {"stdout_lines": []},
+}
+"""What a machine says that needs all of it."""
+
+
+def made_of(role: str, *left_open: str) -> str:
+    """What a role comes to while these controls are left open."""
+    from tests.templates.render import everything
+
+    return everything(role, **FOUND, **{f"{role}_off": list(left_open)})
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if f"{role}_off" in options(role)])
+def test_an_exception_changes_what_its_role_does_where_it_may(role: str) -> None:
+    """A control with a switch is left out when it is named; naming any other changes nothing."""
+    from hangar.controls import controls
+
+    whole = made_of(role)
+    mine = [one for one in controls() if one.role == role]
+    switches = [one.name for one in mine if one.switch]
+    assert [name for name in switches if made_of(role, name) == whole] == []
+    assert made_of(role, *(one.name for one in controls() if one.name not in switches)) == whole
+
+
+def test_only_a_role_that_can_be_told_has_controls_with_a_switch() -> None:
+    from hangar.controls import controls, names
+
+    assert {one.role for one in controls() if one.switch} == {
+        role for role in ROLES if f"{role}_off" in options(role)
+    }
+    assert {one.needs for one in controls() if one.needs} <= names()
+
+
 def test_site_lists_every_role_with_its_own_tag() -> None:
     (play,) = read(REPO / "playbooks/site.yml")
     listed = {entry["role"]: entry.get("tags") for entry in play["roles"]}
@@ -156,3 +194,10 @@ def test_the_guide_names_every_control() -> None:
     assert [control.name for control in controls() if f"| `{control.name}` |" not in text] == []
     named = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.M))
     assert named == {control.name for control in controls()}
+    promised = [control for control in controls() if control.proved_by]
+    wrong = [
+        control.name
+        for control in promised
+        if f"| `{control.name}` | {control.promise} | {'yes' if control.switch else 'no'} |" not in text
+    ]
+    assert wrong == [], "the guide does not say whether they have a switch"

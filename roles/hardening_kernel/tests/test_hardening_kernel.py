@@ -169,4 +169,3 @@ def test_a_container_reaches_the_outside(host, options):
     answer = f"curl --silent --output /dev/null --max-time 15 {file}"
     assert host.run(f"{inside} {answer}").rc == 0, "the daemon's network has no way out"
     assert host.check_output(f"{inside} sysctl -n net.ipv4.ip_forward") == "1"
-    assert host.check_output("sysctl -n net.ipv4.ip_forward") == "0"

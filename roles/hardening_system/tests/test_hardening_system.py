@@ -128,6 +128,7 @@ def test_what_is_left_open_is_written_down_on_the_machine(host, options):
     assert all(entry["reason"] for entry in written)
 
 
+@pytest.mark.settings
 def test_no_exception_has_run_out(options):
     """No exception of platform.yml has run out"""
     today = date.today().isoformat()

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -41,6 +42,37 @@ def test_what_is_wrong_with_an_exception_is_said_with_its_place(
     (problem,) = caught.value.problems
     assert problem.path.startswith("hardening.exceptions.0.")
     assert problem.message == words
+
+
+def test_what_no_role_can_leave_out_is_refused_all_at_once_with_what_can(repo: Path) -> None:
+    """Its test would be skipped, and the audit would call applied what is, or held what is not."""
+    controls = (
+        "ssh.keys_only",
+        "accounts.umask",
+        "accounts.sudo_password",
+        "system.genuine",
+        "audit.elsewhere",
+    )
+    entries = [
+        {"control": name, "reason": "We have our own", "owner": "Ada", "until": "2027-03-31"}
+        for name in controls
+    ]
+    paths.platform_file("local").write_text(json.dumps({"hardening": {"exceptions": entries}}))
+    with pytest.raises(ConfigError) as caught:
+        config.load("local")
+    found = {problem.path: problem.message for problem in caught.value.problems}
+    assert found.pop("hardening.exceptions.0.control").startswith(
+        '"ssh.keys_only" has no switch; one of accounts.(defaults, one_root, pam, passwords, shells, sudo, umask),'
+        " audit.(accounting, integrity, trail), kernel.("
+    )
+    assert found == {
+        "hardening.exceptions.2.control": '"accounts.sudo_password" is left open already, by Hangar itself;'
+        " leaving the entry out would be right",
+        "hardening.exceptions.3.control": '"system.genuine" has no switch; one of system.banners, system.mounts,'
+        " system.packages, system.rights, system.schedulers, system.setuid would be right",
+        "hardening.exceptions.4.control": '"audit.elsewhere" has no switch; one of audit.accounting, audit.integrity,'
+        " audit.trail would be right",
+    }
 
 
 def test_hardening_is_whole_unless_somebody_says_otherwise(make_config: Callable[..., config.Config]) -> None:
