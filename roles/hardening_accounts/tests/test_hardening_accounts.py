@@ -156,6 +156,8 @@ def test_what_sudo_writes_down_does_not_fill_the_disk(host):
     # The one that is written, and eight before it.
     assert told == ["600 0", "9"]
     assert host.run("systemctl is-active logrotate.timer").stdout.strip() == "active"
+    # Of the last time, if there was one.
+    assert host.check_output("systemctl show --property Result --value logrotate.service") == "success"
 
 
 def test_sudo_keeps_its_own_rules(host, options):
