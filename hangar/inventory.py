@@ -165,8 +165,15 @@ def _hardening(config: Config) -> dict[str, Any]:
         "hardening_audit_enabled": wanted.audit,
         "hardening_system_enabled": wanted.system,
         "hardening_audit_forward_to": wanted.forward_logs_to or "",
+        "hardening_audit_forward_authority": _pem(wanted.forward_authority),
+        "hardening_audit_forward_certificate": _pem(wanted.forward_certificate),
         "hardening_system_own_exceptions": [one.model_dump(mode="json") for one in wanted.exceptions],
     }
+
+
+def _pem(path: Path | None) -> str:
+    """The certificates in a file, without what stands around them."""
+    return "".join(certificate.content for certificate in certificates([path])) if path else ""
 
 
 def _base(config: Config) -> dict[str, Any]:

@@ -258,3 +258,15 @@ def test_an_operator_who_is_an_admin_stands_there_once(make_config: Make, tmp_pa
     host = yaml.safe_load(inventory.render(SERVER, config, tmp_path / "id_ed25519"))
     found = host["all"]["hosts"]["hangar-local"]["ssh_server_authorized_keys"]
     assert found == {"hangar": [mine]}
+
+
+def test_a_receiver_of_logs_gets_the_certificates_and_nothing_around_them(
+    make_config: Make, repo: Path
+) -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    (paths.env_dir("local") / "ca.pem").write_text(f"subject=our authority\n{pem}")
+    receiver = "hardening.forward_logs_to=https://logs.example.org"
+    host = written(make_config(receiver, "hardening.forward_authority=ca.pem"))
+    assert host["hardening_audit_forward_to"] == "https://logs.example.org"
+    assert host["hardening_audit_forward_authority"] == pem
+    assert host["hardening_audit_forward_certificate"] == ""

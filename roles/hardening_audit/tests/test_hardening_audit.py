@@ -1,8 +1,21 @@
 """What is recorded and what is noticed: by doing something that must be."""
 
+import uuid
+
 import pytest
 
-UNITS = ("auditd.service", "hangar-integrity.service")
+UNITS = ("auditd.service", "hangar-integrity.service", "systemd-journal-upload.service")
+
+KEY = "/srv/forwarding/secrets/key"
+PUT = f"sudo install -m 0440 -g hangar-forwarding /dev/stdin {KEY} < key.pem"
+
+TAKEN = """
+until cursor=$(sed -n s/^LAST_CURSOR=//p /var/lib/systemd/journal-upload/state) && test -n "$cursor" &&
+  rest=$(journalctl --quiet --after-cursor="$cursor" --identifier=hangar-forwarding --output=cat) &&
+  ! echo "$rest" | grep --quiet --fixed-strings "$1"
+do sleep 0.5; done
+"""
+"""Ends when the receiver has said that it has this line: what comes after the last one that it took is without it."""
 
 COMPARE = """
 set -e
@@ -103,5 +116,11 @@ def test_the_files_of_the_system_are_compared_every_day(host, options):
 
 def test_a_copy_of_the_journal_is_sent_where_it_is_wanted(host, options):
     """The journal is copied elsewhere where that is wanted, and nowhere otherwise"""
-    running = host.run("systemctl is-active systemd-journal-upload.service").stdout.strip()
-    assert (running == "active") == bool(options["hardening_audit_forward_to"])
+    if not options["hardening_audit_forward_to"]:
+        assert host.run("systemctl is-active systemd-journal-upload.service").stdout.strip() != "active"
+        return
+    if options["hardening_audit_forward_certificate"]:
+        assert host.file(KEY).exists, f"the certificate's key is not there: {PUT}"
+    line = f"a line for elsewhere, {uuid.uuid4()}"
+    host.check_output(f"echo {line} | systemd-cat --identifier=hangar-forwarding && journalctl --sync")
+    assert host.run(f"timeout 90 sh -c '{TAKEN}' taken '{line}'").rc == 0, "the receiver took no line"
