@@ -64,6 +64,8 @@ MORE = {
     "backup": {"backup_services": ["warehouse"]},
     "ops_agent": {"ops_agent_reachable": True},
     "secret_manager": READ,
+    # No warehouse, no monitoring and no people there, whose folders it would watch.
+    "vm": {"hardening_audit_secret_folders": ["/srv/airflow/secrets", "/srv/airbyte/secrets"]},
 }
 """Variables that no platform.yml would set."""
 

@@ -49,6 +49,15 @@ def test_every_rule_of_the_audit_trail_is_in_force(host):
 
 
 @pytest.mark.vm
+def test_every_folder_of_secrets_is_watched(host, options):
+    """Whoever writes a secret of any service stands in the audit trail"""
+    folders = host.check_output("find /srv -mindepth 2 -maxdepth 2 -type d -name secrets").split()
+    assert folders
+    loaded = host.check_output("auditctl -l")
+    assert [folder for folder in folders if f"dir={folder} " not in loaded] == []
+
+
+@pytest.mark.vm
 def test_a_change_of_an_account_stands_in_the_audit_trail(host):
     host.check_output("touch /etc/passwd")
     # Without a terminal, ausearch would read its input instead of the trail.
@@ -56,7 +65,7 @@ def test_a_change_of_an_account_stands_in_the_audit_trail(host):
     assert "/etc/passwd using /usr/bin/touch" in told
 
 
-def test_the_rules_of_the_audit_trail_are_set_at_boot(host):
+def test_the_rules_of_the_audit_trail_are_set_at_boot(host, options):
     rules = host.check_output("cat /etc/audit/rules.d/*hangar*.rules")
     for key in (
         "scope",
@@ -70,6 +79,9 @@ def test_the_rules_of_the_audit_trail_are_set_at_boot(host):
         "modules",
     ):
         assert f"key={key}" in rules, key
+    assert options["hardening_audit_secret_folders"]
+    for folder in options["hardening_audit_secret_folders"]:
+        assert f"-F dir={folder} -F perm=wa" in rules, folder
     assert rules.rstrip().endswith("-e 2")
     assert host.run("systemctl is-enabled auditd.service").stdout.strip() == "enabled"
 
