@@ -210,7 +210,7 @@ def refusals(machine: Checkout) -> int:
 def secrets(machine: Checkout) -> dict[str, str]:
     paths = machine.ssh(f"sudo find {' '.join(SECRETS)} -type f -not -name '*_id'").stdout.split()
     values = {path: machine.ssh(f"sudo cat {path}").stdout.strip() for path in paths}
-    # Of a value with several lines (a key, a file of hashes) the longest: it is there where the whole is, escaped or not.
+    # Of several lines (a key, a file of hashes) the longest: it is there where the whole is, escaped or not.
     needles = {name: max(value.splitlines(), key=len, default="").strip() for name, value in values.items()}
     found = {name: needle for name, needle in needles.items() if len(needle) >= 12}
     assert "/srv/airflow/secrets/admin_password" in found
