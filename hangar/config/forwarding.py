@@ -35,7 +35,7 @@ class Hardening(hardening.Hardening):
         if value is None:
             return value
         text = value.read_text(encoding="utf-8", errors="replace")
-        if "PRIVATE KEY-----" in text:
+        if " PRIVATE KEY" in text:
             raise wrong(
                 f"{value} holds a private key, which belongs on the machine alone (docs/hardening.md)",
                 right="a file with the certificate alone",

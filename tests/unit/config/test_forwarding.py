@@ -6,7 +6,7 @@ from hangar import config, paths
 from hangar.errors import ConfigError
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-KEY = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
+KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 
 
 def forwarding(repo: Path, files: dict[str, str], **settings: str) -> config.Config:
