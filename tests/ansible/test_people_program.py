@@ -21,7 +21,17 @@ from tests.templates.render import render
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
 
-from hangar_people import accounts, described, facts, keys, leaving, ledger, program, steps  # noqa: E402
+from hangar_people import (  # noqa: E402
+    accounts,
+    described,
+    facts,
+    keys,
+    leaving,
+    ledger,
+    program,
+    sessions,
+    steps,
+)
 from hangar_people.described import ALL_GROUPS, GROUPS, Described, Person, Refused  # noqa: E402
 from hangar_people.facts import Account, Facts, Group  # noqa: E402
 from hangar_people.ledger import UIDS, Line  # noqa: E402
@@ -65,6 +75,7 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (leaving, "PASSWORDS"), (leaving, "SLICES"), (described, "DESCRIPTION"), (described, "LOCK"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, tmp_path / name.lower())
+    monkeypatch.setattr(sessions, "processes", dict)  # nobody is on this machine
     facts.KEYS.mkdir()
     ledger.HOMES.mkdir()
 
@@ -188,9 +199,20 @@ def test_on_the_day_itself_keys_and_sessions_end_and_the_account_stays() -> None
 @pytest.mark.parametrize("name", ["cat", "video"])
 def test_an_account_of_the_machines_own_is_never_taken(name: str) -> None:
     wanted, found = settled(ANA)
+    (step,) = steps.needed(Described({**wanted.people, name: replace(ANA, name=name)}, wanted.others), found)
+    assert step.what == f"{name}: cannot have this name"
     with pytest.raises(Refused) as refused:
-        todo(Described({**wanted.people, name: replace(ANA, name=name)}, wanted.others), found)
+        step.do()
     assert str(refused.value) == f"{name} is a name of this machine's own; choose another one in platform.yml"
+
+
+def test_a_name_that_cannot_be_given_keeps_nobody_from_leaving_or_coming() -> None:
+    wanted, found = settled(ANA, VIC)
+    found = replace(found, keys={**found.keys, "cat": "ssh-ed25519 AAAAx\n"})
+    zoe = {"cat": replace(ANA, name="cat"), "vic": replace(VIC, keys=("ssh-ed25519 AAAAnew",))}
+    assert todo(Described(zoe, wanted.others), found) == [
+        "ana: is out, home archived", "keys of cat: gone", "vic: keys set", "cat: cannot have this name",
+    ]  # fmt: skip
 
 
 def test_an_account_that_only_has_a_number_like_a_persons_is_nobodys_business() -> None:
@@ -199,8 +221,16 @@ def test_an_account_that_only_has_a_number_like_a_persons_is_nobodys_business() 
     other = Account(20_050, 20_050, "/home/carl", "/bin/bash", "$y$x", None)
     found = replace(found, accounts={**found.accounts, "carl": other})
     assert todo(wanted, found) == []
-    with pytest.raises(Refused):
-        todo(Described({**wanted.people, "carl": replace(ANA, name="carl")}, wanted.others), found)
+    named = Described({**wanted.people, "carl": replace(ANA, name="carl")}, wanted.others)
+    assert todo(named, found) == ["carl: cannot have this name"]
+
+
+def test_an_admin_no_more_loses_the_operators_account_first() -> None:
+    ada = replace(ANA, role="admin")
+    wanted, found = settled(ada)
+    assert todo(Described({"ana": ANA}, wanted.others), found) == [
+        "ana: keys taken from other accounts", "ana: is developer",
+    ]  # fmt: skip
 
 
 def test_the_keys_carry_the_day_for_sshd_itself() -> None:

@@ -16,8 +16,9 @@ LOCK = Path("/run/hangar-people-described.lock")
 
 EPOCH = date(1970, 1, 1)
 
+ADMINS = "hangar-admins"
 GROUPS = {
-    "admin": ("dags", "hangar-admins", "hangar-people"),
+    "admin": ("dags", ADMINS, "hangar-people"),
     "developer": ("dags", "hangar-developers", "hangar-people"),
     "viewer": ("hangar-people", "hangar-viewers"),
 }

@@ -45,12 +45,18 @@ def leave(name: str, uid: int) -> None:
 
 
 def shut_out(name: str) -> None:
-    """No key, no shell, no group: from here on nobody comes in under this name."""
-    keys.take(name)
-    if name in facts.gather().accounts:
-        accounts.run(
-            "usermod", "--expiredate", "1970-01-02", "--shell", "/usr/sbin/nologin", "--groups", "", name
-        )
+    """No key, no shell, no group: from here on nobody comes in under this name.
+
+    Raises:
+        Refused: what one of their keys opened in another account does not end.
+    """
+    try:
+        keys.take(name)
+    finally:
+        if name in facts.gather().accounts:
+            accounts.run(
+                "usermod", "--expiredate", "1970-01-02", "--shell", "/usr/sbin/nologin", "--groups", "", name
+            )
 
 
 def end(name: str, uid: int) -> None:

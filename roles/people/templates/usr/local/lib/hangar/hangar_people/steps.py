@@ -2,12 +2,12 @@
 """From what is true to what is wanted: the steps that are needed, none when nothing is. Those who leave come first."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
 from . import accounts, facts, keys, leaving, ledger
-from .described import ALL_GROUPS, Described, Person, Refused, today
+from .described import ADMINS, ALL_GROUPS, Described, Person, Refused, today
 from .facts import Account, Facts
 from .ledger import UIDS, Line
 
@@ -21,23 +21,19 @@ class Step:
 
 
 def needed(described: Described, found: Facts, day: date | None = None) -> list[Step]:
-    """Every step, in their order.
-
-    Raises:
-        Refused: a name belongs to somebody else on this machine.
-    """
+    """Every step, in their order. One who cannot have the name that was chosen is a step too, and it fails."""
     day = day or today()
-    refuse_strangers(described, found)
-    uids = _numbers(described, found)
+    refused = list(_strangers(described, found))
+    wanted = replace(
+        described, people={name: one for name, one in described.people.items() if name not in refused}
+    )
+    uids = _numbers(wanted, found)
     return [
         *_leavers(described, found),
-        *_stray_keys(described, found),
-        *_groups(described, found),
-        *(
-            step
-            for name, person in described.people.items()
-            for step in _person(person, uids[name], found, day)
-        ),
+        *_stray_keys(wanted, found),
+        *_groups(wanted, found),
+        *(step for name, person in wanted.people.items() for step in _person(person, uids[name], found, day)),
+        *(Step(f"{name}: cannot have this name", partial(_refuse, name)) for name in refused),
     ]
 
 
@@ -52,13 +48,16 @@ def _numbers(described: Described, found: Facts) -> dict[str, int]:
     return uids
 
 
-def refuse_strangers(described: Described, found: Facts) -> None:
-    """An account of the machine's own must not become a person's."""
+def _strangers(described: Described, found: Facts) -> Iterator[str]:
+    """Names of the machine's own: its account must not become a person's."""
     for name in described.people:
         account, group = found.accounts.get(name), found.groups.get(name)
-        taken = (account and name not in found.people) or (group and group.gid not in UIDS)
-        if taken:
-            raise Refused(f"{name} is a name of this machine's own; choose another one in platform.yml")
+        if (account and name not in found.people) or (group and group.gid not in UIDS):
+            yield name
+
+
+def _refuse(name: str) -> None:
+    raise Refused(f"{name} is a name of this machine's own; choose another one in platform.yml")
 
 
 def _leavers(described: Described, found: Facts) -> Iterator[Step]:
@@ -101,6 +100,8 @@ def _person(person: Person, uid: int, found: Facts, day: date) -> Iterator[Step]
         yield Step(f"{name}: home made", partial(accounts.make_home, name, uid))
     elif found.homes[name] != uid:
         yield Step(f"{name}: home given back", partial(accounts.own_home, name, uid))
+    if ADMINS in found.groups_of(name) - set(person.groups):
+        yield Step(f"{name}: keys taken from other accounts", partial(keys.take_elsewhere, name))
     if found.groups_of(name) != set(person.groups):
         yield Step(f"{name}: is {person.role}", partial(accounts.set_groups, person))
     yield from _keys(person, found, day)
