@@ -20,8 +20,10 @@ SSH_FAILED = 255
 
 
 def apply(config: Config, *, operators: bool, progress: Callable[[playbook.Event], None]) -> None:
-    """Brings the accounts to what the settings say; with `operators` also the keys of the operator's account."""
-    tags = ["people", *(["ssh_server"] if operators else [])]
+    """Brings the accounts to what the settings say; with `operators` also the keys of the operator's account, and an
+    admin's share of the machine.
+    """
+    tags = ["people", *(["ssh_server", "remote_ssh"] if operators else [])]
     playbook.run(config.environment, BOOK, tags=tags, on_event=progress)
 
 
