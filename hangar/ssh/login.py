@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hangar import paths
+from hangar.config.public_keys import PRIVATE
 from hangar.errors import HangarError
 from hangar.ssh.files import write_atomically
 
@@ -15,6 +16,10 @@ ACCOUNT = r"[a-z_][a-z0-9_-]{0,31}"
 
 JUMP = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9._-]*(?::\d{1,5})?"
 """A host on the way, as ssh's ProxyJump takes it."""
+
+
+KEY_TEXT = r"[A-Za-z0-9+/=\s]{64,}"
+"""What looks like a piece of a private key, whose lines have 64 letters and more."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,16 @@ def require_key(given: str) -> Path:
     """The whole path of a private key.
 
     Raises:
-        HangarError: there is none, or it is a public one.
+        HangarError: there is none, or it is a public one. A key's text, given by mistake, is not repeated.
     """
-    path = Path(given).expanduser().absolute()
-    if not path.is_file():
+    try:
+        path = Path(given).expanduser().absolute()
+        is_there = path.is_file()
+    except (OSError, RuntimeError, ValueError):
+        raise _no_path() from None  # such as a text that is too long for a name
+    if not is_there and (PRIVATE.search(given) or re.fullmatch(KEY_TEXT, given)):
+        raise _no_path()
+    if not is_there:
         raise HangarError(f"There is no key {path}.", resolution=f"Make one: ssh-keygen -t ed25519 -f {path}")
     if path.suffix == ".pub":
         private = path.with_suffix("")
@@ -91,6 +102,13 @@ def require_key(given: str) -> Path:
     if any(char in str(path) for char in '"\r\n'):
         raise HangarError(f"ssh cannot be told of a path with quotes or line breaks: {str(path)!r}")
     return path
+
+
+def _no_path() -> HangarError:
+    return HangarError(
+        "--key wants the path of a private key, and this is none.", "Nothing of it was stored.",
+        "Such as: --key ~/.ssh/id_ed25519",
+    )  # fmt: skip
 
 
 def overrides(login: Login | None, given: Sequence[str]) -> list[str]:
