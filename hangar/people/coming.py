@@ -1,5 +1,6 @@
 """Somebody comes, or gets another day: platform.yml first, then the machine, then the proof."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,20 +34,30 @@ def read_key(given: str) -> str:
     Raises:
         HangarError: it is none. Nothing of it is repeated.
     """
-    path = Path(given).expanduser()
-    is_file = " " not in given.strip() and path.is_file()
-    text = path.read_text(encoding="utf-8", errors="replace") if is_file else given
+    path = _file(given)
+    text = path.read_text(encoding="utf-8", errors="replace") if path else given
     try:
         return str(parse_key(text))
     except BadKey as error:
-        where = str(path) if is_file else "The given key"
-        public = path.with_name(path.name + ".pub")
+        where = str(path) if path else "The given key"
+        public = path.with_name(path.name + ".pub") if path else None
         cure = (
-            f"Say --key {public}"
-            if is_file and public.is_file()
+            f"Say --key {shlex.quote(str(public))}"
+            if public and public.is_file()
             else "Say --key with the path of a .pub file."
         )
         raise HangarError(f"{where} opens nothing: {error}.", "Nothing of it was stored.", cure) from None
+
+
+def _file(given: str) -> Path | None:
+    """The file of that name. What cannot be a name (a key's whole text is too long) is none, and is repeated in no
+    error of the system's.
+    """
+    try:
+        path = Path(given).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def person_of(config: Config, name: str) -> Person | None:
@@ -138,7 +149,9 @@ def enact(config: Config, person: Person, progress: Progress) -> bool:
     """
     server = cloud_for(config).server()
     if server is None:
-        admission.shut(config, progress)  # another day may have come
+        # Another day may have come. What cannot be written anew would not know it.
+        paths.hosts_file(config.environment).unlink(missing_ok=True)
+        admission.shut(config, progress)
         return False
     admission.admit(config, progress)
     with progress.stage("Machine"):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from hangar import inventory, paths, pipeline
 from hangar import machine as controller
-from hangar import paths, pipeline
 from hangar.cloud import admission, cloud_for
 from hangar.cloud.base import Server
 from hangar.config import Config
@@ -13,7 +13,7 @@ from hangar.console import Progress
 from hangar.errors import HangarError
 from hangar.people import edit, machine
 from hangar.people.coming import missing, person_of, rewrite, text_of
-from hangar.ssh.keys import read_public_key
+from hangar.ssh.keys import public_path, read_public_key
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,12 @@ def require_removable(config: Config, name: str) -> None:
 
 
 def is_oneself(config: Config, name: str) -> bool:
-    """Whether one of the person's keys is the one that this computer logs in with."""
+    """Whether one of the person's keys is the one that this computer logs in with: Hangar's own, too, is somebody's
+    once they have put its public half into their entry.
+    """
     person, private = person_of(config, name), controller.private_key(config)
-    if person is None or not config.access.private_key:
-        return False  # Hangar's own key is nobody's
+    if person is None or not (private.exists() or public_path(private).exists()):
+        return False
     own = parse_key(read_public_key(private)).blob
     return any(parse_key(key).blob == own for key in person.keys)
 
@@ -68,7 +70,7 @@ def remove(config: Config, name: str, progress: Progress) -> Departure:
     try:
         if not is_known:
             raise missing(config, name)
-        return _end(config, name, person, server, progress)
+        return _end(left, name, person, server, progress)
     finally:
         # After the machine was told: whoever removes themselves comes through the same gate. Whatever became of that,
         # the gate shuts, also after a call that was killed here.
@@ -76,24 +78,30 @@ def remove(config: Config, name: str, progress: Progress) -> Departure:
 
 
 def _end(
-    config: Config, name: str, person: Person | None, server: Server | None, progress: Progress
+    left: Config, name: str, person: Person | None, server: Server | None, progress: Progress
 ) -> Departure:
+    """`left` are the settings without the person."""
     if server is None:
+        # What cannot be written anew would let them in again by a plain ansible-playbook.
+        paths.hosts_file(left.environment).unlink(missing_ok=True)
         return Departure(name, has_machine=False)
-    if not paths.ssh_config(config.environment).exists():
-        pipeline.introduce(server, config)
+    if not paths.ssh_config(left.environment).exists():
+        pipeline.introduce(server, left)
     with progress.stage("Machine"):
-        gone = machine.remove(config.environment, name)
+        try:
+            gone = machine.remove(left.environment, name)
+        finally:
+            inventory.write_hosts(server, left)
     with progress.stage("Login attempt"):
-        _prove(config, person)
+        _prove(server, person)
     email = (person.email or "") if person else ""
     return Departure(name, True, gone["seconds"], gone["archive"], person is not None, email)
 
 
-def _prove(config: Config, person: Person | None) -> None:
+def _prove(server: Server, person: Person | None) -> None:
     """Whoever was not in platform.yml any more has no key that we know, and no account to try."""
     if person is not None:
-        machine.prove_out(config.environment, person, config.access.admin)
+        machine.prove_out(server.environment, person, server.admin)
 
 
 def _is_there(config: Config, name: str) -> bool:

@@ -56,6 +56,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("hangar.people.machine.is_admitted", is_in)
     monkeypatch.setattr("hangar.pipeline.introduce", lambda *_: paths.ssh_config("production").touch())
     paths.state_dir("production").mkdir(parents=True)
+    keys.ensure_key(paths.default_private_key("production"), "hangar-production")
     return told
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
-from hangar import cli, config, paths
+from hangar import cli, config, inventory, paths
 from hangar.cloud.base import Server
 from hangar.config.people import today
 from hangar.config.public_keys import parse
+from hangar.errors import MachineUnreachable
+from hangar.people import leaving
+from hangar.people import machine as people_machine
 from hangar.ssh import keys
 
+BOOKS = Path(__file__).resolve().parents[3] / "playbooks"
 SERVER = Server(
     name="hangar-local", environment="local", cloud="container", id="id-1", address="127.0.0.1", port=22022,
     admin="hangar", host_keys=(), ssh_sources=(), limits=(),
@@ -64,6 +70,7 @@ def machine(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr("hangar.people.machine.remove", played.remove)
     monkeypatch.setattr("hangar.people.machine.show", lambda env: played.known)
     monkeypatch.setattr("hangar.people.machine.is_admitted", played.is_admitted)
+    keys.ensure_key(paths.default_private_key("local"), "hangar-local")
     monkeypatch.setattr("hangar.pipeline.introduce", lambda server, found: paths.ssh_config("local").touch())
     for module in ("coming", "leaving"):
         monkeypatch.setattr(f"hangar.people.{module}.cloud_for", lambda found: played_cloud(played))
@@ -130,6 +137,18 @@ def test_an_admin_gets_into_the_operators_account_too(
     assert machine.told[0] == ("apply", True)
 
 
+def test_an_admin_is_bounded_by_no_share_from_the_first_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roles that know who is an admin are in the playbook, and asked for admins alone"""
+    asked: list[list[str]] = []
+    monkeypatch.setattr("hangar.playbook.run", lambda env, book, *, tags, on_event: asked.append(tags))
+    found = SimpleNamespace(environment="local")
+    for operators in (False, True):
+        people_machine.apply(found, operators=operators, progress=lambda event: None)  # type: ignore[arg-type]
+    assert asked == [["people"], ["people", "ssh_server", "remote_ssh"]]
+    (play,) = yaml.safe_load((BOOKS / people_machine.BOOK).read_text())
+    assert [role["role"] for role in play["roles"]] == asked[1]
+
+
 def test_a_machine_that_is_down_is_told_by_the_next_up(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +194,40 @@ def test_bad_input_changes_nothing(
     assert (written(), machine.told) == ("", [])
 
 
+def test_a_key_in_a_folder_with_a_blank_is_found(
+    machine: Machine, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my keys").mkdir()
+    public = keys.public_path(tmp_path / "my keys" / "ana")
+    keys.ensure_key(tmp_path / "my keys" / "ana", "ana")
+    assert say("add", "ana", "--role", "viewer", "--key", str(public.with_suffix(""))) == 1
+    assert f"{public.with_suffix('')} opens nothing: this is a private key" in (
+        err := capsys.readouterr().err
+    )
+    assert f"Say --key '{public}'" in err
+    assert say("add", "ana", "--role", "viewer", "--key", str(public)) == 0
+    assert config.load("local").people[0].keys == (public.read_text().strip(),)
+
+
+@pytest.mark.parametrize("of", ["whole", "body", "end", "line"])
+def test_a_private_keys_text_is_repeated_nowhere(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], of: str
+) -> None:
+    whole = key("ana").with_suffix("").read_text()
+    body = "".join(whole.splitlines()[1:-1])
+    given = {"whole": whole, "body": body, "end": body[40:], "line": body[70:140]}[of]
+    assert len(body[40:]) > 255, "longer than a file's name may be"
+    assert say("add", "ana", "--role", "viewer", "--key", given) == 1
+    said = capsys.readouterr()
+    assert "The given key opens nothing: this is " in said.err
+    assert cli.main(["ssh-config", "--user", "ana", "--key", given]) == 1
+    said_too = capsys.readouterr()
+    assert "--key wants the path of a private key, and this is none." in said_too.err
+    for text in (said.out, said.err, said_too.out, said_too.err):
+        assert body[80:110] not in text
+    assert (written(), machine.told) == ("", [])
+
+
 def test_a_name_of_the_machines_own_is_refused(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +250,43 @@ def test_whoever_leaves_is_out_of_the_file_first_and_a_login_attempt_proves_it(
     out = capsys.readouterr().out
     assert "ana is out: the last process ended after 0.4 s; the machine refuses each of their keys." in out
     assert "/srv/people/archive/ana-20261125.tar" in out
+
+
+def test_whoever_left_is_let_in_by_no_playbook_that_is_run_by_hand(
+    machine: Machine, say: Say, key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inventory is the one that README names, whatever the machine answered, and whether it runs"""
+    hosts = paths.hosts_file("local")
+    for name in ("ana", "bea", "zoe"):
+        say("add", name, "--role", "viewer", "--key", str(key(name)))
+    inventory.write_hosts(SERVER, config.load("local"))
+    assert [name in hosts.read_text() for name in ("ana", "bea", "zoe")] == [True, True, True]
+    assert say("remove", "ana", "--yes") == 0
+    assert [name in hosts.read_text() for name in ("ana", "bea", "zoe")] == [False, True, True]
+
+    def fail(environment: str, name: str) -> dict[str, Any]:
+        raise MachineUnreachable("hangar-local cannot be spoken to.")
+
+    monkeypatch.setattr("hangar.people.machine.remove", fail)
+    assert say("remove", "bea", "--yes") == 1
+    assert [name in hosts.read_text() for name in ("bea", "zoe")] == [False, True]
+    machine.server = None
+    assert say("expire", "zoe", "--expires", "today") == 0
+    assert not hosts.exists(), "it would not know the day"
+    hosts.touch()
+    assert say("remove", "zoe", "--yes") == 0
+    assert not hosts.exists()
+
+
+def test_a_machine_whose_operator_has_another_name_is_asked_by_that_name(
+    machine: Machine, say: Say, key: Callable[[str], Path]
+) -> None:
+    """On a machine that was there before, the account that lets Hangar in is its own"""
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.server = replace(SERVER, admin="debian")
+    machine.told.clear()
+    assert say("remove", "ana", "--yes") == 0
+    assert machine.told == [("remove", "ana"), ("login attempt", "ana"), ("login attempt", "debian")]
 
 
 def test_a_machine_that_still_lets_somebody_in_is_a_broken_promise(
@@ -245,9 +335,34 @@ def test_whoever_removes_themselves_is_asked_twice(
     assert [person.name for person in config.load("local").people] == ["bob"]
 
 
+def test_whoever_works_with_the_key_that_hangar_made_is_asked_twice_too(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/people.md says to put its public half into one's own entry"""
+    made = paths.default_private_key("local")
+    text = ADMINS.format(keys.read_public_key(made), key("bob").read_text().strip())
+    paths.platform_file("local").write_text(text)
+    assert say("remove", "ada", "--yes") == 1
+    assert "ada is you" in capsys.readouterr().err
+    assert (machine.told, written()) == ([], text)
+    assert say("remove", "bob", "--yes") == 0, "bob is somebody else"
+    say("add", "bob", "--role", "admin", "--key", str(key("bob")))
+    assert say("remove", "ada", "--yes", "--myself", "ada") == 0
+    assert [person.name for person in config.load("local").people] == ["bob"]
+
+
+def test_whoever_has_no_key_here_is_nobody_here(
+    machine: Machine, say: Say, key: Callable[[str], Path], make_config: Callable[..., config.Config]
+) -> None:
+    text = ADMINS.format(key("ada").read_text().strip(), key("bob").read_text().strip())
+    paths.platform_file("local").write_text(text)
+    paths.default_private_key("local").unlink()
+    keys.public_path(paths.default_private_key("local")).unlink()
+    assert not leaving.is_oneself(make_config(), "ada")
+
+
 def test_whoever_is_half_gone_is_finished(machine: Machine, say: Say) -> None:
     """platform.yml was changed, then the run was killed: the machine still knows them."""
-    paths.state_dir("local").mkdir(parents=True)
     paths.ssh_config("local").touch()
     machine.known = {"ana": {"left": ""}}
     assert say("remove", "ana", "--yes") == 0
