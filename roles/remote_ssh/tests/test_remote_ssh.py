@@ -161,11 +161,12 @@ def test_old_servers_of_editors_go_and_the_one_that_runs_stays(client, options):
     """Old versions of an editor's server go; the newest ones and one that runs stay, and so does what else is there"""
     kept = options["remote_ssh_servers_kept"]
     script = f"""set -e
-    export HOME=$(mktemp -d); trap 'kill $pid; rm -rf "$HOME"' EXIT
+    export HOME=$(mktemp -d); trap 'kill $pid; chmod 700 $closed; rm -rf "$HOME"' EXIT
     servers=$HOME/.vscode-server/cli/servers; mkdir -p $servers $HOME/.vscode-server/data/logs/old
     for n in $(seq 0 {kept + 1}); do mkdir $servers/Stable-$n; touch -d "2026-01-0$((n + 1))" $servers/Stable-$n; done
     cp /bin/sleep $servers/Stable-0/server; $servers/Stable-0/server 60 & pid=$!
     touch -d 2020-01-01 $HOME/.vscode-server/data/logs/old $servers/Stable-0
+    closed=$HOME/.vscode-server/data/closed; mkdir -m 000 $closed
     mkdir -p $HOME/elsewhere/kept; ln -s $HOME/elsewhere $servers/Stable-link
     until tr '\\0' ' ' < /proc/$pid/cmdline | grep -q Stable-0; do :; done
     /usr/local/lib/hangar/editors home > /dev/null
