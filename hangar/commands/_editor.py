@@ -61,9 +61,7 @@ def _offer_include() -> bool:
     after, difference = include.proposal()
     console.say(difference)
     if not console.confirm("Change ~/.ssh/config like this?"):
-        console.say(
-            f"Left as it is. ssh finds the machine once you add this line yourself: {include.INCLUDE}"
-        )
+        console.say(include.LEFT)
         return False
     include.accept(after)
     return True

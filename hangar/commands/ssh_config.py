@@ -80,6 +80,7 @@ def _include_there(at: Path) -> bool:
     after, difference = include.proposal(at)
     console.say(difference)
     if not console.confirm(f"Change {at / 'config'} like this?"):
+        console.say(include.LEFT)
         return False
     include.accept(after, at)
     return True

@@ -14,6 +14,10 @@ from hangar.ssh.files import read, write_atomically
 from hangar.ssh.login import Login
 
 INCLUDE = "Include ~/.ssh/config.d/hangar-*"
+LEFT = f"""\
+Left as it is. ssh finds the machine once you put this line at its top yourself (below a Host line it would hold for
+that host only): {INCLUDE}"""
+"""What somebody hears who did not want the change."""
 
 
 def folder() -> Path:
@@ -84,8 +88,21 @@ def _remove_if_empty(config: Path, parts: Path) -> None:
 
 
 def is_included(at: Path | None = None) -> bool:
+    """Whether ~/.ssh/config reads our files whatever host is asked for."""
     config = (at or folder()) / "config"
-    return config.exists() and INCLUDE in read(config).splitlines()
+    return config.exists() and _reads_ours(read(config))
+
+
+def _reads_ours(text: str) -> bool:
+    """A line below a Host or Match line holds for what that one names; these are for everything."""
+    is_for_all = True
+    for line in text.splitlines():
+        words = line.replace("=", " ", 1).lower().split()
+        if words[:1] in (["host"], ["match"]):
+            is_for_all = words in (["host", "*"], ["match", "all"])
+        elif is_for_all and line.strip() == INCLUDE:
+            return True
+    return False
 
 
 def proposal(at: Path | None = None) -> tuple[str, str]:
@@ -157,14 +174,14 @@ def _left_alone(path: Path, why: str, cure: str) -> HangarError:
 
 
 def _by_hand(after: str) -> str:
-    if INCLUDE in after.splitlines():
+    if _reads_ours(after):
         return f"Put this line at its top yourself: {INCLUDE}"
     return f"Take this line out yourself: {INCLUDE}"
 
 
 def with_include(before: str) -> str:
     """The Include line first: after a Host line it would hold for that host only. It ends as the file's lines do."""
-    if INCLUDE in before.splitlines():
+    if _reads_ours(before):
         return before
     end = _line_end(before)
     return f"{INCLUDE}{end}{end}{before}" if before else f"{INCLUDE}\n"
@@ -174,7 +191,7 @@ def without_include(before: str) -> str:
     end = _line_end(before)
     if before.startswith(f"{INCLUDE}{end}{end}"):
         return before.removeprefix(f"{INCLUDE}{end}{end}")
-    return "".join(line for line in before.splitlines(keepends=True) if line.rstrip("\r\n") != INCLUDE)
+    return "".join(line for line in before.splitlines(keepends=True) if line.strip() != INCLUDE)
 
 
 def _line_end(text: str) -> str:

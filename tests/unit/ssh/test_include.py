@@ -47,6 +47,39 @@ def test_the_include_line_comes_first_and_goes_without_a_trace(before: str) -> N
     assert include.without_include(after) == before
 
 
+LINE = "Include ~/.ssh/config.d/hangar-*"
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        (f"{LINE}\nHost a\n", True),
+        (f"User b\n  {LINE}\r\n", True),
+        (f"Host a\n  User b\nHost *\n  {LINE}\n", True),
+        (f"Match all\n{LINE}\n", True),
+        (f"Host a\n  User b\n{LINE}\n", False),
+        (f"host=a\n{LINE}\n", False),
+        (f"Host * !hangar-local\n{LINE}\n", False),
+        (f"Match user b\n{LINE}\n", False),
+        (f"# {LINE}\n", False),
+    ],
+)
+def test_a_line_that_holds_for_one_host_only_is_not_enough(
+    server: Server, home: Path, text: str, holds: bool
+) -> None:
+    """As ssh itself reads it"""
+    include.write(server, home / "id", FORWARDS)
+    config = home / ".ssh/config"
+    config.write_text(text.replace("~/", f"{home}/"))
+    said = subprocess.run(["ssh", "-F", config, "-G", "hangar-local"], capture_output=True, text=True).stdout
+    assert ("port 22022\n" in said) == holds
+    config.write_text(text)
+    assert include.is_included() == holds
+    after, _ = include.proposal()
+    assert (after == text.replace("\r\n", "\n") or after == text) == holds
+    assert after.splitlines()[0] == LINE or holds
+
+
 def test_windows_line_ends_stay_what_they_are(home: Path) -> None:
     (home / ".ssh").mkdir()
     config = home / ".ssh/config"
