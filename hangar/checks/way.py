@@ -163,7 +163,7 @@ def _authenticated(env: str, settings: dict[str, str], said: str) -> Iterator[Fi
     if "Host key verification failed" in said:
         yield Finding(
             "Host key", "missing", f"{shown[1] if shown else 'it'} is not the pinned one: a new machine, or a stranger",
-            f"If somebody made it anew: ./provision.py plan {env} pins the new key. If nobody did, do not go on.",
+            f"If somebody made it anew: ./provision.py ssh-config {env} pins the new key. If nobody did, stop here.",
         )  # fmt: skip
         return
     yield ok("Host key", f"{shown[1]}, as pinned" if shown else "as pinned")

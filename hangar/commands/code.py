@@ -12,7 +12,10 @@ from hangar.ssh import login
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--folder", default="", metavar="PATH", help="what to open (default: the folder of the live DAGs)"
+        "--folder",
+        default="",
+        metavar="PATH",
+        help="what to open (default: the folder of the live DAGs, or your home)",
     )
     parser.add_argument("--print", action="store_true", dest="only_print", help="open nothing")
 
@@ -35,11 +38,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _usual(named: Named) -> str:
-    """Where DAGs are written; on a machine without such a folder, the home of whoever is here."""
-    if named.machine.settings.airflow.live_dags:
-        return workspace.LIVE
+    """Where DAGs are written, for those who may; for a viewer, and on a machine without such a folder, the home of
+    whoever is here.
+    """
     admin = named.machine.server.admin
     user = named.login.user if named.login else admin
+    viewers = {person.name for person in named.machine.settings.people if person.role == "viewer"}
+    if named.machine.settings.airflow.live_dags and user not in viewers:
+        return workspace.LIVE
     return workspace.home(user, is_person=user != admin)
 
 

@@ -36,7 +36,7 @@ def test_a_login_that_works_shows_by_what() -> None:
         (
             f"{REACHED}Host key verification failed.\n", "Host key",
             "ssh-ed25519 SHA256:abc is not the pinned one: a new machine, or a stranger",
-            "If somebody made it anew: ./provision.py plan sandbox pins the new key. If nobody did, do not go on.",
+            "If somebody made it anew: ./provision.py ssh-config sandbox pins the new key. If nobody did, stop here.",
         ),
         (
             f"{REACHED}debug1: Offering public key: /home/anna/id\nanna@x: Permission denied (publickey).\n", "Login",

@@ -12,6 +12,7 @@ import pytest
 from hangar import checks, cli, config, paths
 from hangar.cloud.base import Server
 
+SETTINGS = Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
 SERVER = Server(
     name="hangar-local", environment="local", cloud="container", id="id-1", address="127.0.0.1", port=22022,
@@ -73,6 +74,22 @@ def test_the_difference_is_shown_before_a_question_that_nobody_answers(
     assert (home / ".ssh/config").read_text() == "Host a\n"
 
 
+def test_whoever_declines_hears_where_the_line_belongs(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hangar.console.confirm", lambda question: False)
+    left = (
+        "Left as it is. ssh finds the machine once you put this line at its top yourself (below a Host line it would "
+        "hold for\nthat host only): Include ~/.ssh/config.d/hangar-*\n"
+    )
+    assert as_anna(home) == 0
+    assert left in capsys.readouterr().out
+    at = tmp_path / "Anna"
+    at.mkdir()
+    assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id"]) == 0
+    assert left in capsys.readouterr().out
+
+
 def test_remove_leaves_no_trace(home: Path, repo: Path) -> None:
     (home / ".ssh/config").write_text("Host a\n")
     as_anna(home)
@@ -99,10 +116,7 @@ def test_without_vs_code_the_link_is_printed_all_the_same(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hangar.editor.program.find", lambda: None)
-    monkeypatch.setattr(
-        "hangar.editor.workspace.SETTINGS",
-        paths.Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json",
-    )
+    monkeypatch.setattr("hangar.editor.workspace.SETTINGS", SETTINGS)
     as_anna(home)
     capsys.readouterr()
     assert cli.main(["code"]) == 0
@@ -114,6 +128,22 @@ def test_without_vs_code_the_link_is_printed_all_the_same(
     monkeypatch.setattr("hangar.editor.program.open_workspace", lambda program, path: opened.append(path))
     assert cli.main(["code", "--folder", "/home/anna/dags"]) == 0
     assert "vscode-remote://ssh-remote+hangar-local/home/anna/dags" in opened[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("role", "folder"), [("viewer", "/srv/people/home/anna"), ("developer", "/srv/airflow/dags")]
+)
+def test_a_viewer_gets_a_folder_that_they_may_look_into(
+    home: Path, repo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    role: str, folder: str,
+) -> None:  # fmt: skip
+    """The folder of live DAGs is closed to viewers (tests/e2e)"""
+    monkeypatch.setattr("hangar.editor.workspace.SETTINGS", SETTINGS)
+    paths.platform_file("local").write_text(f"people: [{{name: anna, role: {role}, keys: [{KEY}]}}]\n")
+    as_anna(home)
+    capsys.readouterr()
+    assert cli.main(["code", "--print"]) == 0
+    assert f"Link: vscode://vscode-remote/ssh-remote+hangar-local{folder}\n" in capsys.readouterr().out
 
 
 def test_doctor_is_about_the_computer_until_a_machine_is_named(
