@@ -146,6 +146,13 @@ def test_a_connection_gets_few_tries_and_little_time(machine, options):
     assert settings["maxstartups"] == options["ssh_server_max_startups"]
 
 
+def test_whoever_keeps_failing_is_shut_out_and_a_shared_address_is_not(machine, options):
+    """A source that keeps failing is shut out for a while; one that everybody comes from is not"""
+    assert "authfail:" in machine["settings"]["persourcepenalties"]
+    exempt = machine["settings"]["persourcepenaltyexemptlist"]
+    assert exempt == (",".join(options["ssh_server_penalty_exempt"]) or "none")
+
+
 def test_the_rules_of_the_first_start_are_gone(machine):
     """The rules of the first start are gone, so that one file has the word"""
     assert "10-hangar.conf" in machine["drop_ins"]
