@@ -152,6 +152,19 @@ def test_what_the_log_cannot_tell_ends_where_a_key_was_taken(rig: Rig) -> None:
     assert unknown not in rig.alive
 
 
+def test_a_journal_that_hangs_keeps_nobody_in(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Then a colleague's session ends too: it may be opened again"""
+    (tmp_path / "tools/journalctl").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(sessions, "LOG_PATIENCE", 0.2)
+    rig.connect("hangar", BEA)
+    rig.connect("hangar", ADA)
+    elsewhere = rig.connect("carl", ADA)
+    keys.take("bea")
+    assert rig.alive == {elsewhere}
+
+
 def test_of_a_number_that_was_used_twice_the_last_line_counts(rig: Rig) -> None:
     pid = rig.connect("hangar", BEA)
     rig.logged(pid, "hangar", ADA)

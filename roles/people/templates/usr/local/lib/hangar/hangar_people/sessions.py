@@ -28,6 +28,8 @@ ACCEPTED = re.compile(r"Accepted publickey for (\S+) from \S+ port \d+ ssh2: \S+
 
 PATIENCE = 5.0
 """Seconds until nothing of them may run any more."""
+LOG_PATIENCE = 2.0
+"""Seconds for an answer of the journal's: the promise holds also where there is none."""
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,26 @@ def _log(pids: Iterable[int]) -> dict[int, tuple[str, str]]:
     down itself who wrote a line, so nobody but root can.
     """
     # What journald has been told and not yet written is not found.
-    subprocess.run(["journalctl", "--sync"], capture_output=True, check=False)
-    argv = ["journalctl", "--boot", "--quiet", "--no-pager", "--output=json", "--output-fields=_PID,MESSAGE"]
-    asked = subprocess.run(
-        [*argv, "_UID=0", *(f"_PID={pid}" for pid in pids)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    _journal("--sync")
+    argv = ["--boot", "--quiet", "--no-pager", "--output=json", "--output-fields=_PID,MESSAGE", "_UID=0"]
     found = {}
-    for line in asked.stdout.splitlines():
+    for line in _journal(*argv, *(f"_PID={pid}" for pid in pids)).splitlines():
         entry = json.loads(line)
         said = ACCEPTED.match(entry["MESSAGE"]) if isinstance(entry.get("MESSAGE"), str) else None
         if said:
             found[int(entry["_PID"])] = (said[1], said[2])
     return found
+
+
+def _journal(*words: str) -> str:
+    """What journalctl answers. A journal that hangs keeps nobody in: without an answer no session is known."""
+    try:
+        asked = subprocess.run(
+            ["journalctl", *words], capture_output=True, text=True, check=False, timeout=LOG_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return asked.stdout if asked.returncode == 0 else ""
 
 
 def processes() -> dict[int, Process]:
