@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import io
 import json
 import os
+import re
 import stat
 import struct
 import time
@@ -15,10 +18,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import BUNDLE
-from file_drop import feeds, folders
+from file_drop import feeds, folders, take
 from file_drop.archive import Limits
 from file_drop.folders import Folders
-from file_drop.take import take_all
+from file_drop.take import NotNow
 
 FEEDS = feeds.read(BUNDLE / "file_drop/feeds.yml")
 HEADER = "order_id,ordered_at,customer,amount,paid\n"
@@ -36,12 +39,12 @@ def drop(tmp_path, warehouse, monkeypatch):
 
     def put(name="orders-1.zip", **members):
         (place.arrivals / name).write_bytes(packed(members))
-        return take()
+        return take_now()
 
-    def take(limits=SMALL):
-        return take_all(place, FEEDS, session, limits)
+    def take_now(limits=SMALL):
+        return take.take_all(place, FEEDS, session, limits)
 
-    put.take, put.place = take, place
+    put.take, put.place, put.session = take_now, place, session
     return put
 
 
@@ -101,6 +104,8 @@ def test_the_same_content_loads_once_whatever_its_name(drop, warehouse):
         ("a.csv", GOOD + "x,2026-03-01,x,1,true\n", "'a.csv', row 3: order_id holds 'x', which is no integer"),
         ("a.csv", GOOD + "3,yesterday,x,1,true\n", "'a.csv', row 3: ordered_at holds 'yesterday', which is no times"),
         ("a.csv", GOOD + "3,2026-03-01,x,NaN,true\n", "'a.csv', row 3: amount holds 'NaN', which is no numeric"),
+        ("a.csv", GOOD + "3,2026-03-01,x,1E+200000,true\n", "'a.csv', row 3: amount holds '1E+200000', which is no n"),
+        ("a.csv", GOOD + "3,2026-03-01,x,1E-20000,true\n", "'a.csv', row 3: amount holds '1E-20000', which is no num"),
         ("a.csv", GOOD + "3,2026-03-01,x,,true\n", "'a.csv', row 3: amount is empty"),
         ("a.csv", GOOD + "3,2026-03-01,x,1,perhaps\n", "'a.csv', row 3: paid holds 'perhaps', which is no boolean"),
         ("a.csv", GOOD + "9223372036854775808,2026-03-01,x,1,\n", "'a.csv', row 3: order_id holds '92233720"),
@@ -110,6 +115,9 @@ def test_the_same_content_loads_once_whatever_its_name(drop, warehouse):
         ("a.json", '{"order_id": 1}', "'a.json': it is no list of objects"),
         ("a.json", "[1]", "'a.json', row 1: it is no object"),
         ("a.json", '[{"order_id": 1, "who": 2}]', "'a.json', row 1: there is no column who"),
+        ("a.json", '[{"\\ud800\\u0000": 1}]', "'a.json', row 1: there is no column \\ud800\\x00"),
+        ("a.json", '[{"order_id": 1, "ordered_at": "2026-03-01", "customer": "\\ud800", "amount": 1}]',
+         "'a.json', row 1: customer holds '\\ud800', which is no text"),
         ("a.json", '[{"order_id": [1]}]', "'a.json', row 1: order_id holds [1], which is no integer"),
         ("a.json", '[{"order_id": true}]', "'a.json', row 1: order_id holds 'true', which is no integer"),
         ("a.json", '[{"order_id": 1, "amount": NaN}]', "'a.json', row 1: NaN is no JSON"),
@@ -179,6 +187,29 @@ def test_an_archive_that_lies_is_not_believed(drop, warehouse):
     assert not rows(warehouse)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+def test_a_damaged_member_goes_aside_however_it_was_packed(drop, warehouse, method):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr("a.csv", GOOD * 20)
+    data = bytearray(stream.getvalue())
+    data[50:70] = bytes(byte ^ 0xFF for byte in data[50:70])
+    (drop.place.arrivals / "orders-0.zip").write_bytes(data)
+    done = {outcome["name"]: outcome for outcome in drop(**{"a.csv": GOOD})}
+    assert done["orders-0.zip"]["reason"].startswith("it is no zip file that can be read: ")
+    assert (done["orders-1.zip"]["rows"], done["orders-1.zip"]["reason"]) == (2, "")
+
+
+def test_a_member_whose_name_is_not_in_the_coding_that_it_claims_goes_aside(drop):
+    data = packed({"\u00e9.csv": GOOD}).replace("\u00e9".encode(), b"\xff\xff")
+    (drop.place.arrivals / "orders-0.zip").write_bytes(data)
+    done = {outcome["name"]: outcome for outcome in drop(**{"a.csv": GOOD})}
+    assert done["orders-0.zip"]["reason"].startswith(
+        "it is no zip file that can be read: 'utf-8' codec can't"
+    )
+    assert done["orders-1.zip"]["rows"] == 2
+
+
 def test_a_link_in_an_archive_and_too_many_files_are_refused(drop):
     link = zipfile.ZipInfo("a.csv")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -210,6 +241,14 @@ def test_what_is_no_plain_file_is_not_followed(drop, tmp_path):
     assert not any(path.is_symlink() for path in drop.place.quarantine.iterdir())
 
 
+def test_a_file_that_is_taken_back_in_the_last_moment_stops_no_other(drop, monkeypatch):
+    gone, there = drop.place.arrivals / "orders-0.zip", drop.place.arrivals / "orders-1.zip"
+    there.write_bytes(packed({"a.csv": GOOD}))
+    monkeypatch.setattr(Folders, "settled", lambda self: [gone, there])
+    assert [done["name"] for done in drop.take()] == ["orders-1.zip"]
+    assert list(drop.place.quarantine.iterdir()) == []
+
+
 def test_an_upload_that_goes_on_is_left_alone(drop, monkeypatch):
     monkeypatch.setattr(folders, "SETTLED", 60.0)
     (drop.place.arrivals / "orders-1.zip").write_bytes(packed({"a.csv": GOOD})[:50])
@@ -234,12 +273,92 @@ def test_a_run_that_was_killed_is_carried_on(drop, warehouse):
 def test_a_warehouse_that_fails_is_no_fault_of_the_file(drop, warehouse):
     warehouse.run("ALTER ROLE loader NOLOGIN")
     try:
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(NotNow) as waits:
             drop(**{"a.csv": GOOD})
     finally:
         warehouse.run("ALTER ROLE loader LOGIN")
+    assert str(waits.value).startswith(
+        "orders-1.zip was not loaded yet, for no fault of its own (connection failed: "
+    )
+    assert str(waits.value).endswith(
+        'role "loader" is not permitted to log in). It stays where it is, and the next try takes it.'
+    )
     assert list(drop.place.quarantine.iterdir()) == []
     assert [done["rows"] for done in drop.take()] == [2]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.DiskFull("no room"),
+        psycopg.errors.AdminShutdown("terminating connection"),
+        psycopg.InterfaceError("the connection is closed"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_passes_in_the_middle_of_a_load_is_no_fault_of_the_file(drop, warehouse, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(take, "load", fails)
+        with pytest.raises(NotNow, match=re.escape(str(error))):
+            drop(**{"a.csv": GOOD})
+    assert list(drop.place.quarantine.iterdir()) == []
+    assert [done["rows"] for done in drop.take()] == [2]
+
+
+def test_a_connection_that_airflow_does_not_know_is_no_fault_of_the_file(drop):
+    def unknown():
+        raise KeyError("warehouse_loader")
+
+    (drop.place.arrivals / "orders-1.zip").write_bytes(packed({"a.csv": GOOD}))
+    with pytest.raises(NotNow, match="warehouse_loader"):
+        take.take_all(drop.place, FEEDS, unknown, SMALL)
+    assert list(drop.place.quarantine.iterdir()) == []
+    assert [done["rows"] for done in drop.take()] == [2]
+
+
+def test_what_only_the_warehouse_refuses_goes_aside_and_stops_no_other(drop, warehouse):
+    """Whatever it is: a file that fails each time must not stand before all the others for good."""
+    warehouse.run("CREATE TABLE landing.orders (order_id bigint CHECK (order_id <> 3), ordered_at timestamptz,"
+                  " customer text, amount numeric, paid boolean, _content bigint, _row bigint)",
+                  "ALTER TABLE landing.orders OWNER TO loader")  # fmt: skip
+    (drop.place.arrivals / "orders-0.zip").write_bytes(packed({"a.csv": HEADER + "3,2026-03-01,x,1,true\n"}))
+    done = {outcome["name"]: outcome for outcome in drop("orders-1.zip", **{"a.csv": GOOD})}
+    assert done["orders-0.zip"]["reason"] == (
+        'the warehouse refuses it: new row for relation "orders" violates check constraint "orders_order_id_check"'
+        " (COPY orders, line 1)"
+    )
+    assert done["orders-1.zip"]["rows"] == 2
+    assert list(drop.place.work.iterdir()) == []
+
+
+def test_a_file_that_nobody_foresaw_goes_aside_with_what_happened(drop, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("out of\nthe blue")
+
+    monkeypatch.setattr(take, "verified", fails)
+    (done,) = drop(**{"a.csv": GOOD})
+    assert done["reason"] == "it cannot be taken: RuntimeError: out of\\nthe blue"
+    assert Path(done["put"]).is_file()
+
+
+def test_a_column_that_a_feed_gets_later_is_added_to_its_table(drop, warehouse):
+    drop(**{"a.csv": GOOD})
+    (known,) = FEEDS
+    grown = dataclasses.replace(
+        known, columns={**known.columns, "shop": "text"}, required=known.required | {"shop"}
+    )
+    (drop.place.arrivals / "orders-2.zip").write_bytes(
+        packed({"b.csv": HEADER.strip() + ",shop\n3,2026-03-02,Eve,1,true,Ulm\n"})
+    )
+    (done,) = take.take_all(drop.place, [grown], drop.session, SMALL)
+    assert (done["rows"], done["reason"]) == (1, "")
+    assert warehouse.rows("SELECT order_id, shop FROM landing.orders ORDER BY 1") == [
+        (1, None), (2, None), (3, "Ulm"),
+    ]  # fmt: skip
 
 
 def test_feeds_that_cannot_be_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import re
 import stat
 import struct
@@ -21,6 +22,10 @@ IGNORED = re.compile(r"(?:^|/)(?:__MACOSX/.*|\.DS_Store|Thumbs\.db)$")
 """What desktops add by themselves."""
 KINDS = (".csv", ".json", ".jsonl")
 CHUNK = 1 << 16
+DAMAGED = (
+    zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAError, EOFError, struct.error, UnicodeDecodeError,
+)  # fmt: skip
+"""What zipfile raises at an archive that is broken, whatever it is packed with."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ def opened(path: Path, limits: Limits) -> Iterator[tuple[zipfile.ZipFile, list[z
             ]
             check(members, limits)
             yield archive, sorted(members, key=lambda info: info.filename)
-    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError, struct.error) as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's; bzip2 says of damaged data only this much: OSError
         raise Broken(f"it is no zip file that can be read: {error}") from error
 
 

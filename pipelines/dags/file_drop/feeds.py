@@ -16,6 +16,8 @@ import yaml
 NAME = re.compile(r"[a-z][a-z0-9_]{0,50}")
 """Of a feed or a column: both become names in Postgres, which has room for 63 letters."""
 BIGINT = 2**63
+DIGITS, DECIMALS = 131_072, 16_383
+"""Of a numeric, before and after the point."""
 
 
 class Broken(Exception):
@@ -35,9 +37,15 @@ def integer(text: str) -> int:
 
 def numeric(text: str) -> Decimal:
     value = Decimal(text)
-    if not value.is_finite():
+    if not value.is_finite() or value.adjusted() >= DIGITS or int(value.as_tuple().exponent) < -DECIMALS:
         raise ValueError
     return value
+
+
+def letters(text: str) -> str:
+    """JSON can hold one half of a letter (U+D800), which no database takes."""
+    text.encode()
+    return text
 
 
 def boolean(text: str) -> bool:
@@ -51,7 +59,7 @@ def timestamp(text: str) -> datetime:
 
 
 READ: dict[str, Callable[[str], Any]] = {
-    "text": str, "integer": integer, "numeric": numeric, "boolean": boolean, "date": date.fromisoformat,
+    "text": letters, "integer": integer, "numeric": numeric, "boolean": boolean, "date": date.fromisoformat,
     "timestamp": timestamp,
 }  # fmt: skip
 IN_POSTGRES = {"integer": "bigint", "timestamp": "timestamptz"}

@@ -72,11 +72,14 @@ class Folders:
 
         Raises:
             Broken: it is no plain file, or too large.
+            FileNotFoundError: it is gone.
         """
         target = self.work / f"{uuid4().hex}-{safe(entry.name)}"
         half = self.work / f".{target.name}"
         try:
             source = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise Broken(f"it cannot be opened as a plain file ({error.strerror})") from error
         try:
@@ -105,7 +108,9 @@ class Folders:
     def set_aside(self, path: Path, name: str, reason: str) -> Path:
         """Into quarantine, the reason beside it. The reason is there first: a file without one would be a riddle."""
         target = self.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}-{safe(name)}"
-        target.with_name(f"{target.name}.reason.txt").write_text(f"{name!r} was not loaded: {reason}.\n")
+        target.with_name(f"{target.name}.reason.txt").write_text(
+            f"{name!r} was not loaded: {reason}.\n", "utf-8"
+        )
         if path.is_symlink():
             path.unlink()  # where it leads to is none of ours
         else:

@@ -17,7 +17,10 @@ LEDGER = sql.Identifier(SCHEMA, "file_drop_contents")
 
 
 def ensure_tables(cursor: Any, feed: Feed) -> sql.Identifier:
-    """The feed's table; made with its first file."""
+    """The feed's table; made with its first file, and given the columns that the feed got since.
+
+    Such a column takes NULL even where it is required: the rows that are there have no value for it.
+    """
     cursor.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, feed text NOT NULL,"
@@ -29,17 +32,34 @@ def ensure_tables(cursor: Any, feed: Feed) -> sql.Identifier:
     columns = [
         sql.SQL("{} {}{}").format(
             sql.Identifier(name),
-            sql.SQL(IN_POSTGRES.get(kind, kind)),
+            _type(feed, name),
             sql.SQL(" NOT NULL" if name in feed.required else ""),
         )
-        for name, kind in feed.columns.items()
+        for name in feed.columns
     ]
     cursor.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} ({}, _content bigint, _row bigint, PRIMARY KEY (_content, _row))"
         ).format(table, sql.SQL(", ").join(columns))
     )
+    cursor.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
+        (SCHEMA, feed.name),
+    )
+    there = {name for (name,) in cursor.fetchall()}
+    for name in feed.columns:
+        if name not in there:
+            cursor.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
+                    table, sql.Identifier(name), _type(feed, name)
+                )
+            )
     return table
+
+
+def _type(feed: Feed, column: str) -> sql.SQL:
+    kind = feed.columns[column]
+    return sql.SQL(IN_POSTGRES.get(kind, kind))
 
 
 def load(
