@@ -7,6 +7,7 @@ from airflow.models.asset import AssetEvent
 from airflow.utils.session import create_session
 from conftest import FAKER
 from sqlalchemy import select
+from stand_in_airbyte import Job, now
 
 
 def test_a_sync_that_succeeds_is_news_for_other_dags(airbyte, run):
@@ -98,6 +99,56 @@ def test_airbyte_that_restarts_meanwhile_is_asked_again(airbyte, run):
     done = run("airbyte_sync")
     assert done.errors == {}
     assert len(airbyte.jobs) == 1
+
+
+@pytest.fixture
+def restored(airbyte, monkeypatch):
+    """Airbyte was restored from a backup when the first job had just begun: it knows nothing of that job."""
+
+    def restore(*others):
+        start = airbyte.start
+
+        def started(connection):
+            monkeypatch.setattr(airbyte, "start", start)
+            job = start(connection)
+            airbyte.jobs = {other.id: other for other in others}
+            return job
+
+        monkeypatch.setattr(airbyte, "start", started)
+
+    return restore
+
+
+def other_job(*statuses):
+    """The first job of another connection: it has the number that the lost one had."""
+    return Job(1, "22222222-2222-4222-8222-222222222222", list(statuses), now(), None)
+
+
+def test_a_job_that_airbyte_lost_is_started_anew_in_the_same_try(airbyte, restored, run):
+    restored()
+    airbyte.sync = lambda: 42
+    done = run("airbyte_sync", change=lambda task: setattr(task, "retries", 0))
+    assert done.errors == {}
+    assert done.result["sync"]["rows"] == 42
+    assert [job.connection for job in airbyte.jobs.values()] == [FAKER]
+
+
+def test_another_connections_job_of_the_same_number_is_not_taken_for_ones_own(airbyte, restored, run):
+    restored(other_job("succeeded"))
+    airbyte.sync = lambda: 42
+    done = run("airbyte_sync", change=lambda task: setattr(task, "retries", 0))
+    assert done.errors == {}
+    assert (done.result["sync"]["job_id"], done.result["sync"]["rows"]) == (2, 42)
+
+
+def test_a_sync_that_hangs_cancels_no_other_connections_job(airbyte, restored, run):
+    other = other_job("running")
+    restored(other)
+    done = run("airbyte_sync", change=lambda task: setattr(task, "timeout", 0))
+    assert done.state == "failed"
+    assert "timed out" in done.errors["sync"][0]
+    assert airbyte.cancelled == []
+    assert other.statuses == ["running"]
 
 
 def test_a_sync_that_somebody_started_is_joined(airbyte, run):

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from airbyte_api.errors import AirbyteAPIError
+from airbyte_api.models import JobResponse
 from airflow.sdk import Asset, AssetAlias, BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
 
@@ -17,6 +18,8 @@ from hangar_dags.airbyte_api import ENDED, Airbyte, moment, status_of
 SYNCED = AssetAlias("airbyte_sync")
 """Every sync that succeeds is an event of this alias, and of the asset of its connection (`synced`)."""
 JOB = "airbyte_job"
+CONNECTION = "airbyte_connection"
+"""The id of the connection that the kept job is of."""
 REFUSED = "airbyte_refused"
 REFUSALS = 4
 """Looks in a row that Airbyte may refuse before the secret counts as wrong: about half a minute."""
@@ -40,8 +43,9 @@ class AirbyteSync(BaseSensorOperator):
     """Start a sync, look at it now and then, and fail with Airbyte's own message.
 
     Between two looks the task holds no worker (mode reschedule). The job's number is kept with the task, so that a
-    look, or a try after a kill, goes on with the same job; a try after a failed job starts a new one. Airbyte that
-    does not answer for a while is asked again until `timeout`; then the job is cancelled.
+    look, or a try after a kill, goes on with the same job; a try after a failed job starts a new one. So does a look
+    that finds the job lost: Airbyte was restored from a backup, and its number is nobody's or another connection's
+    now. Airbyte that does not answer for a while is asked again until `timeout`; then the job is cancelled.
 
     The provider's own operator is not used: it knows no `queued`, tells no reason, and its trigger blocks the
     triggerer while Airbyte hangs.
@@ -72,10 +76,10 @@ class AirbyteSync(BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
-            job_id = context["task_state_store"].get(JOB)
-            if job_id:
+            airbyte = Airbyte(self.airbyte_conn_id)
+            if job := self._kept_job(airbyte, context["task_state_store"]):
                 context["task_state_store"].delete(JOB)
-                Airbyte(self.airbyte_conn_id).cancel(int(job_id))
+                airbyte.cancel(int(job.job_id))
             raise
 
     def poke(self, context: Any) -> PokeReturnValue | bool:
@@ -116,12 +120,12 @@ class AirbyteSync(BaseSensorOperator):
 
     def _look(self, context: Any) -> PokeReturnValue | bool:
         airbyte, kept = Airbyte(self.airbyte_conn_id), context["task_state_store"]
-        found = kept.get(JOB)
-        if not found:
+        job = self._kept_job(airbyte, kept)
+        if job is None:
             connection = airbyte.connection(self.connection)
+            kept.set(CONNECTION, connection.connection_id)
             kept.set(JOB, airbyte.start(connection.connection_id))
             return False
-        job = airbyte.job(int(found))
         status = status_of(job)
         self.log.info("Airbyte's job %s: %s, %s rows", job.job_id, status, job.rows_synced)
         if status not in ENDED:
@@ -130,8 +134,24 @@ class AirbyteSync(BaseSensorOperator):
         if status == "succeeded":
             return PokeReturnValue(True, self._succeeded(context, airbyte, job))
         raise AirflowException(
-            f"Airbyte's job {found} of the connection {self.connection} {status}: {airbyte.failure(int(found))}"
+            f"Airbyte's job {job.job_id} of the connection {self.connection} {status}:"
+            f" {airbyte.failure(int(job.job_id))}"
         )
+
+    def _kept_job(self, airbyte: Airbyte, kept: Any) -> JobResponse | None:
+        """The job that an earlier look started; nothing where there is none, or none any more."""
+        found = kept.get(JOB)
+        if not found:
+            return None
+        job = airbyte.job(int(found))
+        # A job that was kept before its connection was: the connection is looked up.
+        of = kept.get(CONNECTION) or airbyte.connection(self.connection).connection_id
+        if job and job.connection_id == of:
+            return job
+        lost = "is another connection's" if job else "is not known to Airbyte any more"
+        self.log.warning("The job %s %s: Airbyte was restored, or made anew", found, lost)
+        kept.delete(JOB)
+        return None
 
     def _succeeded(self, context: Any, airbyte: Airbyte, job: Any) -> dict[str, Any]:
         name = airbyte.connection(job.connection_id).name

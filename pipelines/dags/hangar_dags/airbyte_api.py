@@ -83,8 +83,14 @@ class Airbyte:
         request = JobCreateRequest(connection_id=connection_id, job_type=JobTypeEnum.SYNC)
         return int(self.api.jobs.create_job(request=request).job_response.job_id)
 
-    def job(self, job_id: int) -> JobResponse:
-        return self.api.jobs.get_job(request=GetJobRequest(job_id=job_id)).job_response
+    def job(self, job_id: int) -> JobResponse | None:
+        """The job of this number; nothing where Airbyte has none."""
+        try:
+            return self.api.jobs.get_job(request=GetJobRequest(job_id=job_id)).job_response
+        except AirbyteAPIError as error:
+            if error.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
 
     def cancel(self, job_id: int) -> None:
         self.api.jobs.cancel_job(request=CancelJobRequest(job_id=job_id))
