@@ -6,6 +6,7 @@ import grp
 import hashlib
 import io
 import os
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -18,7 +19,7 @@ for role in ("service_users", "airbyte_abctl"):
     sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
 import secret_files  # noqa: E402  (found by the lines above, as on the machine)
-from hangar_abctl import archive, credentials, machine, names, passed  # noqa: E402
+from hangar_abctl import archive, credentials, lifecycle, machine, names, passed  # noqa: E402
 from hangar_abctl.decision import Found, decide  # noqa: E402
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
@@ -236,3 +237,70 @@ def test_secrets_that_a_person_brings_become_kubernetes_secrets(
     assert made.stat().st_mode & 0o777 == 0o440
     passed.remove_secret_files(wanted)
     assert [path.name for path in tmp_path.iterdir()] == ["database_password"]
+
+
+GIVEN = {
+    **WANTED,
+    "secrets": {"hangar-database": {"password": "database_password"}, "hangar-google": {"key": "key"}},
+}
+
+
+@pytest.fixture
+def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of secrets as a call leaves it that dies while abctl is at work, on a machine that answers."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(passed, "FOLDER", tmp_path / "secrets")
+    for module in (machine, lifecycle):
+        monkeypatch.setattr(module, "STATE", tmp_path / "state")
+    for name in ("hangar-database.json", "hangar-google.json", "database_password"):
+        (tmp_path / "secrets" / name).write_text("hunter2")
+    machine.write_record("begun.json", GIVEN)
+    monkeypatch.setattr(lifecycle, "deployed", lambda: GIVEN["chart"])
+    monkeypatch.setattr(lifecycle, "start", lambda described: None)
+    monkeypatch.setattr(names, "teach", lambda: None)
+    return tmp_path / "secrets"
+
+
+def apply(monkeypatch: pytest.MonkeyPatch, **situation: Any) -> None:
+    # Nothing is described that needs a secret any more: what the dead call wrote is on its own record.
+    found = Found(**{"wanted": {**WANTED, "secrets": {}}, "begun": GIVEN, **RUNS, **situation})
+    monkeypatch.setattr(lifecycle, "found", lambda allowed: found)
+    lifecycle.apply(frozenset())
+
+
+def test_the_call_after_one_that_died_takes_its_secrets_away(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(monkeypatch, deployed=GIVEN["chart"])
+    assert [path.name for path in left.iterdir()] == ["database_password"]
+    assert machine.read_record("installed.json") == GIVEN
+
+
+def test_a_refusal_leaves_no_secrets_either(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="was begun and did not come to its end"):
+        apply(monkeypatch, healthy=False)
+    assert [path.name for path in left.iterdir()] == ["database_password"]
+
+
+def test_secrets_stay_while_abctl_reads_them_and_go_when_it_has_ended(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def unit(*argv: str) -> subprocess.CompletedProcess[str]:
+        seen.append(sorted(path.name for path in left.glob("hangar-*")))
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    monkeypatch.setattr(lifecycle, "as_airbyte", unit)
+    apply(monkeypatch, working=True)
+    assert seen[-1] == ["hangar-database.json", "hangar-google.json"]
+    assert [path.name for path in left.iterdir()] == ["database_password"]
+
+
+def test_secrets_go_with_the_platform(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "as_airbyte", lambda *argv: subprocess.CompletedProcess(argv, 0, "", ""))
+    monkeypatch.setattr(lifecycle, "node", lambda: "absent")
+    lifecycle.uninstall(data=False)
+    assert [path.name for path in left.iterdir()] == ["database_password"]
+    assert machine.read_record("begun.json") is None

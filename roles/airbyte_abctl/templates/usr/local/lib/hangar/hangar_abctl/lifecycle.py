@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hangar_abctl import names, passed
 from hangar_abctl.decision import Decision, Found, decide
@@ -75,6 +76,9 @@ def apply(allowed: frozenset[str]) -> None:
     """Bring the platform to what is described, as far as that is allowed."""
     with alone():
         situation = found(allowed)
+        if not situation.working:
+            # A call that died while abctl went on has left them there. Nobody reads them any more.
+            passed.remove_secret_files(situation.begun or situation.wanted)
         decision = decide(situation)
         match decision.word:
             case "refuse":
@@ -94,11 +98,11 @@ def apply(allowed: frozenset[str]) -> None:
                 start(situation.wanted)
 
 
-def run_installer(described: dict[str, object]) -> None:
+def run_installer(described: dict[str, Any]) -> None:
     """Start abctl in a unit of its own, or join one that runs: it goes on although whoever called us is gone."""
     as_airbyte("systemctl", "--user", "daemon-reload")
     done = as_airbyte("systemctl", "--user", "start", INSTALL_UNIT)
-    passed.remove_secret_files(wanted())
+    passed.remove_secret_files(described)
     if done.returncode != 0:
         fail(
             f"abctl did not install Airbyte {described['chart']}. The end of what it said:\n{installer_log()}"
@@ -179,6 +183,8 @@ def uninstall(*, data: bool) -> None:
     """Take the cluster away; with `data` everything that Airbyte ever kept here, backups excepted."""
     with alone():
         as_airbyte("systemctl", "--user", "stop", INSTALL_UNIT, UNIT)
+        for name in ("installed.json", "begun.json"):
+            passed.remove_secret_files(read_record(name) or {})
         if node() != "absent":
             done = as_airbyte(INSIDE, "local", "uninstall", *(["--persisted"] if data else []))
             if done.returncode != 0 or node() != "absent":

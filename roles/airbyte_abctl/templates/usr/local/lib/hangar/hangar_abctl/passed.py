@@ -41,7 +41,7 @@ def write_secret_files(wanted: dict[str, Any]) -> None:
         keep(FOLDER / f"{name}.json", json.dumps(secret), "airbyte")
 
 
-def remove_secret_files(wanted: dict[str, Any]) -> None:
+def remove_secret_files(described: dict[str, Any]) -> None:
     """What abctl was given; the files that a person brought stay."""
-    for name in wanted["secrets"]:
+    for name in described.get("secrets", {}):
         (FOLDER / f"{name}.json").unlink(missing_ok=True)
