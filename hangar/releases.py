@@ -73,8 +73,8 @@ def origin(place: Path) -> Origin:
     return Origin(head.stdout.strip(), bool(changes.stdout.strip()))
 
 
-def lint(place: Path) -> None:
-    """Looks for what cannot run, where ruff is at hand; the machine judges in any case.
+def lint(place: Path) -> bool:
+    """Looks for what cannot run; the machine judges in any case. Answers whether ruff, which does it, is at hand.
 
     Raises:
         HangarError: with every finding.
@@ -82,7 +82,7 @@ def lint(place: Path) -> None:
     beside = Path(sys.executable).with_name("ruff")
     ruff = str(beside) if beside.exists() else shutil.which("ruff")
     if ruff is None:
-        return
+        return False
     argv = [
         ruff,
         "check",
@@ -95,6 +95,7 @@ def lint(place: Path) -> None:
     done = process.run([*argv, "."], cwd=place, check=False)
     if done.returncode != 0:
         raise refused("ruff has found problems", done.stdout.strip() or done.stderr.strip())
+    return True
 
 
 def pack(place: Path) -> bytes:

@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,26 @@ def test_what_cannot_run_does_not_even_leave_this_computer(remote: Remote, repo:
     assert refused.value.brief == "The DAGs were not released: ruff has found problems."
     assert refused.value.details == "elt.py:2:7: F821 Undefined name `nothing_of_that_name`"
     assert remote.asked == []
+
+
+def test_a_deploy_without_a_lint_says_so_and_how_to_get_one(
+    remote: Remote, repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("deploy", as_json=True) == 0
+    linted = capsys.readouterr()
+    assert "linted" not in linted.err
+    assert json.loads(linted.out)["linted"] is True
+
+    monkeypatch.setattr(sys, "executable", str(repo / "python"))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert call("deploy", as_json=True) == 0
+    unlinted = capsys.readouterr()
+    assert unlinted.err.startswith(
+        "The DAGs were not linted, for want of ruff; the machine's own check follows. To have both: make environment"
+        " (or install ruff, anywhere on the PATH), and deploy again.\n"
+    )
+    assert json.loads(unlinted.out)["linted"] is False
+    assert len(remote.asked) == 2
 
 
 def test_links_are_not_packed(remote: Remote, repo: Path) -> None:
