@@ -229,6 +229,7 @@ class Supervisor:
         )
         order = {
             "job": job["id"],
+            "created_at": job["created_at"],
             "type": job["type"],
             "connection": connection["id"],
             "body": json.loads(connection["body"]),

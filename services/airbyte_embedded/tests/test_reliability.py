@@ -14,7 +14,7 @@ import pytest
 from airbyte_embedded import processes
 from airbyte_embedded.settings import Settings
 
-from tests.postgres import Postgres, duckdb, needs_postgres, parquet
+from tests.postgres import BIN, Postgres, duckdb, needs_postgres, parquet, query
 from tests.server import Server
 
 pytestmark = pytest.mark.long
@@ -34,6 +34,11 @@ def started(
     job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
     server.wait_rows(job)
     return connection, job
+
+
+def change(path: Path, sql: str) -> None:
+    """In a DuckDB file, while the service does not run."""
+    query(f"import duckdb\nduckdb.connect({str(path)!r}).execute({sql!r})\nrows = []")
 
 
 def rows(server: Server) -> int:
@@ -136,6 +141,68 @@ def test_a_finished_job_is_neither_lost_nor_repeated_by_a_restart(make_server: C
     assert server.get(f"/jobs/{job['jobId']}") == job
     assert rows(server) == 10
     assert len(server.get("/jobs")["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "ledger"), [("duckdb", "new"), ("parquet", "new"), ("postgres", "of an earlier version")]
+)
+def test_a_service_restored_to_an_earlier_day_takes_no_old_job_for_its_new_one(
+    make_server: Callable[..., Server], kind: str, ledger: str
+) -> None:
+    """state.sqlite is of yesterday, the destination of today: numbers of jobs come again, and every sync is read."""
+    if kind == "postgres" and BIN is None:
+        pytest.skip("Postgres is not installed here: apt-get install postgresql")
+    server, database = make_server(), Postgres().start() if kind == "postgres" else None
+    try:
+        place = {"duckdb": "/local/toy.duckdb", "parquet": "/local/toy"}.get(kind, "")
+        config = database.config() if database else {"destination_path": place}
+        source = server.source(rows=5)
+        connection = server.connection(source, server.destination(kind, **config), "incremental_append")
+        server.kill(signal.SIGTERM)
+        shutil.copy(server.data / "state.sqlite", server.folder / "of-yesterday")
+        server.start()
+        assert server.run(connection)["rowsSynced"] == 5
+        server.kill(signal.SIGTERM)
+        shutil.copy(server.folder / "of-yesterday", server.data / "state.sqlite")
+        if ledger != "new":
+            forget = "ALTER TABLE _airbyte_embedded_state DROP COLUMN job_key"
+            files = (
+                server.data / "local" / ("toy.duckdb" if kind == "duckdb" else "toy/_airbyte_embedded.duckdb")
+            )
+            database.query(forget) if database else change(files, forget)
+        server.start()
+        server.ask("PATCH", f"/sources/{source}", json={"configuration": {"rows": 8}})
+        job = server.run(connection)
+        assert (job["jobId"], job["status"], job["rowsSynced"]) == (1, "succeeded", 3)
+        assert "items: incremental from 5" in server.joblog(1)  # and where it goes on is kept
+        counted = "SELECT count(*), count(DISTINCT id) FROM items"
+        found = (
+            database.query(counted) if database
+            else parquet(server.data / "local/toy", counted) if kind == "parquet"
+            else duckdb(server.data / "local/toy.duckdb", counted)
+        )  # fmt: skip
+        assert found == [(8, 8)]
+    finally:
+        if database:
+            database.close()
+
+
+def test_an_update_in_the_middle_of_a_job_repeats_nothing(make_server: Callable[..., Server]) -> None:
+    """What an earlier version had committed of the same job, by its number alone, still counts."""
+    server = make_server()
+    streams = [
+        {"name": "items", "syncMode": "full_refresh_append"},
+        {"name": "more", "syncMode": "incremental_append"},
+    ]
+    connection = server.connection(server.source("slow", rows=40), server.destination(), streams=streams)
+    job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+    server.wait_rows(job, least=41)
+    server.kill(signal.SIGKILL)
+    change(server.data / "local/toy.duckdb", "ALTER TABLE _airbyte_embedded_state DROP COLUMN job_key")
+    server.start()
+    ended = server.wait(job)
+    assert (ended["status"], ended["rowsSynced"]) == ("succeeded", 80)
+    assert rows(server) == 40
 
 
 def test_a_source_that_hangs_ends_at_the_time_limit(make_server: Callable[..., Server]) -> None:

@@ -3,6 +3,9 @@
 The row is written in the same transaction as the data it speaks of. So state and data can never disagree,
 a job that is taken up again skips what it had committed, and a database that was restored from a backup or
 made anew brings its own position along.
+
+A job's number does not name it here: a service that was itself restored from a backup gives the same numbers again,
+while the destination is newer and remembers those who had them first.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    extract,
     func,
     insert,
     inspect,
@@ -29,14 +33,38 @@ NAME = "_airbyte_embedded_state"
 
 
 @dataclass(frozen=True)
+class Job:
+    """The job that writes. `created_at` in seconds since 1970, as the service keeps it."""
+
+    id: int
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        """What no other job is called, also after the service was restored."""
+        return f"{self.id}/{self.created_at!r}"
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One stream of one connection: what was read up to `state` (JSON, None in full refreshes)."""
+    """One stream of one connection: what was read up to `state` (JSON, None in full refreshes).
+
+    `key` is the job's; earlier versions wrote none, and the number alone. `committed_at` in seconds since 1970, by the
+    destination's clock, once it is written.
+    """
 
     stream: str
     job: int
+    key: str | None
     rows: int
     bytes: int
     state: str | None
+    committed_at: float = 0.0
+
+    def is_of(self, job: Job) -> bool:
+        if self.key is None:
+            return self.job == job.id and self.committed_at >= job.created_at
+        return self.key == job.key
 
 
 class Ledger:
@@ -50,30 +78,42 @@ class Ledger:
             MetaData(schema=schema),
             Column("connection_id", Text, nullable=False),
             Column("stream", Text, nullable=False),
-            Column("job_id", BigInteger, nullable=False),
+            Column("job_id", BigInteger, nullable=False),  # for people; `job_key` is what counts
             Column("rows", BigInteger, nullable=False),
             Column("bytes", BigInteger, nullable=False),
             Column("state", Text),
             Column("committed_at", DateTime(timezone=True), server_default=func.now()),
+            Column("job_key", Text),
         )
 
     def ensure(self, engine: Engine) -> None:
-        """The table stands."""
-        if not inspect(engine).has_table(NAME, schema=self._schema):
+        """The table stands, and one of an earlier version has got the column that it lacks."""
+        found = inspect(engine)
+        if not found.has_table(NAME, schema=self._schema):
             self._table.create(engine, checkfirst=False)
+        elif "job_key" not in {column["name"] for column in found.get_columns(NAME, schema=self._schema)}:
+            table = engine.dialect.identifier_preparer.format_table(self._table)
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN job_key TEXT")
 
     def entries(self, engine: Engine) -> dict[str, Entry]:
+        committed = extract("epoch", self._table.c.committed_at).label("committed")
         with engine.connect() as connection:
-            rows = connection.execute(select(self._table).where(self._mine())).mappings().all()
-        return {
-            row["stream"]: Entry(row["stream"], row["job_id"], row["rows"], row["bytes"], row["state"])
-            for row in rows
-        }
+            found = connection.execute(select(self._table, committed).where(self._mine())).mappings()
+            return {
+                row["stream"]: Entry(
+                    row["stream"], row["job_id"], row["job_key"], row["rows"], row["bytes"], row["state"],
+                    float(row["committed"] or 0),
+                )
+                for row in found
+            }  # fmt: skip
 
     def write(self, connection: Connection, entry: Entry) -> None:
         """Within the caller's transaction."""
         connection.execute(delete(self._table).where(self._mine(), self._table.c.stream == entry.stream))
-        values = {"job_id": entry.job, "rows": entry.rows, "bytes": entry.bytes, "state": entry.state}
+        values = {
+            "job_id": entry.job, "job_key": entry.key, "rows": entry.rows, "bytes": entry.bytes, "state": entry.state,
+        }  # fmt: skip
         connection.execute(
             insert(self._table).values(connection_id=self._connection, stream=entry.stream, **values)
         )

@@ -35,7 +35,8 @@ def publish(engine: Engine, folder: Path, schema: str, tables: dict[str, str], l
     with engine.connect() as connection:
         for table, stream in tables.items():
             # a cleared stream has no entry any more: its file is written anew, empty
-            mark = str(entries[stream].job) if stream in entries else ""
+            entry = entries.get(stream)
+            mark = (entry.key or str(entry.job)) if entry else ""
             file = target / f"{table}.parquet"
             if table in present and (not mark or _mark(connection, file) != mark):
                 _write(connection, f'"{schema}"."{table}"', file, mark)

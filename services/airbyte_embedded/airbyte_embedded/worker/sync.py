@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 
 from airbyte_embedded.worker import caches, parquet
 from airbyte_embedded.worker.events import Events
-from airbyte_embedded.worker.ledger import Ledger
+from airbyte_embedded.worker.ledger import Job, Ledger
 from airbyte_embedded.worker.locks import hold
 from airbyte_embedded.worker.reading import ConnectionSource
 from airbyte_embedded.worker.unit import Context
@@ -51,7 +51,8 @@ class Sync:
         body, config = order["body"], order["destination"]["config"]
         custom = body["namespaceDefinition"] == "custom_format"
         self._schema: str = body["namespaceFormat"] if custom else config["schema"]
-        self._context = Context(Ledger(self._schema, order["connection"]), order["job"])
+        self._job = Job(order["job"], order["created_at"])
+        self._context = Context(Ledger(self._schema, order["connection"]), self._job)
 
     def run(self) -> None:
         with self._destination() as cache:
@@ -98,7 +99,7 @@ class Sync:
         done = {
             name: entry
             for name, entry in self._context.ledger.entries(cache.get_sql_engine()).items()
-            if entry.job == self._order["job"]
+            if entry.is_of(self._job)
         }
         self._context.rows |= {name: entry.rows for name, entry in done.items()}
         self._context.bytes |= {name: entry.bytes for name, entry in done.items()}

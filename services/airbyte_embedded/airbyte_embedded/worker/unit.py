@@ -23,7 +23,7 @@ from airbyte_protocol.models import AirbyteStateMessage, AirbyteStateType
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from airbyte_embedded.worker.ledger import Entry, Ledger
+from airbyte_embedded.worker.ledger import Entry, Job, Ledger
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Context:
     """What a processor must know of the job; filled in as the job goes on."""
 
     ledger: Ledger
-    job: int
+    job: Job
     incremental: bool = False
     deduplicated: set[str] = field(default_factory=set)  # streams that are replaced by one row a key
     rows: dict[str, int] = field(default_factory=dict)
@@ -41,7 +41,8 @@ class Context:
 
     def entry(self, stream: str, state: AirbyteStateMessage | None) -> Entry:
         kept = state.model_dump_json() if state and self.incremental else None
-        return Entry(stream, self.job, self.rows.get(stream, 0), self.bytes.get(stream, 0), kept)
+        rows, size = self.rows.get(stream, 0), self.bytes.get(stream, 0)
+        return Entry(stream, self.job.id, self.job.key, rows, size, kept)
 
 
 class UnitOfWork(SqlProcessorBase):
