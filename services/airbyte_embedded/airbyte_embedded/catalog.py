@@ -11,22 +11,19 @@ from airbyte_embedded.problems import bad_request
 Json = dict[str, Any]
 USUAL_MODE = "full_refresh_overwrite"
 # The others are for data activation (reverse ETL), which PyAirbyte's caches have no counterpart for
-FULL = ("full_refresh_overwrite", "full_refresh_append")
-FULL_WITH_KEY = ("full_refresh_overwrite_deduped",)
-INCREMENTAL = ("incremental_append",)
-INCREMENTAL_WITH_KEY = ("incremental_deduped_history",)
+FULL = ("full_refresh_overwrite", "full_refresh_append", "full_refresh_overwrite_deduped")
+INCREMENTAL = ("incremental_append", "incremental_deduped_history")
 
 
 def modes(offered: Json) -> list[str]:
-    """The sync modes that this engine can execute for a stream."""
+    """The sync modes that this engine can execute for a stream. As with Airbyte's platform they follow from what the
+    source and the destination support: a key that the source does not define is the connection's to name.
+    """
     supported = offered.get("supported_sync_modes") or ["full_refresh"]
-    keyed = bool(offered.get("source_defined_primary_key"))
-    found: list[str] = []
-    if "full_refresh" in supported:
-        found += [*FULL, *(FULL_WITH_KEY if keyed else ())]
-    if "incremental" in supported:
-        found += [*INCREMENTAL, *(INCREMENTAL_WITH_KEY if keyed else ())]
-    return found
+    return [
+        *(FULL if "full_refresh" in supported else ()),
+        *(INCREMENTAL if "incremental" in supported else ()),
+    ]
 
 
 def columns(offered: Json) -> list[str]:
@@ -102,7 +99,7 @@ def _misfits(stream: Stream, offered: Json) -> list[str]:
     faults = []
     key, cursor = _key(stream, offered), _cursor(stream, offered)
     mode = stream.sync_mode or USUAL_MODE
-    possible = modes(offered | ({"source_defined_primary_key": key} if key else {}))
+    possible = modes(offered)
     if mode not in possible:
         faults.append(f"the mode {mode} is not possible here; possible are {', '.join(possible)}")
     fixed = offered.get("source_defined_primary_key")
@@ -116,6 +113,8 @@ def _misfits(stream: Stream, offered: Json) -> list[str]:
         faults.append("the source defines the cursor itself")
     if mode.startswith("incremental") and not cursor and not offered.get("source_defined_cursor"):
         faults.append("an incremental mode needs a cursorField")
+    if "dedup" in mode and not key:
+        faults.append("a deduped mode needs a primaryKey")
     if any(len(path) != 1 for path in [*key, *([cursor] if cursor else [])]):
         faults.append("a key or cursor inside a nested field is not supported by this engine")
     if stream.namespace and stream.namespace != offered.get("namespace"):

@@ -1,17 +1,19 @@
 """Cron expressions as Airbyte writes them: Quartz's six fields (seconds first), a time zone after them.
 
 `0 30 6 * * ?` and `0 0 */2 ? * MON-FRI Europe/Berlin` are understood; without a zone it is UTC. What Quartz and
-cron read differently is refused rather than guessed: days of the week by number, and L, W and #.
+cron read differently is refused rather than guessed: days of the week by number, and L, W and #. So is what no date
+answers to, such as 30 February: it would never run, and nothing would say so.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
 from airbyte_embedded.problems import Problem
 
@@ -38,15 +40,21 @@ def parse(expression: str | None) -> Cron:
         )
     fields = " ".join("*" if word == "?" else word for word in words)
     try:
-        croniter(fields, second_at_beginning=True)
-        return Cron(fields, ZoneInfo(zone))
+        cron = Cron(fields, ZoneInfo(zone))
+        _next(cron, time.time())
+        return cron
+    except CroniterBadDateError:
+        raise _refused(expression, "no date answers to it") from None
     except (CroniterError, ValueError, KeyError) as error:
         raise _refused(expression, str(error)) from None
 
 
 def following(expression: str, moment: float) -> float:
-    """The first time after `moment` (seconds since 1970) that the expression names."""
-    cron = parse(expression)
+    """The first time after `moment` (seconds since 1970) that the expression names. Raises Problem 400 as `parse`."""
+    return _next(parse(expression), moment)
+
+
+def _next(cron: Cron, moment: float) -> float:
     start = datetime.fromtimestamp(moment, cron.zone)
     due: datetime = croniter(cron.fields, start, second_at_beginning=True).get_next(datetime)
     return due.timestamp()

@@ -12,9 +12,9 @@ from tests.server import Server
 MASK = "**********"
 
 
-def refuse(server: Server, path: str, status: int, **body: Any) -> str:
+def refuse(server: Server, path: str, code: int, /, **body: Any) -> str:
     answer = server.ask("POST", path, json=body)
-    assert answer.status_code == status, answer.text
+    assert answer.status_code == code, answer.text
     return str(answer.json()["detail"])
 
 
@@ -122,6 +122,29 @@ def test_streams_that_do_not_fit_are_refused(server: Server, stream: dict[str, A
     assert found == detail
 
 
+def test_a_stream_without_a_key_takes_one_of_the_connections_own(server: Server) -> None:
+    source, destination = server.source(keyless=True), server.destination()
+    offered = server.get("/streams", sourceId=source, destinationId=destination)[0]
+    assert (offered["sourceDefinedPrimaryKey"], offered["defaultCursorField"]) == ([], [])
+    assert offered["syncModes"] == [
+        "full_refresh_overwrite", "full_refresh_append", "full_refresh_overwrite_deduped", "incremental_append",
+        "incremental_deduped_history",
+    ]  # fmt: skip
+    stream = {"name": "items", "syncMode": "incremental_deduped_history"}
+    ends = {"sourceId": source, "destinationId": destination}
+    assert refuse(server, "/connections", 400, **ends, configurations={"streams": [stream]}) == (
+        "items: an incremental mode needs a cursorField; items: a deduped mode needs a primaryKey"
+    )
+    own = stream | {"cursorField": ["updated_at"], "primaryKey": [["id"], ["code"]]}
+    connection = server.connection(source, destination, streams=[own])
+    (kept,) = server.get(f"/connections/{connection}")["configurations"]["streams"]
+    assert kept == own | {"mappers": []}
+    wrong = own | {"primaryKey": [["no"]]}
+    assert refuse(server, "/connections", 400, **ends, configurations={"streams": [wrong]}) == (
+        "items: there is no field no"
+    )
+
+
 @pytest.mark.parametrize(
     ("setting", "detail"),
     [
@@ -131,6 +154,15 @@ def test_streams_that_do_not_fit_are_refused(server: Server, stream: dict[str, A
         ({"schedule": {"scheduleType": "cron", "cronExpression": "0 0 12 ? * 2"}},
          "The cronExpression '0 0 12 ? * 2' cannot be used: days of the week are written by name (MON-FRI); "
          "L, W and # are not supported."),
+        ({"schedule": {"scheduleType": "cron", "cronExpression": "0 0 0 30 FEB ?"}},
+         "The cronExpression '0 0 0 30 FEB ?' cannot be used: no date answers to it."),
+        ({"schedule": {"scheduleType": "cron", "cronExpression": "0 0 0 30 FEB ?"}, "status": "inactive"},
+         "The cronExpression '0 0 0 30 FEB ?' cannot be used: no date answers to it."),
+        ({"prefix": "A", "nonBreakingSchemaUpdatesBehavior": "propagate_fully"},
+         "nonBreakingSchemaUpdatesBehavior can be ignore or propagate_columns with this engine. prefix may hold small "
+         "letters, digits and _, up to 40 of them."),
+        ({"namespaceDefinition": "custom_format", "namespaceFormat": "raw\n"},
+         "namespaceFormat must be a plain schema name: small letters, digits and _."),
         ({"namespaceDefinition": "source"},
          "namespaceDefinition source is not supported by this engine: destination or custom_format."),
         ({"namespaceDefinition": "custom_format", "namespaceFormat": 'x"; DROP SCHEMA public'},
@@ -144,10 +176,21 @@ def test_streams_that_do_not_fit_are_refused(server: Server, stream: dict[str, A
 def test_settings_that_this_engine_cannot_keep_are_refused_not_ignored(
     server: Server, setting: dict[str, Any], detail: str
 ) -> None:
-    found = refuse(
-        server, "/connections", 400, sourceId=server.source(), destinationId=server.destination(), **setting
-    )
+    source, destination = server.source(), server.destination()
+    found = refuse(server, "/connections", 400, sourceId=source, destinationId=destination, **setting)
     assert found == detail
+    kept = server.get("/connections", limit=100, includeDeleted=True)["data"]
+    assert [one for one in kept if one["sourceId"] == source] == []
+
+
+def test_a_schedule_without_a_date_changes_nothing_of_a_connection(server: Server) -> None:
+    connection = server.connection(server.source(), server.destination())
+    before = server.get(f"/connections/{connection}")
+    never = {"scheduleType": "cron", "cronExpression": "0 0 0 30 FEB ?"}
+    answer = server.ask("PATCH", f"/connections/{connection}", json={"name": "x", "schedule": never})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["title"] == "bad-request"
+    assert server.get(f"/connections/{connection}") == before
 
 
 def test_pages_lead_to_each_other(server: Server) -> None:

@@ -97,10 +97,18 @@ def test_two_connections_to_one_schema_keep_their_own_state(server: Server, plac
     assert (place.count("a_items"), place.count("b_items")) == (5, 5)
 
 
-def test_rows_that_repeat_a_key_leave_the_last_one(server: Server, place: Place) -> None:
-    source = server.source("twice", rows=5)
-    merged = server.connection(source, place.id, "incremental_deduped_history", prefix="m_")
-    replaced = server.connection(source, place.id, "full_refresh_overwrite_deduped", prefix="r_")
+@pytest.mark.parametrize("keyless", [False, True], ids=["the source's key", "a key of one's own"])
+def test_rows_that_repeat_a_key_leave_the_last_one(server: Server, place: Place, keyless: bool) -> None:
+    source = server.source("twice", rows=5, keyless=keyless)
+    own = {"primaryKey": [["id"]], "cursorField": ["updated_at"]} if keyless else {}
+    merged, replaced = (
+        server.connection(
+            source, place.id, prefix=prefix, streams=[{"name": "items", "syncMode": mode, **own}]
+        )
+        for prefix, mode in (
+            ("m_", "incremental_deduped_history"), ("r_", "full_refresh_overwrite_deduped"),
+        )
+    )  # fmt: skip
     for connection, table in ((merged, "m_items"), (replaced, "r_items")):
         assert server.run(connection)["rowsSynced"] == 10
         assert place.query(f"SELECT count(*), count(DISTINCT id), min(code) FROM {table}") == [

@@ -38,6 +38,7 @@ def at(moment: str) -> float:
         ("0 30 6 * * ?", "2026-03-01T00:00:00+00:00", "2026-03-01T06:30:00+00:00"),
         ("0 30 6 * * ? UTC", "2026-03-01T06:30:00+00:00", "2026-03-02T06:30:00+00:00"),
         ("*/15 * * * * ?", "2026-03-01T00:00:01+00:00", "2026-03-01T00:00:15+00:00"),
+        ("0 0 0 29 FEB ?", "2097-01-01T00:00:00+00:00", "2104-02-29T00:00:00+00:00"),
         ("0 0 8 ? * MON-FRI", "2026-03-06T09:00:00+00:00", "2026-03-09T08:00:00+00:00"),
         # the clocks go forward on 29 March: half past six there is half past four here
         ("0 30 6 * * ? Europe/Berlin", "2026-03-28T12:00:00+00:00", "2026-03-29T04:30:00+00:00"),
@@ -50,7 +51,7 @@ def test_quartz_expressions_name_the_right_moment(expression: str, after: str, d
 @pytest.mark.parametrize(
     "expression",
     [None, "", "0 0 * * *", "0 0 0 * * 1", "0 0 0 L * ?", "0 0 0 ? * MON#2", "0 0 0 * * ? Mars/Olympus",
-     "99 0 0 * * ?", "0 0 0 * * ? 2030", "@daily", "0 0 0 1W * ?"],
+     "99 0 0 * * ?", "0 0 0 * * ? 2030", "@daily", "0 0 0 1W * ?", "0 0 0 30 FEB ?", "0 0 0 31 APR,JUN ? Europe/Berlin"],
 )  # fmt: skip
 def test_expressions_that_would_be_guessed_at_are_refused(expression: str | None) -> None:
     with pytest.raises(Problem) as caught:

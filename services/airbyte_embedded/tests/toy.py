@@ -22,6 +22,7 @@ SPEC = {
             ]
         },
         "marker": {"type": "string"},
+        "keyless": {"type": "boolean"},
         # so that it can pass for source-faker towards clients that know only Airbyte's connectors
         **{name: {} for name in ("count", "seed", "records_per_slice", "always_updated", "parallelism")},
     },
@@ -51,6 +52,12 @@ def stream(name: str, columns: dict = COLUMNS) -> dict:
         "default_cursor_field": ["updated_at"],
         "source_defined_primary_key": [["id"]],
     }
+
+
+def keyless(offered: dict) -> dict:
+    """The stream of a source that says neither what tells rows apart nor what tells what is new."""
+    defined = ("source_defined_cursor", "default_cursor_field", "source_defined_primary_key")
+    return {name: value for name, value in offered.items() if name not in defined}
 
 
 def say(kind: str, **content: object) -> None:
@@ -100,7 +107,8 @@ def catalog(config: dict) -> list[dict]:
         columns["extra"] = {"type": ["null", "string"]}
     if config["behaviour"] == "retyped":
         columns["code"] = {"type": ["null", "integer"]}
-    return [stream("items", columns), stream("more", columns)]
+    streams = [stream("items", columns), stream("more", columns)]
+    return [keyless(one) for one in streams] if config.get("keyless") else streams
 
 
 def read(config: dict) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -15,7 +16,7 @@ from airbyte_embedded.api import streams
 from airbyte_embedded.call import Call
 from airbyte_embedded.database import Row
 from airbyte_embedded.destinations import IDENTIFIER, PREFIX
-from airbyte_embedded.problems import bad_request
+from airbyte_embedded.problems import Problem, bad_request
 from airbyte_embedded.service import Service
 
 Json = dict[str, Any]
@@ -55,6 +56,7 @@ async def create(call: Call) -> Response:
     chosen = wanted.configurations.streams if wanted.configurations else None
     body = _changed(body, wanted) | {"streams": catalog.configured(chosen, offered)}
     identifier = str(uuid.uuid4())
+    status = _status(wanted) or "active"
     database.insert(
         "connections",
         {
@@ -65,11 +67,12 @@ async def create(call: Call) -> Response:
             "name": wanted.name or f"{source['name']} → {destination['name']}",
             "body": json.dumps(body),
             "known_columns": json.dumps({stream["name"]: catalog.columns(stream) for stream in offered}),
-            "status": _status(wanted) or "active",
+            "status": status,
+            "next_run": _due(body, status),
             "created_at": int(time.time()),
         },
     )
-    _plan(call.service, identifier)
+    call.service.supervisor.wake()
     return JSONResponse(document(records.connection(database, identifier)))
 
 
@@ -91,8 +94,9 @@ async def patch(call: Call) -> Response:
         values["known_columns"] = json.dumps({stream["name"]: catalog.columns(stream) for stream in offered})
     if status := _status(wanted):
         values |= {"status": status, "status_reason": None}
-    database.update("connections", row["id"], values | {"body": json.dumps(body)})
-    _plan(call.service, row["id"])
+    values |= {"body": json.dumps(body), "next_run": _due(body, status or row["status"])}
+    database.update("connections", row["id"], values)
+    call.service.supervisor.wake()
     return JSONResponse(document(records.connection(database, row["id"])))
 
 
@@ -153,30 +157,38 @@ def _changed(body: Json, wanted: models.ConnectionFields) -> Json:
         "tags",
     )
     changed = body | {name: given[name] for name in plain if name in given}
-    if changed["schedule"]["scheduleType"] == "cron":
-        schedule.parse(changed["schedule"].get("cronExpression"))
-    if changed["nonBreakingSchemaUpdatesBehavior"] not in ("ignore", "propagate_columns"):
-        raise bad_request(
-            "nonBreakingSchemaUpdatesBehavior can be ignore or propagate_columns with this engine."
-        )
-    if not PREFIX.fullmatch(changed["prefix"]):
-        raise bad_request("prefix may hold small letters, digits and _, up to 40 of them.")
-    if changed["namespaceDefinition"] == "source":
-        raise bad_request(
-            "namespaceDefinition source is not supported by this engine: destination or custom_format."
-        )
-    named = changed.get("namespaceFormat")
-    if changed["namespaceDefinition"] == "custom_format" and not (named and re.match(IDENTIFIER, named)):
-        raise bad_request("namespaceFormat must be a plain schema name: small letters, digits and _.")
+    faults = [*_faults(changed)]
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise bad_request(" ".join(fault.detail for fault in faults))
     return changed
 
 
-def _plan(service: Service, identifier: str) -> None:
+def _faults(body: Json) -> Iterator[Problem]:
+    """Every setting that this engine cannot keep."""
+    if body["schedule"]["scheduleType"] == "cron":
+        try:
+            schedule.parse(body["schedule"].get("cronExpression"))
+        except Problem as problem:
+            yield problem
+    if body["nonBreakingSchemaUpdatesBehavior"] not in ("ignore", "propagate_columns"):
+        yield bad_request(
+            "nonBreakingSchemaUpdatesBehavior can be ignore or propagate_columns with this engine."
+        )
+    if not PREFIX.fullmatch(body["prefix"]):
+        yield bad_request("prefix may hold small letters, digits and _, up to 40 of them.")
+    if body["namespaceDefinition"] == "source":
+        yield bad_request(
+            "namespaceDefinition source is not supported by this engine: destination or custom_format."
+        )
+    named = body.get("namespaceFormat")
+    if body["namespaceDefinition"] == "custom_format" and not (named and re.fullmatch(IDENTIFIER, named)):
+        yield bad_request("namespaceFormat must be a plain schema name: small letters, digits and _.")
+
+
+def _due(body: Json, status: str) -> float | None:
     """When the connection runs by itself next; never, unless it has a schedule and is active."""
-    row = records.connection(service.database, identifier)
-    when = json.loads(row["body"])["schedule"]
-    due = None
-    if when["scheduleType"] == "cron" and row["status"] == "active":
-        due = schedule.following(when["cronExpression"], time.time())
-    service.database.update("connections", identifier, {"next_run": due})
-    service.supervisor.wake()
+    if body["schedule"]["scheduleType"] != "cron" or status != "active":
+        return None
+    return schedule.following(body["schedule"]["cronExpression"], time.time())
