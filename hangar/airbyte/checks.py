@@ -4,11 +4,16 @@ A source or destination that is new or changes is made under another name, asked
 start and reach what it reads for that), and removed again. So a connector that is unknown, options that its own
 specification refuses and a password that is wrong come to light while everything still is as it was. The public API
 has no check of its own, so of a destination it tells only what Airbyte tells when one is made.
+
+A connection that is new or changes is made in the same way, inactive and between those ends: each engine knows best
+which namespaces, prefixes and schedules it takes.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from hangar.airbyte.client import Client
@@ -19,17 +24,25 @@ from hangar.errors import ConfigError, HangarError, Problem
 
 CHANGING = ("create", "adopt", "update", "replace")
 Report = Callable[[str], None]
+Probes = list[tuple[Kind, str, str]]
+"""Kind, name and id of everything that was made to be tried."""
+
+KEYS = {
+    "cronExpression": "schedule", "namespaceDefinition": "namespace", "namespaceFormat": "namespace",
+    "nonBreakingSchemaUpdatesBehavior": "schema_changes",
+}  # fmt: skip
+"""The API's names for what a file calls otherwise."""
 
 
 def require_workable(steps: Sequence[Step], client: Client, report: Report) -> None:
     """Raises ConfigError with everything that Airbyte would refuse."""
     problems: list[Problem] = []
-    with _probes(steps, client, problems, report) as ids:
+    with _probes(steps, client, problems, report) as (ids, made):
         catalogs: dict[tuple[str, str], list[dict[str, Any]] | None] = {}
         for step in steps:
             one = step.wanted
             if one and one.kind == "connection" and step.action in CHANGING:
-                problems += _connection(one, ids, client, catalogs, report)
+                problems += _connection(one, ids, client, catalogs, made, report)
         for key, id in ids.items():
             name = key.removeprefix("source/")
             if (
@@ -66,10 +79,12 @@ def _is_new(steps: Sequence[Step], key: str) -> bool:
 @contextmanager
 def _probes(
     steps: Sequence[Step], client: Client, problems: list[Problem], report: Report
-) -> Iterator[dict[str, str]]:
-    """`kind/name` → id of every source and destination: the one that stays, or the probe of the one that changes."""
+) -> Iterator[tuple[dict[str, str], Probes]]:
+    """`kind/name` → id of every source and destination: the one that stays, or the probe of the one that changes.
+    What is added to the list of probes is removed with them.
+    """
     ids: dict[str, str] = {}
-    made: list[tuple[Kind, str, str]] = []
+    made: Probes = []
     try:
         for step in steps:
             one = step.wanted
@@ -79,14 +94,9 @@ def _probes(
                 ids[one.key] = step.found.id if step.found else ""
                 continue
             report(f"try the {one.kind} {one.name}")
-            try:
-                ids[one.key] = client.create(one, PROBE + one.name, (), {})
-                made.append((one.kind, PROBE + one.name, ids[one.key]))
-            except AirbyteRefused as refused:
-                if refused.status >= 500:
-                    raise
-                problems.append(Problem(f"{one.kind}s.{one.name}", f"Airbyte refuses it: {refused.said}"))
-        yield ids
+            if id := _tried(one, {}, client, made, problems):
+                ids[one.key] = id
+        yield ids, made
     except HangarError:
         _remove(made, client)
         raise
@@ -94,8 +104,30 @@ def _probes(
     _remove(made, client)
 
 
-def _remove(made: Sequence[tuple[Kind, str, str]], client: Client) -> None:
-    for kind, name, id in made:
+def _tried(
+    one: Wanted, ends: Mapping[str, str], client: Client, made: Probes, problems: list[Problem]
+) -> str | None:
+    """The id of a probe, or None and a problem with Airbyte's own words."""
+    name = PROBE + one.name
+    try:
+        id = client.create(one, name, (), ends)
+    except AirbyteRefused as refused:
+        if refused.status >= 500:
+            raise
+        said = _in_our_words(refused.said) if one.kind == "connection" else refused.said
+        problems.append(Problem(f"{one.kind}s.{one.name}", f"Airbyte refuses it: {said}"))
+        return None
+    made.append((one.kind, name, id))
+    return id
+
+
+def _in_our_words(said: str) -> str:
+    return re.sub("|".join(KEYS), lambda found: f"{KEYS[found[0]]} ({found[0]})", said)
+
+
+def _remove(made: Probes, client: Client) -> None:
+    """A connection before its ends, which were made first."""
+    for kind, name, id in reversed(made):
         client.delete(kind, name, id)
 
 
@@ -118,25 +150,38 @@ def _asked(
 
 def _connection(
     one: Wanted, ids: Mapping[str, str], client: Client,
-    catalogs: dict[tuple[str, str], list[dict[str, Any]] | None], report: Report,
-) -> Iterator[Problem]:  # fmt: skip
+    catalogs: dict[tuple[str, str], list[dict[str, Any]] | None], made: Probes, report: Report,
+) -> list[Problem]:  # fmt: skip
     source = ids.get(f"source/{one.fixed['source']}")
     destination = ids.get(f"destination/{one.fixed['destination']}")
     if not source or not destination:
-        return  # the end's own problem is told already
+        return []  # the end's own problem is told already
     report(f"ask {one.fixed['source']} for its streams")
-    yield from _asked(client, one.fixed["source"], source, destination, catalogs)
+    problems = _asked(client, one.fixed["source"], source, destination, catalogs)
     catalog = catalogs[source, destination]
     if catalog is None:
-        return
+        return problems
     there = {str(stream["streamName"]): stream for stream in catalog}
+    fitting = []
     for stream in one.body["configurations"]["streams"]:
-        at = f"connections.{one.name}.streams.{stream['name']}"
-        if stream["name"] in there:
-            yield from _stream(at, stream, there[stream["name"]])
-        else:
-            right = _meant(stream["name"], sorted(there))
-            yield Problem(at, f"the source {one.fixed['source']} has no such stream; {right}")
+        misfits = [*_fit(one, stream, there)]
+        problems += misfits
+        fitting += [] if misfits else [stream]
+    report(f"try the connection {one.name}")
+    # What is wrong with a stream is told already, and must not hide what else is.
+    body = {**one.body, "status": "inactive", "configurations": {"streams": fitting}}
+    ends = {"sourceId": source, "destinationId": destination}
+    _tried(replace(one, body=body), ends, client, made, problems)
+    return problems
+
+
+def _fit(one: Wanted, stream: Mapping[str, Any], there: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    at = f"connections.{one.name}.streams.{stream['name']}"
+    if stream["name"] in there:
+        yield from _stream(at, stream, there[stream["name"]])
+    else:
+        right = _meant(stream["name"], sorted(there))
+        yield Problem(at, f"the source {one.fixed['source']} has no such stream; {right}")
 
 
 def _meant(name: str, there: Sequence[str]) -> str:

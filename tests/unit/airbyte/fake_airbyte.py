@@ -52,6 +52,7 @@ class FakeAirbyte:
         self.token_uses = 10_000
         self.unmasked = False
         self.broken_sources: dict[str, str] = {}
+        self.prefixes = re.compile(".*")
         self.interrupt: Callable[[int], bool] = lambda number: False
         self.writes = 0
         self.wrong: list[str] = []
@@ -167,7 +168,7 @@ class FakeAirbyte:
 
     def _refused(self, kind: str, body: Any) -> str:
         if kind == "connections":
-            return ""
+            return "" if self.prefixes.fullmatch(body["prefix"]) else f"prefix is {body['prefix']}"
         connector = body["configuration"].get(f"{kind.removesuffix('s')}Type")
         if connector not in ("faker", "postgres", "http"):
             return f"there is no connector {connector}"

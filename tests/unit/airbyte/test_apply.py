@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -264,6 +265,40 @@ def test_what_airbyte_would_refuse_comes_to_light_before_anything_is_changed(
     assert json.loads(machine.ledger.read_text())["entries"] == {}
 
 
+def test_a_connection_that_airbyte_would_refuse_leaves_the_one_that_is_there(
+    applied: FakeAirbyte, declare: Declare, machine: MachineHere
+) -> None:
+    before = json.dumps(applied.held, sort_keys=True)
+    applied.prefixes = re.compile("[a-z]*")
+    end = "    destination: warehouse\n"
+    declare((end, f"{end}    prefix: A\n"), ("{connector: faker", "{connector: http"))
+    with pytest.raises(ConfigError) as refused:
+        call("apply", yes=True)
+    assert refused.value.details == "connections.people_to_warehouse: Airbyte refuses it: prefix is A"
+    assert json.dumps(applied.held, sort_keys=True) == before
+    tried = [body for method, path, body in applied.requests if (method, path) == ("POST", "/connections")]
+    assert [(one["name"], one["status"]) for one in tried] == [
+        ("hangar-probe people_to_warehouse", "inactive")
+    ]
+
+
+def test_a_connection_left_from_a_killed_try_stands_in_nobodys_way(
+    applied: FakeAirbyte, declare: Declare, machine: MachineHere
+) -> None:
+    second = "connections:\n  second:\n    source: people\n    destination: warehouse\n    streams:\n"
+    declare(("connections:", f"{second}      products: {{sync_mode: full_refresh_append}}"))
+    applied.interrupt = lambda write, first=applied.writes + 1: write == first  # type: ignore[misc]
+    with pytest.raises(MachineUnreachable):
+        call("apply")
+    applied.interrupt = lambda write: False
+    assert applied.names("connections") == ["hangar-probe second", "people_to_warehouse"]
+    declare(text="sources: {}\n")
+    assert call("plan") == 4
+    assert call("apply", yes=True) == 0
+    assert held(applied) == ([], [], [])
+    assert json.loads(machine.ledger.read_text())["entries"] == {}
+
+
 def test_a_source_that_cannot_reach_what_it_reads_is_told_without_its_secret(
     declare: Declare, machine: MachineHere, airbyte: FakeAirbyte
 ) -> None:
@@ -437,7 +472,7 @@ def impatient(machine: MachineHere, monkeypatch: pytest.MonkeyPatch) -> Any:
     return machine.session()
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", range(1, 10))
 def test_airbyte_dies_at_any_write_and_the_next_apply_ends_right(
     number: int, declare: Declare, machine: MachineHere, airbyte: FakeAirbyte
 ) -> None:
@@ -453,7 +488,7 @@ def test_airbyte_dies_at_any_write_and_the_next_apply_ends_right(
     assert call("plan") == 0
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", range(1, 10))
 def test_the_machines_end_is_killed_at_any_write_and_the_next_apply_ends_right(
     number: int, declare: Declare, machine: MachineHere, airbyte: FakeAirbyte, monkeypatch: pytest.MonkeyPatch
 ) -> None:

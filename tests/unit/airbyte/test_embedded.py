@@ -161,6 +161,86 @@ def test_the_embedded_engine_refuses_before_anything_is_changed(
     assert json.loads(machine.ledger.read_text())["entries"] == {}
 
 
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("schema_changes: propagate_fully",
+         "schema_changes (nonBreakingSchemaUpdatesBehavior) can be ignore or propagate_columns with this engine."),
+        ("schema_changes: disable_connection",
+         "schema_changes (nonBreakingSchemaUpdatesBehavior) can be ignore or propagate_columns with this engine."),
+        ("namespace: source",
+         "namespace (namespaceDefinition) source is not supported by this engine: destination or custom_format."),
+        ("namespace: 'raw_${SOURCE_NAMESPACE}'",
+         "namespace (namespaceFormat) must be a plain schema name: small letters, digits and _."),
+        ("prefix: A", "prefix may hold small letters, digits and _, up to 40 of them."),
+        ("schedule: 0 0 0 30 FEB ?",
+         "The schedule (cronExpression) '0 0 0 30 FEB ?' cannot be used: no date answers to it."),
+    ],
+)  # fmt: skip
+def test_what_the_embedded_engine_cannot_keep_of_a_connection_is_refused_before_anything_is_changed(
+    engine: Engine, machine: MachineHere, declare: Callable[..., None], stream: str, said: str, refused: str
+) -> None:
+    machine.write(engine.url)
+    (machine.secrets / "toy_key").write_text("a-key-of-the-toy")
+    declare(text=DECLARED.replace("STREAM", stream).replace("source: toy\n", f"source: toy\n    {said}\n"))
+    with pytest.raises(ConfigError) as caught:
+        call("apply")
+    assert caught.value.details == f"connections.toy_to_lake: Airbyte refuses it: {refused}"
+    assert json.loads(machine.ledger.read_text())["entries"] == {}
+
+
+def test_a_connection_that_would_be_made_anew_stays_when_the_embedded_engine_refuses_the_new_one(
+    engine: Engine, machine: MachineHere, declare: Callable[..., None], stream: str
+) -> None:
+    machine.write(engine.url)
+    (machine.secrets / "toy_key").write_text("a-key-of-the-toy")
+    text = DECLARED.replace("STREAM", stream)
+    declare(text=text)
+    assert call("apply") == 0
+    before = json.loads(machine.ledger.read_text())["entries"]
+    # Another connector: destination and connection go and come again.
+    declare(
+        text=text.replace("connector: duckdb", "connector: parquet")
+        .replace("/local/lake.duckdb", "/local/lake")
+        .replace("source: toy\n", "source: toy\n    prefix: A\n    namespace: source\n")
+        .replace(f"{stream}:", "no_such_stream:")
+    )
+    with pytest.raises(ConfigError) as caught:
+        call("apply", yes=True)
+    stream_told, told = caught.value.details.splitlines()
+    assert told == (
+        "connections.toy_to_lake: Airbyte refuses it: prefix may hold small letters, digits and _, up to 40 of them. "
+        "namespace (namespaceDefinition) source is not supported by this engine: destination or custom_format."
+    )
+    assert stream_told.startswith(
+        "connections.toy_to_lake.streams.no_such_stream: the source toy has no such"
+    )
+    assert json.loads(machine.ledger.read_text())["entries"] == before
+    declare(text=text)
+    assert call("plan") == 0
+
+
+def test_the_embedded_engine_takes_a_key_and_a_cursor_of_ones_own(
+    engine: Engine, machine: MachineHere, declare: Callable[..., None], stream: str
+) -> None:
+    machine.write(engine.url)
+    (machine.secrets / "toy_key").write_text("a-key-of-the-toy")
+    keyless = DECLARED.replace("STREAM", stream).replace("rows: 5", "rows: 5, keyless: true")
+    deduped = keyless.replace("full_refresh_overwrite", "incremental_deduped_history")
+    declare(text=deduped)
+    with pytest.raises(ConfigError) as caught:
+        call("apply")
+    at = f"connections.toy_to_lake.streams.{stream}"
+    assert caught.value.details.splitlines() == [
+        f"{at}.cursor: is missing, and the source has none of its own; a column would be right",
+        f"{at}.primary_key: is missing, and the source has none of its own; columns would be right",
+    ]
+    own = "incremental_deduped_history, cursor: updated_at, primary_key: [id]"
+    declare(text=keyless.replace("full_refresh_overwrite", own))
+    assert call("apply") == 0
+    assert call("plan") == 0
+
+
 def test_the_embedded_engine_is_killed_in_the_middle_and_the_next_apply_ends_right(
     engine: Engine,
     machine: MachineHere,
