@@ -263,6 +263,7 @@ def _data(config: Config) -> dict[str, Any]:
         "airbyte_port": airbyte.port,
         "airbyte_jobs_at_once": airbyte.jobs_at_once,
         "airbyte_job_hours": airbyte.job_hours,
+        "airbyte_connectors": str(airbyte.connectors or ""),
         "warehouse_enabled": warehouse.enabled,
         "warehouse_port": warehouse.port,
         **(_abctl(airbyte.abctl) if config.airbyte_engine == "abctl" else {}),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hangar import console
 
 if TYPE_CHECKING:
+    from hangar.config import Config
     from hangar.plan import Plan
     from hangar.playbook import Recap
 
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     settings = config.load(args.environment, args.overrides)
     plan, recap = pipeline.plan(settings)
     show_plan(plan)
+    show_engine(settings)
     show_recap(recap)
     if args.json:
         console.json(as_data(plan, recap))
@@ -38,6 +40,13 @@ def _next(plan: "Plan", environment: str) -> str:
     """The command that does what the plan says; `up` alone throws no guarded machine away."""
     allowed = " --allow-replace" if plan.guarded and plan.replaces else ""
     return f"./provision.py up {environment}{allowed}"
+
+
+def show_engine(settings: "Config") -> None:
+    """Which of Airbyte's two engines the machine gets, where nobody chose. A local container always gets the same."""
+    if settings.airbyte.enabled and settings.airbyte.engine is None and settings.cloud != "container":
+        name = "the platform by abctl" if settings.airbyte_engine == "abctl" else "the embedded engine"
+        console.say(f"  Airbyte: {name} ({settings.airbyte_choice})")
 
 
 def show_recap(recap: "Recap | None") -> None:

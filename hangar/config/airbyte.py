@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_vali
 from pydantic_core.core_schema import ValidationInfo
 
 from hangar.config import sizes
+from hangar.config.connectors import Connectors
 from hangar.config.fields import (
     File,
     Section,
@@ -125,6 +126,10 @@ class Airbyte(Section):
         ge=1,
         le=168,
     )
+    connectors: Connectors | None = setting(
+        None, "A folder of connectors of yours that the embedded engine may run: a registry.json, and what it names.",
+        "the path of a folder with a registry.json, or null",
+    )  # fmt: skip
     abctl: Abctl = section(Abctl)
 
     @field_validator("abctl")
@@ -142,11 +147,23 @@ def engine(airbyte: Airbyte, others: Mapping[str, Any]) -> Engine:
     large enough, and only where a checksum says which abctl may be run. A local machine, and one whose size is not
     known before somebody logs in to it, gets the embedded engine.
     """
+    return choice(airbyte, others)[0]
+
+
+def choice(airbyte: Airbyte, others: Mapping[str, Any]) -> tuple[Engine, str]:
+    """The engine, and why it is this one."""
     if airbyte.engine:
-        return airbyte.engine
+        return airbyte.engine, "as airbyte.engine says"
+    if others.get("cloud") != "gcp":
+        return "embedded", "the platform is taken unasked only on Google Cloud"
     size = sizes.known(others)
-    large = others.get("cloud") == "gcp" and size.complete and not size.lacks(sizes.FOR_CHOICE)
-    return "abctl" if large and airbyte.abctl.sha256 else "embedded"
+    if lacks := size.lacks(sizes.FOR_CHOICE):
+        return "embedded", f"the platform is taken unasked from {'; '.join(lacks)}"
+    if not size.complete:
+        return "embedded", f"how large {others['gcp'].machine_type} is, is not known"
+    if not airbyte.abctl.sha256:
+        return "embedded", "large enough for the platform, but airbyte.abctl.sha256 vouches for no abctl"
+    return "abctl", "large enough, and airbyte.abctl.sha256 says which abctl may be run"
 
 
 def filter_port(airbyte: Airbyte, others: Mapping[str, Any]) -> int | None:
@@ -165,6 +182,11 @@ def check(value: Airbyte, others: Mapping[str, Any]) -> Airbyte:
     airflow = others.get("airflow")
     if airflow and filter_port(value, others) == airflow.port:
         raise wrong(f"{airflow.port} is Airflow's port too", "abctl.filter_port", "a port of its own")
+    if value.connectors and engine(value, others) == "abctl":
+        raise wrong(
+            "is for the embedded engine; the platform has connectors of its own",
+            "connectors", "null, or airbyte.engine: embedded,",
+        )  # fmt: skip
     if value.engine != "abctl":
         return value
     found = [

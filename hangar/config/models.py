@@ -330,5 +330,10 @@ class Config(Settings):
         return airbyte.engine(self.airbyte, dict(self))
 
     @property
+    def airbyte_choice(self) -> str:
+        """Why it is this engine."""
+        return airbyte.choice(self.airbyte, dict(self))[1]
+
+    @property
     def server_name(self) -> str:
         return f"hangar-{self.environment}"

@@ -81,6 +81,8 @@ def main(environment: str) -> None:
     folder = paths.state_dir(environment)
     if role in AIRBYTE:
         neighbours["airbyte"] = {"enabled": True, "engine": AIRBYTE[role]}
+    if role == "airbyte":
+        neighbours["airbyte"]["connectors"] = str(paths.REPO / "molecule/airbyte/connectors")
     if role == "airbyte_abctl":
         neighbours["airbyte"]["abctl"] = stand_in(folder)
     people = (

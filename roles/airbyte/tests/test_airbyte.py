@@ -1,5 +1,6 @@
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,10 @@ def call(path, body=None, token=None):
     if token:
         request.add_header("Authorization", "Bearer " + token)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, ""
+        return error.code, error.read().decode()
 if folder:
     read = lambda name: open(folder + "/airbyte_client_" + name).read()
     credentials = {"client_id": read("id"), "client_secret": secret or read("secret")}
@@ -91,6 +92,63 @@ def test_airflow_may_read_and_start_jobs_and_change_nothing(ask):
 def test_the_operator_may_do_more_than_airflow(ask):
     assert ask("/applications", client="operator")[0] == 200
     assert ask("/applications", client="airflow")[0] == 403
+
+
+@pytest.fixture(scope="module")
+def own_connectors(options):
+    """The folder of connectors of one's own, and what it allows."""
+    folder = options["airbyte_connectors"]
+    return folder, json.loads(Path(folder, "registry.json").read_text()) if folder else {}
+
+
+def source(ask, type_, **configuration):
+    """The answer to a source that is to be made."""
+    workspace = json.loads(ask("/workspaces", client="operator")[1])["data"][0]["workspaceId"]
+    wanted = {"sourceType": type_, **configuration}
+    return ask(
+        "/sources",
+        {"name": "of the tests", "workspaceId": workspace, "configuration": wanted},
+        client="operator",
+    )
+
+
+def test_the_engine_runs_the_connectors_that_are_allowed_and_no_others(ask, own_connectors):
+    status, text = source(ask, "not-allowed")
+    assert status == 400
+    known = ", ".join(sorted({"faker", *own_connectors[1]}))
+    assert f"Known source types: {known}. " in json.loads(text)["detail"]
+
+
+def test_the_engine_cannot_change_its_connectors(host, engine, own_connectors):
+    if not own_connectors[0]:
+        pytest.skip("there are none of one's own (airbyte_connectors)")
+    mounts = {mount["Destination"]: mount for mount in engine["Mounts"]}
+    assert not mounts["/opt/airbyte/connectors"]["RW"]
+    inside = f"as-service airbyte docker exec {engine['Id']}"
+    assert host.run(f"{inside} test -r /opt/airbyte/connectors/registry.json").rc == 0
+    assert host.run(f"{inside} touch /opt/airbyte/connectors/registry.json").rc != 0
+
+
+@pytest.mark.disturbs
+def test_a_manifest_of_ones_own_offers_its_streams(host, ask, engine, own_connectors):
+    if "rows" not in own_connectors[1]:
+        pytest.skip("needs the connector of molecule/airbyte/connectors")
+    inside = f"as-service airbyte docker exec {engine['Id']}"
+    serve = "python3 -m http.server 8099 --bind 127.0.0.1 --directory /opt/airbyte/connectors/rows"
+    host.check_output(f"as-service airbyte docker exec --detach {engine['Id']} {serve}")
+    look = "import urllib.request as web; web.urlopen('http://127.0.0.1:8099/rows.json', timeout=5)"
+    host.check_output(
+        f"for again in $(seq 60); do {inside} python3 -c {shlex.quote(look)} 2> /dev/null && exit 0; done; exit 1"
+    )
+    status, text = source(ask, "rows", base_url="http://127.0.0.1:8099/")
+    assert status == 200, text
+    status, text = ask(f"/streams?sourceId={json.loads(text)['sourceId']}", client="operator")
+    assert status == 200, text
+    (stream,) = json.loads(text)
+    assert (stream["streamName"], stream["propertyFields"]) == ("rows", [["id"], ["name"]])
+    status, text = source(ask, "rows", base_url="http://127.0.0.1:8098/")
+    assert status == 400
+    assert "source-rows refuses this configuration" in json.loads(text)["detail"]
 
 
 def test_each_client_is_known_to_root_and_its_own_service_only(host, options):

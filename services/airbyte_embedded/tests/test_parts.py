@@ -51,7 +51,8 @@ def test_quartz_expressions_name_the_right_moment(expression: str, after: str, d
 @pytest.mark.parametrize(
     "expression",
     [None, "", "0 0 * * *", "0 0 0 * * 1", "0 0 0 L * ?", "0 0 0 ? * MON#2", "0 0 0 * * ? Mars/Olympus",
-     "99 0 0 * * ?", "0 0 0 * * ? 2030", "@daily", "0 0 0 1W * ?", "0 0 0 30 FEB ?", "0 0 0 31 APR,JUN ? Europe/Berlin"],
+     "99 0 0 * * ?", "0 0 0 * * ? 2030", "@daily", "0 0 0 1W * ?", "0 0 0 30 FEB ?",
+     "0 0 0 31 APR,JUN ? Europe/Berlin"],
 )  # fmt: skip
 def test_expressions_that_would_be_guessed_at_are_refused(expression: str | None) -> None:
     with pytest.raises(Problem) as caught:

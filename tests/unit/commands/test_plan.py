@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hangar import console, pipeline
+from hangar import console, paths, pipeline
 from hangar.commands import plan
 from hangar.plan import Change, Plan
 from hangar.playbook import Recap, TaskRun
@@ -37,6 +37,35 @@ def test_a_machine_to_be_made(
     assert run(monkeypatch, (CREATE, None)) == 4
     assert capsys.readouterr().out == (
         "+ machine hangar-local: create  (all CPUs, all memory)\n"
+        "? on the machine: Ansible can say once it runs\n"
+        "Make it so: ./provision.py up local\n"
+    )
+
+
+GOOGLE = "cloud: gcp\ngcp: {project: acme-data-1, zone: europe-west6-a, machine_type: e2-standard-8}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (GOOGLE,
+         "  Airbyte: the embedded engine (large enough for the platform, but airbyte.abctl.sha256 vouches for no"
+         " abctl)\n"),
+        (f"{GOOGLE}airbyte: {{abctl: {{sha256: {'a' * 64}}}}}\n",
+         "  Airbyte: the platform by abctl (large enough, and airbyte.abctl.sha256 says which abctl may be run)\n"),
+        ("cloud: vm\n", "  Airbyte: the embedded engine (the platform is taken unasked only on Google Cloud)\n"),
+        (f"{GOOGLE}airbyte: {{engine: embedded}}\n", ""),
+        (f"{GOOGLE}airbyte: {{enabled: false}}\n", ""),
+    ],
+)  # fmt: skip
+def test_the_engine_that_nobody_chose_is_named_with_the_reason(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: str, line: str
+) -> None:
+    paths.platform_file("local").write_text(settings)
+    run(monkeypatch, (CREATE, None))
+    assert capsys.readouterr().out == (
+        "+ machine hangar-local: create  (all CPUs, all memory)\n"
+        f"{line}"
         "? on the machine: Ansible can say once it runs\n"
         "Make it so: ./provision.py up local\n"
     )

@@ -48,6 +48,24 @@ def test_nobody_gets_airbytes_platform_by_accident(
 
 
 @pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ((), "the platform is taken unasked only on Google Cloud"),
+        (("airbyte.engine=embedded",), "as airbyte.engine says"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8"),
+         "large enough for the platform, but airbyte.abctl.sha256 vouches for no abctl"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8", VOUCHED),
+         "large enough, and airbyte.abctl.sha256 says which abctl may be run"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-4", VOUCHED),
+         "the platform is taken unasked from 19 GiB of memory (16 beside Airflow's 3), and the machine has 16"),
+        ((*GOOGLE, "gcp.machine_type=z9-standard-8", VOUCHED), "how large z9-standard-8 is, is not known"),
+    ],
+)  # fmt: skip
+def test_the_choice_says_why(make_config: Make, settings: tuple[str, ...], why: str) -> None:
+    assert make_config(*settings).airbyte_choice == why
+
+
+@pytest.mark.parametrize(
     ("settings", "said"),
     [
         (("machine.cpus=2", "machine.memory=8GiB"), [
@@ -134,3 +152,102 @@ def test_the_role_asks_the_machine_for_the_same_figures() -> None:
 )  # fmt: skip
 def test_a_machine_types_name_tells_its_size(name: str, size: tuple[float | None, float | None]) -> None:
     assert sizes.of_type(name) == size
+
+
+@pytest.fixture
+def registry(repo: Path) -> Callable[[str], Path]:
+    """Writes pipelines/connectors/registry.json."""
+    folder = repo / "pipelines/connectors"
+    folder.mkdir(parents=True)
+
+    def write(text: str) -> Path:
+        (folder / "registry.json").write_text(text)
+        return folder
+
+    return write
+
+
+OWN_CONNECTORS = "airbyte.connectors=../../pipelines/connectors"
+
+
+def test_a_folder_of_connectors_is_found_from_platform_yml(
+    make_config: Make, registry: Callable[[str], Path]
+) -> None:
+    folder = registry(
+        '{"weather": {"manifest": "weather.yaml"}, "toy": {"command": ["python3", "/opt/airbyte/connectors/toy.py"]},'
+        ' "hubspot": {"lock": "hubspot.lock", "executable": "source-hubspot"}}'
+    )
+    (folder / "weather.yaml").touch()
+    (folder / "hubspot.lock").touch()
+    assert make_config(OWN_CONNECTORS).airbyte.connectors == folder
+    assert make_config().airbyte.connectors is None
+
+
+def test_a_registry_with_which_the_engine_would_not_start_is_refused_at_once(
+    make_config: Make, registry: Callable[[str], Path]
+) -> None:
+    folder = registry(
+        '{"Weather": {"manifest": "no.yaml"}, "two": {"lock": "a", "manifest": "b"}, "half": {"lock": "a"},'
+        ' "none": 1, "outside": {"manifest": "../weather.yaml"}, "said": {"command": "run"}}'
+    )
+    (folder.parent / "weather.yaml").touch()
+    way = "says not how it is run; exactly one of manifest, command, and lock with executable, would be right"
+    inside = "the path of a file in that folder would be right"
+    with pytest.raises(ConfigError) as refused:
+        make_config(OWN_CONNECTORS)
+    assert [str(problem) for problem in refused.value.problems] == [
+        'airbyte.connectors.Weather: "Weather" is no name of a connector; small letters, digits and dashes would be'
+        " right",
+        f"airbyte.connectors.Weather.manifest: there is no file {folder}/no.yaml; {inside}",
+        f"airbyte.connectors.two: {way}",
+        f"airbyte.connectors.half: {way}",
+        f"airbyte.connectors.none: {way}",
+        f"airbyte.connectors.outside.manifest: {folder}/../weather.yaml is outside of the folder; {inside}",
+        "airbyte.connectors.said.command: is no command; a list such as [python3, /opt/airbyte/connectors/source.py]"
+        " would be right",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("[]", "is no list of names"),
+    ],
+)
+def test_a_registry_that_is_none_is_refused(
+    make_config: Make, registry: Callable[[str], Path], text: str, said: str
+) -> None:
+    folder = registry(text)
+    with pytest.raises(ConfigError) as refused:
+        make_config(OWN_CONNECTORS)
+    assert [str(problem) for problem in refused.value.problems] == [
+        f"airbyte.connectors: {folder}/registry.json {said};"
+        ' names such as {"weather": {"manifest": …}} would be right'
+    ]
+
+
+def test_a_folder_without_a_registry_is_refused(make_config: Make, registry: Callable[[str], Path]) -> None:
+    folder = registry("{}")
+    (folder / "registry.json").unlink()
+    with pytest.raises(ConfigError) as refused:
+        make_config(OWN_CONNECTORS)
+    assert [str(problem) for problem in refused.value.problems] == [
+        f"airbyte.connectors: {folder}/registry.json cannot be read: No such file or directory;"
+        " a folder with a registry.json would be right"
+    ]
+
+
+def test_connectors_for_an_engine_that_would_not_read_them_are_refused(
+    make_config: Make, registry: Callable[[str], Path]
+) -> None:
+    registry("{}")
+    for settings in (
+        (*GOOGLE, "gcp.machine_type=e2-standard-8", VOUCHED), ("airbyte.engine=abctl", VOUCHED),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as refused:
+            make_config(OWN_CONNECTORS, *settings)
+        assert (
+            "airbyte.connectors: is for the embedded engine; the platform has connectors of its own; null, or"
+            in (refused.value.details)
+        )
