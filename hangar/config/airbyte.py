@@ -160,7 +160,7 @@ def choice(airbyte: Airbyte, others: Mapping[str, Any]) -> tuple[Engine, str]:
     if lacks := size.lacks(sizes.FOR_CHOICE):
         return "embedded", f"the platform is taken unasked from {'; '.join(lacks)}"
     if not size.complete:
-        return "embedded", f"how large {others['gcp'].machine_type} is, is not known"
+        return "embedded", "how large a machine of gcp.machine_type is, is not known"
     if not airbyte.abctl.sha256:
         return "embedded", "large enough for the platform, but airbyte.abctl.sha256 vouches for no abctl"
     return "abctl", "large enough, and airbyte.abctl.sha256 says which abctl may be run"
