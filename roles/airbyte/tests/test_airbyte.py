@@ -119,14 +119,14 @@ def test_the_engine_runs_the_connectors_that_are_allowed_and_no_others(ask, own_
     assert f"Known source types: {known}. " in json.loads(text)["detail"]
 
 
-def test_the_engine_cannot_change_its_connectors(host, engine, own_connectors):
-    if not own_connectors[0]:
-        pytest.skip("there are none of one's own (airbyte_connectors)")
-    mounts = {mount["Destination"]: mount for mount in engine["Mounts"]}
-    assert not mounts["/opt/airbyte/connectors"]["RW"]
+def test_the_engine_cannot_change_its_program_nor_its_connectors(host, engine, own_connectors):
+    read_only = {mount["Destination"] for mount in engine["Mounts"] if not mount["RW"]}
     inside = f"as-service airbyte docker exec {engine['Id']}"
-    assert host.run(f"{inside} test -r /opt/airbyte/connectors/registry.json").rc == 0
-    assert host.run(f"{inside} touch /opt/airbyte/connectors/registry.json").rc != 0
+    own = ["/opt/airbyte/connectors/registry.json"] if own_connectors[0] else []
+    for file in ("/opt/airbyte/program/airbyte_embedded/app.py", *own):
+        assert host.run(f"{inside} test -r {file}").rc == 0
+        assert host.run(f"{inside} touch {file}").rc != 0
+        assert any(file.startswith(f"{place}/") for place in read_only)
 
 
 @pytest.mark.disturbs

@@ -58,7 +58,8 @@ def test_nobody_gets_airbytes_platform_by_accident(
          "large enough, and airbyte.abctl.sha256 says which abctl may be run"),
         ((*GOOGLE, "gcp.machine_type=e2-standard-4", VOUCHED),
          "the platform is taken unasked from 19 GiB of memory (16 beside Airflow's 3), and the machine has 16"),
-        ((*GOOGLE, "gcp.machine_type=z9-standard-8", VOUCHED), "how large a machine of gcp.machine_type is, is not known"),
+        ((*GOOGLE, "gcp.machine_type=z9-standard-8", VOUCHED),
+         "how large a machine of gcp.machine_type is, is not known"),
     ],
 )  # fmt: skip
 def test_the_choice_says_why(make_config: Make, settings: tuple[str, ...], why: str) -> None:
