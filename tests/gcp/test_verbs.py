@@ -129,6 +129,12 @@ def test_the_cost_is_added_up(environment: Environment, capsys: pytest.CaptureFi
     assert round(float(str(found["after"])), 2) == 110.83
     assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-standard-8"]) == 0
     assert "208.66 USD" in capsys.readouterr().out
+    unknown = answer(capsys, "cost", "production", "--set", "gcp.machine_type=e2-highmem-8")
+    assert (unknown["after"], unknown["unpriced"]) == (None, ["machine_hour.e2-highmem-8"])
+    assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-highmem-8"]) == 0
+    said = capsys.readouterr().out
+    assert "machine_hour.e2-highmem-8                 no price\n" in said
+    assert "a month of 730 hours                     not known\n" in said
     assert environment.calls() == 0  # for this nobody is asked
 
 
