@@ -83,8 +83,11 @@ class Google:
         """At the nth call (0: each) of a method, or of those that match a pattern; returns the rule's id.
 
         Kinds: 503-before, 503-after (the work is done), 500-before, 429, 403, reset-before, reset-after,
-        delay-before and delay-after (`seconds`), operation-error (`code`, `message`). Of the others, `message` and
-        `reason` (errors[].reason) may be given.
+        delay-before and delay-after (`seconds`), operation-error (`code`, `message`; only methods that begin an
+        operation have it). Of the others, `message` and `reason` (errors[].reason) may be given.
+
+        Raises:
+            ValueError: there is no such kind, or no such method that can go wrong in this way.
         """
         return int(self._post("faults", {"method": method, "kind": kind, "nth": nth, **more})["id"])
 
