@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from hangar import cli, config, console, paths, process
+from hangar.checks.finding import Finding
 from hangar.cloud.gcp import life
 from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
@@ -158,6 +159,35 @@ def test_doctor_looks_at_the_project(environment: Environment, capsys: pytest.Ca
     environment.google.deny()
     assert cli.main(["doctor", "production"]) == 0
     assert capsys.readouterr().out.endswith("A machine can be made in hangar-test.\n")
+
+
+def test_doctor_looks_at_the_project_of_a_machine_that_is_there_too(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A 403 of a later `up` that names no permission sends people here."""
+    monkeypatch.setattr("hangar.checks.way.look", lambda env: [Finding("Key", "ok", "here")])
+    paths.ensure_state_dir("production")
+    paths.ssh_config("production").touch()
+    assert cli.main(["doctor", "production"]) == 0
+    said = capsys.readouterr().out
+    assert "✓ Key           here\n" in said
+    assert said.endswith("An editor can work on hangar-production. Nothing in hangar-test stops an `up`.\n")
+    environment.google.deny("compute.firewalls.update")
+    assert cli.main(["doctor", "production"]) == 1
+    said = capsys.readouterr().out
+    assert "✗ Permissions   missing: compute.firewalls.update\n" in said
+    assert "--role roles/compute.securityAdmin" in said
+    assert cli.main(["doctor", "production", "--set", "gcp.zone=nowhere"]) == 1
+    said = capsys.readouterr().out
+    assert "✓ Key       here\n" in said
+    assert "✗ Settings  " in said
+    assert "gcp.zone" in said
+    before = environment.calls()
+    (paths.state_dir("production") / "ssh_config.login").touch()
+    assert cli.main(["doctor", "production"]) == 0, (
+        "who only works on the machine changes nothing in the project"
+    )
+    assert environment.calls() == before
 
 
 def test_a_file_that_is_wrong_is_said_before_google_is_asked(

@@ -169,7 +169,7 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     return GoogleRefused(
         said, f"Your account lacks the permission {permission}.",
         f"The role {role_for(permission)} has it: gcloud projects add-iam-policy-binding {said.project} "
-        f"--member user:YOU --role {role_for(permission)}",
+        f"--member {said.member} --role {role_for(permission)}",
     )  # fmt: skip
 
 
