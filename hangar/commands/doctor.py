@@ -1,4 +1,4 @@
-"""doctor: look for what would stop a machine here or in the cloud and, where there is one, an editor on it; name the cure."""
+"""doctor: look for what would stop a machine here or in the cloud, or an editor on one; name the cure."""
 
 import argparse
 from dataclasses import asdict

@@ -162,6 +162,7 @@ class GoogleCloud:
                 self.names.zone,
                 self.names.machine,
                 endpoint=self.config.gcp.tunnel_endpoint,
+                means=self.config.gcp.tunnel,
             ),
         )
 
