@@ -153,7 +153,7 @@ def os_login(api: "Api") -> Finding:
             "OS Login", "missing", "the project uses it, and Hangar does not support it yet",
             f"gcloud compute project-info add-metadata --project {api.project} --metadata enable-oslogin=FALSE",
         )  # fmt: skip
-    return ok("OS Login", "not used by the project")
+    return ok("OS Login", "not used by the project (what an organisation enforces is not asked)")
 
 
 def network(api: "Api", config: "Config") -> Finding:

@@ -202,6 +202,13 @@ class Gcp(Section):
         None, "Where Google's APIs are reached, such as a private endpoint; {api} stands for compute, iam, …",
         ENDPOINT,
     )  # fmt: skip
+    lock_bucket: str | None = setting(
+        None,
+        "The bucket that says who is at work, where a stranger has hangar-PROJECT-locks. The same for all who work on "
+        "the environment.",
+        "a bucket's name of 3 to 63 small letters, digits and -, or null",
+        pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
+    )
     tunnel: Tunnel = setting(
         "auto",
         "The program that makes the IAP tunnel: gcloud, with gcloud's own login; relay = Hangar's, with the login that "

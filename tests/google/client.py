@@ -110,9 +110,11 @@ class Google:
     def clear_faults(self) -> None:
         self._check(requests.delete(f"{self.base_url}/_control/faults", timeout=PATIENCE))
 
-    def deny(self, *permissions: str) -> None:
-        """From now on nobody has these (patterns such as compute.disks.* too); others that were denied are back."""
-        self._post("rules", {"denied": {self.project: list(permissions)}})
+    def deny(self, *permissions: str, project: str = "") -> None:
+        """From now on nobody has these (patterns such as compute.disks.* too), in the project of the test or another;
+        others that were denied are back.
+        """
+        self._post("rules", {"denied": {project or self.project: list(permissions)}})
 
     def disable(self, *services: str) -> None:
         """Switches APIs off in the project, such as compute.googleapis.com."""
