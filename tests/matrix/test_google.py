@@ -13,10 +13,10 @@ import pytest
 
 from hangar import paths
 from hangar.errors import HangarError
-from tests.gcp.conftest import Environment, environment, google, google_server
+from tests.gcp.conftest import Environment, environment, google, google_server, own_sockets
 from tests.gcp.test_faults import settle
 
-__all__ = ["environment", "google", "google_server"]
+__all__ = ["environment", "google", "google_server", "own_sockets"]
 
 REPO = Path(__file__).resolve().parents[2]
 PASSING = ("503-before", "503-after", "429", "reset-before", "reset-after")

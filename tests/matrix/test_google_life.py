@@ -14,11 +14,11 @@ import pytest
 from hangar.cloud.gcp import requests
 from hangar.cloud.gcp.life import LastingMachine
 from hangar.errors import HangarError
-from tests.gcp.conftest import ZONE, Environment, environment, google, google_server
+from tests.gcp.conftest import ZONE, Environment, environment, google, google_server, own_sockets
 from tests.gcp.test_faults import settle
 from tests.matrix.test_google import METHODS, PASSING, REFUSALS
 
-__all__ = ["environment", "google", "google_server"]
+__all__ = ["environment", "google", "google_server", "own_sockets"]
 
 NAME = "hangar-production"
 CHANGES = (
@@ -95,7 +95,7 @@ OF_CHANGE = (
     "compute.instances.setDeletionProtection", "compute.instances.setLabels", "compute.instances.setMachineType",
     "compute.instances.setServiceAccount", "compute.instances.start", "compute.instances.stop",
     "compute.instances.updateShieldedInstanceConfig", "compute.resourcePolicies.patch", "compute.routers.patch",
-    "compute.subnetworks.patch", "compute.subnetworks.setPrivateIpGoogleAccess",
+    "compute.snapshots.get", "compute.subnetworks.patch", "compute.subnetworks.setPrivateIpGoogleAccess",
 )  # fmt: skip
 OF_LIFE = (
     "compute.disks.createSnapshot", "compute.instances.start", "compute.instances.stop",
