@@ -50,6 +50,29 @@ def test_a_missing_permission_is_named_with_a_role_that_has_it(environment: Envi
     assert "  network hangar-production" in said.details
 
 
+@pytest.mark.parametrize("when", ["made", "changed"])
+def test_who_may_not_act_as_the_machines_account_gets_the_command_that_lets_them(
+    environment: Environment, when: str
+) -> None:
+    """Google says so in other words than of any other permission: an operation's, and an answer's."""
+    if when == "changed":
+        environment.up()
+        environment.overrides = ("gcp.labels.team=data",)  # what was wanted is remembered in the metadata
+    environment.google.deny("iam.serviceAccounts.actAs")
+    said = refusal(environment)
+    account = f"hangar-production@{PROJECT}.iam.gserviceaccount.com"
+    assert said.brief == f"Your account lacks the permission iam.serviceAccounts.actAs on {account}."
+    assert said.resolution.splitlines()[0] == (
+        "The role roles/iam.serviceAccountUser has it: gcloud iam service-accounts add-iam-policy-binding"
+        f" {account} --project {PROJECT}"
+        f" --member serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com --role roles/iam.serviceAccountUser"
+    )
+    assert "(400 SERVICE_ACCOUNT_ACCESS_DENIED)" in said.details
+    environment.google.deny()
+    environment.up()
+    assert environment.instance["status"] == "RUNNING"
+
+
 def test_an_api_that_is_off_comes_with_the_command_that_switches_it_on(environment: Environment) -> None:
     environment.google.disable("compute.googleapis.com")
     said = refusal(environment)

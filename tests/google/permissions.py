@@ -40,11 +40,38 @@ def needed(call: Call) -> list[str]:
     return [f"{service}.{resource}.{VERBS.get(verb, verb)}"]
 
 
+ACT_AS = "iam.serviceAccounts.actAs"
+ACCESS_DENIED = "SERVICE_ACCOUNT_ACCESS_DENIED"
+
+
 def require(call: Call, asked: list[str], target: str) -> None:
-    """Raises: GoogleError 403, naming the first permission that is missing, in the words of the API."""
+    """Raises: GoogleError 403, naming the first permission that is missing, in the words of the API; 400 where a
+    machine may not get its account. (An insert is accepted, and its operation says so.)
+    """
     for permission in asked:
+        if permission == ACT_AS and call.method.api == "compute":
+            continue
         if call.rules.is_denied(call.project, permission):
             raise refusal(call, permission, target)
+    if ACT_AS in asked and call.method.id != "compute.instances.insert" and may_not_act(call):
+        raise GoogleError(400, cannot_act(call, _account(call, target)), ACCESS_DENIED)
+
+
+def may_not_act(call: Call) -> bool:
+    return call.rules.is_denied(call.project, ACT_AS)
+
+
+def cannot_act(call: Call, account: str) -> str:
+    """What Compute says to whoever may not let a machine act as its account; the permission stands nowhere in it."""
+    return (
+        f"The user does not have access to service account '{account}'.  User: '{call.principal}'.  Ask a project "
+        "owner to grant you the iam.serviceAccountUser role on the service account"
+    )
+
+
+def _account(call: Call, target: str) -> str:
+    accounts = call.state.resources.get(target, {}).get("serviceAccounts") or [{}]
+    return str(call.body.get("email") or accounts[0].get("email", ""))
 
 
 def refusal(call: Call, permission: str, target: str) -> GoogleError:

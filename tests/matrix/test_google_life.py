@@ -46,10 +46,17 @@ def age(environment: Environment) -> None:
     instance = environment.instance
     (link,) = instance["networkInterfaces"]  # type: ignore[misc]
     (account,) = instance["serviceAccounts"]  # type: ignore[misc]
+    boot, *others = instance["disks"]  # type: ignore[misc]
+    addresses = {
+        "accessConfigs": [{"name": "by-hand", "type": "ONE_TO_ONE_NAT"}], "stackType": "IPV4_IPV6",
+        "ipv6AccessConfigs": [{"name": "external-ipv6", "type": "DIRECT_IPV6"}],
+    }  # fmt: skip
     edit(
         environment, f"zones/{ZONE}/instances/{NAME}", deletionProtection=False,
         shieldedInstanceConfig={"enableSecureBoot": False, "enableVtpm": True, "enableIntegrityMonitoring": True},
-        networkInterfaces=[{**link, "accessConfigs": [{"name": "by-hand", "type": "ONE_TO_ONE_NAT"}]}],  # type: ignore[dict-item]
+        scheduling={"automaticRestart": False, "onHostMaintenance": "TERMINATE", "provisioningModel": "SPOT"},
+        disks=[{**boot, "autoDelete": False}, *others],  # type: ignore[dict-item]
+        networkInterfaces=[{**link, **addresses}],  # type: ignore[dict-item]
         serviceAccounts=[{**account, "scopes": ["https://www.googleapis.com/auth/logging.write"]}],  # type: ignore[dict-item]
     )  # fmt: skip
 
@@ -76,6 +83,8 @@ def live(environment: Environment) -> None:
     machine = LastingMachine(cloud.config, cloud)
     machine.stop(environment.said.append)
     machine.start(environment.said.append)
+    edit(environment, f"zones/{ZONE}/instances/{NAME}", status="SUSPENDED")
+    machine.start(environment.said.append)
     name = machine.take_snapshot(environment.said.append)
     assert [one.name for one in machine.snapshots()] == [name]
     machine.delete_snapshot(name, environment.said.append)
@@ -92,13 +101,14 @@ OF_CHANGE = (
     "compute.disks.addResourcePolicies", "compute.disks.createSnapshot", "compute.disks.removeResourcePolicies",
     "compute.disks.resize", "compute.disks.setLabels", "compute.firewalls.update", "compute.instances.attachDisk",
     "compute.instances.deleteAccessConfig", "compute.instances.detachDisk",
-    "compute.instances.setDeletionProtection", "compute.instances.setLabels", "compute.instances.setMachineType",
-    "compute.instances.setServiceAccount", "compute.instances.start", "compute.instances.stop",
+    "compute.instances.setDeletionProtection", "compute.instances.setDiskAutoDelete", "compute.instances.setLabels",
+    "compute.instances.setMachineType", "compute.instances.setScheduling", "compute.instances.setServiceAccount",
+    "compute.instances.start", "compute.instances.stop", "compute.instances.updateNetworkInterface",
     "compute.instances.updateShieldedInstanceConfig", "compute.resourcePolicies.patch", "compute.routers.patch",
-    "compute.subnetworks.patch", "compute.subnetworks.setPrivateIpGoogleAccess",
+    "compute.snapshots.get", "compute.subnetworks.patch", "compute.subnetworks.setPrivateIpGoogleAccess",
 )  # fmt: skip
 OF_LIFE = (
-    "compute.disks.createSnapshot", "compute.instances.start", "compute.instances.stop",
+    "compute.disks.createSnapshot", "compute.instances.resume", "compute.instances.start", "compute.instances.stop",
     "compute.snapshots.delete", "compute.snapshots.get", "compute.snapshots.list",
 )  # fmt: skip
 OF_THE_END = (

@@ -21,6 +21,10 @@ WITH_A_STOP = {
     "secure boot": "Shielded VM changes only on a stopped machine",
     "virtual TPM": "Shielded VM changes only on a stopped machine",
     "integrity monitoring": "Shielded VM changes only on a stopped machine",
+    "provisioning": "the scheduling changes only on a stopped machine",
+    "on maintenance": "the scheduling changes only on a stopped machine",
+    "restarts by itself": "the scheduling changes only on a stopped machine",
+    "data disk mode": "what is mounted is attached anew only on a stopped machine",
 }
 ANEW = ("boot disk type", "boot disk key", "network", "image")
 """What an instance is made with; /srv is on another disk and stays."""
@@ -37,6 +41,8 @@ NEVER = {
 """What cannot change without losing something that Hangar does not throw away."""
 
 RUNNING = ("PROVISIONING", "STAGING", "RUNNING", "REPAIRING")
+SUSPENDED = ("SUSPENDING", "SUSPENDED")
+"""Off, with its memory kept. Google resumes such a machine; it neither starts nor changes it."""
 
 
 def adapted(wanted: Wanted, existing: Existing) -> Wanted:
@@ -104,6 +110,7 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
     """
     there = existing_views(wanted, existing)
     return (
+        *_left_over(existing),
         *(
             _change(what, view, there[what], existing, wanted.names.environment)
             for what, view in wanted_views(wanted).items()
@@ -113,6 +120,15 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
         *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
         *watching.changes(wanted.names, wanted.watch, existing.seen),
     )
+
+
+def _left_over(existing: Existing) -> tuple[Change, ...]:
+    """A new machine gets a boot disk of its own, by the same name."""
+    left = existing.left_boot_disk
+    if left is None:
+        return ()
+    detail = "left by a machine that is gone; the new one gets its own"
+    return (Change(f"boot disk {left['name']}", "delete", detail),)
 
 
 def _change(what: str, wanted: View, there: View | None, existing: Existing, environment: str) -> Change:
@@ -133,14 +149,15 @@ def _change(what: str, wanted: View, there: View | None, existing: Existing, env
 
 
 def _how(names: list[str], existing: Existing) -> tuple[Action, str]:
-    runs = (existing.instance or {}).get("status") in RUNNING
+    status = (existing.instance or {}).get("status")
+    runs, sleeps = status in RUNNING, status in SUSPENDED
     if any(name in ANEW for name in names):
         return "replace", "made again, only with --allow-replace; /srv is kept"
     reasons = list(dict.fromkeys(WITH_A_STOP[name] for name in names if name in WITH_A_STOP))
-    if reasons and runs:
-        return "restart", "; ".join(reasons)
+    if reasons and (runs or sleeps):
+        return "restart", "; ".join(("resume it", *reasons) if sleeps else reasons)
     if not runs:
-        return "update", "start it"
+        return "update", "resume it" if sleeps else "start it"
     if "boot disk" in names:
         return "update", "the boot disk's new size is used from the next start on"
     if "start-up script" in names:

@@ -67,10 +67,10 @@ class Compute:
         except NotThere:
             return None
 
-    def items(self, path: str, wanted: str) -> list[Body]:
-        """Every item of a list that the filter `wanted` lets through, over all its pages."""
+    def items(self, path: str, wanted: str = "") -> list[Body]:
+        """Every item of a list that the filter `wanted` lets through, over all its pages; without one, all."""
         kind, fields = address(path)
-        pages = self._ask(kind, "list", {**fields, "filter": wanted})
+        pages = self._ask(kind, "list", {**fields, **({"filter": wanted} if wanted else {})})
         with self._in_words(f"compute.{kind}.list"):
             return [_dictionary(one) for one in pages]
 

@@ -1,11 +1,14 @@
 """Pure: what others did beside Hangar. What the last `up` wanted tells a setting's change from a hand's."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from hangar.cloud.gcp import views
 from hangar.cloud.gcp.comparison import existing_views
 from hangar.cloud.gcp.reading import Existing
-from hangar.cloud.gcp.requests import APPLIED, OPERATOR, Wanted
+from hangar.cloud.gcp.requests import APPLIED, DENY, OPERATOR, Wanted
+
+Body = dict[str, Any]
 
 
 def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
@@ -29,7 +32,52 @@ def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
     others = sorted(set(views.metadata(instance)) - views.OURS)
     if others:
         found.append(f"machine {wanted.names.machine}: more metadata: {', '.join(others)} (it stays)")
-    return tuple(found)
+    return (*found, *_end(wanted, existing), *openings(wanted, existing))
+
+
+def _end(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
+    """A time at which Google ends the machine. Google's library cannot take one back: a person has to."""
+    schedule = (existing.instance or {}).get("scheduling") or {}
+    if not (schedule.get("maxRunDuration") or schedule.get("terminationTime")):
+        return ()
+    after = (schedule.get("maxRunDuration") or {}).get("seconds")
+    when = f"at {schedule['terminationTime']}" if schedule.get("terminationTime") else f"after {after} s"
+    how = "deletes" if schedule.get("instanceTerminationAction") == "DELETE" else "stops"
+    machine = wanted.names.machine
+    return (
+        f"machine {machine}: Google {how} it {when} (it stays so: take its time limit away in the console)",
+    )
+
+
+def openings(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
+    """Rules of others that let somebody reach the machine: stronger than ours that denies all the rest. They are named
+    and left alone.
+    """
+    tags = set(((existing.instance or {}).get("tags") or {}).get("items") or ())
+    return tuple(
+        f"firewall rule {rule['name']} admits {view['admits']} from {_whence(view)} to the machine"
+        " (it stays: Hangar did not make it)"
+        for rule in existing.others_rules
+        if _reaches(rule, wanted.names.email, tags)
+        for view in [views.firewall(rule)]
+    )
+
+
+def _reaches(rule: Body, account: str, tags: set[str]) -> bool:
+    """Whether it admits anybody to a machine of this account and with these tags."""
+    admits = (
+        rule.get("direction", "INGRESS") == "INGRESS" and rule.get("allowed") and not rule.get("disabled")
+    )
+    if not admits or int(rule.get("priority", 1000)) >= DENY:  # of two equals the one that denies wins
+        return False
+    accounts, tagged = rule.get("targetServiceAccounts") or (), rule.get("targetTags") or ()
+    return not (accounts or tagged) or account in accounts or not tags.isdisjoint(tagged)
+
+
+def _whence(view: views.View) -> str:
+    kinds = {"from": "", "from accounts": "account ", "from tags": "tag "}
+    given = [f"{kind}{view[name]}" for name, kind in kinds.items() if view[name] != views.NONE]
+    return ", ".join(given) or "anywhere"
 
 
 def another_operator(existing: Existing, public_key: str, admins: Iterable[str]) -> str:

@@ -106,7 +106,7 @@ class GoogleCloud:
             try:
                 if self._replaces(plan, wanted, existing) and existing.instance:
                     require_image(wanted, existing)
-                    machine.discard(self.api, wanted, existing.instance, work)
+                    machine.discard(self.api, wanted, existing, work)
                     existing = replace(existing, instance=None, boot_disk=None)
                     wanted = replace(wanted, spec=spec if spec.public_key else wanted.spec)
                 making.make(self.api, wanted, existing, work)

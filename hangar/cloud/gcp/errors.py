@@ -45,6 +45,10 @@ STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_D
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+ACTING = "iam.serviceAccounts.actAs"
+ACT_AS = re.compile(
+    r"does not have access to service account '(?P<account>[^']+)'(?:\.\s+User: '(?P<person>[^']+)')?"
+)
 UNNAMED = {
     ":getIamPolicy": "resourcemanager.projects.getIamPolicy",
     ":setIamPolicy": "resourcemanager.projects.setIamPolicy",
@@ -60,7 +64,9 @@ EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
-    judges = (_stock, _quota, _disabled, _billing, _policy, _ready, _exists, _permission, _credentials, _away)
+    judges = (
+        _stock, _quota, _disabled, _billing, _policy, _act_as, _ready, _exists, _permission, _credentials, _away,
+    )  # fmt: skip
     for judge in judges:
         error = judge(refusal)
         if error is not None:
@@ -130,6 +136,21 @@ def _policy(said: Refusal) -> GoogleRefused | None:
         said, brief,
         f"Ask whoever administers the organisation for an exception, and show them: "
         f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
+    )  # fmt: skip
+
+
+def _act_as(said: Refusal) -> GoogleRefused | None:
+    """Compute's own words for the one permission that is on an account and not on the project."""
+    named = ACT_AS.search(said.message)
+    if named is None:
+        return None
+    account, person = named["account"], named["person"] or "YOU"
+    kind = "serviceAccount" if person.endswith(".gserviceaccount.com") else "user"
+    role = role_for(ACTING)
+    return GoogleRefused(
+        said, f"Your account lacks the permission {ACTING} on {account}.",
+        f"The role {role} has it: gcloud iam service-accounts add-iam-policy-binding {account}"
+        f" --project {said.project} --member {kind}:{person} --role {role}",
     )  # fmt: skip
 
 

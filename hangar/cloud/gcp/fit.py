@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
 from hangar.errors import CloudError
@@ -28,12 +29,27 @@ def require_fit(wanted: Wanted, existing: Existing) -> None:
         )
     if existing.instance is None:
         require_image(wanted, existing)
+        _require_free_name(wanted, existing)
     if not wanted.own_network and existing.subnetwork is None:
         raise CloudError(
             f"There is no subnetwork {wanted.gcp.network.subnetwork} in {wanted.names.region}.",
             "* platform.yml names it in gcp.network.subnetwork.",
             f"List them: gcloud compute networks subnets list --project {wanted.names.project}",
         )
+
+
+def _require_free_name(wanted: Wanted, existing: Existing) -> None:
+    """Nobody else uses the disk whose name a new machine's boot disk gets."""
+    names = wanted.names
+    users = [last(one) for one in (existing.boot_disk or {}).get("users") or ()]
+    for user in users:
+        if user != names.machine:
+            raise CloudError(
+                f"The disk {names.boot_disk} is attached to the machine {user}.",
+                "* A new machine needs a boot disk of that name.",
+                f"Detach it, and run the same command again: gcloud compute instances detach-disk {user}"
+                f" --disk {names.boot_disk} --project {names.project} --zone {names.zone}",
+            )
 
 
 def _common(existing: Existing) -> list[Body]:

@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager
 
 from hangar.cloud.base import Report
 from hangar.cloud.gcp import cost, requests, snapshots
-from hangar.cloud.gcp.comparison import RUNNING
+from hangar.cloud.gcp.comparison import RUNNING, SUSPENDED
 from hangar.cloud.gcp.driver import GoogleCloud, nobody
+from hangar.cloud.gcp.machine import power_on, settle
 from hangar.cloud.gcp.names import LABEL, Names
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
@@ -27,7 +28,15 @@ class LastingMachine:
         return self._cloud.hold(command, break_lock=break_lock)
 
     def stop(self, report: Report) -> bool:
-        if self._status() not in RUNNING:
+        status, names = self._status(), self._names
+        if status in SUSPENDED:
+            raise HangarError(
+                f"{names.machine} is suspended, not stopped.",
+                "* Somebody did that beside Hangar. Google keeps its memory for it, which costs money.",
+                f"Wake it, then stop it: ./provision.py start {names.environment}, then"
+                f" ./provision.py stop {names.environment}",
+            )
+        if status not in RUNNING:
             return False
         self._do(report, call(self._api, "stop the machine", "stop", self._names.instance))
         return True
@@ -35,7 +44,8 @@ class LastingMachine:
     def start(self, report: Report) -> bool:
         if self._status() in RUNNING:
             return False
-        self._do(report, call(self._api, "start the machine", "start", self._names.instance))
+        status = settle(self._api, self._names.instance)
+        self._do(report, power_on(self._api, self._names.instance, status))
         return True
 
     def snapshots(self) -> list[snapshots.Snapshot]:

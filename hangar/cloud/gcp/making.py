@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from hangar.cloud.gcp import admission, policy, requests, secrets, views
+from hangar.cloud.gcp import admission, disks, policy, requests, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.comparison import wanted_views
 from hangar.cloud.gcp.fit import require_image
@@ -26,7 +26,10 @@ def make(api: Api, wanted: Wanted, existing: Existing, work: Work) -> None:
     for wave in (_first, _second, _third):
         work.wave(list(wave(api, wanted, existing)))
     if existing.instance is None:
-        work.wave([_new_machine(api, wanted, existing)])
+        machine = _new_machine(api, wanted, existing)
+        if existing.left_boot_disk:
+            disks.discard_boot(api, wanted.names, work)
+        work.wave([machine])
     else:
         change_machine(api, wanted, existing, work)
 

@@ -25,6 +25,8 @@ class Existing:
     subnetwork: Body | None = None
     router: Body | None = None
     firewalls: dict[str, Body] = field(default_factory=dict)
+    others_rules: tuple[Body, ...] = ()
+    """Firewall rules on the machine's network that are not ours."""
     policy: Body | None = None
     data_disk: Body | None = None
     boot_disk: Body | None = None
@@ -39,6 +41,14 @@ class Existing:
     """Whether the machine may read each: those that are wanted, and those of the last `up`."""
     seen: there.Seen = field(default_factory=there.Seen)
     """What Cloud Monitoring holds. It is asked where that is wanted, or was at the last `up`."""
+
+    @property
+    def left_boot_disk(self) -> Body | None:
+        """The boot disk of a machine that is gone, where somebody kept it. One in use belongs to a machine that
+        another look will find.
+        """
+        disk = self.boot_disk
+        return disk if disk and self.instance is None and not disk.get("users") else None
 
 
 def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = False) -> Existing:
@@ -55,8 +65,14 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
         found = {what: answer.result() for what, answer in asked.items()}
     disks = {one["name"]: one for one in found.pop("disks")}
     project_policy = found.pop("project_policy")
+    rules = {one["name"]: one for one in found.pop("rules")}
+    ours = {name: rule for name, rule in rules.items() if name in names.firewalls}
     existing = Existing(
         **found,
+        firewalls=ours,
+        others_rules=tuple(
+            rule for name, rule in rules.items() if name not in ours and _is_on(rule, wanted.network)
+        ),
         roles=policy.roles_in(project_policy, names.email),
         tunnel_users=admission.users_in(project_policy, names),
         data_disk=_in_our_zone(disks.get(names.data_disk), names),
@@ -79,7 +95,8 @@ def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:
     prefix = f'name eq "{names.machine}(-.*)?"'
     looks: dict[str, Callable[[], Any]] = {
         "subnetwork": lambda: api.compute.find(wanted.subnetwork),
-        "firewalls": lambda: _firewalls(api, names, prefix),
+        # All of them: others' rules on the machine's network may open it, and a rule of our name may be on another.
+        "rules": lambda: api.compute.items(f"{names.everywhere}/firewalls"),
         "policy": lambda: api.compute.find(f"{names.in_region}/resourcePolicies/{names.policy}"),
         # Over all zones: a disk that stands elsewhere must not be taken for none.
         "disks": lambda: api.compute.items_everywhere("disks", prefix),
@@ -96,9 +113,8 @@ def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:
     return looks
 
 
-def _firewalls(api: Api, names: Names, prefix: str) -> dict[str, Body]:
-    found = api.compute.items(f"{names.everywhere}/firewalls", prefix)
-    return {one["name"]: one for one in found if one["name"] in names.firewalls}
+def _is_on(rule: Body, network: str) -> bool:
+    return str(rule.get("network", "")).endswith(f"/{network}")
 
 
 def _image(api: Api, wanted: Wanted) -> Body | None:
@@ -126,8 +142,8 @@ def require_ours(existing: Existing, wanted: Wanted) -> None:
     take it away.
     """
     names = wanted.names
-    labelled = {"disk": existing.data_disk, "instance": existing.instance}
-    for kind, found in labelled.items():
+    labelled = (("disk", existing.data_disk), ("disk", existing.boot_disk), ("instance", existing.instance))
+    for kind, found in labelled:
         if found and (found.get("labels") or {}).get(LABEL) != names.environment:
             raise _stranger(kind, found, names, f"label {LABEL}={names.environment}")
     described = {

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hangar.cloud.gcp import admission, machine, policy, secrets, snapshots
+from hangar.cloud.gcp import admission, disks, machine, policy, secrets, snapshots, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import NotThere
+from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
 from hangar.cloud.gcp.watching import making as watching
@@ -30,7 +31,9 @@ def removal(
     if existing.account:
         goes.append(_account(wanted))
     names, disk = wanted.names, existing.data_disk
-    stays = []
+    stays = [
+        f"disk {name} (attached by somebody else; not Hangar's)" for name in _strangers(wanted, existing)
+    ]
     if disk and not with_data:
         stays.append(f"data disk {names.data_disk}, {disk['sizeGb']} GiB (goes with --with-data)")
         if existing.policy:
@@ -59,6 +62,8 @@ def remove(api: Api, wanted: Wanted, existing: Existing, work: Work, *, with_dat
             "lift the deletion protection", lambda: machine.protect(api, wanted.names.instance, on=False)
         )
         work.wave([lift])
+    if existing.instance:
+        disks.keep_all(api, wanted.names.instance, work)
     for what, path, _ in _resources(wanted, existing, with_data=with_data):
         work.wave([Step(f"remove the {what}", _unless_gone(api, path))])
         removed.append(what)
@@ -80,7 +85,8 @@ def _resources(wanted: Wanted, existing: Existing, *, with_data: bool) -> Iterat
     names = wanted.names
     if existing.instance:
         yield f"machine {names.machine}", names.instance, existing.instance
-    elif existing.boot_disk:  # left by a machine whose disk somebody kept
+    goes_along = existing.instance and disks.boot_goes(names, existing.instance)
+    if existing.boot_disk and not goes_along:  # somebody kept it
         yield f"boot disk {names.boot_disk}", f"{names.in_zone}/disks/{names.boot_disk}", existing.boot_disk
     if existing.data_disk and with_data:
         yield (
@@ -108,6 +114,12 @@ def _resources(wanted: Wanted, existing: Existing, *, with_data: bool) -> Iterat
         )
     if existing.network:
         yield f"network {names.machine}", f"{names.everywhere}/networks/{names.machine}", existing.network
+
+
+def _strangers(wanted: Wanted, existing: Existing) -> list[str]:
+    """Disks at the machine that Hangar did not make: they were attached by hand."""
+    attached = [last(one.get("source", "")) for one in views.others(existing.instance or {})]
+    return sorted(name for name in attached if name and name != wanted.names.data_disk)
 
 
 def _watched(wanted: Wanted, existing: Existing) -> tuple[str, ...]:

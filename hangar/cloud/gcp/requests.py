@@ -195,6 +195,11 @@ def shielded() -> Body:
     return {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonitoring": True}
 
 
+def scheduling() -> Body:
+    """Google moves it out of the way of its own work, and takes it away for nobody."""
+    return {"automaticRestart": True, "onHostMaintenance": "MIGRATE", "provisioningModel": "STANDARD"}
+
+
 def service_accounts(wanted: Wanted) -> list[Body]:
     return [{"email": wanted.names.email, "scopes": [SCOPE]}]
 
@@ -260,10 +265,6 @@ def instance(wanted: Wanted, image: str, applied: str) -> Body:
         "canIpForward": False,
         "deletionProtection": True,
         "shieldedInstanceConfig": shielded(),
-        "scheduling": {
-            "automaticRestart": True,
-            "onHostMaintenance": "MIGRATE",
-            "provisioningModel": "STANDARD",
-        },
+        "scheduling": scheduling(),
         "reservationAffinity": {"consumeReservationType": "NO_RESERVATION"},
     }

@@ -15,7 +15,8 @@ Body = dict[str, Any]
 View = dict[str, str]
 
 NONE = "none"
-WAYS_IN = ("ssh-keys", "sshKeys", "startup-script-url", "user-data")
+IPV4, READ_WRITE = "IPV4_ONLY", "READ_WRITE"
+WAYS_IN = ("ssh-keys", "sshKeys", "startup-script-url", "shutdown-script", "shutdown-script-url", "user-data")
 """Metadata that would admit somebody or run something; Hangar never sets it and takes it away."""
 
 OURS = {*FIXED_METADATA, *WAYS_IN, STARTUP, APPLIED, HOST_KEYS, OPERATOR, ATTRIBUTES}
@@ -50,6 +51,8 @@ def _nat(nat: Body) -> str:
 def firewall(found: Body) -> View:
     return {
         "from": listed(found.get("sourceRanges") or ()),
+        "from accounts": listed(found.get("sourceServiceAccounts") or ()),
+        "from tags": listed(found.get("sourceTags") or ()),
         "admits": listed(_traffic(one) for one in found.get("allowed") or ()),
         "denies": listed(_traffic(one) for one in found.get("denied") or ()),
         "to accounts": listed(found.get("targetServiceAccounts") or ()),
@@ -92,24 +95,57 @@ def instance(found: Body, boot_disk: Body | None = None) -> View:
     """`boot_disk` is what is there of it; a body that is wanted holds its own description of it."""
     boot: Body = next((one for one in found.get("disks") or () if one.get("boot")), {})
     made = boot_disk or _from_initial(boot)
-    link = (found.get("networkInterfaces") or [{}])[0]
+    links = found.get("networkInterfaces") or [{}]
+    link = links[0]
     accounts = found.get("serviceAccounts") or [{}]
     return {
         "machine type": last(found.get("machineType", "")),
         "boot disk": f"{made.get('sizeGb')} GiB",
         "boot disk type": last(made.get("type", "")),
         "boot disk key": key_of(made),
+        "boot disk goes with the machine": yes(boot.get("autoDelete")),
         "network": f"{last(link.get('network', ''))}/{last(link.get('subnetwork', ''))}",
-        "external address": yes(link.get("accessConfigs")),
+        "external address": yes(any(addresses(one) for one in links)),
+        "IP versions": listed({str(one.get("stackType", IPV4)) for one in links}),
         "service account": accounts[0].get("email", NONE),
         "scopes": listed(accounts[0].get("scopes") or ()),
         **_shielded(found.get("shieldedInstanceConfig") or {}),
+        **_scheduling(found.get("scheduling") or {}),
         "deletion protection": yes(found.get("deletionProtection")),
-        "data disk": listed(
-            last(one.get("source", "")) for one in found.get("disks") or () if not one.get("boot")
-        ),
+        **_data(found),
         "labels": labels(found),
         **_metadata(found),
+    }
+
+
+def addresses(link: Body) -> list[Body]:
+    """What of an interface the internet reaches, over IPv4 and over IPv6."""
+    return [*(link.get("accessConfigs") or ()), *(link.get("ipv6AccessConfigs") or ())]
+
+
+def others(found: Body) -> list[Body]:
+    """How the disks beside the boot disk are attached; a local SSD belongs to its machine type and is none."""
+    return [one for one in found.get("disks") or () if not one.get("boot") and one.get("type") != "SCRATCH"]
+
+
+def _data(found: Body) -> View:
+    """A disk that goes with the machine would be deleted with it, whatever `destroy` promises."""
+    attached = others(found)
+    ours = [one for one in attached if last(one.get("source", "")) == f"{found.get('name')}-data"]
+    return {
+        "data disk": listed(last(one.get("source", "")) for one in attached),
+        "data disk mode": listed(str(one.get("mode", READ_WRITE)) for one in ours or [{}]),
+        "data disk goes with the machine": yes(any(one.get("autoDelete") for one in attached)),
+    }
+
+
+def _scheduling(found: Body) -> View:
+    """Whether the machine lasts: Google may stop a spot machine at any time."""
+    model = str(found.get("provisioningModel", "STANDARD"))
+    return {
+        "provisioning": f"{model}, preemptible" if found.get("preemptible") else model,
+        "on maintenance": str(found.get("onHostMaintenance", "MIGRATE")),
+        "restarts by itself": yes(found.get("automaticRestart")),
     }
 
 

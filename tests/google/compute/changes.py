@@ -63,16 +63,22 @@ def _stopped(instance: dict[str, Any], message: str, reason: str) -> None:
         raise GoogleError(400, message, reason)
 
 
+WHILE_SUSPENDED = ("setDeletionProtection", "setDiskAutoDelete")
+"""What is asked of a machine before its end. That Google takes no other change of a suspended one is a likeness."""
+
 Change = Callable[[Call, dict[str, Any]], None]
 
 
 def _changes(verb: str) -> Callable[[Change], Change]:
-    """A method that changes the instance and answers with an operation."""
+    """A method that changes the instance and answers with an operation; not while it is suspended."""
 
     def register(change: Change) -> Change:
         @handles(f"compute.instances.{verb}")
         def changed(call: Call) -> dict[str, Any]:
             path, instance = _named(call)
+            if instance["status"] in ("SUSPENDING", "SUSPENDED") and verb not in WHILE_SUSPENDED:
+                text = f"Invalid resource usage: '{path}' is suspended."
+                raise GoogleError(400, text, "invalidResourceUsage")
             change(call, instance)
             return operations.begin(call, path)
 
@@ -135,6 +141,11 @@ def update_shielded(call: Call, instance: dict[str, Any]) -> None:
 
 @_changes("setScheduling")
 def set_scheduling(call: Call, instance: dict[str, Any]) -> None:
+    _stopped(
+        instance,
+        "Invalid resource usage: 'Scheduling can only be changed when the instance is TERMINATED.'.",
+        "invalidResourceUsage",
+    )
     instance["scheduling"].update(call.body)
 
 
@@ -187,6 +198,20 @@ def delete_access_config(call: Call, instance: dict[str, Any]) -> None:
     if call.values["accessConfig"] not in [one["name"] for one in interface.get("accessConfigs", ())]:
         raise invalid("accessConfig", call.values["accessConfig"], "The access config does not exist.")
     del interface["accessConfigs"]
+
+
+@_changes("updateNetworkInterface")
+def update_interface(call: Call, instance: dict[str, Any]) -> None:
+    """Of what Google lets be changed the IP versions alone: an interface without IPv6 has no address of it."""
+    interface = _interface(call, instance)
+    if call.body.get("fingerprint") != interface["fingerprint"]:
+        raise stale("Invalid fingerprint.")
+    interface["stackType"] = call.body.get("stackType", interface["stackType"])
+    if interface["stackType"] == "IPV4_ONLY":
+        for name in ("ipv6AccessConfigs", "ipv6Address", "ipv6AccessType"):
+            interface.pop(name, None)
+    content = {name: value for name, value in interface.items() if name != "fingerprint"}
+    interface["fingerprint"] = fingerprint(content)
 
 
 def _interface(call: Call, instance: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Any
 
-from tests.google import operations
+from tests.google import operations, permissions
 from tests.google.compute import changes, guests, link, power
 from tests.google.compute.attachments import describe_attachment, machine_type, require_free
 from tests.google.compute.catalog import region_of
@@ -50,7 +50,11 @@ def insert(call: Call) -> dict[str, Any]:
     made = _keep(call, path, instance, disks)
     operation = operations.begin(call, path, "instance runs", undo="instance gone", made=made)
     refuse_beyond_quota(call, zone, operation)
-    power.refuse_without_stock(call.world, call.state.operations[_path_of(call, operation)])
+    kept = call.state.operations[_path_of(call, operation)]
+    power.refuse_without_stock(call.world, kept)
+    if instance.get("serviceAccounts") and permissions.may_not_act(call):
+        said = permissions.cannot_act(call, instance["serviceAccounts"][0]["email"])
+        operations.will_fail(kept, permissions.ACCESS_DENIED, said)
     return operation
 
 

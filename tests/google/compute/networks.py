@@ -143,6 +143,8 @@ def change_firewall(call: Call) -> dict[str, Any]:
             "allowed",
             "denied",
             "sourceRanges",
+            "sourceServiceAccounts",
+            "sourceTags",
             "destinationRanges",
             "targetServiceAccounts",
             "targetTags",

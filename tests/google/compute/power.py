@@ -20,10 +20,25 @@ INSTANCES = KINDS["instances"]
 def start(call: Call) -> dict[str, Any]:
     path = INSTANCES.path(call)
     instance = find(call, path)
+    if instance["status"] == "SUSPENDED":
+        raise _refused(f"'{path}' is suspended and can only be resumed or deleted.")
     if instance["status"] != "TERMINATED":
         _require(instance, path, "RUNNING", "PROVISIONING", "STAGING")
         return operations.begin(call, path)
-    operation = operations.begin(call, path, "instance runs", undo="instance stays off")
+    return _power_on(call, path, instance, "instance stays off")
+
+
+@handles("compute.instances.resume")
+def resume(call: Call) -> dict[str, Any]:
+    path = INSTANCES.path(call)
+    instance = find(call, path)
+    if instance["status"] != "SUSPENDED":
+        raise _refused(f"'{path}' is not suspended.")
+    return _power_on(call, path, instance, "instance sleeps on")
+
+
+def _power_on(call: Call, path: str, instance: dict[str, Any], undo: str) -> dict[str, Any]:
+    operation = operations.begin(call, path, "instance runs", undo=undo)
     instance["status"] = "STAGING"
     kept = next(one for one in call.state.operations.values() if one["name"] == operation["name"])
     refuse_beyond_quota(call, call.values["zone"], operation)
@@ -35,6 +50,8 @@ def start(call: Call) -> dict[str, Any]:
 def stop(call: Call) -> dict[str, Any]:
     path = INSTANCES.path(call)
     instance = find(call, path)
+    if instance["status"] == "SUSPENDED":
+        raise _refused(f"'{path}' is suspended and can only be resumed or deleted.")
     if instance["status"] == "TERMINATED":
         return operations.begin(call, path)
     _require(instance, path, "RUNNING", "STOPPING")
@@ -105,6 +122,12 @@ def stays_off(world: World, operation: dict[str, Any]) -> None:
         world.state.resources[operation["_target"]]["status"] = "TERMINATED"
 
 
+@effect("instance sleeps on")
+def sleeps_on(world: World, operation: dict[str, Any]) -> None:
+    if operation["_target"] in world.state.resources:
+        world.state.resources[operation["_target"]]["status"] = "SUSPENDED"
+
+
 @effect("instance stops")
 def stops(world: World, operation: dict[str, Any]) -> None:
     path = operation["_target"]
@@ -117,6 +140,10 @@ def stops(world: World, operation: dict[str, Any]) -> None:
 def still_runs(world: World, operation: dict[str, Any]) -> None:
     if operation["_target"] in world.state.resources:
         world.state.resources[operation["_target"]]["status"] = "RUNNING"
+
+
+def _refused(why: str) -> GoogleError:
+    return GoogleError(400, f"Invalid resource usage: {why}", "invalidResourceUsage")
 
 
 def _require(instance: dict[str, Any], path: str, *statuses: str) -> None:

@@ -49,6 +49,18 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             "roles/iam.serviceAccountAdmin",
         ),
         (
+            said(
+                400,
+                "The user does not have access to service account 'vm@acme-data-1.iam.gserviceaccount.com'.  User: "
+                "'ada@example.org'.  Ask a project owner to grant you the iam.serviceAccountUser role on the service "
+                "account",
+                "SERVICE_ACCOUNT_ACCESS_DENIED",
+            ),
+            "Your account lacks the permission iam.serviceAccounts.actAs on vm@acme-data-1.iam.gserviceaccount.com.",
+            "gcloud iam service-accounts add-iam-policy-binding vm@acme-data-1.iam.gserviceaccount.com"
+            " --project acme-data-1 --member user:ada@example.org --role roles/iam.serviceAccountUser",
+        ),
+        (
             said(403, "not used", reason="SERVICE_DISABLED", metadata={"service": "iam.googleapis.com"}),
             "The API iam.googleapis.com is not enabled in the project.",
             "gcloud services enable iam.googleapis.com --project acme-data-1",

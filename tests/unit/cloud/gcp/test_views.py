@@ -58,6 +58,61 @@ def test_an_external_address_is_seen(wanted: Make) -> None:
     assert views.instance(body)["external address"] == "yes"
 
 
+def test_an_external_address_of_ipv6_or_of_another_interface_is_seen(wanted: Make) -> None:
+    body = requests.instance(wanted(), "image", "")
+    (link,) = body["networkInterfaces"]
+    body["networkInterfaces"] = [
+        {**link, "stackType": "IPV4_IPV6", "ipv6AccessConfigs": [{"name": "external-ipv6"}]}
+    ]
+    view = views.instance(body)
+    assert (view["external address"], view["IP versions"]) == ("yes", "IPV4_IPV6")
+    body["networkInterfaces"] = [link, {**link, "accessConfigs": [{"name": "External NAT"}]}]
+    assert views.instance(body)["external address"] == "yes"
+
+
+def test_what_becomes_of_each_disk_is_seen_and_a_local_ssd_is_none(wanted: Make) -> None:
+    body = requests.instance(wanted(), "image", "")
+    local = {
+        "type": "SCRATCH",
+        "mode": "READ_WRITE",
+        "boot": False,
+        "autoDelete": True,
+        "deviceName": "local-ssd-0",
+    }
+    body["disks"].append(local)
+    names = (
+        "data disk",
+        "data disk mode",
+        "data disk goes with the machine",
+        "boot disk goes with the machine",
+    )
+    assert [views.instance(body)[name] for name in names] == [
+        "hangar-production-data",
+        "READ_WRITE",
+        "no",
+        "yes",
+    ]
+    boot, data, _ = body["disks"]
+    body["disks"] = [{**boot, "autoDelete": False}, {**data, "autoDelete": True, "mode": "READ_ONLY"}]
+    assert [views.instance(body)[name] for name in names] == [
+        "hangar-production-data",
+        "READ_ONLY",
+        "yes",
+        "no",
+    ]
+    body["disks"] = [boot]  # none is attached: attaching it is no change of its mode
+    assert [views.instance(body)[name] for name in names] == ["none", "READ_WRITE", "no", "yes"]
+
+
+@pytest.mark.parametrize("key", ["ssh-keys", "startup-script-url", "shutdown-script", "shutdown-script-url"])
+def test_a_way_in_by_metadata_is_seen_and_taken_away(wanted: Make, key: str) -> None:
+    body = requests.instance(wanted(), "image", "")
+    assert views.instance(body)[f"metadata {key}"] == "none"
+    body["metadata"]["items"].append({"key": key, "value": "theirs"})
+    assert views.instance(body)[f"metadata {key}"] == "theirs"
+    assert key not in next_metadata(wanted(), views.metadata(body), closed=False)
+
+
 @pytest.mark.parametrize(
     "line",
     [
