@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -43,6 +44,24 @@ def test_a_machine_is_stopped_started_and_saved_twice_within_a_second(
     assert (first, second) == (f"{NAME}-20231114-221320", f"{NAME}-20231114-221321")
     assert answer(capsys, "snapshot", "production", "delete", str(first), "--yes") == {"deleted": first}
     assert environment.google.table("objects") == {}  # every lock was let go
+
+
+def test_a_machine_that_is_just_stopping_is_started_when_it_is_off(environment: Environment) -> None:
+    environment.up()
+    environment.google.settings(operation_seconds=0.5)
+    cloud = environment.cloud()
+    cloud.api.compute.begin("stop", cloud.names.instance)
+    assert environment.instance["status"] == "STOPPING"
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        time.sleep(0.05)
+
+    cloud.api.sleep = sleep
+    assert life.LastingMachine(cloud.config, cloud).start(environment.said.append)
+    assert looks, "it was waited for"
+    assert environment.instance["status"] == "RUNNING"
 
 
 @pytest.mark.parametrize("words", [("ssh", "production"), ("logs", "airflow", "production")])
