@@ -71,7 +71,7 @@ def _another(server: Server, tried: process.Completed) -> MachineUnreachable:
     env = server.environment
     return MachineUnreachable(
         f"What answers as {server.name} does not show the SSH host key that it was made with; nothing was sent to it.",
-        known_hosts.shown_and_pinned(server, tried.stderr),
+        known_hosts.shown_and_pinned(server.host_keys, tried.stderr),
         "A stranger may be answering. If somebody changed the keys on the machine, put the old ones back, or make it"
         f" anew (what is under /srv stays): ./provision.py destroy {env}, then ./provision.py up {env}",
     )

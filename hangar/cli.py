@@ -38,7 +38,7 @@ VERBS = {
     "restore": "make a new machine beside it with a snapshot's data",
     "backup": "make, list, try and put back encrypted backups",
     "cost": "what the settings cost a month in the cloud",
-    "doctor": "look for what would stop a machine here, or an editor on one; name the cure",
+    "doctor": "look for what would stop a machine here or in the cloud, or an editor on one; name the cure",
     "destroy": "remove the machine and everything that belongs to it",
 }
 """Every verb is the module hangar/commands/<verb>.py, imported when it is called."""

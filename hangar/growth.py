@@ -112,6 +112,5 @@ def _change(prices: list[float | None], config: "Config") -> str:
     before, after = prices
     if before is None or after is None:
         return ""
-    own = config.gcp.prices
-    currency = own.currency if own.machine_hour or own.disk_gib_month else cost.load().currency
+    currency = cost.currency(cost.load(), config.gcp.prices)
     return f"{after:.0f} {currency} a month instead of {before:.0f}"

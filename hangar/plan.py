@@ -19,15 +19,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the machine costs a month (730 hours), in `currency`. `before` is None where nothing is there yet;
-    `note` says from when the prices are, and what is not in them.
+    """What the machine costs a month (730 hours), in `currency`. There is no sum, neither `before` nor `after`, where a
+    part has no price: `unpriced_before` and `unpriced` name those, as gcp.prices would. `before` is None too where
+    nothing is there yet. `note` says from when the prices are, and what is not in them; `items` are the parts after.
     """
 
     before: float | None
-    after: float
+    after: float | None
     currency: str
     note: str
     items: tuple[tuple[str, float], ...] = ()
+    unpriced_before: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

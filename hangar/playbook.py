@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from hangar.errors import MachineUnreachable, PlaybookFailed
-from hangar.paths import REPO, hosts_file, log_dir
+from hangar.paths import REPO, hosts_file, known_hosts, log_dir
 from hangar.process import describe, stream
+from hangar.ssh.known_hosts import another_key, is_another_key, pinned
 
 LOG_TAIL = 15
 """Lines of the log that an error shows when Ansible ended without naming a task."""
@@ -74,7 +75,7 @@ def run(
     """Runs a playbook against the environment's machine.
 
     Raises:
-        MachineUnreachable: Ansible could not log in.
+        MachineUnreachable: Ansible could not log in, or what answers shows another host key.
         PlaybookFailed: a task failed, or Ansible did not understand the playbook.
     """
     argv = command(env, playbook, tags=tags, check=check, diff=diff)
@@ -194,6 +195,10 @@ def _failure(env: str, argv: Sequence[str], recap: Recap) -> PlaybookFailed | Ma
         tail = recap.log.read_text(encoding="utf-8", errors="replace").splitlines()[1:][-LOG_TAIL:]
         return PlaybookFailed("Ansible stopped.", "\n".join([*tail, where]), again)
     details = f"{stopped.message}\n{where}"
+    if stopped.status == "unreachable" and is_another_key(stopped.message):
+        error = another_key(f"hangar-{env}", pinned(known_hosts(env)), stopped.message)
+        error.details = f"{error.details}\n{where}".strip()
+        return error
     if stopped.status == "unreachable":
         return MachineUnreachable(
             f"Ansible could not log in to the machine of {env}.",

@@ -18,7 +18,7 @@ from hangar import process
 from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
-from hangar.ssh import client_config
+from hangar.ssh import client_config, known_hosts
 
 Outcome = Literal["held", "broken", "unchecked", "excepted"]
 
@@ -105,6 +105,8 @@ def _connection(server: Server) -> Iterator[Path]:
         config.write_text(shared + known, encoding="utf-8")
         ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
         opened = process.run([*ssh, "-o", "ControlMaster=yes", server.name, "true"], check=False, timeout=60)
+        if known_hosts.is_another_key(opened.stderr):
+            raise known_hosts.another_key(server.name, server.host_keys, opened.stderr)
         if opened.returncode != 0:
             raise MachineUnreachable(
                 f"{server.name} lets nobody in, so nothing can be verified.",

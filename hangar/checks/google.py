@@ -1,5 +1,6 @@
 """What a machine on Google Cloud needs: a login, APIs that are on, permissions, a project that does not contradict."""
 
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def look(config: "Config") -> list[Finding]:
     """Everything at once; changes nothing. What needs a login is not asked without one."""
     from hangar.cloud.gcp.api import Api
 
-    findings = [controller.python(), controller.ssh_client(), controller.age()]
+    findings = [controller.python(), controller.ssh_client(), controller.age(), tunnel(config)]
     api = Api(str(config.gcp.project), config.gcp.api_endpoint)
     logged_in = _asked("Google login", lambda: login(api))
     findings.append(logged_in)
@@ -60,6 +61,27 @@ def _asked(name: str, check: Callable[[], Finding]) -> Finding:
 def login(api: "Api") -> Finding:
     api.session.renew()
     return ok("Google login", api.session.account)
+
+
+def tunnel(config: "Config") -> Finding:
+    """Which program makes the tunnel, and why; gcloud needs a login of its own."""
+    from hangar.cloud.gcp import iap
+
+    chosen = iap.choose(config.gcp.tunnel, config.gcp.tunnel_endpoint)
+    if not chosen.gcloud:
+        return ok("Tunnel", f"by Hangar's relay: {chosen.why}")
+    if shutil.which(chosen.gcloud) is None:
+        return Finding(
+            "Tunnel", "missing", "gcp.tunnel is gcloud, which is not installed here",
+            "Install it (https://cloud.google.com/sdk/docs/install), or set gcp.tunnel: relay in platform.yml",
+        )  # fmt: skip
+    account = iap.account_of(chosen.gcloud)
+    if not account:
+        return Finding(
+            "Tunnel", "missing", "gcp.tunnel is gcloud, which has no login here",
+            "gcloud auth login (or set gcp.tunnel: relay in platform.yml)",
+        )  # fmt: skip
+    return ok("Tunnel", f"by gcloud, logged in as {account}")
 
 
 def services(api: "Api", config: "Config") -> Finding:
@@ -131,7 +153,7 @@ def os_login(api: "Api") -> Finding:
             "OS Login", "missing", "the project uses it, and Hangar does not support it yet",
             f"gcloud compute project-info add-metadata --project {api.project} --metadata enable-oslogin=FALSE",
         )  # fmt: skip
-    return ok("OS Login", "not used by the project")
+    return ok("OS Login", "not used by the project (what an organisation enforces is not asked)")
 
 
 def network(api: "Api", config: "Config") -> Finding:

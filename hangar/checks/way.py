@@ -10,6 +10,7 @@ from pathlib import Path
 from hangar import process
 from hangar.checks import there
 from hangar.checks.finding import Finding, ok
+from hangar.cloud.gcp import iap
 from hangar.editor import program
 from hangar.errors import CommandFailed
 from hangar.ssh import client_config, include, proxy
@@ -91,7 +92,8 @@ def reach(env: str, settings: dict[str, str]) -> Finding:
     """The name has an address, and something that speaks SSH answers there; or there is a program that leads on."""
     if "ProxyCommand" in settings:
         words = proxy.words(settings["ProxyCommand"])
-        return ok("Way", f"through {Path(words[0]).name}" if words else "through a program")
+        name = "Hangar's relay" if iap.is_relay(words) else Path(words[0]).name if words else "a program"
+        return ok("Way", f"through {name}")
     if "ProxyJump" in settings:
         return ok("Way", f"over {settings['ProxyJump']}")
     host, port = settings["HostName"], int(settings["Port"])

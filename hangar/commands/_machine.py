@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hangar import machine
+from hangar import console, machine, paths, process
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
-from hangar.errors import MachineMissing
+from hangar.errors import CommandFailed, HangarError, MachineMissing
+from hangar.ssh import client_config, known_hosts, login
 
 if TYPE_CHECKING:
     from hangar.config import Config
+
+PATIENCE = 20.0
+"""Seconds for the way to the machine's host key."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,43 @@ def acquaint(args: argparse.Namespace) -> None:
         MachineMissing: there is none; one of this computer would be known here.
     """
     from hangar import config, inventory
-    from hangar.ssh import client_config
 
     if client_config.of(args.environment).exists():
         return
     if config.load(args.environment, args.overrides).cloud in inventory.LOCAL:
         raise MachineMissing(args.environment)
     reach(args)
+
+
+def look_at_host_key(args: argparse.Namespace) -> None:
+    """After a login that failed: says so where that is because the machine shows another host key than the pinned one.
+    The keys of one that was made anew from another computer are pinned, as its cloud tells them.
+    """
+    env = args.environment
+    said = _shown(env)
+    if not known_hosts.is_another_key(said):
+        return
+    known, path = login.recorded(env), paths.known_hosts(env)
+    args.overrides = login.overrides(known, args.overrides)
+    try:
+        server = load_machine(args).server
+        if known_hosts.is_for(server, path):
+            raise known_hosts.another_key(server.name, server.host_keys, said)
+        known_hosts.pin(server, path)
+    except HangarError as error:
+        console.error(error)
+        return
+    console.warn(
+        f"{server.name} was made anew from another computer, so it has another host key. Its cloud tells the new one,"
+        " which is pinned now: run the same command again."
+    )
+
+
+def _shown(env: str) -> str:
+    """What ssh says of the host key. It stops there: nobody logs in, and nothing runs twice."""
+    argv = ["ssh", "-F", str(client_config.of(env)), "-o", "BatchMode=yes", "-o", "ControlPath=none",
+            "-o", "PreferredAuthentications=none", f"hangar-{env}", "true"]  # fmt: skip
+    try:
+        return process.run(argv, check=False, timeout=PATIENCE).stderr
+    except CommandFailed:
+        return ""

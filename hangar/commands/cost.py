@@ -17,7 +17,10 @@ def run(args: argparse.Namespace) -> int:
     cost = lasting_for(_lasting.settings(args)).cost()
     for what, price in cost.items:
         console.say(f"  {what:40} {price:9.2f} {cost.currency}")
-    console.say(f"  {'a month of 730 hours':40} {cost.after:9.2f} {cost.currency}", "bold")
+    for what in cost.unpriced:
+        console.say(f"  {what:40} {'no price':>9}", "yellow")
+    total = "not known" if cost.after is None else f"{cost.after:9.2f} {cost.currency}"
+    console.say(f"  {'a month of 730 hours':40} {total}", "bold")
     console.say(f"From {cost.note}.")
     if args.json:
         console.json(asdict(cost))

@@ -1,4 +1,4 @@
-"""doctor: look for what would stop a machine here or, for a machine that is there, an editor on it; name the cure."""
+"""doctor: look for what would stop a machine here or in the cloud, or an editor on one; name the cure."""
 
 import argparse
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hangar import checks, console, paths
 from hangar.environments import require_name
+from hangar.errors import ConfigError
 from hangar.ssh import client_config
 
 if TYPE_CHECKING:
@@ -23,12 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Without ENV it is about this computer. With one, about the machine once `up` or `ssh-config` was told of it
-    here, and before that about what would stop its making.
+    here, and before that about what would stop its making. An operator's cloud is looked at in both cases.
     """
     if args.named and client_config.of(args.named).exists():
-        from hangar.checks import way
-
-        return _tell(args, way.look(args.named), f"An editor can work on hangar-{args.named}.")
+        return _of_machine(args)
     args.environment = args.named or args.environment
     config = _in_cloud(args)
     if config is None:
@@ -36,6 +35,36 @@ def run(args: argparse.Namespace) -> int:
     from hangar.checks import google
 
     return _tell(args, google.look(config), f"A machine can be made in {config.gcp.project}.")
+
+
+def _of_machine(args: argparse.Namespace) -> int:
+    from hangar.checks import way
+
+    env = args.environment = args.named
+    findings, good = way.look(env), f"An editor can work on hangar-{env}."
+    if client_config.is_operators(
+        env
+    ):  # who only works on the machine needs none of an operator's permissions
+        more, project = _around(args)
+        findings += more
+        good += f" Nothing in {project} stops an `up`." if project else ""
+    return _tell(args, findings, good)
+
+
+def _around(args: argparse.Namespace) -> "tuple[list[checks.Finding], str]":
+    """What stands in the way of the next `up` where the machine is in a cloud, and the project's name. Settings that
+    are wrong are a finding: the way to the machine is shown without them.
+    """
+    try:
+        config = _in_cloud(args)
+    except ConfigError as error:
+        detail = " ".join(f"{error.brief} {error.details}".split())
+        return [checks.Finding("Settings", "missing", detail, error.resolution)], ""
+    if config is None:
+        return [], ""
+    from hangar.checks import google
+
+    return google.look(config), str(config.gcp.project)
 
 
 def _tell(args: argparse.Namespace, findings: list[checks.Finding], good: str) -> int:

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 
 from hangar import paths, process
+from hangar.commands.ssh import NO_LOGIN
 from hangar.errors import HangarError
 from hangar.services import SERVICES, reading
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from hangar import config
-    from hangar.commands._machine import acquaint
+    from hangar.commands._machine import acquaint, look_at_host_key
 
     since = None if args.since is None else seconds_ago(args.since, datetime.now(UTC))
     check(args.grep)
@@ -37,7 +38,10 @@ def run(args: argparse.Namespace) -> int:
     command = reading(
         names, settings, lines=args.lines, since=since, follow=args.follow, grep=args.grep, as_json=args.json
     )
-    return process.interactive(["ssh", "-F", str(ssh_config), settings.server_name, command])
+    ended = process.interactive(["ssh", "-F", str(ssh_config), settings.server_name, command])
+    if ended == NO_LOGIN and settings.cloud == "gcp":
+        look_at_host_key(args)
+    return ended
 
 
 def chosen(service: str, environment: str) -> tuple[list[str], str]:

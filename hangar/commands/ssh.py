@@ -6,6 +6,9 @@ from hangar import paths, process
 from hangar.environments import require_name
 from hangar.ssh import client_config
 
+NO_LOGIN = 255
+"""How ssh itself ends when it did not get in."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -23,7 +26,13 @@ def run(args: argparse.Namespace) -> int:
 
         args.environment = env
         _machine.acquaint(args)
-    return process.interactive(["ssh", "-F", str(config), f"hangar-{env}", *words, *args.rest])
+    ended = process.interactive(["ssh", "-F", str(config), f"hangar-{env}", *words, *args.rest])
+    if ended == NO_LOGIN and "ProxyCommand" in client_config.read(config):
+        from hangar.commands import _machine
+
+        args.environment = env
+        _machine.look_at_host_key(args)
+    return ended
 
 
 def split(words: list[str], default: str) -> tuple[str, list[str]]:

@@ -10,6 +10,7 @@ from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
+from hangar.ssh.known_hosts import is_for
 from hangar.status import Health, Usage, read, script
 from hangar.watched import Alert, span
 
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             console.json({"machine": {"name": settings.server_name, "state": "not running"}})
         return 1
-    if not paths.ssh_config(args.environment).exists():  # made from another computer
+    here, known = paths.ssh_config(args.environment), paths.known_hosts(args.environment)
+    if not here.exists() or not is_for(server, known):  # made, or made anew, from another computer
         pipeline.introduce(server, settings)
     if args.watch is None:
         look(server, settings, args.json)

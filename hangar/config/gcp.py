@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, field_validator
@@ -108,7 +108,12 @@ PriceList = Annotated[dict[str, float], BeforeValidator(empty_if_none), AfterVal
 class Prices(Section):
     """Prices of your own, stronger than Hangar's table (hangar/cloud/gcp/prices.yml)."""
 
-    currency: str = setting("USD", "What they are in.", "three capital letters", pattern=r"^[A-Z]{3}$")
+    currency: str = setting(
+        "USD",
+        "What they are in; the table is in USD, and counts for nothing in another currency.",
+        "three capital letters",
+        pattern=r"^[A-Z]{3}$",
+    )
     machine_hour: PriceList = setting(
         {}, "Machine type -> price of an hour.", "lines such as e2-standard-4: 0.134"
     )
@@ -135,6 +140,8 @@ def _labels(value: dict[str, str]) -> dict[str, str]:
 
 
 Labels = Annotated[dict[str, str], BeforeValidator(empty_if_none), AfterValidator(_labels)]
+
+Tunnel = Literal["auto", "gcloud", "relay"]
 
 ENDPOINT = "an address such as https://{api}-hangar.p.googleapis.com, or null"
 
@@ -195,6 +202,20 @@ class Gcp(Section):
         None, "Where Google's APIs are reached, such as a private endpoint; {api} stands for compute, iam, …",
         ENDPOINT,
     )  # fmt: skip
+    lock_bucket: str | None = setting(
+        None,
+        "The bucket that says who is at work, where a stranger has hangar-PROJECT-locks. The same for all who work on "
+        "the environment.",
+        "a bucket's name of 3 to 63 small letters, digits and -, or null",
+        pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
+    )
+    tunnel: Tunnel = setting(
+        "auto",
+        "The program that makes the IAP tunnel: gcloud, with gcloud's own login; relay = Hangar's, with the login that "
+        "Hangar itself uses; auto = gcloud where it is installed and logged in and GOOGLE_APPLICATION_CREDENTIALS is "
+        "not set, else the relay.",
+        "auto, gcloud or relay",
+    )
     tunnel_endpoint: str | None = setting(
         None, "Where the IAP tunnel is reached.", "an address such as wss://tunnel.cloudproxy.app, or null"
     )
@@ -217,7 +238,9 @@ class Gcp(Section):
 
     @field_validator("tunnel_endpoint")
     @classmethod
-    def _websocket(cls, value: str | None) -> str | None:
+    def _websocket(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("tunnel") == "gcloud":
+            raise wrong("gcloud takes no endpoint of your own", right="tunnel: auto or relay beside it")
         return _address(value, ("wss", "ws"))
 
     @property

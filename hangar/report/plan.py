@@ -33,8 +33,14 @@ def _show_change(change: Change) -> None:
 
 
 def cost_line(cost: Cost) -> str:
-    """What it costs a month, before and after where that differs."""
+    """What it costs a month, before and after where that differs. What has no sum is not called cheap."""
+    if cost.after is None and cost.before is None:
+        return f"Cost: not known ({cost.note})"
+    if cost.after is None:
+        return f"Cost: about {cost.before:.2f} {cost.currency} a month → not known ({cost.note})"
     after = f"{cost.after:.2f} {cost.currency} a month"
+    if cost.unpriced_before:
+        return f"Cost: not known → about {after} ({cost.note})"
     if cost.before is None or round(cost.before, 2) == round(cost.after, 2):
         return f"Cost: about {after} ({cost.note})"
     return f"Cost: about {cost.before:.2f} → {after} ({cost.note})"

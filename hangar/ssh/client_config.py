@@ -34,6 +34,11 @@ def of(env: str) -> Path:
     return path if path.exists() else paths.ssh_config(env)
 
 
+def is_operators(env: str) -> bool:
+    """Whether people's own commands log in here as the operator."""
+    return not _of_login(env).exists()
+
+
 def forget_login(env: str) -> None:
     _of_login(env).unlink(missing_ok=True)
 

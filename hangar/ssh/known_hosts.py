@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hangar.cloud.base import Server
-from hangar.errors import HangarError
+from hangar.errors import HangarError, MachineUnreachable
 from hangar.ssh.files import write_atomically
 
 HEADER = "# The host keys of machine "
@@ -42,14 +43,36 @@ def machine_id(text: str) -> str:
     return first.removeprefix(HEADER) if first.startswith(HEADER) else ""
 
 
+def is_for(server: Server, path: Path) -> bool:
+    """Whether the file was written for this machine, and not for one of its name that is gone."""
+    return path.exists() and machine_id(path.read_text(encoding="utf-8")) == server.id
+
+
+def pinned(path: Path) -> tuple[str, ...]:
+    """The keys in a known_hosts file of ours, `type base64`."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return tuple(line.partition(" ")[2] for line in lines if line and not line.startswith("#"))
+
+
 def is_another_key(said: str) -> bool:
     """Whether ssh refused a machine because its host key is not the pinned one."""
     return "host key" in said.lower() and "verification failed" in said.lower()
 
 
-def shown_and_pinned(server: Server, said: str) -> str:
+def another_key(name: str, keys: Sequence[str], said: str) -> MachineUnreachable:
+    """The error for a machine that shows another host key than the pinned ones, `keys`."""
+    return MachineUnreachable(
+        f"What answers as {name} does not show the SSH host key that is pinned here; nothing was sent to it.",
+        shown_and_pinned(keys, said),
+        "A stranger may be answering: find out who changed it before you go on. If the machine was made anew meanwhile,"
+        " run the same command again: it learns the new key from where the machine was made. If somebody changed the"
+        " keys on the machine, put the old ones back.",
+    )
+
+
+def shown_and_pinned(keys: Sequence[str], said: str) -> str:
     """The fingerprints for a person to compare; `said` is what ssh said of the key that it was shown."""
-    lines = [f"* Pinned: {key.split()[0]} {fingerprint(key)}" for key in server.host_keys]
+    lines = [f"* Pinned: {key.split()[0]} {fingerprint(key)}" for key in keys]
     shown = re.search(r"fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:\S+?)\.?\s", said)
     if shown:
         lines.insert(0, f"* It shows: {shown[1]} {shown[2]}")

@@ -123,6 +123,32 @@ def test_a_machine_that_does_not_answer_is_no_failed_task(run: Run) -> None:
     assert "port 1" in error.details
 
 
+def test_a_machine_that_shows_another_host_key_is_told_apart(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playbook, "known_hosts", lambda env: tmp_path / "known_hosts")
+    (tmp_path / "known_hosts").write_text("# The host keys of machine 1\nhangar-trial ssh-ed25519 AAAA\n")
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        "#!/bin/sh\necho 'The fingerprint for the ED25519 key sent by the remote host is' >&2\n"
+        "echo SHA256:stranger. >&2\necho 'Host key verification failed.' >&2\nexit 255\n"
+    )
+    ssh.chmod(0o755)
+    strange = {
+        "ansible_host": "127.0.0.1", "ansible_ssh_executable": str(ssh),
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }  # fmt: skip
+    error = run.fail({"name": "Ping", "ansible.builtin.ping": {}}, kind=MachineUnreachable, hosts=strange)
+    assert error.brief == (
+        "What answers as hangar-trial does not show the SSH host key that is pinned here; nothing was sent to it."
+    )
+    shown, pinned, *where = error.details.splitlines()
+    assert shown == "* It shows: ED25519 SHA256:stranger"
+    assert pinned.startswith("* Pinned: ssh-ed25519 SHA256:")
+    assert where[0].startswith("* Whole output: ")
+    assert error.resolution.startswith("A stranger may be answering: find out who changed it")
+
+
 def test_a_playbook_that_ansible_does_not_understand_shows_what_it_said(run: Run) -> None:
     assert "no_such_module" in run.fail({"name": "Odd", "no_such_module": {}}).details
 

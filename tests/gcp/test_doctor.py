@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hangar.checks import google
 from hangar.checks.finding import Finding
+from hangar.cloud.gcp import iap
 from hangar.cloud.gcp.life import LastingMachine
 from tests.gcp.conftest import ZONE, Environment
 
@@ -66,6 +69,43 @@ def test_a_network_of_yours_is_compared_with_what_hangars_own_would_have(environ
     path = f"{api.root}/regions/europe-west3/subnetworks/data"
     environment.google.edit(path, privateIpGoogleAccess=True, logConfig={"enable": True})
     assert ill(environment, *yours) == []
+
+
+def test_the_program_that_makes_the_tunnel_is_named(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(means: str) -> Finding:
+        return google.tunnel(environment.settings(f"gcp.tunnel={means}"))
+
+    program = tmp_path / "bin" / "gcloud"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert found("auto").detail == "by Hangar's relay: gcloud is not installed"
+    assert (found("gcloud").state, found("gcloud").detail) == (
+        "missing",
+        "gcp.tunnel is gcloud, which is not installed here",
+    )
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert (found("gcloud").state, found("gcloud").detail) == (
+        "missing",
+        "gcp.tunnel is gcloud, which has no login here",
+    )
+    assert found("gcloud").cure == "gcloud auth login (or set gcp.tunnel: relay in platform.yml)"
+    program.write_text("#!/bin/sh\necho ada@example.org\n")
+    iap.account_of.cache_clear()
+    assert found("gcloud").detail == "by gcloud, logged in as ada@example.org"
+    why = "GOOGLE_APPLICATION_CREDENTIALS is set, which gcloud does not use"
+    assert found("auto").detail == f"by Hangar's relay: {why}"
+    assert found("relay").detail == "by Hangar's relay: gcp.tunnel says so"
+
+
+def test_the_tunnel_of_the_machine_is_made_as_platform_yml_says(environment: Environment) -> None:
+    environment.up()
+    for means, program in (("relay", sys.executable), ("gcloud", "gcloud")):
+        server = environment.cloud(f"gcp.tunnel={means}").server()
+        assert server is not None
+        assert Path(server.proxy_command[0]).name == Path(program).name
 
 
 def test_without_a_login_the_way_to_one_is_shown(

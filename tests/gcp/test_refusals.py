@@ -42,8 +42,10 @@ def test_a_missing_permission_is_named_with_a_role_that_has_it(environment: Envi
     environment.google.deny("compute.firewalls.create")
     said = refusal(environment)
     assert said.brief == "Your account lacks the permission compute.firewalls.create."
+    member = f"serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com"
     assert said.resolution.startswith(
         "The role roles/compute.securityAdmin has it: gcloud projects add-iam-policy-binding"
+        f" {PROJECT} --member {member} --role roles/compute.securityAdmin\n"
     )
     assert "  network hangar-production" in said.details
 

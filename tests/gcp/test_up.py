@@ -337,6 +337,42 @@ def test_the_lock_of_another_computer_is_never_taken_over(
         pass
 
 
+@pytest.mark.parametrize("break_lock", [False, True])
+def test_a_lock_bucket_that_a_stranger_has_is_told_apart_from_a_missing_permission(
+    environment: Environment, break_lock: bool
+) -> None:
+    google = environment.google
+    google.settings(projects=["stranger"])
+    google.edit_table(
+        "buckets", "hangar-hangar-test-locks", name="hangar-hangar-test-locks", _project="stranger"
+    )
+    google.deny("storage.*", project="stranger")
+    with pytest.raises(CloudError) as strange, environment.cloud().hold("up", break_lock=break_lock):
+        pytest.fail("nobody holds a stranger's lock")
+    assert strange.value.brief == (
+        "The bucket hangar-hangar-test-locks, which would hold the lock, belongs to somebody else."
+    )
+    assert "another project has taken this one.\n* Google said (403 forbidden): " in strange.value.details
+    assert "gcp.lock_bucket in the platform.yml of production" in strange.value.resolution
+    own = environment.cloud("gcp.lock_bucket=hangar-test-7f3a-locks")
+    with own.hold("up", break_lock=break_lock):
+        assert list(google.table("objects")) == ["hangar-test-7f3a-locks/production"]
+    assert google.table("objects") == {}
+
+
+def test_a_lock_that_we_may_not_write_names_the_permission(environment: Environment) -> None:
+    with environment.cloud().hold("up"):
+        pass
+    environment.google.deny("storage.objects.create")
+    with pytest.raises(CloudError) as refused, environment.cloud().hold("up"):
+        pytest.fail("it may not be written")
+    assert refused.value.brief == "Your account lacks the permission storage.objects.create."
+    environment.google.deny("storage.objects.create", "storage.buckets.create")
+    with pytest.raises(CloudError) as refused, environment.cloud().hold("up"):
+        pytest.fail("it may not be written")
+    assert refused.value.brief == "Your account lacks the permission storage.objects.create."
+
+
 def test_a_dead_calls_lock_can_be_broken(environment: Environment) -> None:
     dead = environment.cloud().hold("provision.py up production")
     dead.__enter__()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from hangar import cli, config, console, paths, process
+from hangar.checks.finding import Finding
 from hangar.cloud.gcp import life
 from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
@@ -42,6 +44,24 @@ def test_a_machine_is_stopped_started_and_saved_twice_within_a_second(
     assert (first, second) == (f"{NAME}-20231114-221320", f"{NAME}-20231114-221321")
     assert answer(capsys, "snapshot", "production", "delete", str(first), "--yes") == {"deleted": first}
     assert environment.google.table("objects") == {}  # every lock was let go
+
+
+def test_a_machine_that_is_just_stopping_is_started_when_it_is_off(environment: Environment) -> None:
+    environment.up()
+    environment.google.settings(operation_seconds=0.5)
+    cloud = environment.cloud()
+    cloud.api.compute.begin("stop", cloud.names.instance)
+    assert environment.instance["status"] == "STOPPING"
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        time.sleep(0.05)
+
+    cloud.api.sleep = sleep
+    assert life.LastingMachine(cloud.config, cloud).start(environment.said.append)
+    assert looks, "it was waited for"
+    assert environment.instance["status"] == "RUNNING"
 
 
 @pytest.mark.parametrize("words", [("ssh", "production"), ("logs", "airflow", "production")])
@@ -129,6 +149,12 @@ def test_the_cost_is_added_up(environment: Environment, capsys: pytest.CaptureFi
     assert round(float(str(found["after"])), 2) == 110.83
     assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-standard-8"]) == 0
     assert "208.66 USD" in capsys.readouterr().out
+    unknown = answer(capsys, "cost", "production", "--set", "gcp.machine_type=e2-highmem-8")
+    assert (unknown["after"], unknown["unpriced"]) == (None, ["machine_hour.e2-highmem-8"])
+    assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-highmem-8"]) == 0
+    said = capsys.readouterr().out
+    assert "machine_hour.e2-highmem-8                 no price\n" in said
+    assert "a month of 730 hours                     not known\n" in said
     assert environment.calls() == 0  # for this nobody is asked
 
 
@@ -152,6 +178,35 @@ def test_doctor_looks_at_the_project(environment: Environment, capsys: pytest.Ca
     environment.google.deny()
     assert cli.main(["doctor", "production"]) == 0
     assert capsys.readouterr().out.endswith("A machine can be made in hangar-test.\n")
+
+
+def test_doctor_looks_at_the_project_of_a_machine_that_is_there_too(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A 403 of a later `up` that names no permission sends people here."""
+    monkeypatch.setattr("hangar.checks.way.look", lambda env: [Finding("Key", "ok", "here")])
+    paths.ensure_state_dir("production")
+    paths.ssh_config("production").touch()
+    assert cli.main(["doctor", "production"]) == 0
+    said = capsys.readouterr().out
+    assert "✓ Key           here\n" in said
+    assert said.endswith("An editor can work on hangar-production. Nothing in hangar-test stops an `up`.\n")
+    environment.google.deny("compute.firewalls.update")
+    assert cli.main(["doctor", "production"]) == 1
+    said = capsys.readouterr().out
+    assert "✗ Permissions   missing: compute.firewalls.update\n" in said
+    assert "--role roles/compute.securityAdmin" in said
+    assert cli.main(["doctor", "production", "--set", "gcp.zone=nowhere"]) == 1
+    said = capsys.readouterr().out
+    assert "✓ Key       here\n" in said
+    assert "✗ Settings  " in said
+    assert "gcp.zone" in said
+    before = environment.calls()
+    (paths.state_dir("production") / "ssh_config.login").touch()
+    assert cli.main(["doctor", "production"]) == 0, (
+        "who only works on the machine changes nothing in the project"
+    )
+    assert environment.calls() == before
 
 
 def test_a_file_that_is_wrong_is_said_before_google_is_asked(

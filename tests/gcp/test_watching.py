@@ -256,8 +256,9 @@ def test_a_missing_permission_is_refused_with_what_to_type(
     with pytest.raises(CloudError) as refused:
         environment.up()
     assert refused.value.brief == f"Your account lacks the permission {permission}."
+    member = f"serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com"
     assert refused.value.resolution.startswith(
-        f"The role {role} has it: gcloud projects add-iam-policy-binding {PROJECT} --member user:YOU --role {role}"
+        f"The role {role} has it: gcloud projects add-iam-policy-binding {PROJECT} --member {member} --role {role}"
     )
     environment.google.deny()
     environment.up()

@@ -83,8 +83,11 @@ class Google:
         """At the nth call (0: each) of a method, or of those that match a pattern; returns the rule's id.
 
         Kinds: 503-before, 503-after (the work is done), 500-before, 429, 403, reset-before, reset-after,
-        delay-before and delay-after (`seconds`), operation-error (`code`, `message`). Of the others, `message` and
-        `reason` (errors[].reason) may be given.
+        delay-before and delay-after (`seconds`), operation-error (`code`, `message`; only methods that begin an
+        operation have it). Of the others, `message` and `reason` (errors[].reason) may be given.
+
+        Raises:
+            ValueError: there is no such kind, or no such method that can go wrong in this way.
         """
         return int(self._post("faults", {"method": method, "kind": kind, "nth": nth, **more})["id"])
 
@@ -107,9 +110,11 @@ class Google:
     def clear_faults(self) -> None:
         self._check(requests.delete(f"{self.base_url}/_control/faults", timeout=PATIENCE))
 
-    def deny(self, *permissions: str) -> None:
-        """From now on nobody has these (patterns such as compute.disks.* too); others that were denied are back."""
-        self._post("rules", {"denied": {self.project: list(permissions)}})
+    def deny(self, *permissions: str, project: str = "") -> None:
+        """From now on nobody has these (patterns such as compute.disks.* too), in the project of the test or another;
+        others that were denied are back.
+        """
+        self._post("rules", {"denied": {project or self.project: list(permissions)}})
 
     def disable(self, *services: str) -> None:
         """Switches APIs off in the project, such as compute.googleapis.com."""

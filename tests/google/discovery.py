@@ -51,6 +51,11 @@ class Method:
     def api(self) -> str:
         return self.document.api.split(".")[0]
 
+    @property
+    def begins_operation(self) -> bool:
+        """Whether it begins work of Compute Engine; to look at an operation begins none."""
+        return self.api == "compute" and self.response == "Operation" and "Operations." not in self.id
+
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         return re.compile(PLACE.sub(self._place, self.path.replace(".", r"\.")))

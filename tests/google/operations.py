@@ -9,6 +9,7 @@ from typing import Any
 from tests.google import compute
 from tests.google.compute.listing import page
 from tests.google.errors import OperationFailed, invalid, not_found
+from tests.google.rules import OF_OPERATIONS
 from tests.google.state import compute_time, shown
 from tests.google.world import Call, World, handles
 
@@ -55,7 +56,9 @@ def begin(call: Call, target: str, effect: str = "", *, undo: str = "", **work: 
     state, world = call.state, call.world
     name = f"operation-{int(time.time() * 1000)}-{uuid.uuid4().hex[:13]}-{uuid.uuid4().hex[:8]}"
     scope = "/".join(target.split("/")[:-2])
-    fault = call.fault if call.fault and call.fault.kind == "operation-error" else None
+    fault = call.fault if call.fault and call.fault.kind == OF_OPERATIONS else None
+    if fault:
+        fault.fired += 1
     now, now_text = time.time(), compute_time()
     operation = {
         "kind": "compute#operation",

@@ -4,12 +4,15 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.google.discovery import Method, catalog
+
 BEFORE, AFTER = "before", "after"
 
 KINDS = (
     "503-before", "503-after", "500-before", "429", "403", "reset-before", "reset-after", "delay-before",
     "delay-after", "operation-error",
 )  # fmt: skip
+OF_OPERATIONS = "operation-error"
 
 
 @dataclass
@@ -22,7 +25,8 @@ class Fault:
     kind: str
     nth: int = 1
     code: str = ""
-    """operation-error: what the operation ends with, such as ZONE_RESOURCE_POOL_EXHAUSTED."""
+    """operation-error: what the operation ends with, such as ZONE_RESOURCE_POOL_EXHAUSTED. Only methods that begin an
+    operation are meant then, and it has struck when one of theirs has begun."""
     message: str = ""
     reason: str = ""
     """What stands in errors[].reason, where it is not the kind's usual one."""
@@ -31,14 +35,19 @@ class Fault:
     calls: int = 0
     fired: int = 0
 
-    def counts(self, method: str, project: str) -> bool:
+    def means(self, method: Method) -> bool:
+        """Whether a method is one of those that can go wrong in this way."""
+        named = fnmatch.fnmatchcase(method.id, self.method)
+        return named and (self.kind != OF_OPERATIONS or method.begins_operation)
+
+    def counts(self, method: Method, project: str) -> bool:
         """Whether this call is meant; counts it."""
-        if not fnmatch.fnmatchcase(method, self.method) or (self.project and self.project != project):
+        if not self.means(method) or (self.project and self.project != project):
             return False
         self.calls += 1
         if self.nth and self.calls != self.nth:
             return False
-        self.fired += 1
+        self.fired += self.kind != OF_OPERATIONS
         return True
 
 
@@ -71,11 +80,13 @@ class Rules:
         if wanted.get("kind") not in KINDS:
             raise ValueError(f"unknown kind of fault: {wanted.get('kind')}; there are {', '.join(KINDS)}")
         fault = Fault(id=self._next, **wanted)
+        if not any(fault.means(method) for method in catalog().by_id.values()):
+            raise ValueError(f"no method of {fault.method} can go wrong by {fault.kind}")
         self._next += 1
         self.faults.append(fault)
         return fault
 
-    def struck(self, method: str, project: str) -> Fault | None:
+    def struck(self, method: Method, project: str) -> Fault | None:
         """The fault of this call; every rule that matches has counted it."""
         hits = [fault for fault in self.faults if fault.counts(method, project)]
         return hits[0] if hits else None

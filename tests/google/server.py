@@ -91,7 +91,7 @@ class StandIn:
         return response
 
     async def _answer(self, call: Call, problems: list[GoogleError], request: web.Request) -> web.Response:
-        fault = call.fault = self.world.rules.struck(call.method.id, call.project)
+        fault = call.fault = self.world.rules.struck(call.method, call.project)
         await _strike(fault, BEFORE, request)
         if problems:
             raise problems[0]

@@ -58,13 +58,32 @@ def test_a_call_fails_as_ordered(
 
 
 def test_an_operation_ends_in_the_ordered_error(google: Google, cloud: Cloud) -> None:
-    google.fault(DISK, "operation-error", code="INTERNAL_ERROR", message="Something went wrong.")
+    fault = google.fault(
+        "compute.disks.*", "operation-error", code="INTERNAL_ERROR", message="Something went wrong."
+    )
+    with pytest.raises(exceptions.NotFound):
+        cloud.Disks.get(project=PROJECT, zone=ZONE, disk="disk")
+    assert google.fired(fault) == 0, "a method without an operation has none that could fail"
     ended = cloud.wait(insert(cloud, "disk"))
     assert [(one.code, one.message) for one in ended.error.errors] == [
         ("INTERNAL_ERROR", "Something went wrong.")
     ]
     assert google.resources("disks") == {}
+    assert google.fired(fault) == 1
     cloud.done(insert(cloud, "disk"))
+
+
+@pytest.mark.parametrize(
+    "method", ["compute.instances.get", "compute.zoneOperations.wait", "storage.objects.insert"]
+)
+def test_a_method_without_operations_cannot_be_ordered_to_end_in_one(google: Google, method: str) -> None:
+    with pytest.raises(ValueError, match=f"no method of {method} can go wrong by operation-error"):
+        google.fault(method, "operation-error", code="INTERNAL_ERROR")
+
+
+def test_a_method_that_no_document_knows_can_be_ordered_nothing(google: Google) -> None:
+    with pytest.raises(ValueError, match=r"no method of compute\.disks\.make can go wrong by 503-after"):
+        google.fault("compute.disks.make", "503-after")
 
 
 def test_a_call_is_late_as_ordered(google: Google, cloud: Cloud) -> None:

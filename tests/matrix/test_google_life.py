@@ -16,7 +16,7 @@ from hangar.cloud.gcp.life import LastingMachine
 from hangar.errors import HangarError
 from tests.gcp.conftest import ZONE, Environment, environment, google, google_server, own_sockets
 from tests.gcp.test_faults import settle
-from tests.matrix.test_google import METHODS, PASSING, REFUSALS
+from tests.matrix.test_google import METHODS, PASSING, refused
 
 __all__ = ["environment", "google", "google_server", "own_sockets"]
 
@@ -125,6 +125,7 @@ SCENES: dict[str, tuple[Act, Act, tuple[str, ...]]] = {
     "end": (Environment.up, end, OF_THE_END),
 }
 CASES = [(scene, method) for scene, (_, _, methods) in SCENES.items() for method in methods]
+REFUSED = [(scene, *case) for scene, (_, _, methods) in SCENES.items() for case in refused(*methods)]
 
 
 def settle_all(environment: Environment) -> None:
@@ -159,14 +160,14 @@ def test_what_passes_is_not_noticed(environment: Environment, scene: str, method
     settle_all(environment)
 
 
-@pytest.mark.parametrize("kind", REFUSALS)
-@pytest.mark.parametrize(("scene", "method"), CASES)
+@pytest.mark.parametrize(("scene", "method", "kind"), REFUSED)
 def test_what_was_refused_once_is_right_after_the_next_up(
     environment: Environment, scene: str, method: str, kind: str
 ) -> None:
     before, act, _ = SCENES[scene]
     before(environment)
-    environment.google.fault(f"{method}*", kind, code="INTERNAL_ERROR", message="Something broke.")
+    fault = environment.google.fault(f"{method}*", kind, code="INTERNAL_ERROR", message="Something broke.")
     with contextlib.suppress(HangarError):
         act(environment)
+    assert environment.google.fired(fault) == 1
     settle_all(environment)

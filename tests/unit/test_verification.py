@@ -67,6 +67,21 @@ def test_a_machine_that_lets_nobody_in_is_not_verified(
     )
 
 
+def test_a_machine_that_shows_another_host_key_is_not_verified(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = tmp_path / "ssh_config"
+    known.write_text("Host hangar-local\n")
+    monkeypatch.setattr(verification, "ssh_config", lambda env: known)
+    refused = Completed((), 255, "", "Host key verification failed.\n")
+    monkeypatch.setattr(process, "run", lambda argv, **_: refused)
+    with pytest.raises(MachineUnreachable) as caught, verification._connection(SERVER):
+        pytest.fail("nothing must be asked")
+    assert caught.value.brief == (
+        "What answers as hangar-local does not show the SSH host key that is pinned here; nothing was sent to it."
+    )
+
+
 def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     known = tmp_path / "50% of a folder" / "ssh_config"
     known.parent.mkdir()

@@ -126,7 +126,7 @@ def refusal(server: Server, private_key: Path, said: str) -> HangarError:
 def _other_key(server: Server, place: str, said: str) -> MachineUnreachable:
     return MachineUnreachable(
         f"The machine at {place} does not show the SSH host key that platform.yml names; nothing was sent to it.",
-        known_hosts.shown_and_pinned(server, said),
+        known_hosts.shown_and_pinned(server.host_keys, said),
         "A stranger may be answering. If the machine was made anew, read its key on its own console"
         " (cat /etc/ssh/ssh_host_ed25519_key.pub) and put that into existing.host_key.",
     )

@@ -11,9 +11,9 @@ from google.api_core.timeout import ConstantTimeout
 from google.auth import exceptions as login
 from google.protobuf.json_format import ParseError
 
-from hangar.cloud.gcp.credentials import ended
-from hangar.cloud.gcp.errors import AWAY, GoogleRefused, NotReady, translate
-from hangar.cloud.gcp.refusal import Refusal, read
+from hangar.cloud.gcp.credentials import Session, ended
+from hangar.cloud.gcp.errors import AWAY, NotReady, translate
+from hangar.cloud.gcp.refusal import SOMEBODY, Refusal, read
 from hangar.errors import CloudError, HangarError
 
 FIRST, LONGEST = 1.0, 16.0
@@ -54,8 +54,9 @@ def passes(error: BaseException) -> bool:
 
 
 @contextmanager
-def in_words(project: str, place: str, address: str) -> Iterator[None]:
-    """What Google's library raises becomes ours. `place` is the API and the method, `address` where it was asked.
+def in_words(session: Session, place: str, address: str) -> Iterator[None]:
+    """What Google's library raises becomes ours. `place` is the API and the method, `address` where it was asked with
+    the session's credentials.
 
     Raises:
         GoogleRefused: one of its kinds. CloudError: the login has ended, or nobody answers.
@@ -63,11 +64,11 @@ def in_words(project: str, place: str, address: str) -> Iterator[None]:
     try:
         yield
     except exceptions.RetryError as error:
-        raise _told(project, place, address, error.cause) from error
+        raise _told(session, place, address, error.cause) from error
     except (
         exceptions.GoogleAPICallError, requests.RequestException, login.GoogleAuthError, ParseError,
     ) as error:  # fmt: skip
-        raise _told(project, place, address, error) from error
+        raise _told(session, place, address, error) from error
 
 
 def require_success(response: requests.Response) -> None:
@@ -85,9 +86,9 @@ def not_google(address: str, error: Exception) -> CloudError:
     )
 
 
-def _told(project: str, place: str, address: str, error: BaseException) -> HangarError:
+def _told(session: Session, place: str, address: str, error: BaseException) -> HangarError:
     if isinstance(error, exceptions.GoogleAPICallError):
-        return _refused(project, place, error)
+        return translate(_refusal(session.project, place, error, session.member))
     if isinstance(error, ParseError):
         return not_google(address, error)
     found = ended(error) if isinstance(error, Exception) else None
@@ -98,15 +99,13 @@ def _told(project: str, place: str, address: str, error: BaseException) -> Hanga
     )
 
 
-def _refused(project: str, place: str, error: exceptions.GoogleAPICallError) -> GoogleRefused:
-    return translate(_refusal(project, place, error))
-
-
-def _refusal(project: str, place: str, error: exceptions.GoogleAPICallError) -> Refusal:
+def _refusal(
+    project: str, place: str, error: exceptions.GoogleAPICallError, member: str = SOMEBODY
+) -> Refusal:
     """From the answer itself: the exception keeps only some of what Google said."""
     status, response = int(error.code or 0), error.response
     try:
         body = response.json()
     except ValueError:
         body = {"error": {"message": response.text[:500]}}
-    return read(project, place, status, body)
+    return read(project, place, status, body, member)

@@ -102,7 +102,7 @@ class Compute:
                 raise self._endless(operation, place, limit)
             operation = self._waited(operation)
         if operation.get("error"):
-            raise translate(read_operation(self.project, place, operation))
+            raise translate(read_operation(self.project, place, operation, self._session.member))
 
     def do(self, method: str, path: str, body: Body | None = None, **more: Any) -> None:
         """Starts work and waits for its end."""
@@ -133,7 +133,7 @@ class Compute:
             return getattr(self._client(kind), method)(request, **limits(answer))
 
     def _in_words(self, place: str) -> AbstractContextManager[None]:
-        return in_words(self.project, place, self._session.address("compute"))
+        return in_words(self._session, place, self._session.address("compute"))
 
     def _client(self, kind: str) -> Any:
         """Several threads may make the same one; the first stays."""

@@ -1,7 +1,7 @@
 """What the machine costs a month, before and after: from a dated table and the prices that platform.yml names."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -46,14 +46,25 @@ def estimate(wanted: Wanted, existing: Existing) -> Cost:
     after, unknown = items(sizes_wanted(wanted), table, own)
     there = sizes_existing(existing)
     before, unknown_before = items(there, table, own)
-    missing = list(dict.fromkeys([*unknown, *unknown_before]))
     return Cost(
-        before=sum(price for _, price in before) if there.machine_type or there.disks else None,
-        after=sum(price for _, price in after),
-        currency=own.currency if own.machine_hour or own.disk_gib_month else table.currency,
-        note=_note(table, own, missing),
+        before=_sum(before, unknown_before) if there.machine_type or there.disks else None,
+        after=_sum(after, unknown),
+        currency=currency(table, own),
+        note=_note(table, own, list(dict.fromkeys([*unknown, *unknown_before]))),
         items=tuple(after),
+        unpriced_before=tuple(unknown_before),
+        unpriced=tuple(unknown),
     )
+
+
+def _sum(found: list[tuple[str, float]], unknown: list[str]) -> float | None:
+    """A sum that leaves a part out would look like a saving."""
+    return None if unknown else sum(price for _, price in found)
+
+
+def currency(table: Table, own: Prices) -> str:
+    """What the figures are in: the table's as long as platform.yml names no price."""
+    return own.currency if own.machine_hour or own.disk_gib_month else table.currency
 
 
 def sizes_wanted(wanted: Wanted) -> Sizes:
@@ -75,9 +86,13 @@ def sizes_existing(existing: Existing) -> Sizes:
 
 
 def items(sizes: Sizes, table: Table, own: Prices) -> tuple[list[tuple[str, float]], list[str]]:
-    """(what, price of a month) of all that has a price, and the types that have none."""
+    """(what, price of a month) of all that has a price, and the types that have none. The table's prices are no prices
+    in another currency.
+    """
     found: list[tuple[str, float]] = []
     unknown = []
+    if not _counts(table, own):
+        table = replace(table, standard_vcpu_hour={}, disk_gib_month={})
     if sizes.machine_type:
         hour = own.machine_hour.get(sizes.machine_type, standard(sizes.machine_type, table))
         if hour is None:
@@ -90,7 +105,11 @@ def items(sizes: Sizes, table: Table, own: Prices) -> tuple[list[tuple[str, floa
             unknown.append(f"disk_gib_month.{kind}")
         else:
             found.append((f"{what}, {gib} GiB {kind}", price * gib))
-    return found, unknown
+    return found, list(dict.fromkeys(unknown))
+
+
+def _counts(table: Table, own: Prices) -> bool:
+    return currency(table, own) == table.currency
 
 
 def standard(machine_type: str, table: Table) -> float | None:
@@ -103,6 +122,6 @@ def standard(machine_type: str, table: Table) -> float | None:
 def _note(table: Table, own: Prices, missing: list[str]) -> str:
     source = f"list prices of {table.region}, {table.as_of}"
     if own.machine_hour or own.disk_gib_month:
-        source = f"your prices, else {source}"
-    left_out = f"; without {', '.join(missing)}: add to gcp.prices" if missing else ""
+        source = f"your prices, else {source}" if _counts(table, own) else "your prices"
+    left_out = f"; no price for {', '.join(missing)}: add to gcp.prices" if missing else ""
     return f"{source}; traffic, NAT, logs and snapshots come on top{left_out}"

@@ -11,6 +11,7 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.credentials import Credentials as PersonsLogin
 
 from hangar.cloud.gcp import endpoint
+from hangar.cloud.gcp.refusal import SOMEBODY
 from hangar.cloud.gcp.relay.tls import context
 from hangar.errors import CloudError
 
@@ -97,7 +98,7 @@ class Session:
     def member(self) -> str:
         """The account as an IAM policy names it; a person fills in their own."""
         email = getattr(self.credentials, "service_account_email", "")
-        return f"serviceAccount:{email}" if email else "user:YOU@EXAMPLE.ORG"
+        return f"serviceAccount:{email}" if email else SOMEBODY
 
     def renew(self) -> None:
         """There is a valid token. Asked before every call: what the libraries would fetch by themselves, each thread

@@ -49,7 +49,7 @@ class GoogleCloud:
         self.config = config
         self.names = Names(config.environment, gcp.project, gcp.zone)
         self.api = api or Api(gcp.project, gcp.api_endpoint)
-        self._lock = Lock(self.api, self.names)
+        self._lock = Lock(self.api, self.names, gcp.lock_bucket)
         self._seen: tuple[Wanted, Existing] | None = None
 
     def prepare(self, report: Report) -> None:
@@ -162,6 +162,7 @@ class GoogleCloud:
                 self.names.zone,
                 self.names.machine,
                 endpoint=self.config.gcp.tunnel_endpoint,
+                means=self.config.gcp.tunnel,
             ),
         )
 

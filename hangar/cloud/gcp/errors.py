@@ -144,13 +144,14 @@ def _act_as(said: Refusal) -> GoogleRefused | None:
     named = ACT_AS.search(said.message)
     if named is None:
         return None
-    account, person = named["account"], named["person"] or "YOU"
+    account, person = named["account"], named["person"] or ""
     kind = "serviceAccount" if person.endswith(".gserviceaccount.com") else "user"
+    member = f"{kind}:{person}" if person else said.member
     role = role_for(ACTING)
     return GoogleRefused(
         said, f"Your account lacks the permission {ACTING} on {account}.",
         f"The role {role} has it: gcloud iam service-accounts add-iam-policy-binding {account}"
-        f" --project {said.project} --member {kind}:{person} --role {role}",
+        f" --project {said.project} --member {member} --role {role}",
     )  # fmt: skip
 
 
@@ -190,7 +191,7 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     return GoogleRefused(
         said, f"Your account lacks the permission {permission}.",
         f"The role {role_for(permission)} has it: gcloud projects add-iam-policy-binding {said.project} "
-        f"--member user:YOU --role {role_for(permission)}",
+        f"--member {said.member} --role {role_for(permission)}",
     )  # fmt: skip
 
 

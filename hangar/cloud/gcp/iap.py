@@ -1,13 +1,64 @@
 """The way to an instance that has no address: a program whose standard input and output are a connection to it."""
 
+import os
 import shutil
 import sys
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hangar import process
+from hangar.errors import HangarError
 from hangar.paths import REPO
 
-Means = Literal["auto", "gcloud", "relay"]
-"""auto: gcloud where it is installed, else our own relay."""
+if TYPE_CHECKING:
+    from hangar.config.gcp import Tunnel
+
+OWN_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
+"""Names a login that Hangar uses, and gcloud does not."""
+
+PATIENCE = 15.0
+"""Seconds for gcloud to name its account: its first call on a computer is slow."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which program makes the tunnel, and why. Without `gcloud` it is our own relay."""
+
+    gcloud: str
+    why: str
+
+
+def choose(means: "Tunnel" = "auto", endpoint: str | None = None) -> Choice:
+    """Gcloud only where its own login is there, or where it was asked for by name; an `endpoint` of your own is for our
+    relay alone. The relay uses the login that Hangar's calls use, so it works wherever those do.
+    """
+    if endpoint:
+        return Choice("", "gcp.tunnel_endpoint is for it alone")
+    if means == "relay":
+        return Choice("", "gcp.tunnel says so")
+    program = shutil.which("gcloud")
+    if means == "gcloud":
+        return Choice(program or "gcloud", "gcp.tunnel says so")
+    if program is None:
+        return Choice("", "gcloud is not installed")
+    if os.environ.get(OWN_LOGIN):
+        return Choice("", f"{OWN_LOGIN} is set, which gcloud does not use")
+    account = account_of(program)
+    return Choice(program, f"logged in as {account}") if account else Choice("", "gcloud has no login")
+
+
+@cache
+def account_of(program: str) -> str:
+    """Whom gcloud is logged in as; nobody too where it does not say."""
+    argv = [program, "auth", "list", "--filter=status:ACTIVE", "--format=value(account)"]
+    try:
+        done = process.run(argv, check=False, timeout=PATIENCE)
+    except HangarError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def proxy_command(
@@ -18,21 +69,29 @@ def proxy_command(
     port: int = 22,
     interface: str = "nic0",
     endpoint: str | None = None,
-    means: Means = "auto",
+    means: "Tunnel" = "auto",
 ) -> tuple[str, ...]:
-    """The program's words. An `endpoint` of your own is for our relay alone, which then is what is used.
+    """The words of the program that `choose` names.
 
     Both take everything by their arguments but the credentials: gcloud its own login, the relay the application
     default credentials. They may be called from any folder.
     """
-    gcloud = None if endpoint or means == "relay" else shutil.which("gcloud")
-    if gcloud or (means == "gcloud" and not endpoint):
+    chosen = choose(means, endpoint)
+    if chosen.gcloud:
         return (
-            gcloud or "gcloud", "compute", "start-iap-tunnel", instance, str(port), "--listen-on-stdin",
+            chosen.gcloud, "compute", "start-iap-tunnel", instance, str(port), "--listen-on-stdin",
             "--project", project, "--zone", zone, "--network-interface", interface, "--verbosity", "warning",
         )  # fmt: skip
-    relay = REPO / "hangar" / "cloud" / "gcp" / "relay"
     return (
-        sys.executable, "-I", str(relay), "--project", project, "--zone", zone, "--instance", instance,
+        sys.executable, "-I", str(_relay()), "--project", project, "--zone", zone, "--instance", instance,
         "--port", str(port), "--interface", interface, *(("--endpoint", endpoint) if endpoint else ()),
     )  # fmt: skip
+
+
+def is_relay(words: Sequence[str]) -> bool:
+    """Whether a proxy command is our own relay."""
+    return str(_relay()) in words
+
+
+def _relay() -> Path:
+    return REPO / "hangar" / "cloud" / "gcp" / "relay"

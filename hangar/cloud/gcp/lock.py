@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from hangar import console
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.errors import Conflict, NotThere
+from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotThere
 from hangar.cloud.gcp.names import Names
 from hangar.errors import CloudError, LockHeld
 
@@ -24,22 +24,35 @@ TRIES = 4
 NEVER_THERE = "0"
 """The generation that an object has when there is none."""
 
+FORBIDDEN = "forbidden"
+"""Google's reason for a 403 that is about rights, and not about an API that is off or a bill."""
+
+TAKEN = "is not available"
+"""In Google's words for a bucket's name that another project has; of one that is ours it says that we own it."""
+
 
 class Lock:
     """The lock of one environment. `forget_bucket` removes the bucket too when the lock is let go, if it is empty."""
 
-    def __init__(self, api: Api, names: Names) -> None:
-        self._rest, self._names = api.rest, names
+    def __init__(self, api: Api, names: Names, bucket: str | None = None) -> None:
+        self._rest, self._names, self._bucket = api.rest, names, bucket or names.bucket
         self.forget_bucket = False
 
     @property
     def _object(self) -> str:
-        return f"b/{self._names.bucket}/o/{quote(self._names.environment, safe='')}"
+        return f"b/{self._bucket}/o/{quote(self._names.environment, safe='')}"
 
     @contextmanager
     def held(self, command: str, *, break_lock: bool) -> Iterator[None]:
-        """Raises LockHeld if another call has it; says which, whose and since when."""
-        generation = self._take(command, break_lock=break_lock)
+        """Raises LockHeld if another call has it; says which, whose and since when. CloudError if its bucket is a
+        stranger's.
+        """
+        try:
+            generation = self._take(command, break_lock=break_lock)
+        except GoogleRefused as refused:
+            if refused.status == 403 and refused.reason == FORBIDDEN and self._is_strangers():
+                raise self._strangers(refused) from refused
+            raise
         try:
             yield
         finally:
@@ -52,20 +65,21 @@ class Lock:
             try:
                 return self._write(mine, match)
             except NotThere:
-                self._make_bucket()
+                with suppress(Conflict):  # a colleague's call made it at the same moment
+                    self._make_bucket()
             except Conflict:
                 match, is_ours = self._judge(mine)
                 if is_ours:
                     return match
         raise CloudError(
             f"The lock of {self._names.environment} keeps changing hands.",
-            f"* It is the object {self._names.environment} of the bucket {self._names.bucket}.",
+            f"* It is the object {self._names.environment} of the bucket {self._bucket}.",
             "Run the same command again.",
         )
 
     def _write(self, mine: Holder, match: str) -> str:
         made = self._rest.call(
-            "POST", "upload", f"b/{self._names.bucket}/o", content=json.dumps(mine).encode(),
+            "POST", "upload", f"b/{self._bucket}/o", content=json.dumps(mine).encode(),
             params={"uploadType": "media", "name": self._names.environment, "ifGenerationMatch": match},
         )  # fmt: skip
         return str(made["generation"])
@@ -98,7 +112,7 @@ class Lock:
     def _make_bucket(self) -> None:
         """Closed to the public, and readable by nobody who is not named in the project's policy."""
         body = {
-            "name": self._names.bucket,
+            "name": self._bucket,
             "location": self._names.region,
             "labels": {"hangar": "locks"},
             "iamConfiguration": {
@@ -106,9 +120,27 @@ class Lock:
                 "publicAccessPrevention": "enforced",
             },
         }
-        # A colleague's call may make it at the same moment; if it is a stranger's, the next write says so.
-        with suppress(Conflict):
-            self._rest.call("POST", "storage", "b", body, {"project": self._names.project})
+        self._rest.call("POST", "storage", "b", body, {"project": self._names.project})
+
+    def _is_strangers(self) -> bool:
+        """Whether another project has taken the bucket's name, which is one for the whole world. Only who tries to make
+        it is told: a look is refused for a stranger's as for one of ours that we may not read.
+        """
+        try:
+            self._make_bucket()
+        except GoogleRefused as refused:
+            return isinstance(refused, Conflict) and TAKEN in refused.details
+        return False
+
+    def _strangers(self, refused: GoogleRefused) -> CloudError:
+        name, env = self._bucket, self._names.environment
+        return CloudError(
+            f"The bucket {name}, which would hold the lock, belongs to somebody else.",
+            "* The name of a bucket is one for the whole world, and another project has taken this one."
+            f"\n{refused.details}",
+            "Choose another name, with something in it that nobody guesses: gcp.lock_bucket in the platform.yml of"
+            f" {env}.",
+        )
 
     def _let_go(self, generation: str) -> None:
         try:
@@ -124,7 +156,7 @@ class Lock:
     def _remove_bucket(self) -> None:
         # Another environment of the project may hold a lock in it.
         with suppress(CloudError):
-            self._rest.call("DELETE", "storage", f"b/{self._names.bucket}")
+            self._rest.call("DELETE", "storage", f"b/{self._bucket}")
 
 
 def _ourselves() -> Holder:

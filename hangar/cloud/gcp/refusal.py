@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+SOMEBODY = "user:YOU@EXAMPLE.ORG"
+"""A member of a policy whose address the credentials do not tell: a person fills in their own."""
+
 
 @dataclass(frozen=True)
 class Refusal:
-    """What Google said, taken apart. `place` is the API and the method."""
+    """What Google said, taken apart. `place` is the API and the method, `member` who asked, as a policy names them."""
 
     project: str
     place: str
@@ -14,6 +17,7 @@ class Refusal:
     message: str
     reason: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+    member: str = SOMEBODY
 
     @property
     def text(self) -> str:
@@ -21,11 +25,12 @@ class Refusal:
         return f"{said}\n* Asked for: {self.place}"
 
 
-def read(project: str, place: str, status: int, body: Any) -> Refusal:
+def read(project: str, place: str, status: int, body: Any, member: str = SOMEBODY) -> Refusal:
     """Google's two forms of an error (old: errors[].reason, new: details[].reason) as one record."""
     error = body.get("error", {}) if isinstance(body, dict) else {}
     if not isinstance(error, dict):  # the token endpoint's form
-        return Refusal(project, place, status, str(body.get("error_description", error)), str(error))
+        said = str(body.get("error_description", error))
+        return Refusal(project, place, status, said, str(error), member=member)
     reason = next((str(one["reason"]) for one in error.get("errors") or () if one.get("reason")), "")
     facts: dict[str, str] = {}
     for detail in error.get("details") or ():
@@ -38,10 +43,11 @@ def read(project: str, place: str, status: int, body: Any) -> Refusal:
         str(error.get("message", body))[:2000],
         reason or error.get("status", ""),
         facts,
+        member,
     )
 
 
-def read_operation(project: str, place: str, operation: dict[str, Any]) -> Refusal:
+def read_operation(project: str, place: str, operation: dict[str, Any], member: str = SOMEBODY) -> Refusal:
     """An operation that ended in an error."""
     found = (operation.get("error", {}).get("errors") or [{}])[0]
     facts: dict[str, str] = {}
@@ -61,4 +67,5 @@ def read_operation(project: str, place: str, operation: dict[str, Any]) -> Refus
         message,
         str(found.get("code", "")),
         facts,
+        member,
     )

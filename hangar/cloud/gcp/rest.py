@@ -67,7 +67,7 @@ class Rest:
 
         address = self._address("storage")
         self._session.renew()
-        with in_words(self._session.project, "GET storage object", address):
+        with in_words(self._session, "GET storage object", address):
             patient()(ask)()
 
     def _answer(
@@ -83,7 +83,7 @@ class Rest:
             return got
 
         self._session.renew()
-        with in_words(self._session.project, f"{method} {api} {path.partition('?')[0]}", address):
+        with in_words(self._session, f"{method} {api} {path.partition('?')[0]}", address):
             return patient()(ask)()
 
     def _address(self, api: str) -> str:

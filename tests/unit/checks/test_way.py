@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hangar import paths
 from hangar.checks import there, way
 from hangar.checks.finding import ok
 
@@ -133,3 +134,17 @@ def test_a_persons_share_of_the_disk_is_told_with_what_is_free(share: str, said:
 def test_a_shell_that_says_nothing_is_an_answer_too() -> None:
     (found,) = there.findings("sandbox", "")
     assert found.name == "Shell"
+
+
+@pytest.mark.parametrize(
+    ("command", "detail"),
+    [
+        (
+            f"/usr/bin/python3 -I {paths.REPO / 'hangar/cloud/gcp/relay'} --project p",
+            "through Hangar's relay",
+        ),
+        ("/usr/bin/gcloud compute start-iap-tunnel vm 22", "through gcloud"),
+    ],
+)
+def test_the_program_that_leads_on_is_named(command: str, detail: str) -> None:
+    assert way.reach("production", {**SETTINGS, "ProxyCommand": command}) == ok("Way", detail)

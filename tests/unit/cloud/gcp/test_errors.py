@@ -93,6 +93,18 @@ def test_a_refusal_comes_with_the_command_that_helps(
     assert resolution in error.resolution
 
 
+@pytest.mark.parametrize(
+    "member", [refusal.SOMEBODY, "serviceAccount:ci@acme-data-1.iam.gserviceaccount.com"]
+)
+def test_a_role_is_to_be_given_to_whoever_asked(member: str) -> None:
+    body = {"error": {"message": "Required 'compute.networks.create' permission for 'projects/x'"}}
+    error = errors.translate(refusal.read("acme-data-1", "POST compute x", 403, body, member))
+    assert error.resolution == (
+        "The role roles/compute.networkAdmin has it: gcloud projects add-iam-policy-binding acme-data-1"
+        f" --member {member} --role roles/compute.networkAdmin"
+    )
+
+
 def test_the_words_of_google_are_kept() -> None:
     error = said(400, "Invalid value for field 'x'", "invalid")
     assert error.details == (
