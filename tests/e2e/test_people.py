@@ -96,7 +96,15 @@ def test_somebody_new_is_in_within_seconds(people: dict[str, Person]) -> None:
 def test_a_developer_does_their_work_and_nothing_else(machine: Checkout, people: dict[str, Person]) -> None:
     ana = people["ana"]
     assert "scheduler: Up" in ana.run("hangar-airflow state").stdout
-    assert ana.can("hangar-logs airflow 5")
+    # A secret that a program let slip is shown to nobody.
+    machine.ssh("sudo sh -c '(cat /srv/airflow/secrets/fernet_key; echo; echo slipped) | as-service airflow "
+                "docker exec --interactive airflow-scheduler-1 sh -c \"cat > /proc/1/fd/1\"'")  # fmt: skip
+    secret = machine.ssh("sudo cat /srv/airflow/secrets/fernet_key").stdout.strip()
+    for reader in ("hangar-logs airflow 200", "hangar-airflow logs scheduler 200"):
+        said = ana.run(reader).stdout
+        assert "slipped" in said, reader
+        assert "***" in said, reader
+        assert secret not in said, reader
     assert ana.can(f"touch {DAGS}/.ana")
     for command in (
         "sudo -n true", "sudo -n -u airflow true", "sudo -n -u airflow sh", "cat /srv/airflow/secrets/fernet_key",
