@@ -91,7 +91,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("keys", 60, partial(system.keys, PEOPLE)),
         Source("secrets", 30, partial(system.secrets, SECRETS, described["secrets"])),
     ]
-    found.append(Source("images", 300, partial(system.images, list(users))))
+    found.append(Source("images", 300, partial(system.images, users)))
     for user, uid in users.items():
         found.append(Source(f"containers-{user}", 15, partial(containers.states, user, uid)))
         found.append(Source(f"memory-{user}", 60, partial(containers.memory, user, uid)))

@@ -55,14 +55,13 @@ def reboot() -> Iterator[Figure]:
     yield figure("hangar_reboot_needed", newer or Path("/run/reboot-required").exists())
 
 
-def images(users: list[str], homes: Path = Path("/srv")) -> Iterator[Figure]:
+def images(users: dict[str, int], homes: Path = Path("/srv")) -> Iterator[Figure]:
     """Since when fixes for a service's images wait for somebody to take them; 0 where none do."""
-    for user in users:
-        try:
-            since = (homes / user / "state/images-outdated").lstat().st_mtime
-        except FileNotFoundError:
-            since = 0.0
-        yield figure("hangar_images_outdated_since_timestamp_seconds", since, user=user)
+    for user, uid in users.items():
+        # As the user: root has no right here to look into what is not its own.
+        mark = ["find", str(homes / user / "state"), "-maxdepth", "1", "-name", "images-outdated"]
+        since = answer([*mark, "-printf", "%T@"], uid=uid)
+        yield figure("hangar_images_outdated_since_timestamp_seconds", float(since or 0), user=user)
 
 
 def clock() -> Iterator[Figure]:
