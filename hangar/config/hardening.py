@@ -1,11 +1,17 @@
-"""The section `hardening` of platform.yml: which parts of it are on, and what is left open on purpose."""
+"""The section `hardening` of platform.yml: which parts of it are on, where a copy of the journal goes, and what is left
+open on purpose.
+"""
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
-from hangar.config.fields import Section, quoted, setting, wrong
+from hangar.config.fields import File, Section, quoted, setting, wrong
+
+PEM = "the path of a PEM file, from this file's folder or from ~, or null"
 
 
 def _day(value: Any) -> Any:
@@ -86,3 +92,32 @@ class Hardening(Section):
     exceptions: Annotated[tuple[Exemption, ...], BeforeValidator(_as_tuple)] = setting(
         (), "Controls that are left open on purpose.", "a list of control, reason, owner, until"
     )
+    forward_authority: File | None = setting(
+        None,
+        "The authority that signed the receiver's certificate; null means each that the machine trusts.",
+        PEM,
+    )
+    forward_certificate: File | None = setting(
+        None,
+        "The machine's certificate, for a receiver that asks for one. Its key is put on the machine.",
+        PEM,
+    )
+
+    @field_validator("forward_authority", "forward_certificate")
+    @classmethod
+    def _public_and_of_use(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        """A certificate without its key: this folder belongs in a repository."""
+        if value is None:
+            return value
+        text = value.read_text(encoding="utf-8", errors="replace")
+        if " PRIVATE KEY" in text:
+            raise wrong(
+                f"{value} holds a private key, which belongs on the machine alone (docs/hardening.md)",
+                right="a file with the certificate alone",
+            )
+        if "BEGIN CERTIFICATE" not in text:
+            raise wrong(f"{value} holds no PEM certificate")
+        given: dict[str, Any] = info.data
+        if "forward_logs_to" in given and given["forward_logs_to"] is None:
+            raise wrong("means nothing without forward_logs_to", right="an address there, or null here")
+        return value

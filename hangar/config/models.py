@@ -28,8 +28,8 @@ from hangar.config.fields import (
     setting,
     wrong,
 )
-from hangar.config.forwarding import Hardening
 from hangar.config.gcp import Gcp
+from hangar.config.hardening import Hardening
 from hangar.config.homes import Homes
 from hangar.config.monitoring import Monitoring
 from hangar.config.people import People
