@@ -88,10 +88,13 @@ def test_a_container_cannot_use_a_setuid_program_to_become_root(host, users):
 
 @pytest.fixture(scope="module")
 def containers(host, users):
-    """The settings of every container that runs, by its name."""
+    """The settings of every container that runs to stay, by its name: one that goes with its command is an errand of
+    root's or of another test's.
+    """
     ask = "docker ps --quiet | xargs --no-run-if-empty docker inspect"
     told = [as_service(host, user["name"], f"sh -c '{ask}'").stdout or "[]" for user in users]
-    found = {one["Name"]: one["HostConfig"] for text in told for one in json.loads(text)}
+    settings = {one["Name"]: one["HostConfig"] for text in told for one in json.loads(text)}
+    found = {name: one for name, one in settings.items() if not one["AutoRemove"]}
     if not found:
         pytest.skip("no container runs on this machine")
     return found
