@@ -42,9 +42,8 @@ def _of_machine(args: argparse.Namespace) -> int:
 
     env = args.environment = args.named
     findings, good = way.look(env), f"An editor can work on hangar-{env}."
-    if client_config.is_operators(
-        env
-    ):  # who only works on the machine needs none of an operator's permissions
+    # Who only works on the machine needs none of an operator's permissions.
+    if client_config.is_operators(env):
         more, project = _around(args)
         findings += more
         good += f" Nothing in {project} stops an `up`." if project else ""
