@@ -19,6 +19,9 @@ from hangar.errors import CommandFailed
 
 NAME = "root-shell"
 
+SECONDS = 900.0
+"""For one command of a contract. The slowest there is waits for its own condition for ten minutes at most."""
+
 
 def register() -> None:
     """Lets `--hosts` name it."""
@@ -45,13 +48,14 @@ class Backend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
         """How the command ended, and what it wrote.
 
         Raises:
-            RuntimeError: the connection broke; the next command opens a new one.
+            RuntimeError: the connection broke, and the next command opens a new one; or the command took too long.
         """
         line = self.get_command(command, *args)
         if not self.sudo:
             raise RuntimeError("a root shell runs everything as root: --sudo says that this is meant")
+        request = {"op": "run", "command": line, "seconds": SECONDS}
         try:
-            answer = json.loads(self._talk().ask(json.dumps({"op": "run", "command": line})))
+            answer = json.loads(self._talk().ask(json.dumps(request)))
         except CommandFailed as error:
             self._hang_up()
             raise RuntimeError(f"the machine stopped answering: {error.details}") from error

@@ -1,6 +1,7 @@
 """The contracts' one connection: what a command brings back, whose it is, and what happens when the machine is gone."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_a_machine_that_goes_away_breaks_one_command_and_not_the_next(logins: Pa
         machine.run("kill -9 $PPID")
     assert machine.check_output("echo again") == "again"
     assert logins.read_text() == "login\nlogin\n"
+
+
+@pytest.mark.parametrize("command", ["sleep 100", "sleep 100 & kill -STOP $!", "sleep 100 & exit 0"])
+def test_a_command_that_does_not_end_is_killed_and_named(
+    logins: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(root_shell, "SECONDS", 0.2)
+    machine = host()
+    with pytest.raises(
+        RuntimeError, match=re.escape(f"it did not end within 0.2 seconds and was killed: {command}")
+    ):
+        machine.run(command)
+    assert machine.check_output("echo again") == "again"
+    assert logins.read_text() == "login\n"
 
 
 def test_a_contract_that_does_not_ask_for_root_does_not_get_it(logins: Path) -> None:

@@ -29,13 +29,15 @@ sys.exit(0 if done == 0 else ctypes.get_errno())
 
 TRACE = f"""
 as="setpriv --reuid=nobody --regid=nogroup --clear-groups"
-$as sleep 60 & other=$!
+$as sleep 60 >/dev/null 2>&1 & other=$!
 until grep --quiet --line-regexp sleep /proc/$other/comm; do :; done
 $as python3 -c "{ATTACH}" $other; echo $?
 $as python3 -c "{ATTACH}" 0; echo $?
-kill $other
+kill -KILL $other
 """
-"""Three processes of one account. While the first is still root's program, attaching to it would prove nothing."""
+"""Three processes of one account. While the first is still root's program, attaching to it would prove nothing. Where
+it was attached to, it may be left stopped, and would answer no other signal than KILL.
+"""
 
 
 @pytest.fixture(scope="module")
