@@ -1,4 +1,4 @@
-"""A data disk that grows, on a block device: what the start-up script leaves on a machine, and what a login asks of it."""
+"""A data disk that grows, on a block device: what the start-up script leaves on a machine, what a login asks of it."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ def test_one_that_is_not_mounted_though_it_was_in_use_stays_as_it_is_and_says_wh
     disk: Disk, mounted: Path
 ) -> None:
     run("umount", str(mounted))
-    run("tune2fs", "-T", "20200101", disk.device)  # it was last checked before it was in use, and not just now
+    run(
+        "tune2fs", "-T", "20200101", disk.device
+    )  # it was last checked before it was in use, and not just now
     disk.enlarge()
     refused = disk.ask()
     assert refused.returncode == arrival.NOT_GROWN

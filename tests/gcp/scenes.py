@@ -248,7 +248,9 @@ def watch(environment: Environment) -> None:
 def want_other_watch(environment: Environment) -> None:
     """Another address, a policy and a dashboard that a hand has changed, a part of the machine that is no more."""
     watch(environment)
-    test_watching.say({"backend": "google", "alerts": {"duty": {"kind": "google", "to": "night@example.org"}}})
+    test_watching.say(
+        {"backend": "google", "alerts": {"duty": {"kind": "google", "to": "night@example.org"}}}
+    )
     full = test_watching.policies(environment)["diskfull"]
     environment.google.edit_table("alertPolicies", full["name"], **{**full, "enabled": False})
     ((path, board),) = environment.google.table("dashboards").items()
@@ -261,7 +263,9 @@ def require_watched(environment: Environment) -> None:
     settle_all(environment)
     assert all(one["enabled"] for one in test_watching.policies(environment).values())
     assert len(environment.google.table("dashboards")) == 1
-    ours = [one for one in environment.google.table("notificationChannels").values() if one["type"] == "email"]
+    ours = [
+        one for one in environment.google.table("notificationChannels").values() if one["type"] == "email"
+    ]
     assert len(ours) == 1
 
 

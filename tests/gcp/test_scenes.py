@@ -1,4 +1,4 @@
-"""Every method of Google's APIs that Hangar calls has a scene in which it goes wrong (tests/matrix/test_google_life.py)."""
+"""Every method of Google's APIs that Hangar calls has a scene in which it goes wrong; a sample of these."""
 
 from __future__ import annotations
 

@@ -103,7 +103,10 @@ def test_a_machine_from_a_snapshot_stands_beside_the_old_one_with_its_data(
     """What was written before the snapshot is there, with its owner; what came later is not; the old one notices
     nothing of it.
     """
-    look, secret = f"sudo stat -c '%U %a' {KEPT}; sudo cat {KEPT}", "sudo sha256sum /srv/airflow/secrets/fernet_key"
+    look, secret = (
+        f"sudo stat -c '%U %a' {KEPT}; sudo cat {KEPT}",
+        "sudo sha256sum /srv/airflow/secrets/fernet_key",
+    )
     production.ssh(f"echo before | sudo tee {KEPT} && sudo chown airflow {KEPT} && sudo chmod 600 {KEPT}")
     name = json.loads(production.hangar("snapshot", "create", "--json").stdout)["created"]
     production.ssh(f"echo later | sudo tee {KEPT}")
