@@ -5,7 +5,7 @@ import time
 from hangar import paths, process
 from hangar.cloud.base import Cloud, Report, Server
 from hangar.cloud.startup import FINISHED
-from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 from hangar.ssh import known_hosts
 
 LIMIT = 600.0
@@ -28,7 +28,13 @@ PAUSE = 3.0
 NO_LOGIN = 255
 """How ssh itself ends when it did not get in."""
 
-READY = f"test -e {FINISHED} && {{ ! test -x /usr/local/sbin/hangar-grow || sudo -n /usr/local/sbin/hangar-grow; }}"
+GROW = "/usr/local/sbin/hangar-grow"
+"""On a machine whose /srv is a disk of its own: makes the file system as large as the disk."""
+
+NOT_GROWN = 3
+"""How a login ends where that failed."""
+
+READY = f"test -e {FINISHED} || exit 1; ! test -x {GROW} || sudo -n {GROW} || exit {NOT_GROWN}"
 """The start-up script is through; and where /srv is a disk of its own, its file system is as large as the disk."""
 
 
@@ -39,6 +45,7 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
     Raises:
         MachineUnreachable: nobody is admitted within `LIMIT`, or the script is not through `SCRIPT_LIMIT` later; with
             what the last login said and the end of the machine's console. Or another machine seems to answer.
+        HangarError: the file system under /srv is not as large as its disk; with what the machine said.
     """
     if not server.proxy_command:
         return
@@ -50,6 +57,8 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
         tried = _try(argv)
         if tried.returncode == 0:
             return
+        if tried.returncode == NOT_GROWN:
+            raise _not_grown(server, tried)
         now = time.monotonic()
         if tried.returncode != NO_LOGIN and not is_in:
             until, is_in = now + SCRIPT_LIMIT, True
@@ -85,6 +94,16 @@ def _not_admitted(server: Server, tried: process.Completed) -> MachineUnreachabl
         "Let an admin give you an entry in `people` with your key (role admin): ./provision.py people add NAME"
         f" {env} --role admin --key FILE (docs/google-cloud.md, Another operator). If no admin is left, make it anew"
         f" around its data (what is under /srv stays): ./provision.py destroy {env}, then ./provision.py up {env}",
+    )
+
+
+def _not_grown(server: Server, tried: process.Completed) -> HangarError:
+    said = f"{tried.stdout}\n{tried.stderr}".split("\n")
+    return HangarError(
+        f"The file system under /srv of {server.name} did not grow with its disk; what is in it is as it was.",
+        "\n".join(["* The machine said:", *(f"  {line}" for line in said if line.strip())]),
+        f"Look at it on the machine (./provision.py ssh {server.environment}): sudo {GROW}"
+        "\nThen run the same command again.",
     )
 
 

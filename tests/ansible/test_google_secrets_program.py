@@ -219,12 +219,16 @@ def test_what_is_no_text_is_refused(machine: Machine) -> None:
     assert "/versions/latest is empty." in machine.call(status=1)
 
 
-def test_what_passes_is_tried_again(machine: Machine) -> None:
+@pytest.mark.parametrize("kinds", [("503-before", "429"), ("reset-before", "503-after")])
+def test_what_passes_is_tried_again(machine: Machine, kinds: tuple[str, ...]) -> None:
     machine.make("erp", "one")
     machine.describe("erp", patience=20)
-    machine.google.fault("secretmanager.projects.secrets.versions.access", "503-before")
-    machine.google.fault("secretmanager.projects.secrets.versions.access", "429", nth=2)
+    faults = [
+        machine.google.fault("secretmanager.projects.secrets.versions.access", kind, nth=number)
+        for number, kind in enumerate(kinds, start=1)
+    ]
     assert machine.call() == "erp: version 1\n"
+    assert [machine.google.fired(one) for one in faults] == [1] * len(faults)
 
 
 def test_a_machine_without_an_account_says_so_and_keeps_what_it_has(machine: Machine, metadata: str) -> None:

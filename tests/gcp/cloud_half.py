@@ -1,4 +1,7 @@
-"""The cloud half of `up production` in a process to be killed: `python -m tests.gcp.cloud_half FOLDER`."""
+"""The cloud half of `up production` in a process to be killed: `python -m tests.gcp.cloud_half FOLDER [SETTING…]`.
+
+A plan that replaces the machine is carried out, as after `--allow-replace`.
+"""
 
 import sys
 from pathlib import Path
@@ -12,13 +15,13 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdOYXJlIGtleSBvZiB0aGUgb3BlcmF0b3I o
 SPEC = MachineSpec("production", "hangar-production", None, None, None, "hangar", KEY)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *overrides: str) -> None:
     paths.REPO = folder
     host_keys.PAUSE = host_keys.LATER = driver.ROUND_PAUSE = 0.1
-    cloud = GoogleCloud(config.load("production"))
+    cloud = GoogleCloud(config.load("production", overrides))
     with cloud.hold("provision.py up production"):
         cloud.ensure(cloud.plan(SPEC), SPEC, lambda _: None)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

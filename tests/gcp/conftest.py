@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from hangar.cloud.base import MachineSpec, Plan
 from hangar.cloud.gcp import calling, driver, host_keys
 from hangar.cloud.gcp.driver import GoogleCloud
 from hangar.config import Config
+from tests.gcp import methods
 from tests.google.client import Google
 from tests.google.fixture import google, google_server
 from tests.runtime import own_sockets
@@ -67,7 +68,8 @@ class Environment:
 @pytest.fixture
 def environment(
     google: Google, own_sockets: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Environment:
+) -> Iterator[Environment]:
+    """Whatever is called during the test must be a method that the fault matrices try (methods.py)."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.key_file()))
     monkeypatch.setenv("HANGAR_ALLOW_API_HOST", "127.0.0.1")
     monkeypatch.setattr(paths, "REPO", tmp_path)
@@ -81,4 +83,6 @@ def environment(
     (folder / "platform.yml").write_text(
         f"cloud: gcp\ngcp:\n  project: {google.project}\n  zone: {ZONE}\n  api_endpoint: {google.base_url}\n"
     )
-    return Environment(google, lambda *overrides: config.load("production", overrides))
+    yield Environment(google, lambda *overrides: config.load("production", overrides))
+    called = {call["method"] for call in google.journal()}
+    assert called - methods.OF_THE_TESTS <= methods.ALL, "give these a scene in tests/gcp/scenes.py"

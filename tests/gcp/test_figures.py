@@ -8,6 +8,7 @@ import time
 
 from bench.cloud import plan_of_existing, processor
 from bench.relay import relay_figures
+from tests.gcp import test_watching
 from tests.gcp.conftest import Environment
 from tests.pace import allowed
 
@@ -30,6 +31,21 @@ def test_a_plan_of_an_existing_environment_takes_little_beside_loading_googles_l
         subprocess.run([sys.executable, "-c", "from google.cloud import compute_v1"], check=True)
         library.append(processor() - before)
     assert min(taken) < 3 * min(library)
+
+
+def test_a_plan_with_nothing_to_do_asks_once_for_a_kind_of_resource(environment: Environment) -> None:
+    """A list that has another page is read on."""
+    test_watching.say(test_watching.ON)
+    environment.up()
+    before = environment.calls()
+    assert not environment.plan().has_changes
+    asked = [
+        call["method"]
+        for call in environment.google.journal(since=before)
+        if not call["values"].get("pageToken")
+    ]
+    assert sorted(asked) == sorted(set(asked))
+    assert "monitoring.projects.alertPolicies.list" in asked
 
 
 def test_its_reads_go_side_by_side(environment: Environment) -> None:

@@ -202,6 +202,31 @@ def test_what_is_no_longer_named_is_no_longer_readable(environment: Environment)
     assert not environment.plan().has_changes
 
 
+def test_a_right_that_cannot_be_looked_at_is_told_and_not_forgotten(environment: Environment) -> None:
+    """Whoever may, later, takes it back by their `up`; meanwhile it keeps nobody from theirs."""
+    say()
+    make(environment, *NAMES)
+    environment.up()
+    say(airflow={}, monitoring={})
+    environment.google.deny("secretmanager.*")
+    take = f"--project {PROJECT} --member {MACHINE} --role {ROLE}"
+    told = tuple(
+        f"secret {resource(name)}: the machine may still read it, and you may not look"
+        f" (whoever may: gcloud secrets remove-iam-policy-binding hangar-production-{name} {take})"
+        for name in NAMES
+    )
+    for _ in range(2):
+        assert environment.plan().drift == told
+        environment.up()
+    assert not environment.plan().has_changes
+    environment.google.deny()
+    assert [one.fields for one in of_secrets(environment.plan().changes)] == [((READ, "yes", "no"),)] * 3
+    environment.up()
+    assert readers(environment) == {}
+    plan = environment.plan()
+    assert (plan.has_changes, plan.drift) == (False, ())
+
+
 def test_a_right_that_a_hand_took_away_is_drift_and_comes_back(environment: Environment) -> None:
     say()
     make(environment, *NAMES)

@@ -1,4 +1,6 @@
-"""Every call of the cloud half broken in every way, and the process killed at twenty places of it. Boots nothing."""
+"""Every call of the cloud half broken in every way, and the process killed at twenty places of it, and at ten of the
+making of another machine around the same data. Boots nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ import pytest
 
 from hangar import paths
 from hangar.errors import HangarError
+from tests.gcp import methods
 from tests.gcp.conftest import Environment, environment, google, google_server, own_sockets
+from tests.gcp.scenes import ANEW, BOOT, DATA, MARK, NAME, outdate, require_anew
 from tests.gcp.test_faults import settle
 from tests.google.discovery import catalog
 
@@ -21,25 +25,14 @@ __all__ = ["environment", "google", "google_server", "own_sockets"]
 
 REPO = Path(__file__).resolve().parents[2]
 PASSING = ("503-before", "503-after", "429", "reset-before", "reset-after")
-METHODS = (
-    "cloudresourcemanager.projects.getIamPolicy", "cloudresourcemanager.projects.setIamPolicy",
-    "compute.disks.aggregatedList", "compute.disks.insert", "compute.firewalls.insert", "compute.firewalls.list",
-    "compute.globalOperations.wait", "compute.images.getFromFamily", "compute.instances.get",
-    "compute.instances.getGuestAttributes", "compute.instances.insert", "compute.instances.setMetadata",
-    "compute.machineTypes.get", "compute.networks.get", "compute.networks.insert", "compute.projects.get",
-    "compute.regionOperations.wait", "compute.resourcePolicies.get", "compute.resourcePolicies.insert",
-    "compute.routers.get", "compute.routers.insert", "compute.subnetworks.get", "compute.subnetworks.insert",
-    "compute.zoneOperations.wait", "iam.projects.serviceAccounts.create", "iam.projects.serviceAccounts.get",
-    "storage.buckets.insert", "storage.objects.delete", "storage.objects.insert",
-)  # fmt: skip
 
 
-def refused(*methods: str) -> list[tuple[str, str]]:
+def refused(*calls: str) -> list[tuple[str, str]]:
     """(method, kind): each is forbidden once; where it begins an operation, that ends in an error once."""
     begins = {one.id: one.begins_operation for one in catalog().by_id.values()}
     return [
         (method, kind)
-        for method in methods
+        for method in calls
         for kind in ("403", "operation-error")
         if kind == "403" or begins.get(method)
     ]
@@ -53,24 +46,24 @@ HOLD = 12.0
 
 def test_the_matrix_holds_every_method_that_up_calls(environment: Environment) -> None:
     environment.up()
-    called = {call["method"].replace(".v1", "") for call in environment.google.journal()}
-    assert called == set(METHODS)
+    called = {call["method"] for call in environment.google.journal()}
+    assert called == set(methods.UP)
 
 
 @pytest.mark.parametrize("kind", PASSING)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods.UP)
 def test_what_passes_is_not_noticed(environment: Environment, method: str, kind: str) -> None:
-    fault = environment.google.fault(f"{method}*", kind)
+    fault = environment.google.fault(method, kind)
     environment.up()
     assert environment.google.fired(fault) == 1
     settle(environment)
 
 
-@pytest.mark.parametrize(("method", "kind"), refused(*METHODS))
+@pytest.mark.parametrize(("method", "kind"), refused(*methods.UP))
 def test_what_was_refused_once_is_right_after_the_next_up(
     environment: Environment, method: str, kind: str
 ) -> None:
-    fault = environment.google.fault(f"{method}*", kind, code="INTERNAL_ERROR", message="Something broke.")
+    fault = environment.google.fault(method, kind, code="INTERNAL_ERROR", message="Something broke.")
     with contextlib.suppress(HangarError):
         environment.up()
     assert environment.google.fired(fault) == 1
@@ -82,11 +75,47 @@ def test_what_was_refused_once_is_right_after_the_next_up(
 
 @pytest.mark.parametrize("point", range(KILLS))
 def test_a_kill_is_taken_up_by_the_next_up(environment: Environment, point: int) -> None:
-    calls = _calls_of_a_whole_up(environment)
-    number = 1 + point * calls // KILLS
-    moment = "delay-after" if point % 2 else "delay-before"
-    fault = environment.google.fault("*", moment, nth=number, seconds=HOLD)
-    process = _start()
+    calls = _calls_of_an_up(environment)
+    environment.google.reset()
+    kill(environment, 1 + point * calls // KILLS, point)
+    assert start().wait(PATIENCE) == 0
+    settle(environment)
+
+
+REPLACEMENTS = 10
+
+
+@pytest.mark.parametrize("point", range(REPLACEMENTS))
+def test_a_kill_while_the_machine_is_made_anew_is_taken_up_by_the_next_up(
+    environment: Environment, point: int
+) -> None:
+    """Wherever it falls: one machine at the end, around the same data disk, and thrown away only as was allowed."""
+    outdate(environment)
+    calls = _calls_of_an_up(environment)
+    environment.google.reset()
+    environment.overrides = ()
+    outdate(environment)
+    kill(environment, 1 + point * calls // REPLACEMENTS, point, *ANEW)
+    disks = environment.google.resources("disks")
+    assert disks[DATA]["description"] == MARK
+    # What is gone already needs no leave to go.
+    assert environment.plan().replaces == _is_old(environment)
+    assert start(*ANEW).wait(PATIENCE) == 0
+    require_anew(environment)
+
+
+def _is_old(environment: Environment) -> bool:
+    """Whether the machine that was to be made anew still stands."""
+    boot = environment.google.resources("disks").get(BOOT, {"type": "/pd-ssd"})
+    return NAME in environment.google.resources("instances") and not boot["type"].endswith("/pd-ssd")
+
+
+def kill(environment: Environment, number: int, point: int, *overrides: str) -> None:
+    """`up` is killed at its call of that number, before it is done or after, by turns."""
+    fault = environment.google.fault(
+        "*", "delay-after" if point % 2 else "delay-before", nth=number, seconds=HOLD
+    )
+    process = start(*overrides)
     until = time.monotonic() + PATIENCE
     while not environment.google.fired(fault) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
@@ -94,16 +123,15 @@ def test_a_kill_is_taken_up_by_the_next_up(environment: Environment, point: int)
     assert process.wait() == -signal.SIGKILL, "it was through before the blow fell"
     assert environment.google.fired(fault) == 1
     environment.google.clear_faults()
-    assert _start().wait(PATIENCE) == 0
-    settle(environment)
 
 
-def _calls_of_a_whole_up(environment: Environment) -> int:
+def start(*overrides: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.gcp.cloud_half", str(paths.REPO), *overrides], cwd=REPO
+    )
+
+
+def _calls_of_an_up(environment: Environment) -> int:
+    before = environment.calls()
     environment.up()
-    count = environment.calls()
-    environment.google.reset()
-    return count
-
-
-def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.gcp.cloud_half", str(paths.REPO)], cwd=REPO)
+    return environment.calls() - before

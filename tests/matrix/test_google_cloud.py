@@ -31,6 +31,7 @@ from tests.matrix.test_operators import people
 __all__ = ["google_machines"]
 
 PATIENCE = 2400
+KEPT = "/srv/kept-by-a-test"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,42 @@ def test_it_stops_starts_and_has_snapshots(production: Checkout) -> None:
     production.hangar("snapshot", "create")
     listed = json.loads(production.hangar("snapshot", "list", "--json").stdout)
     assert len(listed) == 2
+
+
+def test_a_machine_from_a_snapshot_stands_beside_the_old_one_with_its_data(
+    production: Checkout, google_machines: Google
+) -> None:
+    """What was written before the snapshot is there, with its owner; what came later is not; the old one notices
+    nothing of it.
+    """
+    look, secret = (
+        f"sudo stat -c '%U %a' {KEPT}; sudo cat {KEPT}",
+        "sudo sha256sum /srv/airflow/secrets/fernet_key",
+    )
+    production.ssh(f"echo before | sudo tee {KEPT} && sudo chown airflow {KEPT} && sudo chmod 600 {KEPT}")
+    name = json.loads(production.hangar("snapshot", "create", "--json").stdout)["created"]
+    production.ssh(f"echo later | sudo tee {KEPT}")
+
+    production.hangar("restore", "--from", name, "--to", "recovered")
+    recovered = Checkout(production.path, "recovered")
+    try:
+        require_proven(recovered, recovered.hangar("up", "--yes", check=False, timeout=PATIENCE))
+        assert set(google_machines.resources("instances")) == {NAME, "hangar-recovered"}
+        assert recovered.ssh(look).stdout == "airflow 600\nbefore\n"
+        assert recovered.ssh(secret).stdout == production.ssh(secret).stdout
+        require_nothing_to_do(recovered)
+        assert _host_keys(recovered).isdisjoint(_host_keys(production))
+    finally:
+        recovered.hangar("destroy", "--yes", "--with-data", "--confirm", "recovered", check=False)
+    assert set(google_machines.resources("instances")) == {NAME}
+    assert production.ssh(look).stdout == "airflow 600\nlater\n"
+    require_nothing_to_do(production)
+    production.ssh(f"sudo rm {KEPT}")
+
+
+def _host_keys(place: Checkout) -> set[str]:
+    """The keys that are pinned, without the names that they are pinned for."""
+    return {line.split()[-1] for line in (place.state / "known_hosts").read_text().splitlines()}
 
 
 def test_its_data_outlives_it_and_the_operators_key(production: Checkout, google_machines: Google) -> None:

@@ -1,5 +1,6 @@
-"""One person's share of the disk, kept by Debian's own kernel: a machine that boots for nothing else looks at what the
-start-up script makes of its data disk. A container cannot show it, as its disk is its computer's.
+"""One person's share of the disk, kept by Debian's own kernel, and a file system that grows while it is in use: a
+machine that boots for nothing else looks at what the start-up script makes of its data disk. A container cannot show
+it, as its disk is its computer's.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ def disk_part() -> str:
     return f'set -eu\ndevice=$1\n{part}\nmount -t ext4 -o "defaults,discard$counting" "$device" /srv\n'
 
 
+def grow_part() -> str:
+    """What it does where the disk may have grown."""
+    text = (REPO / "templates/startup.sh.j2").read_text()
+    part = text[text.index("# The disk may have grown") : text.index(": > {{ finished }}")]
+    return f"set -eu\ndevice=$1\n{part}"
+
+
 def contract() -> str:
     """The program that the contract runs on a live machine."""
     path = REPO / "roles/remote_ssh/tests/test_remote_ssh.py"
@@ -65,6 +73,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     homes = render("remote_ssh", "/usr/local/lib/hangar/homes", remote_ssh_home_quota=str(BOUND))
     (given / "homes").write_text(homes)
     (given / "disk.sh").write_text(disk_part())
+    (given / "grow.sh").write_text(grow_part())
     (given / "contract.py").write_text(contract())
     client = docker.APIClient(timeout=BOOTS, version="auto")
     run = ["docker", "run", "--rm", "--network", "none", "--volume", f"{folder}:/q", "--entrypoint"]
@@ -110,6 +119,14 @@ def test_a_disk_from_before_learns_it_with_what_is_there(said: dict[str, list[st
         f"dd: error writing '{OURS}/one': Disk quota exceeded",
         f"{BOUND} {BOUND} held",
     ]
+
+
+def test_a_file_system_grows_with_its_disk_while_it_is_in_use(said: dict[str, list[str]]) -> None:
+    """`tests/engine/test_growth.py` has the rest, on a disk that nobody uses."""
+    before, after, *rest = said["a disk that is larger than its file system"]
+    assert int(before) <= 256
+    assert 900 < int(after) <= 1024
+    assert rest == ["1", "kept", "sound"]
 
 
 def test_somebody_elses_disk_is_left_as_it_is(said: dict[str, list[str]]) -> None:

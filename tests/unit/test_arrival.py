@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hangar import arrival, process
-from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 from hangar.ssh import known_hosts
 from tests.unit.fakes import SERVER, FakeCloud
 
@@ -18,6 +18,7 @@ class Logins:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *codes: int | None) -> None:
         self.codes = list(codes)
         self.refusal = "Permission denied (publickey)."
+        self.said = ""
         self.argv: list[str] = []
         self.count = 0
         self.clock = 0.0
@@ -34,7 +35,7 @@ class Logins:
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
         if code is None:
             raise CommandFailed("ssh did not finish within 60 s.")
-        return process.Completed(tuple(argv), code, "", self.refusal if code == 255 else "")
+        return process.Completed(tuple(argv), code, "", self.refusal if code == 255 else self.said)
 
 
 def test_a_machine_of_this_computer_needs_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +95,22 @@ def test_the_script_has_a_limit_of_its_own_from_the_first_login_on(monkeypatch: 
     logins = Logins(monkeypatch, *[255] * late, *[1] * through, 0)
     arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None)
     assert logins.clock > arrival.LIMIT
+
+
+def test_a_file_system_that_does_not_grow_is_told_at_once_and_not_taken_for_a_slow_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logins = Logins(monkeypatch, 255, arrival.NOT_GROWN)
+    logins.said = "resize2fs 1.47.2 (1-Jan-2025)\nPlease run 'e2fsck -f /dev/sdb' first.\n\n"
+    with pytest.raises(HangarError) as failed:
+        arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None)
+    assert logins.count == 2
+    assert failed.value == HangarError(
+        "The file system under /srv of hangar-local did not grow with its disk; what is in it is as it was.",
+        "* The machine said:\n  resize2fs 1.47.2 (1-Jan-2025)\n  Please run 'e2fsck -f /dev/sdb' first.",
+        "Look at it on the machine (./provision.py ssh local): sudo /usr/local/sbin/hangar-grow"
+        "\nThen run the same command again.",
+    )
 
 
 @pytest.mark.parametrize(

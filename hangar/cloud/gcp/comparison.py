@@ -46,7 +46,10 @@ SUSPENDED = ("SUSPENDING", "SUSPENDED")
 
 
 def adapted(wanted: Wanted, existing: Existing) -> Wanted:
-    """The operator whose key the machine was made with stays: a colleague's plan has nothing to do."""
+    """The operator whose key the machine was made with stays: a colleague's plan has nothing to do. So does what is
+    known of secrets that we may not look at.
+    """
+    wanted = replace(wanted, unseen=existing.unseen)
     recorded = views.metadata(existing.instance).get(OPERATOR, "") if existing.instance else ""
     return replace(wanted, spec=replace(wanted.spec, public_key=recorded)) if recorded else wanted
 
@@ -68,7 +71,8 @@ def wanted_views(wanted: Wanted) -> dict[str, View]:
     if wanted.gcp.image:
         view["image"] = wanted.gcp.image
     found[f"machine {names.machine}"] = view
-    found |= {secrets.named(one.resource): secrets.view(readable=True) for one in wanted.secrets}
+    readable = (*(one.resource for one in wanted.secrets), *wanted.unseen)
+    found |= {secrets.named(one): secrets.view(readable=True) for one in readable}
     return found | watching.wanted(names, wanted.watch)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from hangar.cloud.gcp import views
+from hangar.cloud.gcp import secrets, views
 from hangar.cloud.gcp.comparison import existing_views
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, DENY, OPERATOR, Wanted
@@ -16,10 +16,13 @@ def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
     instance = existing.instance
     if instance is None:
         return ()
+    unseen = {secrets.named(one): one for one in existing.unseen}
     applied = views.unpack(views.metadata(instance).get(APPLIED, ""))
     there = existing_views(wanted, existing)
     found = []
     for what, view in applied.items():
+        if what in unseen:
+            continue
         now = there.get(what)
         if now is None:
             found.append(f"{what} is gone")
@@ -32,7 +35,12 @@ def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
     others = sorted(set(views.metadata(instance)) - views.OURS)
     if others:
         found.append(f"machine {wanted.names.machine}: more metadata: {', '.join(others)} (it stays)")
-    return (*found, *_end(wanted, existing), *openings(wanted, existing))
+    return (
+        *found,
+        *(secrets.may_still(wanted.names, one) for one in existing.unseen),
+        *_end(wanted, existing),
+        *openings(wanted, existing),
+    )
 
 
 def _end(wanted: Wanted, existing: Existing) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class Existing:
     project: Body = field(default_factory=dict)
     secrets: dict[str, bool] = field(default_factory=dict)
     """Whether the machine may read each: those that are wanted, and those of the last `up`."""
+    unseen: tuple[str, ...] = ()
+    """Secrets of the last `up` that are wanted no more and that we may not look at."""
     seen: there.Seen = field(default_factory=there.Seen)
     """What Cloud Monitoring holds. It is asked where that is wanted, or was at the last `up`."""
 
@@ -87,7 +89,8 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
     before = dict.fromkeys((*secrets.remembered(applied), *also))
     if not (wanted.secrets or before):
         return existing
-    return replace(existing, secrets=secrets.read(api, names, wanted.secrets, before))
+    readable, unseen = secrets.read(api, names, wanted.secrets, before)
+    return replace(existing, secrets=readable, unseen=unseen)
 
 
 def _looks(api: Api, wanted: Wanted) -> dict[str, Callable[[], Any]]:

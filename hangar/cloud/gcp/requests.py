@@ -44,6 +44,7 @@ FIXED_METADATA = {
 class Wanted:
     """All that platform.yml says about the machine and what belongs to it. `tunnel_users` are the addresses of the
     people who come through IAP, `secrets` what it reads from Secret Manager, `watch` what Cloud Monitoring holds of it.
+    `unseen` are secrets that it may still read, since nobody with the right to it has taken that back: not forgotten.
     """
 
     names: Names
@@ -52,6 +53,7 @@ class Wanted:
     tunnel_users: tuple[str, ...] = ()
     secrets: tuple[Given, ...] = ()
     watch: Watch | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ force, and who may read it.
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 from hangar.cloud.gcp import policy, views
 from hangar.cloud.gcp.api import Api
@@ -22,6 +23,7 @@ ROLE = "roles/secretmanager.secretAccessor"
 READ = "read by the machine"
 KIND = "secret "
 AT_ONCE = 8
+UNSEEN: Literal["unseen"] = "unseen"
 
 
 class NotYours(CloudError):
@@ -51,8 +53,11 @@ def remembered(applied: Iterable[str]) -> tuple[str, ...]:
     return tuple(one.removeprefix(KIND) for one in applied if one.startswith(f"{KIND}projects/"))
 
 
-def read(api: Api, names: Names, wanted: Sequence[Given], before: Iterable[str]) -> dict[str, bool]:
-    """Whether the machine may read each that is wanted, or was before; one of before that is gone is left out.
+def read(
+    api: Api, names: Names, wanted: Sequence[Given], before: Iterable[str]
+) -> tuple[dict[str, bool], tuple[str, ...]]:
+    """Whether the machine may read each that is wanted, or was before; one of before that is gone is left out. Beside
+    that those of before that we may not look at: the machine may still read them.
 
     Raises:
         CloudError: one that is wanted is not there, has no version in force, or may not be looked at by us.
@@ -63,18 +68,21 @@ def read(api: Api, names: Names, wanted: Sequence[Given], before: Iterable[str])
     asked = [*resources, *(one for one in before if one not in resources)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda one: _looked(api, names, one, resources.get(one)), asked))
-    found = {}
+    found: dict[str, bool] = {}
     for resource, answer in zip(asked, answers, strict=True):
         if isinstance(answer, Problem):
             problems.append(answer)
-        elif answer is not None:
+        elif isinstance(answer, bool):
             found[resource] = answer
     if problems:
         raise _told(problems, names)
-    return found
+    unseen = (one for one, answer in zip(asked, answers, strict=True) if answer == UNSEEN)
+    return found, tuple(unseen)
 
 
-def _looked(api: Api, names: Names, resource: str, wanted: Given | None) -> bool | Problem | None:
+def _looked(
+    api: Api, names: Names, resource: str, wanted: Given | None
+) -> bool | Problem | Literal["unseen"] | None:
     try:
         if wanted is not None and (problem := _in_force(api, wanted)):
             return problem
@@ -85,7 +93,7 @@ def _looked(api: Api, names: Names, resource: str, wanted: Given | None) -> bool
         if error.status != 403 or error.reason in ("SERVICE_DISABLED", "accessNotConfigured"):
             raise
         if wanted is None:
-            return None  # whose it is now is no business of ours; a right there ends with the account
+            return UNSEEN  # whose it is now is no business of ours; a right there ends with the account
         return _forbidden(api, wanted, error)
 
 
@@ -151,6 +159,12 @@ def changes(wanted: Sequence[Given], there: dict[str, bool]) -> tuple[Change, ..
     return tuple(found)
 
 
+def may_still(names: Names, resource: str) -> str:
+    """A plan's words on a secret of before that we may not look at, with the command for somebody who may."""
+    command = _bound(names, resource, "remove")
+    return f"{named(resource)}: the machine may still read it, and you may not look (whoever may: {command})"
+
+
 def differing(wanted: Sequence[Given], there: dict[str, bool]) -> dict[str, bool]:
     """Resource → whether the machine is to read it, where that is not so yet."""
     kept = {one.resource for one in wanted}
@@ -195,12 +209,16 @@ def ensure(api: Api, names: Names, resource: str, *, readable: bool) -> None:
     except GoogleRefused as error:
         if error.status != 403:
             raise
-        verb, project = "add" if readable else "remove", resource.split("/")[1]
-        raise NotYours(
-            f"You may not change who reads {resource}.", error.details,
-            f"gcloud secrets {verb}-iam-policy-binding {last(resource)} --project {project} "
-            f"--member serviceAccount:{names.email} --role {ROLE}",
-        ) from error  # fmt: skip
+        command = _bound(names, resource, "add" if readable else "remove")
+        raise NotYours(f"You may not change who reads {resource}.", error.details, command) from error
+
+
+def _bound(names: Names, resource: str, verb: str) -> str:
+    """The command that adds or removes the machine's right."""
+    return (
+        f"gcloud secrets {verb}-iam-policy-binding {last(resource)} --project {resource.split('/')[1]} "
+        f"--member serviceAccount:{names.email} --role {ROLE}"
+    )
 
 
 def _policy(api: Api, resource: str) -> policy.Policy:

@@ -64,6 +64,17 @@ umount /srv
 mounted
 write one
 umount /srv
+echo "=== a disk that is larger than its file system"
+mkfs.ext4 -q -F -m 0 -L hangar-srv /dev/vdb 256M
+mounted > /dev/null
+echo kept > /srv/kept
+df --block-size=1M --output=size /srv | tail -n 1
+sh $given/grow.sh /dev/vdb > /dev/null 2>&1
+df --block-size=1M --output=size /srv | tail -n 1
+/usr/local/sbin/hangar-grow 2>&1 | grep -c 'Nothing to do!'
+cat /srv/kept
+umount /srv
+e2fsck -fn /dev/vdb > /dev/null 2>&1 && echo sound
 echo "=== somebody else's disk"
 mkfs.ext4 -q -F -m 0 -L theirs /dev/vdb
 mounted
