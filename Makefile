@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 SERVICE := services/airbyte_embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help environment lint unit check cloud services dags molecule e2e test test-all bench lock outdated schema clean
+.PHONY: help environment lint unit check cloud services dags molecule e2e test test-all bench standing lock outdated schema clean
 
 help:                     ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,6 +65,9 @@ $(SERVICE)/.venv-worker/made: $(SERVICE)/worker.lock | environment
 bench: environment $(SERVICE)/.venv/made $(SERVICE)/.venv-worker/made  ## the figures, as ratios taken in one run
 	cd $(SERVICE) && PATH="$(CURDIR)/$(BIN):$$PATH" .venv/bin/python bench.py
 	$(BIN)/python -m bench
+
+standing: environment     ## the figures of elt and of a second playbook, on the machine that this checkout's `up` made
+	$(BIN)/python -m bench.standing
 
 lock:                     ## resolve the locks again (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

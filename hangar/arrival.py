@@ -39,7 +39,8 @@ READY = f"test -e {FINISHED} || exit 1; ! test -x {GROW} || sudo -n {GROW} || ex
 
 
 def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -> None:
-    """Returns when a login works and the start-up script has finished. Without a tunnel the cloud has seen to that.
+    """Returns when a login works and the start-up script has finished. Without a tunnel the cloud has seen to that,
+    and a machine behind a jump host was there before.
     A machine that is not new has no reason to refuse a key that it will admit, or to show another host key.
 
     Raises:
@@ -47,7 +48,7 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
             what the last login said and the end of the machine's console. Or another machine seems to answer.
         HangarError: the file system under /srv is not as large as its disk; with what the machine said.
     """
-    if not server.proxy_command:
+    if server.jump or not server.proxy_command:
         return
     report("wait for SSH and the start-up script")
     argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]

@@ -13,7 +13,7 @@ from hangar.checks.finding import Finding, ok
 from hangar.cloud.gcp import iap
 from hangar.editor import program
 from hangar.errors import CommandFailed
-from hangar.ssh import client_config, include, proxy
+from hangar.ssh import client_config, include, jump, proxy
 
 PATIENCE = 5.0
 """Seconds for everything that is asked over the network; it is asked at once."""
@@ -92,6 +92,8 @@ def reach(env: str, settings: dict[str, str]) -> Finding:
     """The name has an address, and something that speaks SSH answers there; or there is a program that leads on."""
     if "ProxyCommand" in settings:
         words = proxy.words(settings["ProxyCommand"])
+        if passed := jump.leads(words):
+            return ok("Way", f"over {passed}")
         name = "Hangar's relay" if iap.is_relay(words) else Path(words[0]).name if words else "a program"
         return ok("Way", f"through {name}")
     if "ProxyJump" in settings:
@@ -153,6 +155,9 @@ def connection(env: str, settings: dict[str, str], port: Finding, tried: Tried) 
     if port.state == "missing":
         return [port]
     said = tried.said
+    if jump.leads(proxy.words(settings.get("ProxyCommand", ""))) and jump.is_in_the_way(said):
+        what, cure = jump.why(said)
+        return [Finding(port.name, "missing", f"{port.detail}: {what}", cure)]
     if "Remote protocol version" not in said and "Host key verification failed" not in said:
         return [
             Finding(port.name, "missing", f"it leads nowhere: {_last(said)}", f"./provision.py status {env}")

@@ -27,11 +27,23 @@ class MachineSpec:
 
 
 @dataclass(frozen=True)
+class Jump:
+    """A host that is passed on the way to a machine: where its SSH is, the operator's account there, and its host
+    keys, lines `type base64`.
+    """
+
+    address: str
+    port: int
+    user: str
+    host_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Server:
     """A machine that runs. `host_keys` are lines `type base64`, learned from the cloud, never from the
     network. `ssh_sources` are the networks that log-ins come from. `limits` are pytest markers of promises
     that this kind of machine cannot show. `proxy_command` is the program, word by word, whose standard input and
-    output lead to the machine's SSH; without one, `address` and `port` do.
+    output lead to the machine's SSH; without one, `address` and `port` do. It leads over `jump`, where there is one.
     """
 
     name: str
@@ -45,6 +57,7 @@ class Server:
     ssh_sources: tuple[str, ...]
     limits: tuple[str, ...] = ()
     proxy_command: tuple[str, ...] = ()
+    jump: Jump | None = None
 
 
 class Cloud(Protocol):

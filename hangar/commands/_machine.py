@@ -9,7 +9,7 @@ from hangar import console, machine, paths, process
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, HangarError, MachineMissing
-from hangar.ssh import client_config, known_hosts, login
+from hangar.ssh import client_config, jump, known_hosts, login
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -84,6 +84,9 @@ def look_at_host_key(args: argparse.Namespace) -> None:
     args.overrides = login.overrides(known, args.overrides)
     try:
         server = load_machine(args).server
+        if server.jump and jump.is_in_the_way(said):
+            what, cure = jump.why(said)
+            raise HangarError(f"The way to {server.name} leads over a jump host, and {what}.", "", cure)
         if known_hosts.is_for(server, path):
             raise known_hosts.another_key(server.name, server.host_keys, said)
         known_hosts.pin(server, path)

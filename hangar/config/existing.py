@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema, field_validator
 
-from hangar.config.fields import Networks, Section, all_wrong, setting, wrong
+from hangar.config.fields import Networks, Section, all_wrong, section, setting, wrong
+
+ADDRESS = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$"
 
 TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 """Host keys that Debian 13's sshd has."""
@@ -32,12 +34,34 @@ HostKeys = Annotated[
 ]
 
 
+class Jump(Section):
+    """A host that every login passes on its way to the machine, where nothing else leads there. Your key opens an
+    account there, and may forward.
+    """
+
+    address: str | None = setting(
+        None, "Its name or address.", "a host name or an address such as 203.0.113.8", pattern=ADDRESS
+    )  # fmt: skip
+    port: int = setting(22, "Where its SSH listens.", "a port from 1 to 65535", ge=1, le=65535)
+    user: str | None = setting(
+        None, "Your account there.", "an account name such as debian", pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$"
+    )  # fmt: skip
+    host_key: HostKeys = setting(
+        (), "Its SSH host keys, read on its own console (cat /etc/ssh/ssh_host_*_key.pub).",
+        "lines such as ssh-ed25519 AAAA…",
+    )  # fmt: skip
+
+    @field_validator("host_key")
+    @classmethod
+    def _keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _host_keys(value)
+
+
 class Existing(Section):
     """A machine of your own, where `cloud` is existing: any Debian 13 that SSH reaches."""
 
     address: str | None = setting(
-        None, "Its name or address.", "a host name or an address such as 203.0.113.7",
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$",
+        None, "Its name or address.", "a host name or an address such as 203.0.113.7", pattern=ADDRESS
     )  # fmt: skip
     port: int = setting(22, "Where its SSH listens.", "a port from 1 to 65535", ge=1, le=65535)
     user: str | None = setting(
@@ -51,6 +75,7 @@ class Existing(Section):
     ssh_sources: Networks = setting(
         (), "The networks that log-ins come from; none means any.", "a list of networks such as 203.0.113.0/24"
     )  # fmt: skip
+    jump: Jump = section(Jump)
 
     @field_validator("user")
     @classmethod
@@ -65,15 +90,19 @@ class Existing(Section):
     @field_validator("host_key")
     @classmethod
     def _keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Each as `type base64`, without a comment."""
-        if any("PRIVATE KEY" in line for line in value):
-            # None of its lines may be shown.
-            raise wrong("this is a private key, which belongs to the machine alone")
-        lines = [line.split() for line in value if line.strip()]
-        found = [(why, str(number), "") for number, words in enumerate(lines) if (why := _not_a_key(words))]
-        if found:
-            raise all_wrong(found if len(lines) > 1 else [(found[0][0], "", "")])
-        return tuple(" ".join(words[:2]) for words in lines)
+        return _host_keys(value)
+
+
+def _host_keys(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Each as `type base64`, without a comment."""
+    if any("PRIVATE KEY" in line for line in value):
+        # None of its lines may be shown.
+        raise wrong("this is a private key, which belongs to the machine alone")
+    lines = [line.split() for line in value if line.strip()]
+    found = [(why, str(number), "") for number, words in enumerate(lines) if (why := _not_a_key(words))]
+    if found:
+        raise all_wrong(found if len(lines) > 1 else [(found[0][0], "", "")])
+    return tuple(" ".join(words[:2]) for words in lines)
 
 
 def _not_a_key(words: list[str]) -> str:
@@ -98,9 +127,15 @@ def check(value: Existing, others: dict[str, Any]) -> Existing:
     Raises:
         PydanticCustomError: with everything that is missing.
     """
-    if others.get("cloud") != "existing":
-        return value
-    found = [("is missing", name, "") for name in ("address", "user", "host_key") if not getattr(value, name)]
+    needed = ("address", "user", "host_key")
+    found = []
+    if others.get("cloud") == "existing":
+        found += [("is missing", name, "") for name in needed if not getattr(value, name)]
+    passed = value.jump
+    said = [name for name in (*needed, "port") if getattr(passed, name) != Jump.model_fields[name].default]
+    if said:
+        missing = [name for name in needed if not getattr(passed, name)]
+        found += [(f"is missing beside {said[0]}", f"jump.{name}", "") for name in missing]
     if found:
         raise all_wrong(found)
     return value

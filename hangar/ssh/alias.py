@@ -34,7 +34,8 @@ def windows_text(server: Server, forwards: Sequence[tunnel.Forward], login: Logi
     if any(char in login.key for char in '"\r\n'):
         raise HangarError(f"ssh cannot be told of a path with quotes or line breaks: {login.key!r}")
     login = replace(login, key=login.key.replace("\\", "/"))
-    server = replace(server, proxy_command=_on_windows(server.proxy_command))
+    if server.jump is None:
+        server = replace(server, proxy_command=_on_windows(server.proxy_command))
     known = f"~/.ssh/{known_hosts_name(server.environment)}"
     block = client_config.render(
         server, Path(login.key), login, known_hosts=known, more=_forwards(forwards), windows=True

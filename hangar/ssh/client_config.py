@@ -6,9 +6,12 @@ from pathlib import Path
 
 from hangar import paths
 from hangar.cloud.base import Server
-from hangar.ssh import proxy
+from hangar.ssh import jump, proxy
 from hangar.ssh.files import write_atomically
 from hangar.ssh.login import Login
+from hangar.ssh.quoting import quote, unquote
+
+__all__ = ["forget_login", "is_operators", "of", "quote", "read", "render", "unquote", "write", "write_login"]
 
 KEEP_ALIVE = 15
 """Seconds between two signs of life; after four without an answer a connection counts as dead."""
@@ -77,21 +80,23 @@ def render(
         f"ServerAliveInterval {KEEP_ALIVE}",
         "ServerAliveCountMax 4",
     ]
-    if server.proxy_command:
-        lines.append(f"ProxyCommand {proxy.text(server.proxy_command, windows=windows)}")
+    way = _way(server, login, known_hosts)
+    if way:
+        lines.append(f"ProxyCommand {proxy.text(way, windows=windows)}")
     elif login and login.jump:
         lines.append(f"ProxyJump {login.jump}")
     return "\n  ".join([*lines, *more]) + "\n"
 
 
-def quote(path: Path) -> str:
-    """A path as ssh takes it: in double quotes where it holds blanks, without a meaning of its own for %."""
-    text = str(path).replace("%", "%%")
-    return f'"{text}"' if any(char.isspace() for char in text) else text
-
-
-def unquote(text: str) -> Path:
-    return Path(text.strip('"').replace("%%", "%"))
+def _way(server: Server, login: Login | None, known_hosts: str) -> tuple[str, ...]:
+    """Somebody of the team passes the jump host of platform.yml by their own name and key, or another host that they
+    said; everybody passes what else leads to the machine.
+    """
+    if login is None or server.jump is None:
+        return server.proxy_command
+    if login.jump:
+        return ()
+    return jump.command(server, server.jump, login.user, Path(login.key), known_hosts)
 
 
 def read(path: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable
+from hangar.ssh import jump
 from hangar.ssh.files import write_atomically
 
 HEADER = "# The host keys of machine "
@@ -34,7 +35,10 @@ def pin(server: Server, path: Path) -> bool:
 
 def render(server: Server) -> str:
     keys = "".join(f"{server.name} {key}\n" for key in server.host_keys)
-    return f"{HEADER}{server.id}\n{keys}"
+    passed = "".join(
+        f"{jump.PREFIX}{server.name} {key}\n" for key in (server.jump.host_keys if server.jump else ())
+    )
+    return f"{HEADER}{server.id}\n{keys}{passed}"
 
 
 def machine_id(text: str) -> str:
@@ -49,9 +53,9 @@ def is_for(server: Server, path: Path) -> bool:
 
 
 def pinned(path: Path) -> tuple[str, ...]:
-    """The keys in a known_hosts file of ours, `type base64`."""
+    """The machine's keys in a known_hosts file of ours, `type base64`; not those of a jump host."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return tuple(line.partition(" ")[2] for line in lines if line and not line.startswith("#"))
+    return tuple(line.partition(" ")[2] for line in lines if line and not line.startswith(("#", jump.PREFIX)))
 
 
 def is_another_key(said: str) -> bool:

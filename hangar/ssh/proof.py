@@ -11,6 +11,7 @@ from hangar import paths, process
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.ssh import client_config, proxy
 from hangar.ssh.keys import read_public_key
+from hangar.ssh.known_hosts import pinned
 
 TIMEOUT = 10.0
 """Seconds for each step of the login."""
@@ -103,12 +104,11 @@ def _login(target: Target, timeout: float, way: process.Connection | None) -> It
 def pin_host_keys(keys: paramiko.HostKeys, target: Target) -> None:
     """Our file names the machine, paramiko looks for the address: give it the same keys under that name."""
     name = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
-    for line in target.known_hosts.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            _, kind, data = line.split()[:3]
-            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {kind} {data}")
-            if entry is not None and entry.key is not None:
-                keys.add(name, kind, entry.key)
+    for key in pinned(target.known_hosts):
+        kind, data = key.split()[:2]
+        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {kind} {data}")
+        if entry is not None and entry.key is not None:
+            keys.add(name, kind, entry.key)
 
 
 def _key(path: Path) -> paramiko.PKey:

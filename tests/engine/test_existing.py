@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.sshd import SSHD, Host
 
 REPO = Path(__file__).resolve().parents[2]
 NAME = "existing"
@@ -88,6 +91,29 @@ def test_the_plan_shows_what_the_roles_would_change_and_changes_nothing(environm
     roles = {task["role"] for task in found["playbook"]["tasks"]}
     assert {"base", "ssh_server", "firewall", "airflow"} <= roles
     assert inside("cat /etc/passwd /etc/group; ls -lR /etc /srv | md5sum") == before
+
+
+@pytest.mark.skipif(SSHD is None, reason="needs Debian's openssh-server")
+def test_the_plan_is_made_over_a_jump_host(environment: Path, host: dict[str, Any], tmp_path: Path) -> None:
+    """Hangar's look and Ansible's connections both pass it"""
+    public = Path(f"{host['private_key']}.pub").read_text().strip()
+    gate = Host(tmp_path / "gate", public)
+    gate.start()
+    try:
+        passed = {"address": "127.0.0.1", "port": gate.port, "user": getpass.getuser(), "host_key": gate.key}
+        change(environment, jump=passed)
+        done = provision("plan", ENVIRONMENT, "--json", "--exit-code")
+    finally:
+        gate.stop()
+    assert done.returncode == 4, done.stderr
+    assert json.loads(done.stdout)["playbook"]["tasks"] != []
+    assert gate.logins() >= 2
+    off = provision("plan", ENVIRONMENT)
+    assert off.returncode == 1
+    assert (
+        f"leads over {getpass.getuser()}@127.0.0.1 port {gate.port}, and no answer comes back over it."
+        in off.stderr
+    )
 
 
 def test_another_host_key_is_refused_before_anything_is_sent(environment: Path, host: dict[str, Any]) -> None:

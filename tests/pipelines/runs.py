@@ -16,6 +16,7 @@ SLEEP = time.sleep
 
 @dataclass(frozen=True)
 class Run:
+    run_id: str
     state: str
     tasks: dict[str, str]
     errors: dict[str, list[str]]
@@ -52,6 +53,7 @@ def run_dag(name: str, conf: dict[str, Any], change: Callable[[Any], None] = lam
         done = dag.test(run_conf=conf)
     instances = done.get_task_instances()
     return Run(
+        done.run_id,
         str(done.state),
         {ti.task_id: str(ti.state) for ti in instances},
         errors,

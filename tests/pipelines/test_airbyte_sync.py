@@ -19,7 +19,7 @@ def test_a_sync_that_succeeds_is_news_for_other_dags(airbyte, run):
         "job_id": 1, "connection": "faker_to_warehouse", "rows": 42,
     }  # fmt: skip
     with create_session() as session:
-        events = session.scalars(select(AssetEvent).where(AssetEvent.source_dag_id == "airbyte_sync")).all()
+        events = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == done.run_id)).all()
         assert [(event.asset.name, event.extra["rows"]) for event in events] == [
             ("airbyte.faker_to_warehouse", 42)
         ]

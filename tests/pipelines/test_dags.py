@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runs import BUNDLE, read
 
-OURS = {"airbyte_sync", "city_temperatures", "dlt_ingest", "elt", "file_drop"}
+OURS = {"after_sync", "airbyte_sync", "city_temperatures", "dlt_ingest", "elt", "file_drop"}
 
 
 @pytest.fixture(scope="module")

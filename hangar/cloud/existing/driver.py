@@ -3,13 +3,14 @@
 import contextlib
 import hashlib
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hangar import machine, paths, process
-from hangar.cloud.base import MachineSpec, Plan, Removal, Report, Server
+from hangar.cloud.base import Jump, MachineSpec, Plan, Removal, Report, Server
 from hangar.cloud.existing.probe import ADMINS, PATIENCE, Facts, look
 from hangar.plan import Change
-from hangar.ssh import client_config, known_hosts
+from hangar.ssh import client_config, jump, known_hosts
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -58,7 +59,7 @@ class ExistingCloud:
     def server(self) -> Server:
         """The machine as platform.yml names it; whether it answers is another question."""
         there = self.config.existing
-        return Server(
+        server = Server(
             name=self.config.server_name,
             environment=self.config.environment,
             cloud="existing",
@@ -68,6 +69,17 @@ class ExistingCloud:
             admin=there.user or "",
             host_keys=there.host_key,
             ssh_sources=there.ssh_sources,
+            jump=self._jump(),
+        )
+        if server.jump is None:
+            return server
+        key = machine.private_key(self.config)
+        return replace(server, proxy_command=jump.command(server, server.jump, server.jump.user, key))
+
+    def _jump(self) -> Jump | None:
+        passed = self.config.existing.jump
+        return (
+            Jump(passed.address, passed.port, passed.user or "", passed.host_key) if passed.address else None
         )
 
     def removal(self, *, with_data: bool) -> Removal:
@@ -101,4 +113,6 @@ class ExistingCloud:
         """Another address or other keys in platform.yml are another machine: whoever edits that file says so."""
         there = self.config.existing
         text = "\n".join((f"{there.address} {there.port}", *sorted(there.host_key)))
+        if there.jump.address:
+            text += "\n".join(("", f"{there.jump.address} {there.jump.port}", *sorted(there.jump.host_key)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from pathlib import Path
 from hangar import paths, process
 from hangar.cloud.base import Server
 from hangar.errors import CloudError, HangarError, MachineUnreachable
-from hangar.ssh import known_hosts
+from hangar.ssh import jump, known_hosts
 
 PATIENCE = 60.0
 """Seconds that the login and the look may take."""
@@ -102,6 +102,10 @@ def facts(server: Server, found: Mapping[str, str]) -> Facts:
 def refusal(server: Server, private_key: Path, said: str) -> HangarError:
     """Why ssh did not get in, in words."""
     place = f"{server.address} port {server.port}"
+    if server.jump and jump.is_in_the_way(said):
+        what, cure = jump.why(said)
+        where = f"{server.jump.user}@{server.jump.address} port {server.jump.port}"
+        return MachineUnreachable(f"The way to {place} leads over {where}, and {what}.", _quoted(said), cure)
     if known_hosts.is_another_key(said):
         return _other_key(server, place, said)
     if "Permission denied" in said:

@@ -1,6 +1,7 @@
 """Run one sync of Airbyte, and tell the DAGs that wait for its data.
 
-Trigger it with the name or the id of a connection. DAGs with `schedule=[synced("NAME")]` run afterwards.
+Trigger it with the name or the id of a connection. DAGs with `schedule=[synced("NAME")]` run afterwards, as
+`after_sync` does.
 """
 
 from __future__ import annotations

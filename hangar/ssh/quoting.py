@@ -1,0 +1,13 @@
+"""Paths as ssh takes them in its settings."""
+
+from pathlib import Path
+
+
+def quote(path: Path) -> str:
+    """In double quotes where it holds blanks, without a meaning of its own for %."""
+    text = str(path).replace("%", "%%")
+    return f'"{text}"' if any(char.isspace() for char in text) else text
+
+
+def unquote(text: str) -> Path:
+    return Path(text.strip('"').replace("%%", "%"))
