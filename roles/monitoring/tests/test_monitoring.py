@@ -160,7 +160,9 @@ def test_every_alert_fires_and_ends(host):
 
 def proof(name, given, every):
     """A test as promtool takes it: firing at its times, silent at another."""
-    fires, quiet = (given[key] if isinstance(given[key], list) else [given[key]] for key in ("fires", "quiet"))
+    fires, quiet = (
+        given[key] if isinstance(given[key], list) else [given[key]] for key in ("fires", "quiet")
+    )
     firing = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
     return {
         "interval": after(every),
