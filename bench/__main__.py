@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.cloud import cloud_figures
 from bench.figure import Figure
 from bench.memory import machine_memory, peak_of_tree
+from bench.monitoring import monitoring_figures
 from bench.relay import relay_figures
 
 REPO = Path(__file__).resolve().parents[1]
@@ -89,6 +90,7 @@ def machine_figures(work: Path) -> list[Figure]:
             home,
         )
         idle = machine_memory(ENVIRONMENT)
+        watched = monitoring_figures(home, ENVIRONMENT)
     finally:
         timed(["./provision.py", "destroy", ENVIRONMENT, "--yes"], home)
     print(
@@ -101,6 +103,7 @@ def machine_figures(work: Path) -> list[Figure]:
         Figure("second playbook alone, everything on", playbook, 22, "s"),
         Figure("peak memory of the controller (all its processes)", peak / MIB, 300, "MiB"),
         Figure("the idle machine, everything running", idle / MIB, 3072, "MiB"),
+        *watched,
     ]
 
 

@@ -56,7 +56,8 @@ def values(airflow: Airflow, now: float = 0.0) -> dict[str, float]:
     return {f"{one.name}{dict(one.labels) or ''}": one.value for one in airflow.figures(now)}
 
 
-def test_airflows_figures_are_kept_by_name_and_the_rest_is_dropped() -> None:
+def test_airflows_figures_are_kept_by_name_and_the_rest_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.0)
     heard = Airflow()
     heard.receive(
         b"airflow.scheduler_heartbeat:1|c\nairflow.scheduler_heartbeat:1|c\nairflow.executor.queued_tasks:5|g\n"
@@ -70,6 +71,7 @@ def test_airflows_figures_are_kept_by_name_and_the_rest_is_dropped() -> None:
         "airflow_pool_slots{'pool': 'default_pool', 'state': 'open'}": 128.0,
         "airflow_dagrun_seconds_count{'dag': 'a.b', 'state': 'failed'}": 1.0,
         "airflow_dagrun_seconds_sum{'dag': 'a.b', 'state': 'failed'}": 1.5,
+        "airflow_dagrun_last_timestamp_seconds{'dag': 'a.b', 'state': 'failed'}": 1_800_000_000.0,
     }
 
 
@@ -87,7 +89,7 @@ def test_whoever_writes_dags_cannot_fill_the_memory_with_names() -> None:
     for number in range(MOST_NAMES * 2):
         heard.receive(f"airflow.dagrun.duration.success.dag{number}:1|ms".encode())
         heard.receive(f"airflow.pool.open_slots.pool{number}:1|g".encode(), now=0)
-    assert len(heard.counters) == len(heard.gauges) == MOST_NAMES
+    assert len(heard.counters) == len(heard.gauges) == len(heard.ended) == MOST_NAMES
 
 
 def test_a_gauge_that_nobody_sends_any_more_is_forgotten_and_a_counter_is_not() -> None:

@@ -153,30 +153,37 @@ def test_every_alert_fires_and_ends(host):
     for every in sorted({one.get("every", 1) for one in proofs.values()}):
         # Each in its own rhythm: days in steps of a minute would take half a minute.
         tests = [proof(name, proofs[name], every) for name in names if proofs[name].get("every", 1) == every]
-        wanted = {"rule_files": [rules], "evaluation_interval": f"{every}m", "tests": tests}
+        wanted = {"rule_files": [rules], "evaluation_interval": after(every), "tests": tests}
         tried = host.run(f"printf %s {shlex.quote(json.dumps(wanted))} | promtool test rules /dev/stdin")
         assert tried.rc == 0, tried.stdout + tried.stderr
 
 
 def proof(name, given, every):
     """A test as promtool takes it: firing at its times, silent at another."""
-    fires = given["fires"] if isinstance(given["fires"], list) else [given["fires"]]
+    fires, quiet = (
+        given[key] if isinstance(given[key], list) else [given[key]] for key in ("fires", "quiet")
+    )
     firing = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
     return {
-        "interval": f"{every}m",
+        "interval": after(every),
         "input_series": [{"series": one, "values": str(values)} for one, values in given["series"].items()],
         "promql_expr_test": [
             *(
                 {
                     "expr": firing,
-                    "eval_time": f"{one * every}m",
+                    "eval_time": after(one * every),
                     "exp_samples": [{"labels": "{}", "value": 1}],
                 }
                 for one in fires
             ),
-            {"expr": firing, "eval_time": f"{given['quiet'] * every}m"},
+            *({"expr": firing, "eval_time": after(one * every)} for one in quiet),
         ],
     }
+
+
+def after(minutes):
+    """A span of time as Prometheus writes it."""
+    return f"{minutes * 60:.0f}s"
 
 
 # Takes alerts as a webhook does, and writes them down: argument 1 is the port, 2 the file.

@@ -35,6 +35,8 @@ class Page:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.calls = 0
+        self.events: list[dict[str, Any]] = []
+        """What the browser has told by itself, of the domains that were enabled."""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self.calls += 1
@@ -44,6 +46,7 @@ class Page:
             if answer.get("id") == self.calls:
                 assert "error" not in answer, answer
                 return dict(answer["result"])
+            self.events.append(answer)
 
     def find(self, script: str) -> Any:
         """What an expression of the page's own language comes to."""
@@ -71,6 +74,20 @@ class Page:
 
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
+
+    def size(self, width: int, height: int) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def prefers(self, scheme: str) -> None:
+        """The reader's system is light or dark from now on."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
 
     def press(self, key: str, held: int = 0) -> None:
         """One key, with what is held down meanwhile."""
@@ -110,13 +127,7 @@ def browser(image: str, port: int) -> Iterator[Page]:
         with connect(_page(port, process), max_size=None) as socket:
             page = Page(socket)
             page.call("Page.enable")
-            page.call(
-                "Emulation.setDeviceMetricsOverride",
-                width=width,
-                height=height,
-                deviceScaleFactor=1,
-                mobile=False,
-            )
+            page.size(width, height)
             yield page
     finally:
         subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)

@@ -89,7 +89,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("logins", 30, system.Logins().measure),
         Source("certificates", 3600, partial(system.certificates, described["certificates"])),
         Source("keys", 60, partial(system.keys, PEOPLE)),
-        Source("secrets", 30, partial(system.secrets, SECRETS, described["secrets"])),
+        Source("secrets", 15, partial(system.secrets, SECRETS, described["secrets"])),
     ]
     found.append(Source("images", 300, partial(system.images, users)))
     for user, uid in users.items():
@@ -101,9 +101,9 @@ def sources(described: dict[str, Any]) -> list[Source]:
             ask = partial(services.airflow_database, users["airflow"])
             found.append(Source("airflow-database", 120, ask, due=time.monotonic() + 40))
     if one := given.get("airbyte"):
-        found.append(Source("airbyte", 30, services.Airbyte(int(one["port"]), one["credentials"]).measure))
+        found.append(Source("airbyte", 15, services.Airbyte(int(one["port"]), one["credentials"]).measure))
     if one := given.get("warehouse"):
-        found.append(Source("warehouse", 30, partial(services.warehouse, int(one["port"]), one["password"])))
+        found.append(Source("warehouse", 15, partial(services.warehouse, int(one["port"]), one["password"])))
     return found
 
 

@@ -46,6 +46,8 @@ class Airflow:
 
     counters: dict[Figure, float] = field(default_factory=dict)
     gauges: dict[Figure, tuple[float, float]] = field(default_factory=dict)
+    ended: dict[Figure, float] = field(default_factory=dict)
+    """When a DAG's last run ended so, in seconds since 1970: nobody sends that."""
 
     def receive(self, packet: bytes, now: float | None = None) -> None:
         """Take a datagram: a figure a line, as NAME:VALUE|KIND. What is none is dropped."""
@@ -76,6 +78,9 @@ class Airflow:
         elif kind == "ms" and (run := RUN.fullmatch(name)):
             self._count(figure("airflow_dagrun_seconds_count", 0, state=run[1], dag=run[2]), 1)
             self._count(figure("airflow_dagrun_seconds_sum", 0, state=run[1], dag=run[2]), value / 1000)
+            last = figure("airflow_dagrun_last_timestamp_seconds", 0, state=run[1], dag=run[2])
+            if last in self.ended or len(self.ended) < MOST_NAMES:
+                self.ended[last] = time.time()
 
     def _count(self, key: Figure, by: float) -> None:
         if key in self.counters or len(self.counters) < MOST_NAMES:
@@ -92,3 +97,4 @@ class Airflow:
         self.gauges = {key: one for key, one in self.gauges.items() if moment - one[1] < FORGOTTEN_AFTER}
         yield from (key._replace(value=value) for key, value in self.counters.items())
         yield from (key._replace(value=value) for key, (value, _) in self.gauges.items())
+        yield from (key._replace(value=value) for key, value in self.ended.items())
