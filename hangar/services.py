@@ -56,6 +56,7 @@ SERVICES = {
             "unattended-upgrades.service",
             "apt-daily-upgrade.service",
             "hangar-maintenance.service",
+            "hangar-renewal.service",
             "hangar-resume.service",
         ),
         user_units=("image-updates.service",),

@@ -125,6 +125,8 @@ class Agent:
             for user in CONTAINERS:
                 if recipe(user):
                     run(["as-service", user, str(SRV / user / "stack/ensure")])
+        if changed:
+            run(["maintenance", "renew"], check=False)
         return changed
 
     def undo(self) -> list[str]:

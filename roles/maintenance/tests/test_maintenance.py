@@ -1,6 +1,7 @@
 """When the machine finishes by itself what updates need: in its window alone, and without ending a task."""
 
 import json
+import time
 
 import pytest
 
@@ -50,3 +51,47 @@ def test_without_a_need_nothing_happens(host):
     done = host.run("maintenance run")
     assert ("No update waits for anything." in done.stdout) or ("the monitoring says nothing" in done.stderr)
     assert host.check_output("systemctl show --property=UserspaceTimestampMonotonic --value") == began
+
+
+def test_daemons_are_renewed_after_the_daily_updates(host):
+    """What an update has replaced is looked for after each night's updates, however these ended"""
+    shown = host.check_output("systemctl show apt-daily-upgrade.service --property OnSuccess,OnFailure")
+    assert sorted(shown.splitlines()) == [
+        "OnFailure=hangar-renewal.service",
+        "OnSuccess=hangar-renewal.service",
+    ]
+
+
+LIBRARY, OLD = "/usr/local/lib/hangar-contract.so", "hangar-contract-old.service"
+
+
+@pytest.fixture
+def old_daemon(host):
+    """A daemon whose library was replaced, as an update does it."""
+    host.check_output(f"cp $(ls /usr/lib/*-linux-gnu/libz.so.1 | head -n 1) {LIBRARY}")
+    program = f"import ctypes, time; ctypes.CDLL('{LIBRARY}'); time.sleep(3600)"
+    unit = f'[Service]\nExecStart=/usr/bin/python3 -c "{program}"\n'
+    host.check_output(f"cat > /run/systemd/system/{OLD} <<'END'\n{unit}END")
+    host.check_output(f"systemctl daemon-reload && systemctl start {OLD}")
+    deadline = time.monotonic() + 30
+    while host.run(f"grep -q {LIBRARY} /proc/{main_pid(host)}/maps").rc != 0:
+        assert time.monotonic() < deadline, "the daemon has not taken its library"
+        time.sleep(0.1)  # between two looks at the condition
+    host.check_output(f"cp {LIBRARY} {LIBRARY}.new && mv {LIBRARY}.new {LIBRARY}")
+    yield main_pid(host)
+    host.run(f"systemctl stop {OLD}; rm -f {LIBRARY} /run/systemd/system/{OLD}; systemctl daemon-reload")
+
+
+def main_pid(host):
+    return host.check_output(f"systemctl show --property MainPID --value {OLD}").strip()
+
+
+@pytest.mark.disturbs
+def test_a_daemon_that_runs_old_code_starts_anew(host, old_daemon):
+    """A daemon whose library an update has replaced starts anew, and a Docker daemon that runs on does not"""
+    dockers = "pgrep -x dockerd | sort"
+    before = host.run(dockers).stdout
+    host.check_output("systemctl start hangar-renewal.service")
+    assert main_pid(host) not in (old_daemon, "0")
+    assert OLD not in host.check_output("needrestart -b -l -r l")
+    assert host.run(dockers).stdout == before

@@ -55,6 +55,7 @@ PROGRAMS = (
     "dpkg",
     "dpkg-query",
     "docker-hosts",
+    "maintenance",
     "airflow-accounts",
 )
 
@@ -347,6 +348,7 @@ def test_tasks_begin_again_however_the_call_ends(machine: Machine) -> None:
 def test_packages_and_what_still_runs_old_ones(machine: Machine) -> None:
     assert ask("packages", docker=["docker.io"]) == {"ok": [["less", "668-1", "668-2"]]}
     assert not [line for line in machine.asked() if line.startswith(("docker-hosts", "systemctl"))]
+    assert machine.asked()[-1] == "maintenance renew"
 
 
 def test_what_was_left_half_installed_is_finished_first(machine: Machine) -> None:

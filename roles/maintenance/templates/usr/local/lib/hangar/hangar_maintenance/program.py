@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import draining, figures, images
+from . import draining, figures, images, renewal
 from .airflow import Airflow, Unreachable
 
 DESCRIBED = Path("/etc/hangar/maintenance.json")
@@ -35,12 +35,14 @@ def main(argv: list[str], usage: str) -> None:
             with LOCK.open("w") as lock:
                 _alone(lock)
                 run(described, reboot="--reboot" in argv)
+        elif argv == ["renew"]:
+            renewal.run(described["services"], say)
         elif argv == ["resume"]:
             with LOCK.open("w") as lock:
                 resume(described, lock)
         else:
             sys.exit(usage)
-    except (Refused, Unreachable, figures.Unknown, images.Failed) as problem:
+    except (Refused, Unreachable, figures.Unknown, images.Failed, renewal.Failed) as problem:
         sys.exit(f"maintenance: {problem}")
 
 
