@@ -333,8 +333,9 @@ def test_what_comes_into_the_live_folder_with_rights_of_its_own_is_shared_too(ho
     path = "/srv/airflow/dags/.contract"
     wait = "for _ in $(seq 200); do [ $(stat -c %a:%G {0}) = {1}:dags ] && exit 0; sleep 0.1; done; exit 1"
     try:
+        # Looked at before it comes: afterwards it may be the group's already.
         made = client.ssh(
-            command=f"install -m 600 /dev/null {path}; chgrp $(id -g) {path}; stat -c %a {path}"
+            command=f"umask 077 && : > .contract && stat -c %a .contract && mv .contract {path}"
         )
         assert made.stdout.strip() == "600"
         host.run(f"install -m 600 /dev/null {path}.root")
