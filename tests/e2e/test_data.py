@@ -51,7 +51,7 @@ def test_up_ends_with_data_moved(machine: Checkout) -> None:
     assert min(rows(machine).values()) > 0
     assert len(next(table["first"] for table in gold["tables"] if table["name"] == "best_products")) == 5
     succeeded = Airflow.of(machine).call("GET", "/api/v2/dags/elt/dagRuns?state=success")["dag_runs"]
-    assert [gold["run"]] == [run["dag_run_id"] for run in succeeded]
+    assert gold["run"] in [run["dag_run_id"] for run in succeeded]
 
 
 def test_another_run_doubles_nothing_though_secrets_change_under_it(machine: Checkout) -> None:

@@ -61,7 +61,7 @@ def ask(path, body=None, token=None):
         return error.code, {}
 def answers(port):
     try:
-        socket.create_connection(("host.docker.internal", port), 3).close()
+        socket.create_connection(("host.docker.internal", port), 15).close()
     except OSError:
         return False
     return True

@@ -224,7 +224,7 @@ def test_an_account_that_comes_later_reaches_its_own_programs(host):
     listed = 'nft list set inet hangar_firewall same_account | grep -c "[ {]$number [.]"'
     script = f"""
     useradd --key SUB_UID_COUNT=0 --key SUB_GID_COUNT=0 {name}; number=$(id --user {name})
-    for n in $(seq 60); do [ "$({listed})" = 0 ] || break; sleep 0.25; done
+    for n in $(seq 400); do [ "$({listed})" = 0 ] || break; sleep 0.25; done
     {listed}; userdel {name}"""
     assert host.run(script).stdout.strip() == "1"
 

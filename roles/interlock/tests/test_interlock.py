@@ -11,7 +11,7 @@ PROGRAM = "/usr/local/lib/hangar/interlock"
 
 # Journals of the contract's own, each as a role would have left it: a file changed, nothing proven.
 TRIAL = """
-import os, sys, time
+import os, subprocess, sys, time
 sys.path.insert(0, "/usr/local/lib/hangar")
 import hangar_files as files, hangar_journal as journals
 def change(name, after):
@@ -23,10 +23,13 @@ def change(name, after):
         journals.arm(journal, after)
         files.stage(path, files.State("file", 0, 0, 0o600, b"after")).commit()
     return path
-kept = change("contract_kept", 0.3)
+kept = change("contract_kept", 600)
+token = journals.load("contract_kept").token
 journals.keep(journals.load("contract_kept"))
-undone = change("contract_undone", 0.3)  # armed later: when it is undone, the time of the other is up as well
-deadline = time.monotonic() + 10
+# what its timer would have run, had it struck all the same
+subprocess.run([journals.PROGRAM, "undo", "contract_kept", "--token", token])
+undone = change("contract_undone", 0.3)
+deadline = time.monotonic() + 60
 while journals.load("contract_undone").state == "open" and time.monotonic() < deadline:
     time.sleep(0.05)
 print(open(undone).read(), open(kept).read())

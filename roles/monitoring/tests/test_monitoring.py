@@ -41,7 +41,7 @@ def ask(host):
         # The password comes through a file descriptor, so that it stands in no list of arguments.
         given = f'printf "user = scraper:%s" "$(cat {SECRETS}/scraper_password)"'
         url = shlex.quote(f"{LOOPBACK}:{port}{path}")
-        return host.check_output(f"{given} | curl --silent --fail --max-time 5 --config - {url}")
+        return host.check_output(f"{given} | curl --silent --fail --max-time 30 --config - {url}")
 
     return asked
 
@@ -72,7 +72,7 @@ def test_everything_is_offered_on_loopback_only(host, ports, options):
 
 def test_whoever_has_no_password_reads_nothing(host, ports):
     """Figures, dashboard and alerts are given to nobody without a password, not even to root"""
-    status = "curl --silent --output /dev/null --max-time 5 --write-out '%{http_code} '"
+    status = "curl --silent --output /dev/null --max-time 30 --write-out '%{http_code} '"
     paths = {
         "exporter": ["/metrics"],
         "page": ["/metrics", "/user/", "/api/v1/alerts"],
@@ -87,7 +87,7 @@ def test_people_reach_the_dashboard_and_no_other_port(attempt, ports, options):
     """People reach the dashboard alone (it asks for a password); the services' accounts reach nothing of it"""
     accounts = [account["name"] for account in options["service_users_accounts"]]
     reach = {
-        (who, what): f"runuser -u {who} -- curl --silent --max-time 3 {LOOPBACK}:{port}/"
+        (who, what): f"runuser -u {who} -- curl --silent --max-time 10 {LOOPBACK}:{port}/"
         for who in [*accounts, options["ansible_user"]]
         for what, port in ports.items()
     }
