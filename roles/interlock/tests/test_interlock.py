@@ -27,7 +27,7 @@ kept = change("contract_kept", 600)
 token = journals.load("contract_kept").token
 journals.keep(journals.load("contract_kept"))
 # what its timer would have run, had it struck all the same
-subprocess.run([journals.PROGRAM, "undo", "contract_kept", "--token", token])
+subprocess.run([journals.PROGRAM, "undo", "contract_kept", "--token", token], capture_output=True)
 undone = change("contract_undone", 0.3)
 deadline = time.monotonic() + 60
 while journals.load("contract_undone").state == "open" and time.monotonic() < deadline:
