@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,8 +61,8 @@ class Environment:
         return len(self.google.journal())
 
     @property
-    def instance(self) -> dict[str, object]:
-        found: dict[str, object] = self.google.resources("instances")["hangar-production"]
+    def instance(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.google.resources("instances")["hangar-production"]
         return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from hangar import paths
 from tests.gcp import methods
 from tests.gcp.conftest import Environment
-from tests.gcp.scenes import SCENES
+from tests.gcp.scenes import SCENES, withstand
 from tests.google.discovery import catalog
 
 BEGIN = ("begin", "do")
@@ -67,9 +67,4 @@ def test_whatever_the_source_begins_has_a_scene() -> None:
 def test_a_sample_of_what_goes_wrong_in_a_life(
     environment: Environment, name: str, method: str, kind: str
 ) -> None:
-    scene = SCENES[name]
-    scene.before(environment)
-    fault = environment.google.fault(method, kind)
-    scene.act(environment)
-    assert environment.google.fired(fault) == 1
-    scene.after(environment)
+    withstand(environment, name, method, kind)

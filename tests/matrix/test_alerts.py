@@ -132,29 +132,19 @@ def comes_and_goes(
     assert not says(machine, alert)
 
 
-def test_a_scheduler_that_is_stopped(machine: Checkout, receiver: Receiver) -> None:
-    def start() -> None:
-        machine.ssh(f"{compose('airflow')} start scheduler")
+@pytest.mark.parametrize(("cause", "cure"), [("stop", "start"), ("pause", "unpause")])
+def test_a_scheduler_that_stops_or_hangs(
+    machine: Checkout, receiver: Receiver, cause: str, cure: str
+) -> None:
+    """The container of one that hangs runs, and so it is not Docker that could tell."""
+
+    def back() -> None:
+        machine.ssh(f"{compose('airflow')} {cure} scheduler")
         until(lambda: healthy_again(machine), BACK_WITHIN, "Airflow did not come back")
 
     comes_and_goes(
         machine, receiver, "AirflowSchedulerSilent",
-        cause=lambda: machine.ssh(f"{compose('airflow')} stop scheduler"), cure=start,
-        level="critical", reason=r"Airflow's scheduler gives no sign of life; no task starts\.",
-        action="./provision.py logs airflow",
-    )  # fmt: skip
-
-
-def test_a_scheduler_that_hangs(machine: Checkout, receiver: Receiver) -> None:
-    """Its container runs, and so it is not Docker that could tell."""
-
-    def go_on() -> None:
-        machine.ssh(f"{compose('airflow')} unpause scheduler")
-        until(lambda: healthy_again(machine), BACK_WITHIN, "Airflow did not come back")
-
-    comes_and_goes(
-        machine, receiver, "AirflowSchedulerSilent",
-        cause=lambda: machine.ssh(f"{compose('airflow')} pause scheduler"), cure=go_on,
+        cause=lambda: machine.ssh(f"{compose('airflow')} {cause} scheduler"), cure=back,
         level="critical", reason=r"Airflow's scheduler gives no sign of life; no task starts\.",
         action="./provision.py logs airflow",
     )  # fmt: skip

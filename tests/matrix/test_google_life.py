@@ -12,7 +12,7 @@ import pytest
 from hangar.errors import HangarError
 from tests.gcp import methods
 from tests.gcp.conftest import Environment, environment, google, google_server, own_sockets
-from tests.gcp.scenes import SCENES
+from tests.gcp.scenes import SCENES, withstand
 from tests.matrix.test_google import PASSING, refused
 
 __all__ = ["environment", "google", "google_server", "own_sockets"]
@@ -36,12 +36,7 @@ def test_a_scene_holds_every_method_that_up_alone_does_not_call(environment: Env
 @pytest.mark.parametrize("kind", PASSING)
 @pytest.mark.parametrize(("name", "method"), CASES)
 def test_what_passes_is_not_noticed(environment: Environment, name: str, method: str, kind: str) -> None:
-    scene = SCENES[name]
-    scene.before(environment)
-    fault = environment.google.fault(method, kind)
-    scene.act(environment)
-    assert environment.google.fired(fault) == 1
-    scene.after(environment)
+    withstand(environment, name, method, kind)
 
 
 @pytest.mark.parametrize(("name", "method", "kind"), REFUSED)
