@@ -17,7 +17,7 @@ HERE = paths.REPO / "hangar/upgrade"
 BESIDE = [
     ("hangar_maintenance", DRAINING / "__init__.py"),
     *((f"hangar_maintenance.{name}", DRAINING / f"{name}.py")
-      for name in ("airflow", "figures", "draining", "images", "program")),
+      for name in ("airflow", "figures", "draining", "images", "renewal", "program")),
     ("hangar_files", paths.REPO / "playbooks/plugins/module_utils/hangar_files.py"),
     ("hangar_backup", RESTORING / "__init__.py"),
     *((f"hangar_backup.{name}", RESTORING / f"{name}.py")
