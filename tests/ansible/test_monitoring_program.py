@@ -196,6 +196,44 @@ def test_containers_that_run_are_told_from_those_that_do_not(monkeypatch: pytest
     }
 
 
+def test_one_question_has_the_memory_of_all_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def docker(argv: list[str], *, uid: int) -> str:
+        paths = [one.removeprefix("http://docker") for one in argv if one.startswith("http://")]
+        asked.append((uid, paths))
+        if paths == ["/containers/json"]:
+            running = [
+                {**container(name, "running", "Up 1 hour"), "Id": name[0] * 3}
+                for name in ("web", "db", "new")
+            ]
+            return json.dumps(running) + "\n"
+        stats = [
+            {"id": "ddd", "memory_stats": {"usage": 700, "stats": {"inactive_file": 200}, "limit": 1000}},
+            {"id": "www", "memory_stats": {"usage": 30}},
+            {"id": "nnn", "memory_stats": {}},  # a kernel that gives no figures
+        ]
+        return "".join(json.dumps(one) + "\n" for one in stats)
+
+    monkeypatch.setattr(containers, "answer", docker)
+    assert [
+        (one.name, dict(one.labels)["container"], one.value) for one in containers.memory("airflow", 2001)
+    ] == [
+        ("hangar_container_memory_bytes", "db", 500.0),
+        ("hangar_container_memory_limit_bytes", "db", 1000.0),
+        ("hangar_container_memory_bytes", "web", 30.0),
+    ]
+    assert asked == [
+        (2001, ["/containers/json"]),
+        (2001, [f"/containers/{one}/stats?stream=false&one-shot=true" for one in ("www", "ddd", "nnn")]),
+    ]
+
+
+def test_where_nothing_runs_nobody_is_asked_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "answer", lambda argv, **_: "[]" if argv[-1].endswith("/json") else 1 / 0)
+    assert list(containers.memory("airflow", 2001)) == []
+
+
 def test_security_updates_are_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
     said = (
         "Inst curl [8.1] (8.2 Debian-Security:13/stable-security [amd64])\n"
