@@ -88,7 +88,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("clock", 300, system.clock),
         Source("logins", 30, system.Logins().measure),
         Source("certificates", 3600, partial(system.certificates, described["certificates"])),
-        Source("keys", 60, partial(system.keys, PEOPLE)),
+        Source("keys", 15, partial(system.keys, PEOPLE)),
         Source("secrets", 15, partial(system.secrets, SECRETS, described["secrets"])),
     ]
     found.append(Source("images", 300, partial(system.images, users)))
