@@ -30,7 +30,7 @@ check: lint unit          ## two minutes: everything that needs no machine
 cloud: environment        ## the driver for Google Cloud, against a stand-in for Google's APIs
 	$(PYTEST) -n auto tests/gcp
 
-molecule: environment     ## each role by itself, and all of site.yml, on systemd containers
+molecule: environment     ## each role by itself, on systemd containers
 	$(BIN)/python -m tests.molecule $(SCENARIOS)
 
 e2e: environment          ## what the README promises, from a clone: up, a DAG, attacks, destroy
@@ -48,7 +48,7 @@ dags: environment         ## the DAGs, on a real Airflow, Postgres, dbt and dlt
 test: check cloud services dags molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions, a virtual machine
-	$(BIN)/python -m tests.molecule vm airbyte_abctl ops_agent secret_manager
+	$(BIN)/python -m tests.molecule vm default airbyte_abctl ops_agent secret_manager
 	$(PYTEST) tests/matrix
 	cd $(SERVICE) && .venv/bin/python -m pytest -q -m long
 
