@@ -209,9 +209,9 @@ def test_one_question_has_the_memory_of_all_that_run(monkeypatch: pytest.MonkeyP
             ]
             return json.dumps(running) + "\n"
         stats = [
-            {"id": "ddd", "memory_stats": {"usage": 700, "stats": {"inactive_file": 200}, "limit": 1000}},
-            {"id": "www", "memory_stats": {"usage": 30}},
-            {"id": "nnn", "memory_stats": {}},  # a kernel that gives no figures
+            {"memory_stats": {"usage": 30}},
+            {"memory_stats": {"usage": 700, "stats": {"inactive_file": 200}, "limit": 1000}},
+            {"memory_stats": {"stats": {"inactive_file": 0}}},  # a kernel that gives no figures
         ]
         return "".join(json.dumps(one) + "\n" for one in stats)
 
@@ -219,9 +219,9 @@ def test_one_question_has_the_memory_of_all_that_run(monkeypatch: pytest.MonkeyP
     assert [
         (one.name, dict(one.labels)["container"], one.value) for one in containers.memory("airflow", 2001)
     ] == [
+        ("hangar_container_memory_bytes", "web", 30.0),
         ("hangar_container_memory_bytes", "db", 500.0),
         ("hangar_container_memory_limit_bytes", "db", 1000.0),
-        ("hangar_container_memory_bytes", "web", 30.0),
     ]
     assert asked == [
         (2001, ["/containers/json"]),

@@ -9,7 +9,9 @@ from typing import Any
 from .figures import Figure, figure
 from .run import MOST, Unmeasured, answer
 
-FORM = ["curl", "--silent", "--show-error", "--fail", "--max-time", "8", "--max-filesize", str(MOST)]
+FORM = [
+    "curl", "--silent", "--show-error", "--fail", "--fail-early", "--max-time", "8", "--max-filesize", str(MOST),
+]  # fmt: skip
 MOST_CONTAINERS = 200
 """Containers of one user that are told apart."""
 MAIN_LABEL = "com.docker.compose.service"
@@ -36,13 +38,14 @@ def states(user: str, uid: int) -> Iterator[Figure]:
 
 def memory(user: str, uid: int) -> Iterator[Figure]:
     """What the running ones use. Where the kernel gives no such figures, nothing."""
-    running = {one["Id"]: name_of(one) for one in _listed(uid, "/containers/json")}
+    running = _listed(uid, "/containers/json")
     if not running:
         return
-    for one in _asked(uid, *(f"/containers/{known}/stats?stream=false&one-shot=true" for known in running)):
-        stats = one.get("memory_stats") or {}
+    # A short answer does not say whose it is; curl asks in order and ends with the first that fails.
+    said = _asked(uid, *(f"/containers/{one['Id']}/stats?stream=false&one-shot=true" for one in running))
+    for one, stats in zip(running, (answered.get("memory_stats") or {} for answered in said), strict=True):
         if used := stats.get("usage"):
-            about = {"user": user, "container": running[one["id"]]}
+            about = {"user": user, "container": name_of(one)}
             # As `docker stats`: what the kernel could drop at once does not count.
             used -= stats.get("stats", {}).get("inactive_file", 0)
             yield figure("hangar_container_memory_bytes", used, **about)
