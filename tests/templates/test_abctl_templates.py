@@ -61,6 +61,16 @@ def test_values_of_ones_own_are_stronger_and_the_log_in_stays_on(tmp_path: Path)
     assert said == "airbyte_abctl_values switches the log-in off (global.auth.enabled), which stays on"
 
 
+@pytest.mark.parametrize("tracking", ["{enabled: true}", "{strategy: segment}", "null"])
+def test_telemetry_stays_off_whatever_values_one_has(tmp_path: Path, tracking: str) -> None:
+    mine = tmp_path / "values.yaml"
+    mine.write_text(f"global: {{tracking: {tracking}}}\n")
+    (said,) = value(ROLE, "__airbyte_abctl_wrong", airbyte_abctl_values=str(mine), **VOUCHED)
+    assert (
+        said == "airbyte_abctl_values sends what Airbyte does to its maker (global.tracking), which stays off"
+    )
+
+
 def call(**options: Any) -> list[str]:
     """The command that the installation's unit runs."""
     text = render(ROLE, "/srv/airbyte/abctl/install", **options).replace("\\\n", " ")
