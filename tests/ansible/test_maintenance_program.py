@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
 
+from hangar.paths import REPO
 from tests.foreign import foreign as foreign
 
-ROLE = Path(__file__).resolve().parents[2] / "roles/maintenance"
-sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
+sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
 
-from hangar_maintenance import draining, figures, images, program  # noqa: E402
-from hangar_maintenance.airflow import Airflow, Unreachable  # noqa: E402
+from hangar_maintenance import draining, figures, images, program
+from hangar_maintenance.airflow import Airflow, Unreachable
 
 AS_SERVICE = """#!/bin/sh
 echo "$@" >> {0}/asked

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ROLE = Path(__file__).resolve().parents[2] / "roles/maintenance"
-sys.path.insert(0, str(ROLE / "templates/usr/local/lib/hangar"))
+from hangar.paths import REPO
 
-from hangar_maintenance import renewal  # noqa: E402
+sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
+
+from hangar_maintenance import renewal
 
 
 def asked(tmp_path: Path) -> list[str]:
