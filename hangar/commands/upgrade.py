@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say_next(found: "Plan", args: argparse.Namespace) -> int:
-    if not found.has_changes:
+    if not found.has_changes and not found.refusals:
         console.say("Nothing to upgrade.")
         return 0
     again = f"./provision.py upgrade apply {args.environment}"

@@ -16,7 +16,7 @@ from hangar_maintenance.airflow import Airflow, Unreachable
 
 from hangar.serving import Refusal, answered, serve
 from hangar.upgrade.remote import keeping, looking
-from hangar.upgrade.remote.running import CONTAINERS, SRV, described, installed, read, recipe, run
+from hangar.upgrade.remote.running import CONTAINERS, SRV, described, installed, read, recipe, run, why
 
 LOCK = Path("/srv/maintenance/lock")
 RESUME = Path("/usr/local/sbin/maintenance")
@@ -44,11 +44,11 @@ class Agent:
     def look(self) -> dict[str, Any]:
         """What the machine has. Debian's lists are fetched, as the machine does every day; nothing else changes."""
         fetched = run(["apt-get", "--quiet", "--quiet", "update"], check=False, env=APT)
-        simulated = run(["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], env=APT).stdout
-        said = fetched.stderr.strip().splitlines()
+        simulated = run(["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], check=False, env=APT)
         return {
-            "simulated": simulated,
-            "apt_problem": (said or ["apt-get gives no reason"])[-1] if fetched.returncode else "",
+            "simulated": simulated.stdout,
+            "apt_problem": why(fetched),
+            "apt_refusal": why(simulated),
             "revision": str(described().get("revision", "")),
             "drains": RESUME.exists(),
             "services": {user: looking.service(user) for user in CONTAINERS if recipe(user)},

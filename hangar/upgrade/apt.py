@@ -9,6 +9,8 @@ LINE = re.compile(r"^Inst (\S+) (?:\[([^\]]+)\] )?\((\S+) (.*?)(?: \[[^\]]*\])?\
 
 KEPT = re.compile(r"^The following packages have been kept back:\n((?:  .*\n?)+)", re.M)
 
+UNMET = re.compile(r"^The following packages have unmet dependencies:\n((?: .*\n?)+)", re.M)
+
 
 @dataclass(frozen=True)
 class Package:
@@ -28,6 +30,12 @@ def packages(simulated: str) -> tuple[Package, ...]:
 def kept_back(simulated: str) -> tuple[str, ...]:
     """What it would leave as it is though there is something newer: held, or it would remove another."""
     return tuple(_names(simulated))
+
+
+def unmet(simulated: str) -> tuple[str, ...]:
+    """What does not fit together on the machine, in apt-get's words; it upgrades nothing until that is mended."""
+    lines = "".join(UNMET.findall(simulated)).splitlines()
+    return tuple(" ".join(line.split()) for line in lines)
 
 
 def _names(simulated: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from hangar.upgrade.records import Facts, Group, Item, Lock, Plan, Refusal, Serv
 
 AIRFLOW, CORE = "/opt/airflow/venv", "apache-airflow"
 GUIDE = "docs/updates.md"
+MENDED = "sudo apt-get --fix-broken install"
 CHIEF = ("apache-airflow", "airbyte", "dbt-core", "dbt-postgres", "dlt")
 """Packages whose versions people know, and what begins with the first of them."""
 
@@ -90,6 +91,9 @@ def _refusals(facts: Facts, wanted: Wanted) -> Iterator[Refusal]:
             f"this checkout ({wanted.revision}) is older than what the machine was made from ({facts.revision})",
             "git pull",
         )
+    # Whoever has begun has to be able to end, or to go back.
+    if facts.apt_refusal and not facts.cut:
+        yield Refusal(_no_packages(facts), f"./provision.py ssh {wanted.environment} -- {MENDED}")
     for name, there in facts.postgres.items():
         asked = wanted.postgres.get(name, there)
         if asked != there:
@@ -101,6 +105,11 @@ def _refusals(facts: Facts, wanted: Wanted) -> Iterator[Refusal]:
     airflow = facts.services.get("airflow")
     if airflow and airflow.running:
         yield from _airflow_refusals(airflow, wanted)
+
+
+def _no_packages(facts: Facts) -> str:
+    reasons = "; ".join(apt.unmet(facts.simulated)) or facts.apt_refusal
+    return f"apt-get upgrades nothing on the machine: {reasons}"
 
 
 def _airflow_refusals(service: Service, wanted: Wanted) -> Iterator[Refusal]:
@@ -154,6 +163,8 @@ def _warnings(facts: Facts, wanted: Wanted) -> Iterator[str]:
         yield f"this checkout lacks something that the machine was made from ({facts.revision}): it may be taken back"
     if facts.apt_problem:
         yield f"Debian's lists could not be fetched, so that they may be old: {facts.apt_problem}"
+    if facts.apt_refusal and facts.cut:
+        yield _no_packages(facts)
     if facts.cut and not facts.cut.held:
         yield f"the upgrade of {facts.cut.since} was cut short, and tasks have begun since: they would not be undone"
 

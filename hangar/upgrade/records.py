@@ -38,12 +38,14 @@ class Cut:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a machine says. `simulated` is apt-get's own answer, `apt_problem` why it may be an old one. `postgres` has
-    the major version of the data of `airflow` and `warehouse`, `chart` the release of Airbyte's platform, if any.
+    """What a machine says. `simulated` is apt-get's own answer, `apt_problem` why it may be an old one, `apt_refusal`
+    why it would upgrade nothing. `postgres` has the major version of the data of `airflow` and `warehouse`, `chart` the
+    release of Airbyte's platform, if any.
     """
 
     simulated: str = ""
     apt_problem: str = ""
+    apt_refusal: str = ""
     revision: str = ""
     drains: bool = True
     services: Mapping[str, Service] = field(default_factory=dict)

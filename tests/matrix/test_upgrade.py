@@ -31,6 +31,20 @@ def test_nobody_sabotaged_the_upgrade(host):
 """
 """Holds beforehand, and is broken by that very package."""
 
+EARLIER = """
+set -e
+cd "$(mktemp --directory)"
+umask 022
+apt-get -qq download less
+dpkg-deb -R less_*.deb old
+sed -i 's/^Version: .*/&~earlier/' old/DEBIAN/control
+dpkg-deb --root-owner-group --build old old.deb
+sudo dpkg -i old.deb
+"""
+"""Debian's own package by an earlier version. The next one before it: what is older breaks systemd (less << 563), so
+that dpkg leaves it half installed and apt upgrades nothing.
+"""
+
 UPGRADED = 2400
 """Seconds for two verifications, a backup, an image and a playbook where the processor is shared."""
 
@@ -83,9 +97,11 @@ def nothing_is_left(machine: Checkout) -> None:
     assert machine.ssh(kept).stdout == ""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def upgraded(machine: Checkout) -> Checkout:
-    """Everything that Debian has in the way of updates is there, and the revision of the clone."""
+    """Everything that Debian has in the way of updates is there, and the revision of the clone, whatever an earlier
+    test left.
+    """
     machine.hangar("upgrade apply", "--yes", "--without-backup", timeout=UPGRADED)
     return machine
 
@@ -133,15 +149,11 @@ def test_another_image_is_taken_beside_a_running_task(upgraded: Checkout) -> Non
 
 
 def test_a_package_that_was_held_back_is_planned_and_comes(upgraded: Checkout) -> None:
-    """An earlier version than Debian's, made of the same package."""
-    upgraded.ssh(
-        "cd $(mktemp --directory) && umask 022 && apt-get -qq download less && dpkg-deb -R less_*.deb old && "
-        "sed -i 's/^Version: .*/Version: 1-1/' old/DEBIAN/control && "
-        "dpkg-deb --root-owner-group --build old old.deb && "
-        "sudo dpkg --force-downgrade -i old.deb"
-    )
-    (item,) = groups(planned(upgraded, code=4))["debian"]
-    assert (item["name"], item["old"]) == ("less", "1-1")
+    upgraded.ssh(EARLIER)
+    plan = planned(upgraded, code=4)
+    assert [group["name"] in ("debian", "security") for group in plan["groups"]] == [True]
+    ((item,),) = groups(plan).values()
+    assert (item["name"], item["old"]) == ("less", f"{item['new']}~earlier")
     began = upgraded.ssh(
         "sudo as-service airflow docker inspect --format '{{.State.StartedAt}}' airflow-scheduler-1"
     )
@@ -154,12 +166,13 @@ def test_a_package_that_was_held_back_is_planned_and_comes(upgraded: Checkout) -
 
 
 def test_a_verification_that_fails_brings_back_what_was_there(upgraded: Checkout) -> None:
+    until(lambda: healthy_again(upgraded), LONG, "Airflow is not healthy")
     before, there = images(upgraded), pools(Airflow.of(upgraded))
     described = "sudo cat /etc/hangar/maintenance.json"
     known = json.loads(upgraded.ssh(described).stdout)
     with committed(upgraded, CONTRACT, SABOTAGE):
         done = upgraded.hangar("upgrade apply", "--yes", *with_extra(upgraded), check=False, timeout=UPGRADED)
-    assert done.returncode == 1, done.stdout
+    assert done.returncode == 1, done.stdout + done.stderr
     assert "what was there before is in service again, and tasks begin." in done.stderr
     assert "obody sabotaged the upgrade" in done.stderr
     assert "put back: Airflow's database had not been migrated and was left as it is" in done.stderr
@@ -178,7 +191,7 @@ def test_a_call_that_is_killed_is_finished_by_the_same_one(upgraded: Checkout) -
             cwd=upgraded.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         kept = "sudo test -e /srv/upgrade/before/state.json"
-        until(lambda: upgraded.ssh(kept, check=False).returncode == 0, LONG, "nothing was kept")
+        until(lambda: upgraded.ssh(kept, check=False).returncode == 0, UPGRADED, "nothing was kept")
         call.kill()
         call.wait()
         found = planned(upgraded, code=4)
@@ -189,14 +202,14 @@ def test_a_call_that_is_killed_is_finished_by_the_same_one(upgraded: Checkout) -
     assert set(pools(Airflow.of(upgraded)).values()) != {0}
 
 
-def test_an_older_checkout_is_refused(upgraded: Checkout) -> None:
-    newest = git(upgraded, "rev-parse", "HEAD")
-    upgraded.hangar("upgrade apply", "--yes", "--without-backup", timeout=UPGRADED)
-    git(upgraded, "checkout", "-q", "HEAD~1")
-    try:
-        done = upgraded.hangar("upgrade apply", "--yes", check=False)
-        assert done.returncode == 1
-        assert "is older than what the machine was made from" in done.stderr
-        assert "git pull" in done.stderr
-    finally:
-        git(upgraded, "checkout", "-q", newest)
+def test_an_older_checkout_is_refused(machine: Checkout) -> None:
+    with committed(machine, "roles/maintenance/README.md", "\n"):
+        machine.hangar("upgrade apply", "--yes", "--without-backup", timeout=UPGRADED)
+        git(machine, "checkout", "-q", "HEAD~1")
+        try:
+            done = machine.hangar("upgrade apply", "--yes", check=False)
+            assert done.returncode == 1, done.stdout + done.stderr
+            assert "is older than what the machine was made from" in done.stderr
+            assert "git pull" in done.stderr
+        finally:
+            git(machine, "checkout", "-q", "-")

@@ -88,3 +88,9 @@ def run(
         said = (done.stderr or done.stdout or "").strip().splitlines()[-15:]
         raise Refusal("failed", "\n".join([f"* Command: {' '.join(argv[:8])}", *said]))
     return done
+
+
+def why(done: "subprocess.CompletedProcess[str]") -> str:
+    """The last line of an apt-get that ended badly; "" of one that ended well."""
+    said = done.stderr.strip().splitlines()
+    return (said or ["apt-get gives no reason"])[-1] if done.returncode else ""

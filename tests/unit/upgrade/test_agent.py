@@ -25,7 +25,7 @@ from hangar.upgrade.remote import keeping, looking, running  # noqa: E402
 LISTENS = """#!/bin/sh
 echo "${{0##*/}} $*" >> {place}/asked
 case "${{0##*/}} $*" in
-$FAILS) cat > /dev/null; echo "E: no such mirror" >&2; exit 100;;
+$FAILS) cat > /dev/null; printf "$PRINTS"; echo "E: no such mirror" >&2; exit 100;;
 *" psql "*)
     cat > {place}/sql
     case "$(cat {place}/sql)" in
@@ -100,6 +100,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         (bin / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
     monkeypatch.setenv("FAILS", "nothing")
+    monkeypatch.setenv("PRINTS", "")
     monkeypatch.setenv("INSIDE", "{}")
     root = made.root
     for module in (agent, keeping, looking, running):
@@ -304,7 +305,8 @@ def test_what_the_machine_has(machine: Machine, monkeypatch: pytest.MonkeyPatch)
     machine.file("srv/warehouse/postgres/PG_VERSION", "17\n")
     found = ask("look")["ok"]
     assert found["simulated"].startswith("Inst less [668-1]")
-    assert (found["apt_problem"], found["revision"], found["chart"]) == ("", "aaaa", "")
+    assert (found["apt_problem"], found["apt_refusal"]) == ("", "")
+    assert (found["revision"], found["chart"]) == ("aaaa", "")
     assert found["services"] == {"airflow": {**inside, "running": True, "outdated": True, "waiting": False}}
     assert found["postgres"] == {"airflow": "17", "warehouse": "17"}
     assert found["lint"] == ["Removed `check_slas`."]
@@ -318,6 +320,17 @@ def test_a_mirror_that_does_not_answer_and_containers_that_do_not(
     assert found["apt_problem"] == "E: no such mirror"
     monkeypatch.setenv("FAILS", "*python3*")
     assert ask("look")["ok"]["services"]["airflow"]["running"] is False
+
+
+def test_packages_that_do_not_fit_together_keep_nothing_else_from_being_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILS", "*--simulate*")
+    monkeypatch.setenv("PRINTS", "The following packages have unmet dependencies:\n systemd : Breaks: less\n")
+    found = ask("look")["ok"]
+    assert found["simulated"].endswith(" systemd : Breaks: less\n")
+    assert (found["apt_problem"], found["apt_refusal"]) == ("", "E: no such mirror")
+    assert found["revision"] == "aaaa"
 
 
 def test_a_cut_upgrade_is_seen(machine: Machine) -> None:

@@ -250,6 +250,43 @@ def test_lists_that_could_not_be_fetched() -> None:
     )
 
 
+BROKEN = """\
+Reading package lists...
+You might want to run 'apt --fix-broken install' to correct these.
+The following packages have unmet dependencies:
+ systemd : Breaks: less (< 563) but 1-1 is installed
+ vim-tiny : Depends: vim-common (= 2:9.1.1230-2) but it is not installed
+            Depends: libacl1 (>= 2.2.23) but it is not installed
+"""
+"""As Debian 13's apt-get prints it beside its refusal."""
+
+REFUSED = "E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution)."
+
+
+def test_packages_that_do_not_fit_together_are_named_with_what_mends_them() -> None:
+    found = planning.plan(replace(FACTS, simulated=BROKEN, apt_refusal=REFUSED), WANTED)
+    (refusal,) = found.refusals
+    assert refusal.text == (
+        "apt-get upgrades nothing on the machine: systemd : Breaks: less (< 563) but 1-1 is installed; "
+        "vim-tiny : Depends: vim-common (= 2:9.1.1230-2) but it is not installed; "
+        "Depends: libacl1 (>= 2.2.23) but it is not installed"
+    )
+    assert refusal.cure == "./provision.py ssh local -- sudo apt-get --fix-broken install"
+    assert found.warnings == ()
+
+
+def test_another_reason_of_apts_is_told_in_its_words() -> None:
+    (refusal,) = planning.plan(replace(FACTS, apt_refusal="E: Malformed entry 1"), WANTED).refusals
+    assert refusal.text == "apt-get upgrades nothing on the machine: E: Malformed entry 1"
+
+
+def test_an_upgrade_that_was_cut_short_ends_or_goes_back_whatever_apt_says() -> None:
+    cut = Cut("2026-11-28T22:00:00Z", "aaaaaaaaaaaa", held=True)
+    found = planning.plan(replace(FACTS, apt_refusal=REFUSED, cut=cut), WANTED)
+    assert found.refusals == ()
+    assert found.warnings == (f"apt-get upgrades nothing on the machine: {REFUSED}",)
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_an_upgrade_that_was_cut_short_goes_on(held: bool) -> None:
     found = planning.plan(replace(FACTS, cut=Cut("2026-11-28T22:00:00Z", "aaaaaaaaaaaa", held)), WANTED)

@@ -71,6 +71,15 @@ class TestPlan:
             "✗ this checkout is older\n    git pull\nIt is not made by itself: see above.\n"
         )
 
+    def test_a_refusal_alone_does_not_say_that_all_is_well(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert (
+            run(monkeypatch, Plan(refusals=(Refusal("apt-get upgrades nothing", "mend it"),)), exit_code=True)
+            == 4
+        )
+        assert capsys.readouterr().out.endswith("    mend it\nIt is not made by itself: see above.\n")
+
     def test_one_that_goes_on(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
