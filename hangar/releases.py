@@ -18,7 +18,7 @@ from hangar import paths, process
 from hangar.errors import HangarError, MachineUnreachable
 
 LEFT_OUT = ("__pycache__", ".git", ".venv")
-TIMEOUT = 600.0
+TIMEOUT = 1200.0
 """Seconds for one call; the check on the machine alone may take half of it."""
 
 RUFF_RULES = "E9,F63,F7,F82"

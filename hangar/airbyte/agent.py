@@ -43,8 +43,10 @@ SETTINGS = "/etc/hangar/airbyte.json"
 QUICK = 30.0
 """Seconds for what Airbyte answers from its own records."""
 
-SLOW = 900.0
-"""Seconds for what starts a connector: Airbyte may have to fetch it first."""
+SLOW = 1200.0
+"""Seconds for what starts a connector: Airbyte may have to fetch it first. The embedded engine gives up earlier and
+says why, after ten minutes for the packages and five for the answer.
+"""
 
 PATIENCE = 20.0
 """Seconds that another apply gets to end (a killed one ends with its request)."""

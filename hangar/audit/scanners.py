@@ -197,7 +197,7 @@ def _scan_ssh(server: Server) -> Scan:
         # It speaks to a port, and there is none that it could reach.
         return Scan("ssh-audit", "", "not reachable without a tunnel")
     argv = [sys.executable, "-m", "ssh_audit.ssh_audit", "--json", "--port", str(server.port), server.address]
-    done = process.run(argv, check=False, timeout=120)
+    done = process.run(argv, check=False, timeout=TIMEOUT)
     if not re.match(r"\s*\{", done.stdout):
         raise HangarError("ssh-audit gave no answer.", done.stderr.strip() or done.stdout.strip())
     return read_ssh_audit(done.stdout)

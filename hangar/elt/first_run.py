@@ -18,10 +18,12 @@ DAG = "elt"
 CONNECTION = "faker_to_warehouse"
 """What the DAG asks Airbyte for; without it there is nothing to run."""
 
-APPEARS = 180.0
-"""Seconds until Airflow has read a DAG that was just released: it looks every 10 s, and a busy machine reads slowly."""
+APPEARS = 600.0
+"""Seconds until Airflow has read a DAG that was just released: it looks every 10 s, and reads one file after the other.
+An emulated processor takes ten seconds and more for each.
+"""
 
-SCHEDULED = 30.0
+SCHEDULED = 90.0
 """Seconds that the scheduler gets to bring a run that is due."""
 
 WATCHED = 1800.0

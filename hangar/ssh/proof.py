@@ -13,8 +13,8 @@ from hangar.ssh import client_config, proxy
 from hangar.ssh.keys import read_public_key
 from hangar.ssh.known_hosts import pinned
 
-TIMEOUT = 10.0
-"""Seconds for each step of the login."""
+TIMEOUT = 20.0
+"""Seconds for each step of the login: on a busy emulated processor the whole of it takes as long."""
 
 PROXY_TIMEOUT = 20.0
 """Seconds that a proxy command gets in addition, until the machine answers through it."""

@@ -26,8 +26,10 @@ DATA_DEVICE = "/dev/disk/by-id/virtio-hangar-srv"
 EMULATOR_UID = 64055
 """Debian's own number for the account that runs virtual machines (libvirt-qemu). It exists in no image."""
 
-STOP_TIMEOUT = 180
-"""Seconds that the machine gets to shut down: an emulated processor is slow."""
+STOP_TIMEOUT = 600
+"""Seconds that the machine gets to shut down: containers get two minutes and then the databases five, and an emulated
+processor needs them. What is over sooner ends sooner.
+"""
 
 GIB = 2**30
 MEMORY_LEAST, MEMORY_USUAL = 4 * GIB, 8 * GIB

@@ -11,6 +11,9 @@ UNITS = ("ssh.service", "systemd-sysctl.service", "hangar-editors.service", "han
 
 ROLES = Path(__file__).resolve().parents[2]
 
+PATIENCE = 60
+"""Seconds for a forward to open, and for what answers through it: a login to an emulated processor is slow."""
+
 SOCKS_HELLO = b"\x05\x01\x00"
 SOCKS_CONNECT_SSH = b"\x05\x01\x00\x01" + socket.inet_aton("127.0.0.1") + (22).to_bytes(2, "big")
 
@@ -25,11 +28,11 @@ def forward(client, *options, port):
     """Keep a forward open for the time of the block; yields a connection to its near end."""
     process = client.start("-N", "-o", "ExitOnForwardFailure=yes", *options)
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE
         while True:
             assert process.poll() is None, process.stderr.read()
             try:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
                 break
             except ConnectionRefusedError:
                 assert time.monotonic() < deadline, "the forward did not open"
