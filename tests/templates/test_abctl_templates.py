@@ -180,6 +180,7 @@ def test_the_filter_listens_on_loopback_and_names_what_it_admits() -> None:
     )
     assert re.findall(r"^    bind (.*)$", text, re.M) == ["127.0.0.1:9001"]
     assert re.findall(r"^    server airbyte (.*)$", text, re.M) == ["127.0.0.1:9000"]
+    assert re.findall(r"set-header Host (.*)$", text, re.M) == ["localhost:9000"]
     (rule,) = re.findall(r" unless (.*)$", text, re.M)
     assert rule.split(" or ") == [
         "{ method GET HEAD } read", "{ method POST } token small", "{ method POST } reason small",
