@@ -73,18 +73,21 @@ def origin(place: Path) -> Origin:
     return Origin(head.stdout.strip(), bool(changes.stdout.strip()))
 
 
-def lint(place: Path) -> bool:
-    """Looks for what cannot run; the machine judges in any case. Answers whether ruff, which does it, is at hand.
+def lint(place: Path) -> None:
+    """Looks for what cannot run, before anything leaves this computer.
 
     Raises:
-        HangarError: with every finding.
+        HangarError: with every finding; or ruff, which belongs to Hangar's environment, is not in it.
     """
-    beside = Path(sys.executable).with_name("ruff")
-    ruff = str(beside) if beside.exists() else shutil.which("ruff")
-    if ruff is None:
-        return False
+    ruff = Path(sys.executable).with_name("ruff")
+    if not ruff.exists():
+        raise HangarError(
+            "The DAGs were not released: ruff, which lints them, is not in Hangar's environment.",
+            f"There is no {ruff}. What is released is as it was.",
+            "Complete it (uv pip install --require-hashes -r requirements.lock) or remove it, and deploy again.",
+        )
     argv = [
-        ruff,
+        str(ruff),
         "check",
         "--isolated",
         "--no-cache",
@@ -95,7 +98,6 @@ def lint(place: Path) -> bool:
     done = process.run([*argv, "."], cwd=place, check=False)
     if done.returncode != 0:
         raise refused("ruff has found problems", done.stdout.strip() or done.stderr.strip())
-    return True
 
 
 def pack(place: Path) -> bytes:

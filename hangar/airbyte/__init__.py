@@ -1,4 +1,4 @@
-"""Pipelines as code: what pipelines/*.yml declares becomes what Airbyte holds, through its public API alone.
+"""Pipelines as code: what pipelines/*.yml declares becomes what Airbyte holds, through its API.
 
     files → Declared → Wanted ┐
          load, model   wanted ├→ planning → checks → apply → client → session ═ SSH ═ agent (on the machine) → Airbyte

@@ -18,7 +18,10 @@ The machine's side of the contract is one file, written by the role of the engin
 
     {"url": "http://127.0.0.1:8000/api/public/v1", "client_id_file": "…", "client_secret_file": "…",
      "ledger": "/srv/airbyte/pipelines", "secrets": "/srv/airbyte/pipelines/secrets",
-     "named_secrets": {"warehouse_airbyte": "/srv/warehouse/secrets/airbyte"}}
+     "named_secrets": {"warehouse_airbyte": "/srv/warehouse/secrets/airbyte"},
+     "configuration_url": "http://127.0.0.1:8000/api/v1"}
+
+The last is there for Airbyte's platform alone, whose public API checks no destination.
 """
 
 import fcntl
@@ -51,7 +54,7 @@ says why, after ten minutes for the packages and five for the answer.
 PATIENCE = 20.0
 """Seconds that another apply gets to end (a killed one ends with its request)."""
 
-OPERATIONS = ("open", "entries", "get", "secrets", "write", "note", "delete", "keep")
+OPERATIONS = ("open", "entries", "get", "check", "secrets", "write", "note", "delete", "keep")
 NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 IDS = {"source": "sourceId", "destination": "destinationId", "connection": "connectionId"}
 
@@ -188,13 +191,15 @@ class Api:
         # Airbyte is on this machine: no proxy of the environment has a part in it.
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
-    def call(self, method: str, path: str, body: Any = None, timeout: float = QUICK) -> Any:
-        """The answer's data. A token that has run out is renewed once."""
+    def call(
+        self, method: str, path: str, body: Any = None, timeout: float = QUICK, base: str | None = None
+    ) -> Any:
+        """The answer's data. A token that has run out is renewed once. `base`: where another API begins."""
         for attempt in (1, 2):
             if not self._token:
                 self._token = self._renewed()
             try:
-                return self._send(method, path, body, timeout, self._token)
+                return self._send(method, path, body, timeout, self._token, base or self._url)
             except Refusal as refusal:
                 if refusal.answer.get("status") != 401 or attempt == 2:
                     raise
@@ -204,13 +209,13 @@ class Api:
     def _renewed(self) -> str:
         asked = {**self._client, "grant_type": "client_credentials"}
         try:
-            return str(self._send("POST", "/applications/token", asked, QUICK, "")["access_token"])
+            return str(self._send("POST", "/applications/token", asked, QUICK, "", self._url)["access_token"])
         except Refusal as refusal:
             if refusal.answer.get("status") in (400, 401, 403):
                 raise Refusal("credentials", refusal.answer["text"]) from None
             raise
 
-    def _send(self, method: str, path: str, body: Any, timeout: float, token: str) -> Any:
+    def _send(self, method: str, path: str, body: Any, timeout: float, token: str, base: str) -> Any:
         if not path.startswith("/"):
             raise Refusal("defect", f"{path} is no path")
         headers = {"Accept": "application/json"}
@@ -219,7 +224,7 @@ class Api:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)
+        request = urllib.request.Request(base + path, data=data, headers=headers, method=method)
         try:
             with self._open(request, timeout=timeout) as answer:
                 text = answer.read().decode()
@@ -227,7 +232,7 @@ class Api:
             text = error.read().decode(errors="replace")
             raise Refusal("refused", said(text) or error.reason, status=error.code) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Refusal("unreachable", f"{getattr(error, 'reason', error)}", url=self._url) from None
+            raise Refusal("unreachable", f"{getattr(error, 'reason', error)}", url=base) from None
         try:
             return json.loads(text) if text.strip() else None
         except ValueError:
@@ -271,6 +276,7 @@ class Agent:
             Path(settings[name]).read_text().strip() for name in ("client_id_file", "client_secret_file")
         )
         self._api = Api(settings["url"], *client)
+        self._configuration = settings.get("configuration_url", "")
         self._ledger = Ledger(Path(settings["ledger"]))
         self._ledger.open(who)
         self._secrets = Secrets(
@@ -285,6 +291,22 @@ class Agent:
 
     def get(self, path: str, slow: bool = False, **_: Any) -> Any:
         return self._api.call("GET", path, timeout=SLOW if slow else QUICK)
+
+    def check(self, destination: str, **_: Any) -> Any:
+        """What the destination's connector says of it: status (succeeded, failed, none) and message. None where the
+        engine has checked it when it was made.
+        """
+        if not self._configuration:
+            return None
+        asked = {"destinationId": destination}
+        path = "/destinations/check_connection"
+        found = self._api.call("POST", path, asked, SLOW, self._configuration) or {}
+        failure = found.get("jobInfo", {}).get("failureReason") or {}
+        words = [
+            found.get("message"),
+            *(failure.get(f"{whose}Message") for whose in ("external", "internal")),
+        ]
+        return {"status": found.get("status") or "none", "message": next((one for one in words if one), "")}
 
     def secrets(self, references: dict[str, dict[str, str]], **_: Any) -> Any:
         """For each `kind/name` and place in it: is the secret same, changed (or never given) or missing?"""

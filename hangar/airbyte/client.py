@@ -57,6 +57,15 @@ class Client:
         )
         return list(answer["data"] if isinstance(answer, dict) else answer)
 
+    def failing(self, destination: str) -> str:
+        """Why a destination's connector fails, or nothing. Starts the connector, unless the engine had checked it when
+        it was made.
+        """
+        answer = self._session.ask("check", "to check the destination", destination=destination)
+        if answer is None or answer["status"] == "succeeded":
+            return ""
+        return str(answer["message"]) or "Airbyte says no more"
+
     def create(self, one: Wanted, name: str, before: Sequence[str], ends: Mapping[str, str]) -> str:
         """Makes a resource under `name` and returns its id. `before` are the ids that have the name already;
         `ends` are sourceId and destinationId of a connection.

@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from hangar.releases import Release
 
 
-NOT_LINTED = (
-    "The DAGs were not linted, for want of ruff; the machine's own check follows. To have both: make environment"
-    " (or install ruff, anywhere on the PATH), and deploy again."
-)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=("deploy", "rollback", "list"),
@@ -47,9 +41,7 @@ def deploy(environment: str, *, as_json: bool) -> None:
     """
     folder = releases.folder()
     origin, archive = releases.origin(folder), releases.pack(folder)
-    linted = releases.lint(folder)
-    if not linted:
-        console.note(NOT_LINTED)
+    releases.lint(folder)
     if origin.has_changes and not console.confirm(
         "pipelines/dags has changes that are in no commit. Release them?"
     ):
@@ -60,7 +52,7 @@ def deploy(environment: str, *, as_json: bool) -> None:
     console.say(f"Released {release.id} to {environment}: {', '.join(release.dags)}")
     console.say(f"Go back: ./provision.py dags rollback {environment}")
     if as_json:
-        console.json(asdict(release) | {"linted": linted})
+        console.json(asdict(release))
 
 
 def rollback(environment: str, to: str, *, as_json: bool) -> None:

@@ -157,7 +157,7 @@ def choice(airbyte: Airbyte, others: Mapping[str, Any]) -> tuple[Engine, str]:
     if others.get("cloud") != "gcp":
         return "embedded", "the platform is taken unasked only on Google Cloud"
     size = sizes.known(others)
-    if lacks := size.lacks(sizes.FOR_CHOICE):
+    if lacks := size.lacks(sizes.NEEDED):
         return "embedded", f"the platform is taken unasked from {'; '.join(lacks)}"
     if not size.complete:
         return "embedded", "how large a machine of gcp.machine_type is, is not known"

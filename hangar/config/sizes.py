@@ -16,7 +16,7 @@ GIB_A_CPU: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Size:
-    """CPUs, GiB of memory, GiB of the disk below /srv; None is not known."""
+    """CPUs, GiB of memory, GiB of the whole disk below /srv; None is not known."""
 
     cpus: float | None = None
     memory: float | None = None
@@ -31,7 +31,7 @@ class Size:
         pairs = (
             ("CPUs", self.cpus, needed.cpus),
             ("GiB of memory (16 beside Airflow's 3)", self.memory, needed.memory),
-            ("GiB free under /srv", self.disk, needed.disk),
+            (DISK, self.disk, needed.disk),
         )
         return [
             f"{least:g} {what}, and the machine has {has:g}"
@@ -40,22 +40,34 @@ class Size:
         ]
 
 
-NEEDED = Size(cpus=4, memory=19, disk=40)
-"""For Airbyte's platform beside Airflow. The role's own look at the machine uses the same figures (a test holds it)."""
+FREE = 40
+"""GiB that Airbyte's platform wants free under /srv. The role asks the machine for the same (a test holds it)."""
 
-FOR_CHOICE = Size(cpus=4, memory=19, disk=60)
-"""Where nobody asked for it: 40 GiB are free on a disk that also holds Airflow's images, logs and the warehouse."""
+REST = 20
+"""GiB of the disk for everything else: what roles bound (sorts, changes and figures of the warehouse and of the
+monitoring, what Docker keeps of builds: 15, a test adds them up), and 5 for the images, logs and first data.
+"""
+
+NEEDED = Size(cpus=4, memory=19, disk=FREE + REST)
+"""For Airbyte's platform beside Airflow, of a machine that is only described: its disk is the whole one."""
+
+DISK = f"GiB of disk at /srv ({FREE} free beside {REST} for images, logs and the warehouse)"
 
 
 def known(settings: Mapping[str, Any]) -> Size:
-    """The size that the settings (machine, gcp) give the machine."""
+    """The size that the settings (machine, vm, gcp) give the machine."""
     machine, cloud = settings.get("machine"), settings.get("cloud")
     if cloud == "gcp" and (gcp := settings.get("gcp")) is not None:
         cpus, memory = of_type(gcp.machine_type)
         return Size(cpus, memory, gcp.data_disk.size_gb)
-    if cloud == "container" and machine is not None:
-        return Size(machine.cpus, None if machine.memory is None else machine.memory / 2**30)
-    return Size()
+    if cloud not in ("container", "vm") or machine is None:
+        return Size()
+    vm = settings.get("vm") if cloud == "vm" else None
+    return Size(
+        machine.cpus,
+        None if machine.memory is None else machine.memory / 2**30,
+        None if vm is None else vm.data_disk_gb,
+    )
 
 
 def of_type(name: str) -> tuple[float | None, float | None]:

@@ -74,13 +74,24 @@ def test_a_deploy_reaches_airflow_whole(machine: Checkout, dag: Path) -> None:
     assert said(machine) == "first"
 
 
-def test_a_broken_dag_stops_the_deploy(machine: Checkout, dag: Path) -> None:
+BROKEN = {
+    "import no_such_module\n" + GOOD.format("broken"):
+        "ModuleNotFoundError: No module named 'no_such_module' (line 1)",
+    GOOD.format("ring").replace("    say()\n", "    first, second = say(), say()\n    first >> second >> first\n"):
+        "AirflowDagCycleException: Cycle detected in Dag: by_command. Faulty task: say__1",
+    GOOD.format("twice") + "\n\nby_command()\n": "ValueError: the DAG by_command is there twice",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "what"), BROKEN.items(), ids=["import", "cycle", "twice"])
+def test_a_broken_dag_stops_the_deploy(machine: Checkout, dag: Path, text: str, what: str) -> None:
     before = machine.ssh(CURRENT).stdout
-    dag.write_text("import no_such_module\n" + GOOD.format("broken"))
+    dag.write_text(text)
     refused = machine.hangar("dags deploy", "--yes", check=False)
     assert refused.returncode == 1
-    assert "by_command/dag.py" in refused.stdout + refused.stderr
-    assert "no_such_module" in refused.stdout + refused.stderr
+    said = refused.stdout + refused.stderr
+    assert "The DAGs were not released: the DAGs have problems." in said
+    assert f"by_command/dag.py: {what}" in said
     assert machine.ssh(CURRENT).stdout == before
 
 

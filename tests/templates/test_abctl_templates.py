@@ -174,12 +174,20 @@ def test_airflow_is_sent_to_the_filter_and_the_firewall_knows() -> None:
     assert host == "http://host.docker.internal:8000/api/public/v1"
 
 
+def test_pipelines_reach_the_platform_itself_and_its_check_of_destinations() -> None:
+    found = json.loads(render(ROLE, "/etc/hangar/airbyte.json", airbyte_abctl_port=9000))
+    assert found["url"] == "http://127.0.0.1:9000/api/public/v1"
+    assert found["configuration_url"] == "http://127.0.0.1:9000/api/v1"
+    assert "configuration_url" not in json.loads(render("airbyte", "/etc/hangar/airbyte.json"))
+
+
 def test_the_filter_listens_on_loopback_and_names_what_it_admits() -> None:
     text = render(
         ROLE, "/etc/hangar/airbyte-filter.cfg", airbyte_abctl_filter_port=9001, airbyte_abctl_port=9000
     )
     assert re.findall(r"^    bind (.*)$", text, re.M) == ["127.0.0.1:9001"]
     assert re.findall(r"^    server airbyte (.*)$", text, re.M) == ["127.0.0.1:9000"]
+    assert re.findall(r"set-header Host (.*)$", text, re.M) == ["localhost:9000"]
     (rule,) = re.findall(r" unless (.*)$", text, re.M)
     assert rule.split(" or ") == [
         "{ method GET HEAD } read", "{ method POST } token small", "{ method POST } reason small",

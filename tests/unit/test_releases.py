@@ -112,24 +112,21 @@ def test_what_cannot_run_does_not_even_leave_this_computer(remote: Remote, repo:
     assert remote.asked == []
 
 
-def test_a_deploy_without_a_lint_says_so_and_how_to_get_one(
-    remote: Remote, repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call("deploy", as_json=True) == 0
-    linted = capsys.readouterr()
-    assert "linted" not in linted.err
-    assert json.loads(linted.out)["linted"] is True
-
-    monkeypatch.setattr(sys, "executable", str(repo / "python"))
-    monkeypatch.setenv("PATH", "/nonexistent")
-    assert call("deploy", as_json=True) == 0
-    unlinted = capsys.readouterr()
-    assert unlinted.err.startswith(
-        "The DAGs were not linted, for want of ruff; the machine's own check follows. To have both: make environment"
-        " (or install ruff, anywhere on the PATH), and deploy again.\n"
+def test_nothing_is_released_unlinted(remote: Remote, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(repo / ".venv/bin/python"))
+    with pytest.raises(HangarError) as refused:
+        call("deploy")
+    assert refused.value == HangarError(
+        "The DAGs were not released: ruff, which lints them, is not in Hangar's environment.",
+        f"There is no {repo}/.venv/bin/ruff. What is released is as it was.",
+        "Complete it (uv pip install --require-hashes -r requirements.lock) or remove it, and deploy again.",
     )
-    assert json.loads(unlinted.out)["linted"] is False
-    assert len(remote.asked) == 2
+    assert remote.asked == []
+
+
+def test_whoever_runs_hangar_has_ruff() -> None:
+    """Not only who works on it: the lock that a fresh clone is made from brings it."""
+    assert "\nruff==" in (Path(__file__).resolve().parents[2] / "requirements.lock").read_text()
 
 
 def test_links_are_not_packed(remote: Remote, repo: Path) -> None:

@@ -152,6 +152,15 @@ def test_no_other_method_or_protocol_hides_in_a_request_that_is_admitted(ask):
     assert statuses(ask(("POST", f"{BASE}/jobs", {"connectionId": "x" * 20_000}))) in ([403], [413])
 
 
+def test_whatever_name_a_request_is_sent_to_airbyte_gets_the_one_that_it_knows(ask, options):
+    own = f"localhost:{options['airbyte_abctl_port']}"
+    names = ("host.docker.internal:8001", "airbyte.example.org", "169.254.169.254", own)
+    answers = ask(*(("GET", f"{BASE}/workspaces", None, {"Host": name}) for name in names))
+    assert statuses(answers) == [200] * len(names)
+    # Airbyte itself keeps the name to itself; a platform that repeats it was sent its own.
+    assert {json.loads(body).get("host", own) for _, body in answers} == {own}
+
+
 def test_airflow_reaches_the_filter_and_not_airbyte(attempt, options):
     def reach(user, port):
         probe = f"import socket; socket.create_connection(('127.0.0.1', {options[port]}), 3)"

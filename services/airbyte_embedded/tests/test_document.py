@@ -174,9 +174,64 @@ def test_ids_that_are_unknown_or_no_ids_at_all_answer_404_in_airbytes_format(
 ) -> None:
     for identifier in (str(uuid.uuid4()), "..%2f..%2fetc", "' OR 1=1 --", "0"):
         answer = server.ask("GET", f"{path}/{identifier}")
-        assert answer.status_code == 404
-        assert answer.headers["content-type"] == "application/problem+json"
-        problem = answer.json()
-        assert problem["title"] == "resource-not-found"
-        assert set(problem) == {"status", "type", "title", "detail", "documentationUrl", "data"}
-        assert problem["type"] == "https://reference.airbyte.com/reference/errors#resource-not-found"
+        assert unknown(answer)
+
+
+def unknown(answer: httpx.Response, kind: str = "", identifier: str = "") -> bool:
+    """Whether it is Airbyte's 404, of the kind and with the id, where these are given."""
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    if kind:
+        assert problem["detail"] == f"There is no {kind} {identifier}."
+        assert problem["data"] == {"resourceType": kind, "resourceId": identifier}
+    assert problem == {
+        "status": 404,
+        "type": "https://reference.airbyte.com/reference/errors#resource-not-found",
+        "title": "resource-not-found",
+        "detail": problem["detail"],
+        "documentationUrl": None,
+        "data": problem["data"],
+    }
+    return True
+
+
+CONFIGURATION = {"configuration": {"sourceType": "toy", "behaviour": "plain"}}
+NAME = {"name": "another"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("PATCH", "/sources/{sourceId}", NAME),
+        ("PUT", "/sources/{sourceId}", NAME | CONFIGURATION),
+        ("DELETE", "/sources/{sourceId}", None),
+        ("PATCH", "/destinations/{destinationId}", NAME),
+        ("PUT", "/destinations/{destinationId}", NAME | CONFIGURATION),
+        ("DELETE", "/destinations/{destinationId}", None),
+        ("PATCH", "/connections/{connectionId}", NAME),
+        ("DELETE", "/connections/{connectionId}", None),
+        ("DELETE", "/workspaces/{workspaceId}", None),
+        ("GET", "/jobs/{jobId}", None),
+        ("DELETE", "/jobs/{jobId}", None),
+    ],
+)
+def test_whatever_is_asked_of_an_unknown_id_answers_404_in_airbytes_format(
+    judged: Any, method: str, path: str, sent: Any
+) -> None:
+    kind, name = path.split("/")[1].removesuffix("s"), path.partition("{")[2].rstrip("}")
+    identifier = "999999" if kind == "job" else str(uuid.uuid4())
+    assert unknown(judged(method, path, sent=sent, **{name: identifier}), kind, identifier)
+
+
+def test_so_do_the_two_for_which_the_document_has_no_404(server: Server) -> None:
+    identifier = str(uuid.uuid4())
+    assert unknown(server.ask("PATCH", f"/workspaces/{identifier}", json=NAME), "workspace", identifier)
+    job = {"connectionId": identifier, "jobType": "sync"}
+    assert unknown(server.ask("POST", "/jobs", json=job), "connection", identifier)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("identifier", ["0", "-1", "9" * 30, "x", "1%20OR%201"])
+def test_what_is_no_jobs_number_answers_404_too(server: Server, method: str, identifier: str) -> None:
+    assert unknown(server.ask(method, f"/jobs/{identifier}"))

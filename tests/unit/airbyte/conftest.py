@@ -53,8 +53,9 @@ class MachineHere:
         (folder / "warehouse_password").write_text(PASSWORD + "\n")
         self.write(airbyte.url)
 
-    def write(self, url: str) -> None:
+    def write(self, url: str, **more: str) -> None:
         found = {
+            **more,
             "url": url, "client_id_file": str(self.folder / "client_id"),
             "client_secret_file": str(self.folder / "client_secret"), "ledger": str(self.folder / "pipelines"),
             "secrets": str(self.secrets), "named_secrets": {"warehouse": str(self.folder / "warehouse_password")},

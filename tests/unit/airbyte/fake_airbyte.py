@@ -52,6 +52,8 @@ class FakeAirbyte:
         self.token_uses = 10_000
         self.unmasked = False
         self.broken_sources: dict[str, str] = {}
+        self.broken_destinations: dict[str, str] = {}
+        self.check: tuple[int, Any] | None = None
         self.prefixes = re.compile(".*")
         self.interrupt: Callable[[int], bool] = lambda number: False
         self.writes = 0
@@ -121,6 +123,8 @@ class FakeAirbyte:
         if token not in self.tokens or self._uses <= 0:
             return 401, {"title": "unauthorized", "detail": "a token is needed"}
         self._uses -= 1
+        if path == "/api/v1/destinations/check_connection":
+            return self.check or self._checked(body["destinationId"])
         self._judge(method, path, body=body)
         status, answer = self._do(method, path, query, body)
         if status < 300:
@@ -165,6 +169,16 @@ class FakeAirbyte:
              "sourceDefinedPrimaryKey": [], "propertyFields": [[column] for column in columns]}
             for name, columns in STREAMS.items()
         ]  # fmt: skip
+
+    def _checked(self, destination: str) -> tuple[int, Any]:
+        """The platform's configuration API: CheckConnectionRead in its config.yaml."""
+        configuration = self.held["destinations"][destination]["configuration"]
+        job = {"id": str(uuid.uuid4()), "configType": "check_connection_destination", "createdAt": 1, "endedAt": 2,
+               "succeeded": True}  # fmt: skip
+        for option, words in self.broken_destinations.items():
+            if option in configuration:
+                return 200, {"status": "failed", "message": words.format(**configuration), "jobInfo": job}
+        return 200, {"status": "succeeded", "jobInfo": job}
 
     def _refused(self, kind: str, body: Any) -> str:
         if kind == "connections":

@@ -12,7 +12,9 @@ from hangar.config import Config, sizes
 from hangar.errors import ConfigError
 
 Make = Callable[..., Config]
-DEFAULTS = Path(__file__).resolve().parents[3] / "roles/airbyte_abctl/defaults/main.yml"
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+DEFAULTS = ROLES / "airbyte_abctl/defaults/main.yml"
+DISK = "GiB of disk at /srv (40 free beside 20 for images, logs and the warehouse)"
 SUM = "a" * 64
 VOUCHED = f"airbyte.abctl.sha256={SUM}"
 GOOGLE = ("cloud=gcp", "gcp.project=acme-data-1", "gcp.zone=europe-west6-a")
@@ -60,6 +62,8 @@ def test_nobody_gets_airbytes_platform_by_accident(
          "the platform is taken unasked from 19 GiB of memory (16 beside Airflow's 3), and the machine has 16"),
         ((*GOOGLE, "gcp.machine_type=z9-standard-8", VOUCHED),
          "how large a machine of gcp.machine_type is, is not known"),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=50", VOUCHED),
+         f"the platform is taken unasked from 60 {DISK}, and the machine has 50"),
     ],
 )  # fmt: skip
 def test_the_choice_says_why(make_config: Make, settings: tuple[str, ...], why: str) -> None:
@@ -77,7 +81,18 @@ def test_the_choice_says_why(make_config: Make, settings: tuple[str, ...], why: 
         ((*GOOGLE, "gcp.machine_type=e2-standard-4", "gcp.data_disk.size_gb=30"), [
             "airbyte.engine: abctl needs 19 GiB of memory (16 beside Airflow's 3), and the machine has 16;"
             " embedded, or a larger machine would be right",
-            "airbyte.engine: abctl needs 40 GiB free under /srv, and the machine has 30;"
+            f"airbyte.engine: abctl needs 60 {DISK}, and the machine has 30;"
+            " embedded, or a larger machine would be right",
+        ]),
+        ((*GOOGLE, "gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=40"), [
+            f"airbyte.engine: abctl needs 60 {DISK}, and the machine has 40;"
+            " embedded, or a larger machine would be right",
+        ]),
+        (("cloud=vm", "machine.cpus=2", "machine.memory=8GiB", "vm.data_disk_gb=59"), [
+            "airbyte.engine: abctl needs 4 CPUs, and the machine has 2; embedded, or a larger machine would be right",
+            "airbyte.engine: abctl needs 19 GiB of memory (16 beside Airflow's 3), and the machine has 8;"
+            " embedded, or a larger machine would be right",
+            f"airbyte.engine: abctl needs 60 {DISK}, and the machine has 59;"
             " embedded, or a larger machine would be right",
         ]),
     ],
@@ -88,6 +103,20 @@ def test_a_machine_that_is_too_small_is_refused_with_the_figures(
     with pytest.raises(ConfigError) as refused:
         make_config("airbyte.engine=abctl", VOUCHED, *settings)
     assert [str(problem) for problem in refused.value.problems] == said
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (*GOOGLE, "gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=60"),
+        ("cloud=vm", "machine.cpus=4", "machine.memory=19GiB", "vm.data_disk_gb=60"),
+        ("cloud=vm",),  # all of this computer's CPUs and memory, which the role will ask
+    ],
+)
+def test_a_machine_that_leaves_the_platform_its_room_may_have_it(
+    make_config: Make, settings: tuple[str, ...]
+) -> None:
+    assert make_config("airbyte.engine=abctl", VOUCHED, *settings).airbyte_engine == "abctl"
 
 
 def test_without_a_checksum_the_platform_is_refused_with_the_way_to_one(make_config: Make) -> None:
@@ -141,7 +170,22 @@ def test_an_archive_is_an_address_or_a_file_beside_platform_yml(make_config: Mak
 def test_the_role_asks_the_machine_for_the_same_figures() -> None:
     role = yaml.safe_load(DEFAULTS.read_text())
     figures = [role[f"airbyte_abctl_least_{name}"] for name in ("cpus", "memory_gib", "disk_gib")]
-    assert figures == [sizes.NEEDED.cpus, sizes.NEEDED.memory, sizes.NEEDED.disk]
+    assert figures == [sizes.NEEDED.cpus, sizes.NEEDED.memory, sizes.FREE]
+
+
+def test_the_rest_of_the_disk_holds_what_the_other_roles_may_take() -> None:
+    """In GB, which are a little less than the GiB that are set aside for them."""
+    warehouse, monitoring = (
+        yaml.safe_load((ROLES / name / "defaults/main.yml").read_text())
+        for name in ("warehouse", "monitoring")
+    )
+    daemon = yaml.safe_load((ROLES / "docker_host/vars/main.yml").read_text())["__docker_host_daemon"]
+    bounds = (
+        warehouse["warehouse_temp_file_limit"], warehouse["warehouse_max_wal_size"],
+        monitoring["monitoring_disk_budget"], daemon["builder"]["gc"]["defaultKeepStorage"],
+    )  # fmt: skip
+    images_logs_and_first_data = 5
+    assert sum(int(bound.removesuffix("GB")) for bound in bounds) + images_logs_and_first_data == sizes.REST
 
 
 @pytest.mark.parametrize(
