@@ -37,6 +37,15 @@ class Machine:
         text = text.replace('Path("/srv/', f'Path("{folder}/srv/').replace(
             "/usr/local/lib/hangar", str(library)
         )
+        self.runtime = folder / "run/user/2001"
+        self.handed_over = folder / "handed-over"
+        self.become = folder / "as-service"
+        self.become.write_text(f'#!/bin/sh\necho "$@" >> {self.handed_over}\nexit ${{FAILS:-0}}\n')
+        self.become.chmod(0o755)
+        self.hand_over = described.with_name("hand-over")
+        text = text.replace('Path("/run/user/2001', f'Path("{self.runtime}').replace(
+            "/usr/local/sbin/as-service", str(self.become)
+        )
         group = grp.getgrgid(0).gr_name
         self.program = folder / "airflow-secrets"
         self.program.write_text(text.replace('GROUP = "airflow"', f'GROUP = "{group}"'))
@@ -89,6 +98,29 @@ def test_a_renewed_fernet_key_keeps_its_predecessor_until_that_is_retired(machin
     assert machine.read("fernet_key") == new
     machine.call("retire", "fernet_key")
     assert machine.read("fernet_key") == new
+
+
+@pytest.mark.parametrize("arguments", [("ensure",), ("renew", "jwt_secret")])
+def test_what_is_new_is_handed_to_the_containers(machine: Machine, arguments: tuple[str, ...]) -> None:
+    machine.hand_over.touch()
+    machine.call(*arguments)
+    assert not machine.handed_over.exists(), "the user manager does not run: there is no folder in memory"
+    machine.runtime.mkdir(parents=True)
+    machine.call("look")
+    assert not machine.handed_over.exists()
+    machine.call(*arguments)
+    assert machine.handed_over.read_text() == f"{grp.getgrgid(0).gr_name} {machine.hand_over}\n"
+
+
+def test_containers_that_could_not_be_given_what_is_new_are_told_of(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.hand_over.touch()
+    machine.runtime.mkdir(parents=True)
+    monkeypatch.setenv("FAILS", "3")
+    assert machine.call("ensure", status=1) == (
+        "The containers have not got what is new; start them again: ./provision.py up\n"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

@@ -155,8 +155,12 @@ def as_user(user: str, command: str) -> str:
 @pytest.mark.parametrize(("user", "other"), [("airflow", "airbyte"), ("airbyte", "airflow")])
 def test_a_service_user_cannot_read_the_others_files(machine: Checkout, user: str, other: str) -> None:
     assert machine.ssh(as_user(user, f"ls /srv/{user}/home")).returncode == 0
-    for place in ("home", "secrets", "docker"):
-        answer = machine.ssh(as_user(user, f"ls /srv/{other}/{place}"), check=False)
+    folders = (
+        *(f"/srv/{other}/{place}" for place in ("home", "secrets", "docker")),
+        f"/run/user/$(id -u {other})",
+    )
+    for place in folders:
+        answer = machine.ssh(as_user(user, f"ls {place}"), check=False)
         assert answer.returncode != 0, f"{user} reads {other}'s {place}"
         assert "Permission denied" in answer.stderr
 
@@ -247,6 +251,10 @@ def test_no_file_that_others_can_read_holds_a_secret(machine: Checkout, secrets:
     places = "/etc /home /opt /root /run /srv /tmp /usr/local /var"
     kept = machine.ssh(f"sudo {search} {' '.join(SECRETS)} || true", input=values).stdout.split()
     assert set(secrets) <= set(kept), "the search itself finds none"
+    copies = machine.ssh(f"sudo sh -c '{search} /run/user/*/hangar || true'", input=values).stdout.split()
+    assert any(path.endswith("/secrets/fernet_key") for path in copies), (
+        "the containers' copies lie elsewhere"
+    )
     assert machine.ssh(f"cd / && sudo -u nobody {search} {places} || true", input=values).stdout.split() == []
 
 

@@ -1,5 +1,7 @@
 from typing import Any
 
+import yaml
+
 from hangar.paths import REPO
 from tests.templates.render import render
 
@@ -44,3 +46,57 @@ def test_the_image_has_another_name_when_a_tool_comes_or_goes() -> None:
     names = {image(BAKE, airflow_tools=tools) for tools in ([], ["dbt"], ["dlt"], ["dbt", "dlt"])}
     assert len(names) == 4
     assert image(BAKE, airflow_tools=["dlt", "dbt"]) == image(BAKE)
+
+
+def compose(**overrides: Any) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(image("/srv/airflow/stack/compose.yaml", **overrides))
+    return found
+
+
+def test_containers_get_secrets_from_memory_and_none_from_the_disk() -> None:
+    found = compose()
+    names = set(found["secrets"])
+    assert names == {
+        "postgres_password", "sql_alchemy_conn", "fernet_key", "jwt_secret", "api_secret_key", "admin_password",
+    }  # fmt: skip
+    assert found["secrets"] == {name: {"file": f"/run/user/2001/hangar/secrets/{name}"} for name in names}
+    for name, one in found["services"].items():
+        sources = {volume.split(":")[0] for volume in one["volumes"]}
+        assert sources.isdisjoint({"/srv/airflow", "/srv/airflow/secrets", "/srv/airflow/connections"}), name
+        assert ("/run/user/2001/hangar/connections" in sources) == (name != "postgres"), name
+
+
+def test_only_the_step_that_lets_the_administrator_in_knows_the_password() -> None:
+    services = compose()["services"]
+    assert {name for name, one in services.items() if "admin_password" in one["secrets"]} == {"prepare"}
+    assert {name for name, one in services.items() if "postgres_password" in one["secrets"]} == {"postgres"}
+
+
+def test_the_copies_are_in_the_runtime_folder_of_the_account_whatever_its_number() -> None:
+    accounts = [
+        {"name": "airbyte", "uid": 2002, "subids": 300000},
+        {"name": "airflow", "uid": 2005, "subids": 200000},
+    ]
+    found = compose(service_users_accounts=accounts)
+    assert found["secrets"]["fernet_key"] == {"file": "/run/user/2005/hangar/secrets/fernet_key"}
+    before = compose()["services"]["postgres"]["labels"]
+    assert found["services"]["postgres"]["labels"] != before, (
+        "the database would keep the files that it mounted"
+    )
+
+
+def test_the_copies_are_there_before_anything_starts() -> None:
+    lines = image("/srv/airflow/stack/start").splitlines()
+    steps = [line for line in lines if line.startswith(("./", "compose up", "compose run"))]
+    assert steps[:2] == ["./hand-over", "compose up --detach --wait postgres"]
+
+
+def test_what_comes_from_secret_manager_is_handed_over_by_the_service_itself() -> None:
+    """The unit's own sandbox hides the folder in memory, and has no right to become somebody."""
+    text = render("secret_manager", "/etc/systemd/system/hangar-secrets.service")
+    steps = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStopPost=")]
+    assert steps == [
+        "-/usr/local/sbin/airflow-secrets ensure",
+        "-+/usr/local/sbin/as-service airflow /srv/airflow/stack/hand-over",
+    ]
+    assert "ProtectHome=yes" in text

@@ -176,6 +176,13 @@ def test_the_engine_itself_keeps_no_secret_of_a_client(host, options):
         )
 
 
+def test_the_engine_mounts_no_secret_of_the_disk(engine):
+    """The engine mounts no folder of secrets, and of its clients only the list that holds hashes"""
+    sources = {mount["Source"] for mount in engine["Mounts"] if mount["Type"] == "bind"}
+    assert "/srv/airbyte/clients" in sources
+    assert {source for source in sources if source == "/srv/airbyte" or "/secrets" in source} == set()
+
+
 def test_airbyte_listens_on_loopback_only(host, options):
     lines = host.check_output(
         f"ss --tcp --listening --numeric --no-header 'sport = :{options['airbyte_port']}'"

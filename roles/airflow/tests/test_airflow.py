@@ -7,6 +7,12 @@ import pytest
 
 UNITS = ("user@2001.service",)
 
+READ = (
+    *(f"secrets/{name}" for name in ("sql_alchemy_conn", "fernet_key", "jwt_secret", "api_secret_key")),
+    *(f"connections/{name}.json" for name in ("connections", "variables")),
+)
+"""What each of Airflow's own containers reads, below /run there and below /srv/airflow here."""
+
 COMPONENTS = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 SERVICES = {"postgres", "api-server", "scheduler", "dag-processor", "triggerer"}
 SECRETS = "/srv/airflow/secrets"
@@ -86,6 +92,24 @@ trap 'rm -f "$place"' EXIT
 test -s "$place" || echo nothing was read
 for secret in /srv/airflow/secrets/*; do
     if grep --quiet --fixed-strings --file "$secret" "$place"; then echo "$secret"; fi
+done
+"""
+
+
+# Compares what each container reads with what root keeps; of the secrets no more than that leaves the machine.
+HANDED = """
+set -eu -o pipefail
+cd /run
+for service in {services}; do
+    as-service airflow docker exec airflow-$service-1 sh -euc '
+        cd /run
+        for file in secrets/* connections/*; do
+            [ ! -e "$file" ] || echo "$file" $(stat --file-system --format %T "$file") $(sha256sum < "$file")
+        done' < /dev/null | while read -r file kind sum dash; do
+        kept=$(sha256sum < "/srv/airflow/$file")
+        if [ "$kept" = "$sum  -" ]; then same=same; else same=other; fi
+        echo "$service" "$file" "$kind" "$same"
+    done
 done
 """
 
@@ -233,6 +257,44 @@ def test_the_secrets_are_readable_by_root_and_the_service_only(host):
         assert (mode, owner) == ("drwxr-x---" if mode[0] == "d" else "-r--r-----", "root:airflow"), path
     for other in ("nobody", "airbyte"):
         assert host.run(f"runuser -u {other} -- cat {SECRETS}/admin_password").rc != 0
+
+
+@pytest.fixture(scope="module")
+def handed(host):
+    """Each file that a container reads secrets from: (service, path) → its file system, and whether it is root's"""
+    told = host.check_output(f"bash -c {shlex.quote(HANDED.format(services=' '.join(sorted(SERVICES))))}")
+    return {(service, path): (kind, same) for service, path, kind, same in map(str.split, told.splitlines())}
+
+
+def test_what_containers_read_as_secrets_lies_in_memory(handed):
+    """Each secret that a container reads lies in memory, and no container reads one that it does not need"""
+    assert {path: kind for path, (kind, _) in handed.items()} == {
+        ("postgres", "secrets/postgres_password"): "tmpfs",
+        **{(service, path): "tmpfs" for service in SERVICES - {"postgres"} for path in READ},
+    }
+
+
+def test_containers_have_the_secrets_that_root_keeps(handed):
+    # Postgres reads its own when its cluster is made, and goes on with what it was started with.
+    others = {what for what, (_, same) in handed.items() if same != "same" and what[0] != "postgres"}
+    assert others == set()
+
+
+def test_no_container_mounts_secrets_of_the_disk(containers):
+    sources = {
+        mount["Source"] for one in containers.values() for mount in one["Mounts"] if mount["Type"] == "bind"
+    }
+    assert any(source.endswith("/secrets/fernet_key") for source in sources), sources
+    folders = (SECRETS, "/srv/airflow/connections")
+    assert {source for source in sources if source == "/srv/airflow" or source.startswith(folders)} == set()
+
+
+def test_others_cannot_read_the_copies_in_memory(attempt, options):
+    (account,) = [one for one in options["service_users_accounts"] if one["name"] == "airflow"]
+    folder = f"/run/user/{account['uid']}/hangar/secrets"
+    users = ("airflow", "nobody", "airbyte", options["ansible_user"])
+    told = attempt({user: f"runuser -u {user} -- cat {folder}/fernet_key" for user in users})
+    assert {user for user, status in told.items() if status == 0} == {"airflow"}
 
 
 def test_every_secret_is_there_and_long(host):
