@@ -81,7 +81,7 @@ class Developer:
                     time.sleep(0.05)  # between two looks at the condition
             yield
         finally:
-            process.terminate()
+            process.kill()  # a SIGTERM just before ssh's poll would be heard at the next keep-alive
             process.communicate(timeout=10)
 
 
