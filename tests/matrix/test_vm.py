@@ -133,7 +133,7 @@ def local_forward(place: Checkout, there: int) -> Iterator[int]:
             assert forward.poll() is None, "ssh ended"
             yield here
         finally:
-            forward.terminate()
+            forward.kill()  # a SIGTERM just before its poll would be heard at the next keep-alive
 
 
 def is_open(port: int) -> bool:

@@ -40,7 +40,7 @@ def forward(client, *options, port):
         with connection:
             yield connection
     finally:
-        process.terminate()
+        process.kill()  # a SIGTERM just before its poll would be heard at the next keep-alive
         process.communicate(timeout=10)
 
 
