@@ -48,7 +48,7 @@ dags: environment         ## the DAGs, on a real Airflow, Postgres, dbt and dlt
 test: check cloud services dags molecule e2e  ## what the README promises; CI runs this
 
 test-all: test            ## the long matrices as well: kills, interruptions, a virtual machine
-	$(BIN)/python -m tests.molecule vm default airbyte_abctl ops_agent secret_manager
+	$(BIN)/python -m tests.molecule vm default airflow airbyte airbyte_abctl ops_agent secret_manager
 	$(PYTEST) tests/matrix
 	cd $(SERVICE) && .venv/bin/python -m pytest -q -m long
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
-LONG = ("vm", "default", "airbyte_abctl", "ops_agent", "secret_manager")
+LONG = ("vm", "default", "airflow", "airbyte", "airbyte_abctl", "ops_agent", "secret_manager")
 """Left to `make test-all`: the first needs many minutes where the processor is emulated, the second is all of site.yml,
-which `tests/e2e` applies twice and verifies as the README's own command. The third upgrades, kills and removes a
-platform that few machines are large enough for, in five minutes. The last two are for machines on Google Cloud. What
-their programs decide, and what their templates say, `tests/ansible` and `tests/templates` try in seconds.
+which `tests/e2e` applies twice and verifies as the README's own command. So are the two services by themselves, the
+longest of the others. `airbyte_abctl` upgrades, kills and removes a platform that few machines are large enough for, in
+five minutes. The last two are for machines on Google Cloud. What their programs decide, and what their templates say,
+`tests/ansible` and `tests/templates` try in seconds.
 """
-LONGEST_FIRST = ("airflow", "airbyte", "warehouse", "docker_host")
+LONGEST_FIRST = ("warehouse", "docker_host")
 
 
 def scenarios() -> list[str]:

@@ -13,7 +13,8 @@ __all__ = ["checkout", "machine"]
 ORDER = (
     "test_interruption.py", "test_data_reliability.py", "test_alerts.py", "test_reboot.py", "test_power.py",
     "test_kills.py", "test_dashboard_in_a_browser.py", "test_debugger.py", "test_editor_in_a_browser.py",
-    "test_rotation.py", "test_releases.py", "test_operators.py", "test_upgrade.py", "test_restore_drill.py",
+    "test_rotation.py", "test_releases.py", "test_operators.py", "test_own_platform.py", "test_upgrade.py",
+    "test_restore_drill.py",
 )  # fmt: skip
 
 

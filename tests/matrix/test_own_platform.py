@@ -6,13 +6,14 @@ import hashlib
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from .airflow import Airflow
-from .conftest import Checkout
+from tests.e2e.airflow import Airflow
+from tests.e2e.conftest import Checkout
 
 OWN = Path(__file__).resolve().parents[1] / "data" / "own_platform"
 DAG = "/srv/airflow/dags/own_platform.py"
@@ -34,15 +35,18 @@ def settings() -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def platform(machine: Checkout) -> Checkout:
-    """The machine with its platform.yml changed, for the rest of its life."""
+def platform(machine: Checkout) -> Iterator[Checkout]:
+    """The machine with its platform.yml changed; the next `up` or `upgrade` takes it back."""
     file = machine.path / "inventory" / machine.environment / "platform.yml"
     before = file.read_text()
     shutil.copytree(OWN, file.parent / "own")
     changed = yaml.safe_load(before)
     changed["airflow"] = {**(changed.get("airflow") or {}), **settings()}
     file.write_text(yaml.safe_dump(changed))
-    return machine
+    yield machine
+    machine.ssh(f"rm -f {DAG}")
+    file.write_text(before)
+    shutil.rmtree(file.parent / "own")
 
 
 def pipe(machine: Checkout, text: str, *command: str) -> None:
