@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hangar import contracts, lock, paths, pipeline, verification
+from hangar import contracts, lock, machine, paths, pipeline, verification
 from hangar.audit import assess, files, scanners
 from hangar.audit.record import Audit, Exemption, verdicts
 from hangar.cloud import cloud_for
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def audit(config: "Config", asked: Sequence[str]) -> Audit:
     """The evidence for a machine as it is now. Nothing changes on it, but that scanners asked for are installed."""
     env = config.environment
+    last = files.last(env)
     with lock.held(env, f"provision.py audit {env}"), Progress() as progress:
         with progress.stage("Connection"):
             server = pipeline.require_server(config, cloud_for(config))
             pipeline.introduce(server, config)
+            files.require_signing(machine.private_key(config))
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         with progress.stage("Scanners"):
             scans = scanners.scan(server, asked, progress.report)
     findings = assess.assess(controls(), promises, exemptions(env), scans)
-    known = files.latest(env)
-    last = files.read(known) if known else {}
     proving = {(one.role, test) for one in controls() for test in one.proved_by}
     return Audit(
         environment=env,

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from hangar import config, machine
     from hangar.audit import files, scanners, stage
 
-    asked = [name for name in args.scanners.split(",") if name]
+    asked = [name for name in map(str.strip, args.scanners.split(",")) if name]
     scanners.require_names(asked)
     settings = config.load(args.environment, args.overrides)
     audit = stage.audit(settings, asked)
