@@ -1,6 +1,7 @@
 """Controls + promises + exceptions + scans → findings. Pure: nothing here asks a machine."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hangar.audit.record import Change, Exemption, Finding, Observation, Scan, Verdict
 from hangar.controls import LEFT_OPEN, Control
@@ -68,12 +69,49 @@ def unmapped(controls: Iterable[Control], scans: Iterable[Scan]) -> tuple[Observ
     return tuple(one for scan in scans for one in scan.observations if (one.scanner, one.rule) not in known)
 
 
-def compare(old: Mapping[str, tuple[str, str]], new: Mapping[str, tuple[str, str]]) -> tuple[Change, ...]:
-    """The controls whose verdict changed, came or went; both by control, as (verdict, promise)."""
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What is another than before; both are audits as their JSON has them.
+
+    Controls by their verdict, and by the terms of their exception; then other promises that are broken, and what a
+    scanner says that ran both times.
+    """
+    findings = _changed(_findings(old), _findings(new))
+    broken = _changed(_broken(old), _broken(new))
+    before, after = _scores(old), _scores(new)
+    both = before.keys() & after.keys()
+    scores = _changed(*({name: one[name] for name in one if name in both} for one in (before, after)))
+    return (*findings, *broken, *scores)
+
+
+Said = Mapping[str, tuple[str, str]]
+"""What is spoken of → what is said of it, and the promise."""
+
+
+def _changed(old: Said, new: Said) -> list[Change]:
     found = []
     for name in [*new, *(name for name in old if name not in new)]:
         before, after = old.get(name, ("", ""))[0], new.get(name, ("", ""))[0]
         if before != after:
-            promise = (new.get(name) or old[name])[1]
-            found.append(Change(name, promise, before, after))
-    return tuple(found)
+            found.append(Change(name, (new.get(name) or old[name])[1], before, after))
+    return found
+
+
+def _findings(data: Mapping[str, Any]) -> Said:
+    return {one["control"]: (_verdict_in_full(one), one["promise"]) for one in data["findings"]}
+
+
+def _verdict_in_full(finding: Mapping[str, Any]) -> str:
+    """With the terms of an exception: another owner, reason or day is another exception."""
+    verdict, terms = str(finding["verdict"]), finding.get("exemption")
+    if verdict != "excepted" or not terms:
+        return verdict
+    who = f" ({terms['owner']}, until {terms['until']})" if terms["owner"] else ""
+    return f"{verdict}: {terms['reason']}{who}"
+
+
+def _broken(data: Mapping[str, Any]) -> Said:
+    return dict.fromkeys(data.get("promises_broken", ()), ("broken", ""))
+
+
+def _scores(data: Mapping[str, Any]) -> Said:
+    return {one["scanner"]: (one["score"], "") for one in data.get("scans", ())}

@@ -1,6 +1,7 @@
 """An audit as files beside the environment's state: JSON and a page, each signed; earlier ones stay."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from hangar.ssh.keys import read_public_key
 
 NAMESPACE = "hangar-audit"
 """What the signature is for; OpenSSH keeps signatures for one purpose from passing for another."""
+
+NAMED = ("control", "verdict", "promise")
+"""What every finding of an audit says."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,28 @@ def folder(environment: str) -> Path:
 
 
 def latest(environment: str) -> Path | None:
-    """The JSON of the last audit, None where there is none."""
+    """The JSON of the last audit, None where there is none. What a killed audit left unsigned is none."""
     place = paths.state_dir(environment) / "audits"
-    return max(place.glob("*.json"), default=None)
+    signed = (path for path in place.glob("*.json") if _signature(path).exists())
+    return max(signed, default=None)
+
+
+def last(environment: str) -> Mapping[str, Any]:
+    """What the last audit said; empty where there is none.
+
+    Raises:
+        HangarError: it cannot be read, and what has changed since could not be said.
+    """
+    path = latest(environment)
+    if path is None:
+        return {}
+    try:
+        return read(path)
+    except HangarError as error:
+        raise HangarError(
+            f"The last audit of {environment} cannot be read.", f"{path}: {error.details}",
+            f"Put it aside, then what is there before it counts: mv {path} {path}.broken",
+        ) from error  # fmt: skip
 
 
 def read(path: Path) -> Mapping[str, Any]:
@@ -52,30 +75,59 @@ def read(path: Path) -> Mapping[str, Any]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(data["findings"], list)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise HangarError(
-            f"{path} is no audit.", str(error), "Name two files that `audit` has written (…/audits/*.json)."
-        ) from error
+        known = all(isinstance(one[name], str) for one in data["findings"] for name in NAMED)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _none(path, str(error)) from error
+    if not known:
+        raise _none(path, "")
     return dict(data)
 
 
-def write(audit: Audit, private_key: Path) -> Written:
-    """Writes the audit's JSON and page and signs both with the operator's key.
+def _none(path: Path, details: str) -> HangarError:
+    return HangarError(
+        f"{path} is no audit.", details, "Name two files that `audit` has written (…/audits/*.json)."
+    )
+
+
+def require_signing(private_key: Path) -> None:
+    """Tries the key, before an audit that takes minutes and could not be signed in the end.
 
     Raises:
-        HangarError: the key does not sign (it has a passphrase and no agent holds it, say).
+        HangarError: it does not sign (it has a passphrase and no agent holds it, say).
+    """
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "tried").touch()
+        sign(Path(place) / "tried", private_key)
+
+
+def write(audit: Audit, private_key: Path) -> Written:
+    """Writes the audit's JSON and page and signs both with the operator's key; all of it or nothing.
+
+    Raises:
+        HangarError: the key does not sign.
     """
     place = folder(audit.environment)
     stem = audit.taken.replace(":", "").replace("+0000", "Z")
     written = Written(place / f"{stem}.html", place / f"{stem}.json")
     signer = f"{audit.by} {read_public_key(private_key)}"
     write_atomically(place / "allowed_signers", _signers(place / "allowed_signers", signer))
-    write_atomically(written.data, json.dumps(as_dict(audit), indent=2, ensure_ascii=False) + "\n")
-    write_atomically(written.page, html(audit, written.page.name))
-    for path in (written.data, written.page):
-        sign(path, private_key)
+    try:
+        write_atomically(written.data, json.dumps(as_dict(audit), indent=2, ensure_ascii=False) + "\n")
+        write_atomically(written.page, html(audit, written.page.name))
+        # The data last: with its signature it is what the next audit compares with.
+        for path in (written.page, written.data):
+            sign(path, private_key)
+    except BaseException:
+        # Without its signature it would pass for evidence.
+        for path in (written.data, written.page):
+            path.unlink(missing_ok=True)
+            _signature(path).unlink(missing_ok=True)
+        raise
     return written
+
+
+def _signature(path: Path) -> Path:
+    return path.with_name(path.name + ".sig")
 
 
 def _signers(path: Path, signer: str) -> str:
@@ -85,7 +137,7 @@ def _signers(path: Path, signer: str) -> str:
 
 def sign(path: Path, private_key: Path) -> Path:
     """Writes the signature beside the file and returns its path."""
-    signature = path.with_name(path.name + ".sig")
+    signature = _signature(path)
     signature.unlink(missing_ok=True)
     argv = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(private_key), "-n", NAMESPACE, str(path)]
     # Without a terminal ssh-keygen fails where it would otherwise ask for a passphrase.

@@ -1,6 +1,5 @@
 """The record of an audit, from which its page and its JSON are made."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -56,7 +55,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Change:
-    """A control whose verdict is another than before; `before` or `after` is empty where it did not exist."""
+    """Something that is another than before: a control, another promise (its sentence) or a scanner's score, under its
+    name in `control`; `before` or `after` is empty where there was nothing to say of it.
+    """
 
     control: str
     promise: str
@@ -95,9 +96,3 @@ class Audit:
 def as_dict(audit: Audit) -> dict[str, Any]:
     """The audit for programs, with its counts first."""
     return {"counts": audit.counts, **asdict(audit)}
-
-
-def verdicts(data: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Control → (verdict, promise), from an audit's JSON."""
-    found: Sequence[Mapping[str, Any]] = data["findings"]
-    return {one["control"]: (one["verdict"], one["promise"]) for one in found}

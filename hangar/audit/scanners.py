@@ -11,6 +11,7 @@ from functools import partial
 from xml.etree import ElementTree
 
 from hangar import paths, process
+from hangar.audit import door
 from hangar.audit.record import Observation, Scan
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
@@ -20,6 +21,8 @@ TIMEOUT = 1800.0
 
 OPENSCAP_PROFILE = "xccdf_org.ssgproject.content_profile_anssi_bp28_enhanced"
 
+WAY_PATIENCE = 60
+"""Seconds for an answer over a proxy command: Google's tunnel takes several to open."""
 
 LYNIS_REPORT = "/var/log/lynis-report.dat"
 OPENSCAP_REPORT = "/var/lib/hangar/openscap.xml"
@@ -193,13 +196,33 @@ def _scan_machine(server: Server, scanner: Scanner) -> Scan:
 def _scan_ssh(server: Server) -> Scan:
     if importlib.util.find_spec("ssh_audit") is None:
         raise HangarError("ssh-audit is not installed here.", "", "Install it: make environment")
-    if server.proxy_command:
-        # It speaks to a port, and there is none that it could reach.
-        return Scan("ssh-audit", "", "not reachable without a tunnel")
-    argv = [sys.executable, "-m", "ssh_audit.ssh_audit", "--json", "--port", str(server.port), server.address]
+    if not server.proxy_command:
+        return _judge_port(server.address, server.port)
+    # It knows no proxy command. A way begins anew for each of its connections, which takes seconds; hundreds of them
+    # at once, which is how it measures their rate, would be hundreds of programs here.
+    with door.opened(server.proxy_command) as found:
+        options = ("--skip-rate-test", "--timeout", str(WAY_PATIENCE))
+        return _judge_port("127.0.0.1", found.port, *options, said=found.said)
+
+
+def _judge_port(address: str, port: int, *options: str, said: Sequence[str] = ()) -> Scan:
+    argv = [
+        sys.executable,
+        "-m",
+        "ssh_audit.ssh_audit",
+        "--json",
+        "--no-colors",
+        *options,
+        "--port",
+        str(port),
+        address,
+    ]
     done = process.run(argv, check=False, timeout=TIMEOUT)
-    if not re.match(r"\s*\{", done.stdout):
-        raise HangarError("ssh-audit gave no answer.", done.stderr.strip() or done.stdout.strip())
+    # Where the connection ends early it prints an answer all the same, without the algorithms, and then why.
+    fault = re.search(r"^\[exception\] (.*)", done.stdout, re.M)
+    if fault or not re.match(r"\s*\{", done.stdout):
+        lines = dict.fromkeys([*said, fault[1] if fault else done.stderr.strip() or done.stdout.strip()])
+        raise HangarError("ssh-audit gave no answer.", "\n".join(filter(None, lines)))
     return read_ssh_audit(done.stdout)
 
 

@@ -1,12 +1,13 @@
 """The audit of a machine, in its order: prove, scan, judge, compare with the last time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hangar import contracts, lock, paths, pipeline, verification
+from hangar import contracts, lock, machine, paths, pipeline, verification
 from hangar.audit import assess, files, scanners
-from hangar.audit.record import Audit, Exemption, verdicts
+from hangar.audit.record import Audit, Exemption, as_dict
 from hangar.cloud import cloud_for
 from hangar.console import Progress
 from hangar.controls import controls
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 def audit(config: "Config", asked: Sequence[str]) -> Audit:
     """The evidence for a machine as it is now. Nothing changes on it, but that scanners asked for are installed."""
     env = config.environment
+    last = files.last(env)
     with lock.held(env, f"provision.py audit {env}"), Progress() as progress:
         with progress.stage("Connection"):
             server = pipeline.require_server(config, cloud_for(config))
             pipeline.introduce(server, config)
+            files.require_signing(machine.private_key(config))
         with progress.stage("Verification"):
             promises = verification.verify(server, progress.step)
         with progress.stage("Scanners"):
             scans = scanners.scan(server, asked, progress.report)
     findings = assess.assess(controls(), promises, exemptions(env), scans)
-    known = files.latest(env)
-    last = files.read(known) if known else {}
     proving = {(one.role, test) for one in controls() for test in one.proved_by}
-    return Audit(
+    taken = Audit(
         environment=env,
         machine=server.name,
         kind=words.kind(server),
@@ -46,10 +47,8 @@ def audit(config: "Config", asked: Sequence[str]) -> Audit:
         scans=scans,
         unmapped=assess.unmapped(controls(), scans),
         since=str(last.get("taken", "")),
-        changes=assess.compare(verdicts(last), {one.control: (one.verdict, one.promise) for one in findings})
-        if last
-        else (),
     )
+    return replace(taken, changes=assess.compare(last, as_dict(taken))) if last else taken
 
 
 def exemptions(env: str) -> dict[str, Exemption]:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from hangar import config, machine
     from hangar.audit import files, scanners, stage
 
-    asked = [name for name in args.scanners.split(",") if name]
+    asked = [name for name in map(str.strip, args.scanners.split(",")) if name]
     scanners.require_names(asked)
     settings = config.load(args.environment, args.overrides)
     audit = stage.audit(settings, asked)
@@ -48,9 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from hangar.audit import assess, files
-    from hangar.audit.record import verdicts
 
-    old, new = (verdicts(files.read(Path(path))) for path in args.compare)
+    old, new = (files.read(Path(path)) for path in args.compare)
     changes = assess.compare(old, new)
     _show_changes(changes)
     if not changes:
@@ -69,7 +68,7 @@ def _show(audit: "Audit", written: "Written") -> None:
         console.say(f"broken    {sentence}", STYLES["failed"])
     console.say()
     if audit.since:
-        console.say(f"Since {audit.since}: {len(audit.changes) or 'no'} control(s) changed", "bold")
+        console.say(f"Since {audit.since}: {len(audit.changes) or 'no'} change(s)", "bold")
         _show_changes(audit.changes)
     for scan in audit.scans:
         console.say(f"{scan.scanner}: {scan.score}")

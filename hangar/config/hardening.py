@@ -103,6 +103,15 @@ class Hardening(Section):
         PEM,
     )
 
+    @field_validator("exceptions")
+    @classmethod
+    def _each_once(cls, value: tuple[Exemption, ...]) -> tuple[Exemption, ...]:
+        """The evidence has room for one reason, one who answers and one last day."""
+        named = [one.control for one in value]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise wrong(f"more than one entry for {', '.join(twice)}", right="one entry for each control")
+        return value
+
     @field_validator("forward_authority", "forward_certificate")
     @classmethod
     def _public_and_of_use(cls, value: Path | None, info: ValidationInfo) -> Path | None:

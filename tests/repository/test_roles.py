@@ -131,6 +131,14 @@ def test_an_exception_changes_what_its_role_does_where_it_may(role: str) -> None
     assert made_of(role, *(one.name for one in controls() if one.name not in switches)) == whole
 
 
+def test_every_file_system_of_the_benchmark_is_closed_or_left_open_with_a_reason() -> None:
+    """CIS 1.1.1 names ten; one that is passed over is neither in the evidence nor among the exceptions."""
+    from hangar.controls import controls
+
+    sources = {source for one in controls() for source in one.sources}
+    assert {f"CIS 1.1.1.{number}" for number in range(1, 11)} <= sources
+
+
 def test_only_a_role_that_can_be_told_has_controls_with_a_switch() -> None:
     from hangar.controls import controls, names
 

@@ -64,6 +64,16 @@ def test_what_is_not_on_the_machine_is_not_watched() -> None:
     assert {"DagRunFailed", "AirbyteJobFailed", "WarehouseDown", "ContainerDown"} <= set(whole)
 
 
+def test_changed_files_are_told_with_their_own_cure_and_once() -> None:
+    """`up`, which puts other failed units right, does not."""
+    found = rules()
+    assert found["UnitFailed"]["expr"] == 'hangar_unit_failed{unit!~"hangar-(backup|integrity).service"} == 1'
+    assert found["SystemFilesChanged"]["expr"] == 'hangar_unit_failed{unit="hangar-integrity.service"} == 1'
+    assert (
+        "sudo /usr/local/lib/hangar/integrity accept" in found["SystemFilesChanged"]["annotations"]["action"]
+    )
+
+
 def test_the_limits_of_the_settings_are_those_of_the_alerts() -> None:
     found = rules(monitoring_limits={"cpu": 70, "memory": 60, "disk": 50})
     assert found["CpuBusy"]["expr"] == "hangar_cpu_used_ratio > 0.7"

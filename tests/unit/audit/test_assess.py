@@ -1,5 +1,8 @@
+from dataclasses import asdict, replace
+from typing import Any
+
 from hangar.audit import assess
-from hangar.audit.record import Audit, Change, Exemption, Finding, Observation, Scan
+from hangar.audit.record import Audit, Change, Exemption, Finding, Observation, Scan, as_dict
 from hangar.controls import Control
 from hangar.verification import Promise
 
@@ -7,6 +10,12 @@ UMASK = Control("accounts.umask", "accounts", "Files are closed", ("CIS 5.4.3.3"
                 {"lynis": ("AUTH-9328",)})  # fmt: skip
 OPEN = Control("system.tmp", "system", "Nothing starts from /tmp", ("CIS 1.1.2.1.4",))
 EXEMPT = {"system.tmp": Exemption("system.tmp", "Editors need it")}
+
+
+def data(**verdicts: str) -> dict[str, Any]:
+    """An audit as its JSON has it, as far as it is compared."""
+    found = [{"control": name, "verdict": one, "promise": name.upper()} for name, one in verdicts.items()]
+    return {"findings": found}
 
 
 def promise(outcome: str, reason: str = "", test: str = "test_files") -> Promise:
@@ -60,14 +69,47 @@ def test_what_a_scanner_says_stands_at_its_control_or_apart() -> None:
 
 
 def test_only_what_is_another_than_before_is_a_change() -> None:
-    old = {"a": ("held", "A"), "b": ("held", "B"), "c": ("failed", "C")}
-    new = {"a": ("held", "A"), "b": ("failed", "B"), "d": ("held", "D")}
+    old = data(a="held", b="held", c="failed")
+    new = data(a="held", b="failed", d="held")
     assert assess.compare(old, new) == (
         Change("b", "B", "held", "failed"),
         Change("d", "D", "", "held"),
         Change("c", "C", "failed", ""),
     )
     assert assess.compare(new, new) == ()
+
+
+def excepted(**terms: str) -> dict[str, Any]:
+    exemption = asdict(
+        Exemption("a", **{"reason": "We share", "owner": "Ada", "until": "2027-01-31", **terms})
+    )
+    return {"findings": [{"control": "a", "verdict": "excepted", "promise": "A", "exemption": exemption}]}
+
+
+def test_an_exception_of_other_terms_is_another() -> None:
+    assert assess.compare(excepted(), excepted()) == ()
+    before = "excepted: We share (Ada, until 2027-01-31)"
+    for terms, after in (
+        ({"until": "2028-01-31"}, "excepted: We share (Ada, until 2028-01-31)"),
+        ({"owner": "Eve"}, "excepted: We share (Eve, until 2027-01-31)"),
+        ({"reason": "It was slow"}, "excepted: It was slow (Ada, until 2027-01-31)"),
+        ({"owner": "", "until": ""}, "excepted: We share"),
+    ):
+        assert assess.compare(excepted(), excepted(**terms)) == (Change("a", "A", before, after),)
+
+
+def test_a_promise_that_no_control_has_and_a_scanners_score_change_too() -> None:
+    old = Audit("local", "m", "k", "t", "b", (), scans=(Scan("lynis", "3.1.4", "hardening index 81"),))
+    worse = replace(
+        old, promises_broken=("Airflow answers",),
+        scans=(Scan("lynis", "3.1.4", "hardening index 70"), Scan("ssh-audit", "", "0 fail, 0 warn")),
+    )  # fmt: skip
+    # A scanner that ran only once says nothing of a change.
+    assert assess.compare(as_dict(old), as_dict(worse)) == (
+        Change("Airflow answers", "", "", "broken"),
+        Change("lynis", "", "hardening index 81", "hardening index 70"),
+    )
+    assert assess.compare(as_dict(worse), as_dict(old))[0] == Change("Airflow answers", "", "broken", "")
 
 
 def test_an_audit_fails_by_a_control_or_by_any_other_promise() -> None:

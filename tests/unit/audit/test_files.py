@@ -19,6 +19,8 @@ AUDIT = Audit(
     since="2026-11-24T05:00:00+00:00", changes=(Change("a.b", "Port 22 alone", "held", "failed"),),
 )  # fmt: skip
 
+FOUND = {"control": "a.b", "verdict": "held", "promise": "Port 22 alone"}
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
@@ -65,7 +67,11 @@ def test_the_last_audit_is_found_and_earlier_ones_stay(repo: Path, key: Path) ->
 
 def test_a_file_that_is_no_audit_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    for text in ("{", "[]", json.dumps({"findings": 1})):
+    for text in (
+        "{",
+        "[]",
+        *(json.dumps({"findings": one}) for one in (1, [1], [{}], [{**FOUND, "verdict": 1}])),
+    ):
         path.write_text(text)
         with pytest.raises(HangarError) as caught:
             files.read(path)
@@ -75,5 +81,32 @@ def test_a_file_that_is_no_audit_is_refused_in_words(tmp_path: Path) -> None:
 def test_a_key_that_does_not_sign_is_an_error_with_its_cure(repo: Path, tmp_path: Path, key: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-P", "", "-f", str(key)], check=True)
     with pytest.raises(HangarError) as caught:
-        files.write(AUDIT, key)
+        files.require_signing(key)
     assert caught.value.resolution == f"A key with a passphrase has to be in the agent: ssh-add {key}"
+
+
+def test_what_could_not_be_signed_is_not_left_as_evidence(repo: Path, key: Path) -> None:
+    first = files.write(AUDIT, key)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-P", "", "-f", str(key)], check=True)
+    with pytest.raises(HangarError, match="does not sign"):
+        files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00"), key)
+    assert {path.name.split("T")[0] for path in first.folder.iterdir()} == {"2026-11-25", "allowed_signers"}
+    assert files.latest("local") == first.data
+
+
+def test_what_a_killed_audit_left_unsigned_is_not_what_the_next_compares_with(repo: Path, key: Path) -> None:
+    first = files.write(AUDIT, key)
+    (first.folder / "2026-11-26T050000Z.json").write_text("{}")
+    assert files.last("local")["taken"] == AUDIT.taken
+
+
+def test_a_last_audit_that_cannot_be_read_is_named_with_its_cure(repo: Path, key: Path) -> None:
+    assert files.last("local") == {}
+    written = files.write(AUDIT, key)
+    written.data.write_text("")
+    with pytest.raises(HangarError) as caught:
+        files.last("local")
+    assert caught.value.brief == "The last audit of local cannot be read."
+    assert caught.value.resolution == (
+        f"Put it aside, then what is there before it counts: mv {written.data} {written.data}.broken"
+    )

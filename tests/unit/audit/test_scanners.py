@@ -2,7 +2,9 @@ import importlib.util
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hangar.audit.record import Observation, Scan
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
 from hangar.process import Completed
+from tests.sshd import SSHD, Host
 
 LYNIS = """\
 lynis_version=3.1.4
@@ -163,3 +166,61 @@ def test_a_scanner_that_nobody_knows_is_refused_before_anything_runs() -> None:
         scanners.require_names(["lynis", "nessus"])
     assert caught.value.brief == "There is no scanner nessus."
     assert caught.value.details == "Known: lynis, openscap, ssh-audit"
+
+
+LEADS = """
+import os, select, socket, sys
+way = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+while True:
+    for end in select.select([0, way], [], [])[0]:
+        block = os.read(0, 65536) if end == 0 else way.recv(65536)
+        if not block:
+            sys.exit()
+        way.sendall(block) if end == 0 else os.write(1, block)
+"""
+"""A proxy command that leads to a port of this computer's."""
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No scanner is on the machine itself."""
+    monkeypatch.setattr(scanners, "ask", lambda server, command, check=True: Completed(("ssh",), 1, "", ""))
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path / "sshd", "")
+    # One cipher that it warns of.
+    host.start("Ciphers aes256-ctr,aes128-cbc", "PerSourcePenalties no" if penalizes() else "MaxStartups 100")
+    yield host
+    host.stop()
+
+
+def penalizes() -> bool:
+    assert SSHD
+    argv = [SSHD, "-T", "-f", "/dev/null", "-o", "PerSourcePenalties no", "-h", "/dev/null"]
+    return "ad configuration option" not in subprocess.run(argv, capture_output=True, text=True).stderr
+
+
+@pytest.mark.skipif(SSHD is None, reason="needs Debian's openssh-server")
+def test_ssh_audit_judges_a_machine_behind_a_proxy_command_as_any_other(bare: None, sshd: Host) -> None:
+    leads = (sys.executable, "-c", LEADS, str(sshd.port))
+    (near,) = scanners.scan(replace(SERVER, port=sshd.port), ["ssh-audit"], lambda _: None)
+    (behind,) = scanners.scan(replace(SERVER, port=1, proxy_command=leads), ["ssh-audit"], lambda _: None)
+    assert "aes128-cbc" in {one.rule for one in behind.observations}
+    assert behind == near
+
+
+def test_a_way_that_leads_nowhere_is_no_result_of_ssh_audits(bare: None) -> None:
+    leads = ("sh", "-c", "echo the gateway is shut >&2; exit 1")
+    with pytest.raises(HangarError) as caught:
+        scanners.scan(replace(SERVER, proxy_command=leads), ["ssh-audit"], lambda _: None)
+    assert caught.value.brief == "ssh-audit gave no answer."
+    assert caught.value.details.startswith("the gateway is shut\ndid not receive banner")
+
+
+def test_a_port_that_nobody_answers_is_no_result_of_ssh_audits(bare: None) -> None:
+    with pytest.raises(HangarError) as caught:
+        scanners.scan(replace(SERVER, port=1), ["ssh-audit"], lambda _: None)
+    assert caught.value.brief == "ssh-audit gave no answer."
+    assert caught.value.details.startswith("cannot connect to 127.0.0.1 port 1")

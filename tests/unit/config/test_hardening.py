@@ -75,6 +75,23 @@ def test_what_no_role_can_leave_out_is_refused_all_at_once_with_what_can(repo: P
     }
 
 
+def test_a_control_is_left_open_by_one_entry(repo: Path) -> None:
+    """The evidence would show the last one's owner and day, whichever counts."""
+    entry = {"control": "accounts.umask", "reason": "We have our own", "owner": "Ada", "until": "2027-03-31"}
+    entries = [entry, {**entry, "control": "accounts.sudo"}, {**entry, "owner": "Eve", "until": "2026-01-01"}]
+    paths.platform_file("local").write_text(json.dumps({"hardening": {"exceptions": entries}}))
+    with pytest.raises(ConfigError) as caught:
+        config.load("local")
+    assert [(one.path, one.message) for one in caught.value.problems] == [
+        (
+            "hardening.exceptions",
+            "more than one entry for accounts.umask; one entry for each control would be right",
+        )
+    ]
+    paths.platform_file("local").write_text(json.dumps({"hardening": {"exceptions": entries[:2]}}))
+    assert len(config.load("local").hardening.exceptions) == 2
+
+
 def test_hardening_is_whole_unless_somebody_says_otherwise(make_config: Callable[..., config.Config]) -> None:
     wanted = make_config().hardening
     assert wanted.kernel

@@ -1,0 +1,119 @@
+"""An audit from the command line: its order, what it writes, what it says of the last one, how it ends."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hangar import cli, paths
+from hangar.audit import files, stage
+from hangar.audit.record import Exemption, Scan
+from hangar.controls import Control
+from hangar.ssh.keys import ensure_key
+from hangar.verification import Promise
+from tests.unit.fakes import SERVER
+
+UMASK = Control("accounts.umask", "accounts", "Files are closed", ("CIS 5.4.3.3",), ("test_files",), "umask")
+OPEN = Control("system.tmp", "system", "Nothing starts from /tmp", ("CIS 1.1.2.1.4",))
+
+Machine = dict[str, object]
+
+
+@pytest.fixture
+def machine(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine that says what it is told here; `asked` are the steps that came to it."""
+    told: Machine = {"umask": "held", "airflow": "held", "index": 81, "asked": []}
+
+    def verify(*_: object) -> list[Promise]:
+        told["asked"].append("verify")  # type: ignore[attr-defined]
+        return [
+            Promise("accounts", "Files are closed", told["umask"], "no", 0.1, "test_files"),  # type: ignore[arg-type]
+            Promise("airflow", "Airflow answers", told["airflow"], "no", 0.1, "test_answers"),  # type: ignore[arg-type]
+        ]
+
+    monkeypatch.setattr(stage, "cloud_for", lambda config: None)
+    monkeypatch.setattr(stage.pipeline, "require_server", lambda *_: SERVER)
+    monkeypatch.setattr(stage.pipeline, "introduce", lambda *_: None)
+    monkeypatch.setattr(stage.verification, "verify", verify)
+    monkeypatch.setattr(
+        stage.scanners, "scan", lambda *_: (Scan("lynis", "3.1.4", f"hardening index {told['index']}"),)
+    )
+    monkeypatch.setattr(stage, "controls", lambda: (UMASK, OPEN))
+    monkeypatch.setattr(
+        stage, "exemptions", lambda env: {"system.tmp": Exemption("system.tmp", "Editors need it")}
+    )
+    paths.ensure_state_dir("local")
+    ensure_key(paths.default_private_key("local"), "me")
+    return told
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets the day of the audit."""
+
+    def on(day: int) -> None:
+        class Clock(stage.datetime):  # type: ignore[name-defined, misc]
+            @classmethod
+            def now(cls, tz: object = None) -> object:
+                return cls(2026, 11, day, 5, tzinfo=stage.UTC)
+
+        monkeypatch.setattr(stage, "datetime", Clock)
+
+    return on
+
+
+def test_a_machine_that_keeps_its_promises_is_evidence_and_success(
+    machine: Machine, taken: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken(25)
+    assert cli.main(["audit", "local", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["counts"] == {"failed": 0, "held": 1, "excepted": 1, "not applicable": 0}
+    assert (told["since"], told["changes"]) == ("", [])
+    for name in told["files"].values():
+        assert Path(name).exists()
+        assert Path(f"{name}.sig").exists()
+
+
+def test_what_got_worse_is_told_and_is_no_success(
+    machine: Machine, taken: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken(25)
+    cli.main(["audit", "local"])
+    machine |= {"umask": "broken", "airflow": "broken", "index": 70}
+    taken(26)
+    capsys.readouterr()
+    assert cli.main(["audit", "local", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["since"] == "2026-11-25T05:00:00+00:00"
+    assert {one["control"]: (one["before"], one["after"]) for one in told["changes"]} == {
+        "accounts.umask": ("held", "failed"),
+        "Airflow answers": ("", "broken"),
+        "lynis": ("hardening index 81", "hardening index 70"),
+    }
+    assert told["promises_broken"] == ["Airflow answers"]
+    old, new = sorted(files.folder("local").glob("*.json"))
+    assert cli.main(["audit", "--compare", str(old), str(new), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changes"] == told["changes"]
+    assert cli.main(["audit", "--compare", str(new), str(new)]) == 0
+    said = capsys.readouterr()
+    assert "Nothing changed." in said.out + said.err
+
+
+def test_a_key_that_does_not_sign_ends_the_audit_before_the_machine_is_asked(machine: Machine) -> None:
+    key = paths.default_private_key("local")
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-P", "", "-f", str(key)], check=True)
+    assert cli.main(["audit", "local"]) == 1
+    assert machine["asked"] == []
+
+
+def test_scanners_are_named_with_commas_and_with_or_without_spaces(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(stage.scanners, "scan", lambda server, names, report: asked.extend(names) or ())
+    assert cli.main(["audit", "local", "--with", "lynis, openscap,"]) == 0
+    assert asked == ["lynis", "openscap"]
+    assert cli.main(["audit", "local", "--with", "nessus"]) == 1
