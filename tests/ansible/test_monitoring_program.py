@@ -21,6 +21,7 @@ from hangar_monitoring import (  # noqa: E402  (found above)
     logs,
     loop,
     passwords,
+    prometheus,
     room,
     services,
     system,
@@ -166,6 +167,26 @@ def test_what_alertmanager_did_not_hear_is_told_again(
     watching.tell = told.extend
     watching.look(25)
     assert [one["labels"]["mountpoint"] for one in told] == ["/"]
+
+
+MACHINE = {"machine": "hangar-night", "alertmanager_port": 9093, "prometheus_port": 9090, "without_figures": ENTRY}
+
+
+def test_what_is_told_past_prometheus_names_its_machine_too(
+    left: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A title says "NoRoomLeft on hangar-night": whoever has several machines has to know which."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(prometheus, "_open", lambda url, body: told.extend(json.loads(body)))
+    left["/srv"] = 0
+    watching = room.Room(ENTRY, lambda alerts: prometheus.tell(MACHINE, alerts))
+    watching.look(0)
+    watching.look(room.AFTER)
+    prometheus.raise_by_hand(MACHINE)
+    assert [(one["labels"]["alertname"], one["labels"]["machine"]) for one in told] == [
+        ("NoRoomLeft", "hangar-night"),
+        *3 * [("Test", "hangar-night")],
+    ]
 
 
 def container(name: str, state: str, status: str, label: bool = True) -> dict[str, object]:

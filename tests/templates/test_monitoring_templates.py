@@ -78,6 +78,15 @@ def test_prometheus_own_words_reach_it_untouched() -> None:
     )
 
 
+def test_the_machine_has_one_name_whoever_tells_of_it() -> None:
+    shown = [
+        render("monitoring", f"/etc/hangar/monitoring/{name}", inventory_hostname="hangar-night", **ROLE)
+        for name in ("described.json", "prometheus.yml")
+    ]
+    described, prometheus = (yaml.safe_load(one) for one in shown)
+    assert described["machine"] == prometheus["global"]["external_labels"]["machine"] == "hangar-night"
+
+
 def test_without_receivers_nobody_is_told() -> None:
     shown = alertmanager()
     assert (shown["receivers"], shown["route"]["receiver"], shown["route"]["routes"]) == (

@@ -65,7 +65,7 @@ def _alert(one: dict[str, Any]) -> dict[str, Any]:
     labels = {
         key: value
         for key, value in one["labels"].items()
-        if key not in ("alertname", "level", "instance", "job")
+        if key not in ("alertname", "level", "instance", "job", "machine")
     }
     return {
         "name": one["labels"]["alertname"],
@@ -85,7 +85,7 @@ def raise_by_hand(described: dict[str, Any]) -> None:
     }
     alerts = [
         {
-            "labels": {"alertname": "Test", "level": level, "machine": "test"},
+            "labels": {"alertname": "Test", "level": level},
             "annotations": words,
             "endsAt": ends,
         }
@@ -95,8 +95,11 @@ def raise_by_hand(described: dict[str, Any]) -> None:
 
 
 def tell(described: dict[str, Any], alerts: list[dict[str, Any]]) -> None:
-    """Alerts for Alertmanager, in the form of its API; raises Refused where it does not answer."""
-    _open(f"{_alertmanager(described)}/alerts", json.dumps(alerts).encode())
+    """Alerts for Alertmanager, in the form of its API; raises Refused where it does not answer. Whoever is told knows
+    by `machine` which one speaks, as with Prometheus' own alerts (its external label).
+    """
+    named = [one | {"labels": one["labels"] | {"machine": described["machine"]}} for one in alerts]
+    _open(f"{_alertmanager(described)}/alerts", json.dumps(named).encode())
 
 
 def _alertmanager(described: dict[str, Any]) -> str:
