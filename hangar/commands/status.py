@@ -12,7 +12,7 @@ from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
 from hangar.ssh.known_hosts import is_for
 from hangar.status import Health, Usage, read, script
-from hangar.watched import Alert, span
+from hangar.watched import Alert, size, span
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -114,7 +114,10 @@ def show(server: Server, health: Health, warnings: list[str], grow: tuple[Growth
     rows += [(f"disk {place}", *_amount(usage)) for place, usage in health.disks.items()]
     rows += health.watched.rows() if health.watched else []
     console.table(("", "", ""), rows)
-    console.table(("service", "state"), [(service.name, service.state) for service in health.services])
+    console.table(
+        ("service", "state", "memory"),
+        [(service.name, service.state, _memory_of(service.name, health)) for service in health.services],
+    )
     for wish in grow:
         console.say(f"The machine wants more {wish.resource}, since {_ago(wish.since)}: {wish.why}", "cyan")
         console.say(f"  {wish.fits}{f' ({wish.change})' if wish.change else ''} would do.")
@@ -131,6 +134,12 @@ def show_alerts(alerts: list[Alert]) -> None:
         console.say(f"  {alert.action}")
     if not alerts:
         console.say("No alert fires.", "green")
+
+
+def _memory_of(service: str, health: Health) -> str:
+    """What a container uses; "" where nobody knows, and for what is none."""
+    used = health.watched.figure("container_memory", service) if health.watched else None
+    return "" if used is None else size(used)
 
 
 def _ago(since: datetime) -> str:

@@ -45,6 +45,11 @@ def test_figures_stand_together_under_their_name_and_no_label_breaks_out() -> No
     ]
 
 
+def test_no_name_steers_the_terminal_that_shows_it() -> None:
+    shown = text([figure("a", 1, dag="b\x1b[2Jc\x9b2J\r\x7fd é")])
+    assert shown.splitlines()[1] == 'a{dag="b?[2Jc?2J??d é"} 1.0'
+
+
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     place = tmp_path / "x.prom"
     write([figure("a", 1)], place)
@@ -169,7 +174,12 @@ def test_what_alertmanager_did_not_hear_is_told_again(
     assert [one["labels"]["mountpoint"] for one in told] == ["/"]
 
 
-MACHINE = {"machine": "hangar-night", "alertmanager_port": 9093, "prometheus_port": 9090, "without_figures": ENTRY}
+MACHINE = {
+    "machine": "hangar-night",
+    "alertmanager_port": 9093,
+    "prometheus_port": 9090,
+    "without_figures": ENTRY,
+}
 
 
 def test_what_is_told_past_prometheus_names_its_machine_too(
@@ -187,6 +197,39 @@ def test_what_is_told_past_prometheus_names_its_machine_too(
         ("NoRoomLeft", "hangar-night"),
         *3 * [("Test", "hangar-night")],
     ]
+
+
+def test_status_gets_every_figure_with_what_tells_its_values_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no number JSON cannot carry: an empty pool's share, a pool without end."""
+    pools = [("default_pool", "3"), ("endless", "+Inf"), ("strange", "NaN")]
+
+    def told(url: str) -> dict[str, Any]:
+        if url.endswith("/alerts"):
+            return {"alerts": []}
+        labels = {"instance": "127.0.0.1:9100", "job": "machine", "user": "airflow"}
+        return {
+            "result": [{"metric": {**labels, "pool": name}, "value": [0, value]} for name, value in pools]
+        }
+
+    monkeypatch.setattr(prometheus, "_get", told)
+    monkeypatch.setattr(prometheus, "_told", lambda _: [])
+    figures = prometheus.ask(MACHINE)["figures"]
+    assert set(figures) == set(prometheus.FIGURES)
+    assert figures["pool_slots"] == [{"labels": {"user": "airflow", "pool": "default_pool"}, "value": 3.0}]
+
+
+def test_status_has_a_figure_for_each_thing_that_is_watched() -> None:
+    """What an alert judges can be seen before it fires: the same figures stand in the answer to `status`."""
+    asked = " ".join(prometheus.FIGURES.values())
+    names = (
+        "cpu_used", "memory_used", "swap_used", "disk_used", "inodes_used", "node_load5", "pressure_cpu",
+        "pressure_memory", "pressure_io", "network_receive", "network_transmit", "timex_offset", "units_failed",
+        "certificate_expires", "key_expires", "security_updates_pending", "reboot_needed", "failed_logins",
+        "container_memory", "scheduler_heartbeat", "parse_time", "queued_tasks", "ti_failures", "pool_slots",
+        "airbyte_jobs_failed", "airbyte_oldest_running", "postgres_connections", "postgres_size",
+        "postgres_oldest_transaction", "airflow_database_connections", "backup_last_success",
+    )  # fmt: skip
+    assert [name for name in names if name not in asked] == []
 
 
 def container(name: str, state: str, status: str, label: bool = True) -> dict[str, object]:
