@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hangar import console, paths, process
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
+from hangar.commands._numbers import between
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
 from hangar.ssh.known_hosts import is_for
@@ -24,16 +25,9 @@ COLOURS = {"critical": "bold red", "warning": "yellow"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-w", "--watch", nargs="?", type=_seconds, const=5.0, metavar="SECONDS",
+        "-w", "--watch", nargs="?", type=between(1, 3600, "seconds", float), const=5.0, metavar="SECONDS",
         help="look again every 5 seconds, or as many as you say (Ctrl-C ends it)",
     )  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError("from 1 to 3600 seconds would be right")
-    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
