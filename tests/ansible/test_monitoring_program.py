@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -404,6 +406,35 @@ def test_airflows_database_is_asked_through_its_users_docker(monkeypatch: pytest
         "connections": 7, "max_connections": 100, "size_bytes": 9000000, "oldest_transaction_seconds": 0.5,
     }  # fmt: skip
     assert asked == [(["docker", "--host", "unix:///run/user/2001/docker.sock", "exec"], 2001)]
+
+
+def certificate(path: Path, days: int) -> None:
+    path.parent.mkdir(exist_ok=True)
+    argv = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "/dev/null",
+        "-subj",
+        "/CN=test",
+    ]
+    subprocess.run([*argv, "-days", str(days), "-out", path], check=True, capture_output=True)
+
+
+def test_the_end_of_every_certificate_is_told_wherever_it_stands(tmp_path: Path) -> None:
+    certificate(tmp_path / "trusted/company.crt", 20)
+    certificate(tmp_path / "forwarding/certificate.pem", 300)
+    (tmp_path / "forwarding/notes.txt").write_text("no certificate")
+    patterns = [f"{tmp_path}/trusted/*.crt", f"{tmp_path}/forwarding/*.pem", f"{tmp_path}/nowhere/*.pem"]
+    ends = {dict(one.labels)["path"]: one.value - time.time() for one in system.certificates(patterns)}
+    assert {path: round(left / 86400) for path, left in ends.items()} == {
+        f"{tmp_path}/trusted/company.crt": 20,
+        f"{tmp_path}/forwarding/certificate.pem": 300,
+    }
 
 
 def test_a_key_with_a_last_day_is_told_of_and_the_others_are_not(tmp_path: Path) -> None:
