@@ -54,13 +54,23 @@ def run(args: argparse.Namespace) -> int:
 def look(server: Server, settings: "Config", as_json: bool, *, clear: bool = False) -> None:
     """Asks once and shows what the machine says."""
     health = ask(server, settings)
-    warnings = health.warnings(settings)
+    warnings = [*health.warnings(settings), *_of_backups(health, settings)]
     grow = wishes(health.watched.alerts, settings) if health.watched else ()
     if clear:
         console.clear()
     show(server, health, warnings, grow)
     if as_json:
         console.json(as_data(server, health, warnings, grow))
+
+
+def _of_backups(health: Health, settings: "Config") -> list[str]:
+    """What the machine cannot know: whether what it made has left it. Where it has made none, BackupOld tells."""
+    from hangar.backup.listing import unfetched
+
+    if health.watched is None or health.watched.figure("backup_age") is None:
+        return []
+    said = unfetched(settings, datetime.now(UTC))
+    return [said] if said else []
 
 
 def watch(server: Server, settings: "Config", every: float, as_json: bool) -> int:
