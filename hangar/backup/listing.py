@@ -1,11 +1,14 @@
 """Every backup that is known, and where it lies."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from hangar.backup.folder import Folder
 from hangar.backup.records import Backup
 from hangar.backup.target import Target
+from hangar.config import Config
+from hangar.watched import span
 
 
 class Place(NamedTuple):
@@ -27,6 +30,25 @@ def places(folder: Folder, spool: Iterable[Backup], target: Target | None) -> li
     for one in folder.backups():
         found[one.id] = Place(one, "damaged" if folder.missing(one) else "here")
     return sorted(found.values(), key=lambda place: place.backup.id, reverse=True)
+
+
+def unfetched(config: Config, now: datetime) -> str:
+    """What to say where the machine's backups have been on it alone for longer than `backup.max_age_hours`: they go
+    with it. "" where all is well, or another place takes each by itself.
+    """
+    wanted = config.backup
+    if not wanted.enabled or wanted.sftp.host or wanted.gcs.bucket:
+        return ""
+    folder = Folder.of(config)
+    newest = next((one for one in folder.backups() if not folder.missing(one)), None)
+    age = (now - newest.when).total_seconds() if newest else None
+    if age is not None and age <= wanted.max_age_hours * 3600:
+        return ""
+    here = f"the last one here is {span(age)} old" if age is not None else "none is here"
+    return (
+        f"the newest backups are on the machine alone, {here}. Fetch one: ./provision.py backup now "
+        f"{config.environment}; or name who takes each by itself: backup.sftp, backup.gcs"
+    )
 
 
 def _at(target: Target, folder: Folder, spool: dict[str, Place]) -> dict[str, Place]:

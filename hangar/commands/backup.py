@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hangar.backup.target import Target
     from hangar.config import Config
 
+PLATFORM = (
+    "Airbyte's platform (abctl) keeps its own records: its connections and jobs are not in this backup."
+)
 ACTIONS = ("now", "list", "verify", "restore", "schedule")
 
 
@@ -60,6 +63,10 @@ def _now(config: "Config", *, as_json: bool) -> None:
     console.say(f"{made.id} is made and tried ({made.seconds:g} s, {_size(made.bytes)}; new: {new}).")
     console.say(f"It is here, encrypted: {_shown(folder)}")
     _warn_of_the_key(config)
+    if config.airbyte.enabled and config.airbyte_engine == "abctl":
+        console.warn(
+            f"{PLATFORM} Copy them: ./provision.py ssh {config.environment} -- sudo airbyte-abctl backup"
+        )
     if gone:
         console.say(f"Removed, as backup.keep says: {', '.join(gone)}")
     if as_json:

@@ -5,12 +5,15 @@ import re
 from datetime import UTC, datetime
 
 from hangar import paths, process
+from hangar.commands._numbers import between
 from hangar.commands.ssh import NO_LOGIN
 from hangar.errors import HangarError
 from hangar.services import SERVICES, reading
 
 ALL = "all"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = 10 * 365 * 86400
+"""Seconds: no log is older, and larger numbers mean nothing to those who read them on the machine."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on as new lines come (Ctrl-C ends it)"
     )
-    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines (100)")
+    parser.add_argument(
+        "-n", "--lines", type=between(1, 1_000_000, "lines", int), default=100, metavar="N",
+        help="the last N lines (100)",
+    )  # fmt: skip
     parser.add_argument("--since", metavar="WHEN", help="10m, 2h, 1d, or a time such as 2026-01-31T09:00")
     parser.add_argument("--grep", metavar="REGEX", default="", help="only lines with this in them")
 
@@ -80,10 +86,11 @@ def seconds_ago(when: str, now: datetime) -> int:
     """
     duration = re.fullmatch(r"(\d+)([smhd])", when)
     if duration:
-        return int(duration[1]) * UNITS[duration[2]]
+        return min(int(duration[1][:20]) * UNITS[duration[2]], LONGEST)
     try:
-        return max(0, int((now - datetime.fromisoformat(when).astimezone(UTC)).total_seconds()))
-    except ValueError:
+        ago = int((now - datetime.fromisoformat(when).astimezone(UTC)).total_seconds())
+        return min(max(0, ago), LONGEST)
+    except (ValueError, OverflowError):
         raise HangarError(
             f'"{when}" is neither a duration nor a time.',
             resolution="Try --since 10m or --since 2026-01-31T09:00",

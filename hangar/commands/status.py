@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hangar import console, paths, process
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Server
+from hangar.commands._numbers import between
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
 from hangar.ssh.known_hosts import is_for
 from hangar.status import Health, Usage, read, script
-from hangar.watched import Alert, span
+from hangar.watched import Alert, size, span
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -24,16 +25,9 @@ COLOURS = {"critical": "bold red", "warning": "yellow"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-w", "--watch", nargs="?", type=_seconds, const=5.0, metavar="SECONDS",
+        "-w", "--watch", nargs="?", type=between(1, 3600, "seconds", float), const=5.0, metavar="SECONDS",
         help="look again every 5 seconds, or as many as you say (Ctrl-C ends it)",
     )  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError("from 1 to 3600 seconds would be right")
-    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,13 +54,23 @@ def run(args: argparse.Namespace) -> int:
 def look(server: Server, settings: "Config", as_json: bool, *, clear: bool = False) -> None:
     """Asks once and shows what the machine says."""
     health = ask(server, settings)
-    warnings = health.warnings(settings)
+    warnings = [*health.warnings(settings), *_of_backups(health, settings)]
     grow = wishes(health.watched.alerts, settings) if health.watched else ()
     if clear:
         console.clear()
     show(server, health, warnings, grow)
     if as_json:
         console.json(as_data(server, health, warnings, grow))
+
+
+def _of_backups(health: Health, settings: "Config") -> list[str]:
+    """What the machine cannot know: whether what it made has left it. Where it has made none, BackupOld tells."""
+    from hangar.backup.listing import unfetched
+
+    if health.watched is None or health.watched.figure("backup_age") is None:
+        return []
+    said = unfetched(settings, datetime.now(UTC))
+    return [said] if said else []
 
 
 def watch(server: Server, settings: "Config", every: float, as_json: bool) -> int:
@@ -114,7 +118,10 @@ def show(server: Server, health: Health, warnings: list[str], grow: tuple[Growth
     rows += [(f"disk {place}", *_amount(usage)) for place, usage in health.disks.items()]
     rows += health.watched.rows() if health.watched else []
     console.table(("", "", ""), rows)
-    console.table(("service", "state"), [(service.name, service.state) for service in health.services])
+    console.table(
+        ("service", "state", "memory"),
+        [(service.name, service.state, _memory_of(service.name, health)) for service in health.services],
+    )
     for wish in grow:
         console.say(f"The machine wants more {wish.resource}, since {_ago(wish.since)}: {wish.why}", "cyan")
         console.say(f"  {wish.fits}{f' ({wish.change})' if wish.change else ''} would do.")
@@ -131,6 +138,12 @@ def show_alerts(alerts: list[Alert]) -> None:
         console.say(f"  {alert.action}")
     if not alerts:
         console.say("No alert fires.", "green")
+
+
+def _memory_of(service: str, health: Health) -> str:
+    """What a container uses; "" where nobody knows, and for what is none."""
+    used = health.watched.figure("container_memory", service) if health.watched else None
+    return "" if used is None else size(used)
 
 
 def _ago(since: datetime) -> str:

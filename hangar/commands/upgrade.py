@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hangar import console
+from hangar.commands._numbers import between
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--without-backup", action="store_true", help="apply: make no backup first")
     parser.add_argument(
-        "--minutes", type=float, default=60.0, metavar="N",
+        "--minutes", type=between(0, 1440, "minutes", float), default=60.0, metavar="N",
         help="apply: how long tasks that run may take to end by themselves (default: 60)",
     )  # fmt: skip
 

@@ -17,6 +17,8 @@ from hangar.upgrade.machine import Machine, Refused
 from hangar.upgrade.records import Item, Plan
 
 BETWEEN_LOOKS = 2.0
+LONGEST = 1440
+"""Minutes that tasks may take to end, at most: meanwhile none begins."""
 
 
 class NotPossible(HangarError):
@@ -176,9 +178,10 @@ class _Attempt:
                 told = named
             if time.monotonic() > deadline:
                 again = f"./provision.py upgrade apply {self.config.environment}"
+                longer = min(max(4 * minutes, 60), LONGEST)
                 raise HangarError(
                     f"Something still runs after {minutes:g} minutes; nothing was upgraded, and tasks begin again.",
-                    f"* {named}", f"Wait for it, then: {again}\nOr wait longer: {again} --minutes {minutes * 4:g}",
+                    f"* {named}", f"Wait for it, then: {again}\nOr wait longer: {again} --minutes {longer:g}",
                 )  # fmt: skip
             time.sleep(BETWEEN_LOOKS)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from hangar_monitoring import (  # noqa: E402  (found above)
     logs,
     loop,
     passwords,
+    prometheus,
     room,
     services,
     system,
@@ -42,6 +45,11 @@ def test_figures_stand_together_under_their_name_and_no_label_breaks_out() -> No
         "b 3.0",
         'b{name="a\\"} 1\\nevil 1"} 1.0',
     ]
+
+
+def test_no_name_steers_the_terminal_that_shows_it() -> None:
+    shown = text([figure("a", 1, dag="b\x1b[2Jc\x9b2J\r\x7fd é")])
+    assert shown.splitlines()[1] == 'a{dag="b?[2Jc?2J??d é"} 1.0'
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
@@ -166,6 +174,64 @@ def test_what_alertmanager_did_not_hear_is_told_again(
     watching.tell = told.extend
     watching.look(25)
     assert [one["labels"]["mountpoint"] for one in told] == ["/"]
+
+
+MACHINE = {
+    "machine": "hangar-night",
+    "alertmanager_port": 9093,
+    "prometheus_port": 9090,
+    "without_figures": ENTRY,
+}
+
+
+def test_what_is_told_past_prometheus_names_its_machine_too(
+    left: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A title says "NoRoomLeft on hangar-night": whoever has several machines has to know which."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(prometheus, "_open", lambda url, body: told.extend(json.loads(body)))
+    left["/srv"] = 0
+    watching = room.Room(ENTRY, lambda alerts: prometheus.tell(MACHINE, alerts))
+    watching.look(0)
+    watching.look(room.AFTER)
+    prometheus.raise_by_hand(MACHINE)
+    assert [(one["labels"]["alertname"], one["labels"]["machine"]) for one in told] == [
+        ("NoRoomLeft", "hangar-night"),
+        *3 * [("Test", "hangar-night")],
+    ]
+
+
+def test_status_gets_every_figure_with_what_tells_its_values_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no number JSON cannot carry: an empty pool's share, a pool without end."""
+    pools = [("default_pool", "3"), ("endless", "+Inf"), ("strange", "NaN")]
+
+    def told(url: str) -> dict[str, Any]:
+        if url.endswith("/alerts"):
+            return {"alerts": []}
+        labels = {"instance": "127.0.0.1:9100", "job": "machine", "user": "airflow"}
+        return {
+            "result": [{"metric": {**labels, "pool": name}, "value": [0, value]} for name, value in pools]
+        }
+
+    monkeypatch.setattr(prometheus, "_get", told)
+    monkeypatch.setattr(prometheus, "_told", lambda _: [])
+    figures = prometheus.ask(MACHINE)["figures"]
+    assert set(figures) == set(prometheus.FIGURES)
+    assert figures["pool_slots"] == [{"labels": {"user": "airflow", "pool": "default_pool"}, "value": 3.0}]
+
+
+def test_status_has_a_figure_for_each_thing_that_is_watched() -> None:
+    """What an alert judges can be seen before it fires: the same figures stand in the answer to `status`."""
+    asked = " ".join(prometheus.FIGURES.values())
+    names = (
+        "cpu_used", "memory_used", "swap_used", "disk_used", "inodes_used", "node_load5", "pressure_cpu",
+        "pressure_memory", "pressure_io", "network_receive", "network_transmit", "timex_offset", "units_failed",
+        "certificate_expires", "key_expires", "security_updates_pending", "reboot_needed", "failed_logins",
+        "container_memory", "scheduler_heartbeat", "parse_time", "queued_tasks", "ti_failures", "pool_slots",
+        "airbyte_jobs_failed", "airbyte_oldest_running", "postgres_connections", "postgres_size",
+        "postgres_oldest_transaction", "airflow_database_connections", "backup_last_success",
+    )  # fmt: skip
+    assert [name for name in names if name not in asked] == []
 
 
 def container(name: str, state: str, status: str, label: bool = True) -> dict[str, object]:
@@ -340,6 +406,35 @@ def test_airflows_database_is_asked_through_its_users_docker(monkeypatch: pytest
         "connections": 7, "max_connections": 100, "size_bytes": 9000000, "oldest_transaction_seconds": 0.5,
     }  # fmt: skip
     assert asked == [(["docker", "--host", "unix:///run/user/2001/docker.sock", "exec"], 2001)]
+
+
+def certificate(path: Path, days: int) -> None:
+    path.parent.mkdir(exist_ok=True)
+    argv = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "/dev/null",
+        "-subj",
+        "/CN=test",
+    ]
+    subprocess.run([*argv, "-days", str(days), "-out", path], check=True, capture_output=True)
+
+
+def test_the_end_of_every_certificate_is_told_wherever_it_stands(tmp_path: Path) -> None:
+    certificate(tmp_path / "trusted/company.crt", 20)
+    certificate(tmp_path / "forwarding/certificate.pem", 300)
+    (tmp_path / "forwarding/notes.txt").write_text("no certificate")
+    patterns = [f"{tmp_path}/trusted/*.crt", f"{tmp_path}/forwarding/*.pem", f"{tmp_path}/nowhere/*.pem"]
+    ends = {dict(one.labels)["path"]: one.value - time.time() for one in system.certificates(patterns)}
+    assert {path: round(left / 86400) for path, left in ends.items()} == {
+        f"{tmp_path}/trusted/company.crt": 20,
+        f"{tmp_path}/forwarding/certificate.pem": 300,
+    }
 
 
 def test_a_key_with_a_last_day_is_told_of_and_the_others_are_not(tmp_path: Path) -> None:

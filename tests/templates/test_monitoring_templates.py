@@ -1,4 +1,5 @@
 import re
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -86,6 +87,22 @@ def test_prometheus_own_words_reach_it_untouched() -> None:
     assert rules()["DiskFull"]["annotations"]["reason"] == (
         "{{ $labels.mountpoint }} is {{ $value | humanizePercentage }} full; services are about to stop."
     )
+
+
+def test_the_machine_has_one_name_whoever_tells_of_it() -> None:
+    shown = [
+        render("monitoring", f"/etc/hangar/monitoring/{name}", inventory_hostname="hangar-night", **ROLE)
+        for name in ("described.json", "prometheus.yml")
+    ]
+    described, prometheus = (yaml.safe_load(one) for one in shown)
+    assert described["machine"] == prometheus["global"]["external_labels"]["machine"] == "hangar-night"
+
+
+def test_the_certificates_by_which_logs_leave_the_machine_are_watched_too() -> None:
+    described = yaml.safe_load(render("monitoring", "/etc/hangar/monitoring/described.json", **ROLE))
+    audit = yaml.safe_load((REPO / "roles/hardening_audit/vars/main.yml").read_text())
+    for path in audit["__hardening_audit_forward_given"]:
+        assert any(fnmatch(path, pattern) for pattern in described["certificates"]), path
 
 
 def test_without_receivers_nobody_is_told() -> None:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from hangar.commands.status import _of_backups
 from hangar.config import Config
 from hangar.status import ServiceState, read, script
 
@@ -120,3 +121,13 @@ def test_a_monitoring_that_does_not_answer_is_a_warning_and_not_the_end(make_con
     assert health.warnings(make_config())[-1] == (
         "the monitoring does not answer: monitoring: http://127.0.0.1:9090 does not answer"
     )
+
+
+@pytest.mark.parametrize(("age", "warned"), [("", False), ('{"labels": {}, "value": 60}', True)])
+def test_a_good_backup_that_has_not_left_the_machine_is_a_warning(
+    age: str, warned: bool, make_config: Make
+) -> None:
+    """Where none was ever made, the machine's own alert tells in time."""
+    health = read(f'{ANSWER}# monitoring\n{{"alerts": [], "figures": {{"backup_age": [{age}]}}}}\n')
+    found = _of_backups(health, make_config())
+    assert [one.split(",")[0] for one in found] == ["the newest backups are on the machine alone"] * warned

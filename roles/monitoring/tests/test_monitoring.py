@@ -144,6 +144,12 @@ def test_all_sources_give_figures(ask, ports):
     assert [one["lastError"] for one in told if one["health"] == "down"] == []
 
 
+def test_status_is_answered(host):
+    """Everything that `status` asks of the monitoring is answered"""
+    said = json.loads(host.check_output("monitoring ask"))
+    assert {"load", "failed_units", "container_memory", "failed_tasks"} <= set(said["figures"])
+
+
 def test_every_alert_fires_and_ends(host):
     """Every alert fires when its cause is there, and ends when it is gone"""
     rules = "/etc/hangar/monitoring/rules.yml"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from hangar.backup import listing
 from hangar.backup.folder import Folder
 from hangar.backup.records import Backup
+from hangar.config import Config
 from tests.unit.backup.conftest import Make
 
 FIRST, SECOND, THIRD = "20261101T031500Z", "20261102T031500Z", "20261103T031500Z"
@@ -52,3 +56,32 @@ def test_what_lies_elsewhere_is_told_and_no_index_is_brought_twice(folder: Folde
         (THIRD, "on the machine, at vault"), (SECOND, "at vault only"), (FIRST, "here"),
     ]  # fmt: skip
     assert vault.asked == (f"{SECOND}.json",)
+
+
+DAY_AFTER = datetime(2026, 11, 2, 15, 15, tzinfo=UTC)
+WEEK_AFTER = datetime(2026, 11, 8, 3, 15, tzinfo=UTC)
+
+
+def test_backups_that_nobody_fetched_are_told_of(make: Make, settings: Config, folder: Folder) -> None:
+    """A machine that is lost takes them along; its own alerts see a good backup every night."""
+    fetch = "Fetch one: ./provision.py backup now local; or name who takes each by itself: backup.sftp, backup.gcs"
+    alone = "the newest backups are on the machine alone"
+    assert listing.unfetched(settings, DAY_AFTER) == f"{alone}, none is here. {fetch}"
+    kept = make(FIRST)
+    assert listing.unfetched(settings, DAY_AFTER) == ""
+    assert listing.unfetched(settings, WEEK_AFTER) == f"{alone}, the last one here is 7 d old. {fetch}"
+    (folder.path / kept.parts[0].object).unlink()
+    assert listing.unfetched(settings, DAY_AFTER) == f"{alone}, none is here. {fetch}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["backup.enabled=false"],
+        ["backup.sftp={host: vault.example.org, host_key: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKX]}"],
+    ],
+)
+def test_where_another_host_takes_them_nobody_has_to_fetch(
+    given: list[str], make_config: Callable[..., Config]
+) -> None:
+    assert listing.unfetched(make_config(*given), WEEK_AFTER) == ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from hangar import console, paths
-from hangar.backup import target
+from hangar.backup import target, work
 from hangar.backup.folder import Folder
 from hangar.commands import backup
+from hangar.config import Config
 from hangar.errors import HangarError, PromiseBroken
 from tests.unit.backup.conftest import Make, folder, make, settings
 
@@ -101,3 +102,20 @@ def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
     told = capsys.readouterr()
     assert [one["id"] for one in json.loads(told.out)] == [FIRST]
     assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err
+
+
+@pytest.mark.parametrize("engine", ["abctl", "embedded"])
+def test_what_a_backup_of_airbytes_platform_lacks_is_said(
+    engine: str, make: Make, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made = make(FIRST)
+    monkeypatch.setattr(work, "now", lambda *_: (made, []))
+    monkeypatch.setattr(backup, "_warn_of_the_key", lambda _: None)
+    chosen = make_config(f"airbyte.engine={engine}", f"airbyte.abctl.sha256={'a' * 64}")
+    backup._now(chosen, as_json=False)
+    said = (
+        "warning: Airbyte's platform (abctl) keeps its own records: its connections and jobs are not in this backup. "
+        "Copy them: ./provision.py ssh local -- sudo airbyte-abctl backup"
+    )
+    assert (said in capsys.readouterr().err) is (engine == "abctl")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hangar import paths
-from hangar.commands.logs import check, chosen, seconds_ago
+from hangar.commands.logs import LONGEST, check, chosen, seconds_ago
 from hangar.errors import HangarError
 from hangar.services import SERVICES
 
@@ -20,6 +20,12 @@ def test_a_time_is_counted_back_from_now() -> None:
     assert seconds_ago("2026-01-31T08:59:00+00:00", NOW) == 60
     local = (NOW - timedelta(minutes=2)).astimezone().replace(tzinfo=None)
     assert seconds_ago(local.isoformat(), NOW) == 120
+
+
+@pytest.mark.parametrize("when", ["4000000000d", "9" * 5000 + "d", "0001-01-02T00:00:00+00:00"])
+def test_what_is_older_than_any_log_is_as_far_back_as_logs_go(when: str) -> None:
+    """journalctl and Docker end with an error of their own at such numbers."""
+    assert seconds_ago(when, NOW) == LONGEST
 
 
 def test_the_future_is_now() -> None:

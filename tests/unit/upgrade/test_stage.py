@@ -179,7 +179,7 @@ def test_a_task_that_does_not_end_is_not_ended(stages: Stages, make_config: Make
         "Something still runs after 0 minutes; nothing was upgraded, and tasks begin again.",
         "* elt.build, 2 of Airbyte's jobs",
         "Wait for it, then: ./provision.py upgrade apply local\n"
-        "Or wait longer: ./provision.py upgrade apply local --minutes 0",
+        "Or wait longer: ./provision.py upgrade apply local --minutes 60",
     )
     assert stages.calls == ["verify", "backup", "drain", "busy", "release"]
 

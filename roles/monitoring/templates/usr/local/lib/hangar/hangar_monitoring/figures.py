@@ -43,8 +43,8 @@ def _labels(labels: tuple[tuple[str, str], ...]) -> str:
 
 def _escape(value: str) -> str:
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    # Halves of a pair (surrogates) come from JSON, and no file takes them.
-    return re.sub(r"[^\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]", "?", escaped)
+    # Halves of a pair (surrogates) come from JSON, and no file takes them. What steers a terminal is no name.
+    return re.sub(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]", "?", escaped)
 
 
 def write(figures: Iterable[Figure], place: Path = PLACE) -> None:

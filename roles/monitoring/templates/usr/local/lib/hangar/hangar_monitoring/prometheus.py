@@ -4,6 +4,7 @@
 import base64
 import http.client
 import json
+import math
 import time
 import urllib.parse
 import urllib.request
@@ -12,6 +13,11 @@ from typing import Any
 from .described import SCRAPER, SECRETS, Refused
 
 TIMEOUT = 10.0
+
+LABELS = ("mountpoint", "pool", "user", "container", "path", "person")
+"""What tells one value of a figure from another, for whoever shows them."""
+
+OUTSIDE = 'device!~"lo|veth.*|docker.*|br-.*"'
 
 FIGURES = {
     "cpu": "hangar_cpu_used_ratio",
@@ -24,12 +30,41 @@ FIGURES = {
     "disk_full_in": 'node_filesystem_avail_bytes{mountpoint=~"/|/srv"}'
     ' / (-deriv(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[6h]) > 1024)'
     ' and max_over_time(node_filesystem_avail_bytes{mountpoint=~"/|/srv"}[30m] offset 330m)',
+    "inodes": 'hangar_inodes_used_ratio{mountpoint=~"/|/srv"}',
+    "cpu_pressure": "rate(node_pressure_cpu_waiting_seconds_total[5m])",
+    "memory_pressure": "rate(node_pressure_memory_waiting_seconds_total[5m])",
+    "disk_pressure": "rate(node_pressure_io_waiting_seconds_total[5m])",
+    "network_in": f"sum(rate(node_network_receive_bytes_total{{{OUTSIDE}}}[1m]))",
+    "network_out": f"sum(rate(node_network_transmit_bytes_total{{{OUTSIDE}}}[1m]))",
+    "clock_off": "abs(node_timex_offset_seconds) and on () hangar_clock_kept == 1",
+    "failed_units": "sum(hangar_units_failed)",
+    "failed_logins": "increase(hangar_ssh_failed_logins_total[1h])",
+    "certificate_ends_in": "hangar_certificate_expires_timestamp_seconds - time()",
+    "key_ends_in": "hangar_key_expires_timestamp_seconds - time()",
+    "container_memory": "hangar_container_memory_bytes",
     "security_updates": "hangar_security_updates_pending",
     "reboot_needed": "hangar_reboot_needed",
     "backup_age": "time() - hangar_backup_last_success_timestamp_seconds",
     "warehouse_bytes": "hangar_postgres_size_bytes",
+    "warehouse_connections": "hangar_postgres_connections",
+    "warehouse_connections_most": "hangar_postgres_max_connections",
+    "warehouse_transaction": "hangar_postgres_oldest_transaction_seconds",
+    "airflow_database_bytes": "hangar_airflow_database_size_bytes",
+    "airflow_database_connections": "hangar_airflow_database_connections",
+    "airflow_database_connections_most": "hangar_airflow_database_max_connections",
+    "airflow_database_transaction": "hangar_airflow_database_oldest_transaction_seconds",
+    "scheduler_beats": "60 * rate(airflow_scheduler_heartbeat[1m])",
+    "parse_time": "airflow_dag_processing_total_parse_time",
+    "import_errors": "airflow_dag_processing_import_errors",
     "queued_tasks": "airflow_executor_queued_tasks",
     "running_tasks": "airflow_executor_running_tasks",
+    # One that began to count within the hour has counted nothing before.
+    "failed_tasks": "airflow_ti_failures unless airflow_ti_failures offset 1h or increase(airflow_ti_failures[1h])",
+    "pool_taken": 'sum by (pool) (airflow_pool_slots{state=~"running|queued"})',
+    "pool_slots": 'sum by (pool) (airflow_pool_slots{state=~"open|running|queued"})',
+    "airbyte_running": "hangar_airbyte_jobs_running",
+    "airbyte_failed": "hangar_airbyte_jobs_failed_last_hour",
+    "airbyte_longest": "hangar_airbyte_oldest_running_seconds",
 }
 
 
@@ -43,12 +78,12 @@ def ask(described: dict[str, Any]) -> dict[str, Any]:
         query = urllib.parse.urlencode({"query": expression})
         figures[name] = [
             {
-                "labels": {
-                    key: value for key, value in one["metric"].items() if key in ("mountpoint", "pool")
-                },
+                "labels": {key: value for key, value in one["metric"].items() if key in LABELS},
                 "value": float(one["value"][1]),
             }
             for one in _get(f"{base}/query?{query}")["result"]
+            # JSON has no word for what is no number, or without end (a pool may be).
+            if math.isfinite(float(one["value"][1]))
         ]
     return {"alerts": [_alert(one) for one in alerts], "figures": figures}
 
@@ -65,7 +100,7 @@ def _alert(one: dict[str, Any]) -> dict[str, Any]:
     labels = {
         key: value
         for key, value in one["labels"].items()
-        if key not in ("alertname", "level", "instance", "job")
+        if key not in ("alertname", "level", "instance", "job", "machine")
     }
     return {
         "name": one["labels"]["alertname"],
@@ -85,7 +120,7 @@ def raise_by_hand(described: dict[str, Any]) -> None:
     }
     alerts = [
         {
-            "labels": {"alertname": "Test", "level": level, "machine": "test"},
+            "labels": {"alertname": "Test", "level": level},
             "annotations": words,
             "endsAt": ends,
         }
@@ -95,8 +130,11 @@ def raise_by_hand(described: dict[str, Any]) -> None:
 
 
 def tell(described: dict[str, Any], alerts: list[dict[str, Any]]) -> None:
-    """Alerts for Alertmanager, in the form of its API; raises Refused where it does not answer."""
-    _open(f"{_alertmanager(described)}/alerts", json.dumps(alerts).encode())
+    """Alerts for Alertmanager, in the form of its API; raises Refused where it does not answer. Whoever is told knows
+    by `machine` which one speaks, as with Prometheus' own alerts (its external label).
+    """
+    named = [one | {"labels": one["labels"] | {"machine": described["machine"]}} for one in alerts]
+    _open(f"{_alertmanager(described)}/alerts", json.dumps(named).encode())
 
 
 def _alertmanager(described: dict[str, Any]) -> str:

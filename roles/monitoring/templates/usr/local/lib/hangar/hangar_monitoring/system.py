@@ -93,9 +93,9 @@ class Logins:
         yield figure("hangar_ssh_failed_logins_total", self.failed)
 
 
-def certificates(pattern: str) -> Iterator[Figure]:
-    """When each certificate ends."""
-    for path in sorted(Path("/").glob(pattern.lstrip("/"))):
+def certificates(patterns: list[str]) -> Iterator[Figure]:
+    """When each certificate ends; of a file with several, the first, which is its owner's."""
+    for path in sorted({path for one in patterns for path in Path("/").glob(one.lstrip("/"))}):
         said = answer(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
         ends = ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter="))
         yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=str(path))
