@@ -12,8 +12,12 @@ from hangar.config.public_keys import BadKey, parse
 KEY_RIGHT = "a line such as ssh-ed25519 AAAA… (also sk-…, or RSA of 3072 bits and more)"
 HARDWARE_RIGHT = "a key made by ssh-keygen -t ed25519-sk"
 
-SERVICES = ("airflow", "airbyte", "warehouse", "people", "dags", "admin")
-"""Accounts and groups that Hangar makes; admin is Airflow's."""
+SERVICES = (
+    "airflow", "airbyte", "airbyte-filter", "warehouse", "monitoring", "ops-agent", "people", "dags", "admin",
+)  # fmt: skip
+"""Accounts and groups that Hangar makes, on this machine or on another kind; admin is Airflow's. People come before
+most services: an account that a service wants later would be the person's.
+"""
 
 SYSTEM = frozenset(
     [
