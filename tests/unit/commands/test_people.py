@@ -335,6 +335,26 @@ def test_whoever_removes_themselves_is_asked_twice(
     assert [person.name for person in config.load("local").people] == ["bob"]
 
 
+def test_whoever_ends_their_own_access_today_is_asked_twice_too(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another day, or another person, is no such step"""
+    ada, bob = key("ada"), key("bob")
+    text = ADMINS.format(ada.read_text().strip(), bob.read_text().strip())
+    text = f"access: {{private_key: {ada.with_suffix('')}}}\n{text}"
+    paths.platform_file("local").write_text(text)
+    assert say("expire", "ada", "--expires", "today", "--yes") == 1
+    assert "ada is you: this computer logs in with that key, and will be out too." in capsys.readouterr().err
+    assert say("expire", "ada", "--expires", "today", "--myself", "bob") == 1
+    assert "ada stays." in capsys.readouterr().err
+    assert (machine.told, written()) == ([], text)
+    assert say("expire", "ada", "--expires", "2999-01-01") == 0
+    assert say("expire", "bob", "--expires", "today") == 0
+    assert say("expire", "bob", "--expires", "never") == 0
+    assert say("expire", "ada", "--expires", "today", "--myself", "ada") == 0
+    assert [person.name for person in config.load("local").people if person.is_expired] == ["ada"]
+
+
 def test_whoever_works_with_the_key_that_hangar_made_is_asked_twice_too(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
