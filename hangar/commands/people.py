@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
-from hangar.errors import HangarError, MachineUnreachable
+from hangar.errors import HangarError, LockHeld, MachineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,8 +136,15 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
     if not console.confirm(f"End all access of {name} to {env} now, and archive the home?"):
         raise HangarError(f"{name} stays.")
     _require_second_word(config, name, args.myself)
-    with _at_work(config, f"people remove {name}") as progress:
-        gone = leaving.remove(config, name, progress)
+    try:
+        with _at_work(config, f"people remove {name}") as progress:
+            gone = leaving.remove(config, name, progress)
+    except LockHeld as held:
+        raise LockHeld(
+            held.brief, held.details,
+            f"{held.resolution}\nTo end their access before that: ./provision.py ssh {env} sudo people remove {name}\n"
+            "Then run this again all the same: it changes platform.yml, by which the next `up` goes.",
+        ) from None  # fmt: skip
     _tell_out(config, gone)
     _as_json(args.json, asdict(gone))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hangar import cli, config, inventory, paths
+from hangar import cli, config, inventory, lock, paths
 from hangar.cloud.base import Server
 from hangar.config.people import today
 from hangar.config.public_keys import parse
@@ -309,6 +309,23 @@ def test_nothing_happens_without_an_answer(
         in capsys.readouterr().err
     )
     assert written() == before
+
+
+def test_whoever_must_leave_while_another_command_is_at_work_can(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long `up` is no reason to keep somebody in"""
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.told.clear()
+    before = written()
+    with lock.held("local", "provision.py up"):
+        assert say("remove", "ana", "--yes") == 1
+        said = capsys.readouterr().err
+    assert "The environment local is locked: `provision.py up` (process" in said
+    assert "To end their access before that: ./provision.py ssh local sudo people remove ana" in said
+    assert "Then run this again all the same" in said
+    assert (machine.told, written()) == ([], before)
+    assert say("remove", "ana", "--yes") == 0
 
 
 def test_the_last_admin_stays(
