@@ -11,14 +11,18 @@ ROOM = 2 * 10**9
 ABSENT = "000"
 """What curl says instead of a status when nobody answered."""
 
-SCRIPT = r"""
-ask() { echo "out $1 $(curl -s -o /dev/null --max-time 3 -w '%{http_code}' "https://$1/" 2>/dev/null)"; }
+BEGIN = "hangar-doctor"
+"""Alone on the script's first line; what comes before it, somebody's start-up files have printed."""
+
+SCRIPT = rf"""
+printf '\n{BEGIN}\n'
+ask() {{ echo "out $1 $(curl -s -o /dev/null --max-time 3 -w '%{{http_code}}' "https://$1/" 2>/dev/null)"; }}
 ask update.code.visualstudio.com & ask marketplace.visualstudio.com &
-echo "room $(df -Pk "$HOME" | awk 'NR == 2 { print $4 }') $HOME"
+echo "room $(df -Pk "$HOME" | awk 'NR == 2 {{ print $4 }}') $HOME"
 echo "share $(/usr/local/lib/hangar/homes mine 2>/dev/null)"
 echo "watches $(cat /proc/sys/fs/inotify/max_user_watches)"
-for folder in "${TMPDIR:-/tmp}" "$HOME"; do
-    file=$(mktemp -p "$folder" 2>/dev/null) || { echo "write no $folder"; continue; }
+for folder in "${{TMPDIR:-/tmp}}" "$HOME"; do
+    file=$(mktemp -p "$folder" 2>/dev/null) || {{ echo "write no $folder"; continue; }}
     printf '#!/bin/sh\necho yes\n' > "$file"; chmod 700 "$file"
     echo "run $("$file" 2>/dev/null || echo no) $folder"; rm -f "$file"
 done
@@ -31,15 +35,17 @@ wait
 
 def findings(env: str, answer: str) -> list[Finding]:
     """The machine's answers, judged."""
-    lines = [line.split() for line in answer.splitlines() if line.strip()]
-    if not lines:
+    before, begun, after = f"\n{answer}".partition(f"\n{BEGIN}\n")
+    lines = [line.split() for line in after.splitlines() if line.strip()]
+    if not begun:
         return [
             Finding(
-                "Shell", "missing", "the login works, but a command over it says nothing",
+                "Shell", "missing", "the login works, but a command over it does not run",
                 "Something in the account's start-up files (~/.bashrc) prints, waits or starts another shell.",
             )
         ]  # fmt: skip
     return [
+        *_printed(before),
         _room(lines, env),
         _watches(lines, env),
         _runs(lines),
@@ -47,6 +53,19 @@ def findings(env: str, answer: str) -> list[Finding]:
         _programs(lines, env),
         _out(lines),
     ]
+
+
+def _printed(before: str) -> list[Finding]:
+    """An editor reads what its commands answer, and start-up files speak in between."""
+    words = "".join(char if char.isprintable() else " " for char in before).strip()
+    if not words:
+        return []
+    return [
+        Finding(
+            "Shell", "warning", f'the account\'s start-up files print, also where a program listens: "{words[:40]}"',
+            "Let them print for people only, in ~/.bashrc: case $- in *i*) echo Hello ;; esac",
+        )
+    ]  # fmt: skip
 
 
 def _of(lines: list[list[str]], what: str) -> list[list[str]]:
@@ -86,8 +105,8 @@ def _watches(lines: list[list[str]], env: str) -> Finding:
 
 def _runs(lines: list[list[str]]) -> Finding:
     name = "Programs run"
-    ill = [folder for answer, folder in _of(lines, "run") if answer != "yes"]
-    ill += [folder for _, folder in _of(lines, "write")]
+    ill = [" ".join(folder) for answer, *folder in _of(lines, "run") if answer != "yes"]
+    ill += [" ".join(folder) for _, *folder in _of(lines, "write")]
     if not ill:
         return ok(name, "from the home and from the temporary folder")
     return Finding(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
-from hangar.errors import HangarError, MachineUnreachable
+from hangar.errors import HangarError, LockHeld, MachineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--expires", metavar="DATE", help="add, expire: the first day without access, or never"
     )
     parser.add_argument(
-        "--myself", metavar="NAME", default="", help="remove: the name again, where it is your own"
+        "--myself",
+        metavar="NAME",
+        default="",
+        help="remove, expire today: the name again, where it is your own",
     )
 
 
@@ -132,15 +135,33 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
     leaving.require_removable(config, name)
     if not console.confirm(f"End all access of {name} to {env} now, and archive the home?"):
         raise HangarError(f"{name} stays.")
+    _require_second_word(config, name, args.myself)
+    try:
+        with _at_work(config, f"people remove {name}") as progress:
+            gone = leaving.remove(config, name, progress)
+    except LockHeld as held:
+        raise LockHeld(
+            held.brief, held.details,
+            f"{held.resolution}\nTo end their access before that: ./provision.py ssh {env} sudo people remove {name}\n"
+            "Then run this again all the same: it changes platform.yml, by which the next `up` goes.",
+        ) from None  # fmt: skip
+    _tell_out(config, gone)
+    _as_json(args.json, asdict(gone))
+
+
+def _require_second_word(config: "Config", name: str, given: str) -> None:
+    """Whoever shuts themselves out is asked once more, and --yes is no answer.
+
+    Raises:
+        HangarError: the answer is another.
+    """
+    from hangar.people import leaving
+
     question = (
         f"{name} is you: this computer logs in with that key, and will be out too. Type {name} to go on:"
     )
-    if leaving.is_oneself(config, name) and not console.typed(question, name, args.myself, "--myself"):
+    if leaving.is_oneself(config, name) and not console.typed(question, name, given, "--myself"):
         raise HangarError(f"{name} stays.")
-    with _at_work(config, f"people remove {name}") as progress:
-        gone = leaving.remove(config, name, progress)
-    _tell_out(config, gone)
-    _as_json(args.json, asdict(gone))
 
 
 def _tell_out(config: "Config", gone: "Departure") -> None:
@@ -168,6 +189,7 @@ def _others_bindings(config: "Config", gone: "Departure") -> str:
 
 
 def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
+    from hangar.config.people import today
     from hangar.people import coming, leaving
 
     if not args.expires:
@@ -178,6 +200,8 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     day = _day(args.expires)
     if day is not None:
         leaving.require_removable(config, name)
+    if day == today():
+        _require_second_word(config, name, args.myself)
     with _at_work(config, f"people expire {name}") as progress:
         outcome = coming.set_expiry(config, name, day, progress)
     console.say(f"{name} has access {f'until the day before {day}' if day else 'without an end'}.")

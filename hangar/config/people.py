@@ -12,8 +12,12 @@ from hangar.config.public_keys import BadKey, parse
 KEY_RIGHT = "a line such as ssh-ed25519 AAAA… (also sk-…, or RSA of 3072 bits and more)"
 HARDWARE_RIGHT = "a key made by ssh-keygen -t ed25519-sk"
 
-SERVICES = ("airflow", "airbyte", "warehouse", "people", "dags", "admin")
-"""Accounts and groups that Hangar makes; admin is Airflow's."""
+SERVICES = (
+    "airflow", "airbyte", "airbyte-filter", "warehouse", "monitoring", "ops-agent", "people", "dags", "admin",
+)  # fmt: skip
+"""Accounts and groups that Hangar makes, on this machine or on another kind; admin is Airflow's. People come before
+most services: an account that a service wants later would be the person's.
+"""
 
 SYSTEM = frozenset(
     [
@@ -160,7 +164,12 @@ def check(people: tuple[Person, ...], others: dict[str, Any]) -> tuple[Person, .
     Raises:
         PydanticCustomError: with everything that collides.
     """
-    found = [*_names(people, others), *_shared_keys(people), *_soft_keys(people, others)]
+    found = [
+        *_names(people, others),
+        *_shared_keys(people),
+        *_shared_addresses(people),
+        *_soft_keys(people, others),
+    ]
     if found:
         raise all_wrong(found)
     return people
@@ -190,6 +199,19 @@ def _shared_keys(people: tuple[Person, ...]) -> Found:
             owner = owners.setdefault(parse(key).blob, number)
             if owner != number:
                 yield f"is people.{owner}'s key too", f"{number}.keys.{place}", "a key of their own"
+
+
+def _shared_addresses(people: tuple[Person, ...]) -> Found:
+    """Airflow gives an address to one account, and Google's tunnel would stay open for the one who leaves.
+    Whose day has come holds none: they may be back under another name.
+    """
+    owners: dict[str, int] = {}
+    for number, person in enumerate(people):
+        if not person.email or person.is_expired:
+            continue
+        owner = owners.setdefault(person.email.lower(), number)
+        if owner != number:
+            yield f"is people.{owner}'s address too", f"{number}.email", "an address of their own"
 
 
 def _soft_keys(people: tuple[Person, ...], others: dict[str, Any]) -> Found:

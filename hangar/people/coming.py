@@ -8,6 +8,7 @@ from typing import Any
 
 from hangar import paths, pipeline
 from hangar.cloud import admission, cloud_for
+from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.config.load import parse
 from hangar.config.people import Person, today
@@ -153,7 +154,19 @@ def enact(config: Config, person: Person, progress: Progress) -> bool:
         paths.hosts_file(config.environment).unlink(missing_ok=True)
         admission.shut(config, progress)
         return False
-    admission.admit(config, progress)
+    if not person.is_expired:
+        admission.admit(config, progress)
+        _tell_machine(config, person, server, progress)
+        return True
+    try:
+        _tell_machine(config, person, server, progress)
+    finally:
+        # After the machine was told: whoever ends their own access comes through the same gate.
+        admission.shut(config, progress)
+    return True
+
+
+def _tell_machine(config: Config, person: Person, server: Server, progress: Progress) -> None:
     with progress.stage("Machine"):
         pipeline.introduce(server, config)
         machine.apply(config, operators=person.role == "admin", progress=lambda event: progress.step(*event))
@@ -162,7 +175,6 @@ def enact(config: Config, person: Person, progress: Progress) -> bool:
             machine.prove_out(config.environment, person, server.admin)
         else:
             machine.prove_in(config.environment, person)
-    return True
 
 
 def require_future(day: date) -> None:

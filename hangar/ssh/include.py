@@ -2,8 +2,10 @@
 
 import contextlib
 import difflib
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hangar import process
@@ -100,9 +102,27 @@ def _reads_ours(text: str) -> bool:
         words = line.replace("=", " ", 1).lower().split()
         if words[:1] in (["host"], ["match"]):
             is_for_all = words in (["host", "*"], ["match", "all"])
-        elif is_for_all and line.strip() == INCLUDE:
+        elif is_for_all and words[:1] == ["include"] and any(map(_finds_ours, _arguments(line))):
             return True
     return False
+
+
+def _arguments(line: str) -> list[str]:
+    """What stands behind the keyword; nothing where ssh could not read it either."""
+    try:
+        return shlex.split(line.replace("=", " ", 1), comments=True)[1:]
+    except ValueError:
+        return []
+
+
+def _finds_ours(pattern: str) -> bool:
+    """Whether an Include finds our files: ours, or a line of the user's own for the whole folder. ssh looks for what
+    has no root below ~/.ssh, and a * stays within its folder.
+    """
+    for place in ("~/.ssh/", f"{folder()}/"):
+        pattern = pattern.removeprefix(place)
+    parts = pattern.split("/")
+    return len(parts) == 2 and parts[0] == "config.d" and fnmatchcase("hangar-of-any-name", parts[1])
 
 
 def proposal(at: Path | None = None) -> tuple[str, str]:
@@ -174,7 +194,7 @@ def _left_alone(path: Path, why: str, cure: str) -> HangarError:
 
 
 def _by_hand(after: str) -> str:
-    if _reads_ours(after):
+    if INCLUDE in map(str.strip, after.splitlines()):
         return f"Put this line at its top yourself: {INCLUDE}"
     return f"Take this line out yourself: {INCLUDE}"
 

@@ -152,6 +152,24 @@ def test_the_tunnel_is_shut_though_the_machine_cannot_be_told(
     assert bindings(environment) == []
 
 
+def test_a_day_that_is_today_shuts_the_tunnel_after_the_machine_was_told(
+    environment: Environment, machine: list[str], key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ends their own access comes through it; it is shut though the machine cannot be told"""
+    environment.up()
+    assert add("ana", key("ana"), "--email", "ana@example.org") == 0
+    while_told = []
+
+    def fails(*_: Any, **__: Any) -> None:
+        while_told.append(bindings(environment))
+        raise HangarError("It does not answer.")
+
+    monkeypatch.setattr("hangar.people.machine.apply", fails)
+    assert say("expire", "ana", "production", "--expires", "today") == 1
+    assert while_told == [[ours("ana@example.org")]]
+    assert bindings(environment) == []
+
+
 def test_a_departure_that_was_killed_before_the_tunnel_is_finished_by_the_same_again(
     environment: Environment, machine: list[str], key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
+
+from hangar.config import people
 
 REPO = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (REPO / "roles").iterdir() if (path / "meta").is_dir())
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
 
 each_role = pytest.mark.parametrize("role", ROLES)
 
@@ -168,6 +173,22 @@ def test_main_only_imports(role: str) -> None:
             "ansible.builtin.include_tasks",
             "ansible.builtin.assert",
         }
+
+
+def test_no_person_has_the_name_of_an_account_that_a_role_makes() -> None:
+    """People come early: what a later role makes would find an account of that name, with a key to log in by"""
+    made = set()
+    for path in (REPO / "roles").rglob("etc/sysusers.d/*.j2"):
+        made |= {line.split()[1] for line in path.read_text().splitlines() if re.match(r"[ug] [a-z]", line)}
+    made |= {one["name"] for one in defaults("service_users")["service_users_groups"]}
+    users = read(REPO / "playbooks/group_vars/all/users.yml")
+    made |= {one["name"] for one in users["service_users_accounts"]}
+    assert {"monitoring", "ops-agent", "airbyte-filter", "warehouse", "airflow", "dags"} <= made
+    free = {name for name in made if not (name in people.SERVICES or name.startswith(people.SYSTEM_PREFIXES))}
+    assert free == set()
+    with pytest.raises(ValidationError, match='"monitoring" is taken on the machine'):
+        people.Person(name="monitoring", role="viewer", keys=[KEY])
+    assert people.Person(name="monitor", role="viewer", keys=[KEY]).name == "monitor"
 
 
 @each_role

@@ -16,6 +16,7 @@ import yaml
 from hangar import inventory, paths
 from hangar.cloud.base import Server
 from hangar.config import Config
+from hangar.config.people import today
 from hangar.ssh import keys, proxy
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -248,6 +249,22 @@ def test_every_operators_computer_writes_the_same_keys(make_config: Make, tmp_pa
         for name in mine
     ]
     assert found == [{"hangar": [f'expiry-time="29991231Z" {key}' for key in mine.values()]}] * 2
+
+
+def test_an_operator_whose_day_has_come_lets_themselves_in_no_more(make_config: Make, tmp_path: Path) -> None:
+    """Unless nobody else were left to mend the machine"""
+    ada, bea = (keys.ensure_key(tmp_path / name, name) for name in ("ada", "bea"))
+    out = f"{{name: ada, role: admin, keys: ['{ada}'], expires: {today()}}}"
+    stays = f"{{name: bea, role: admin, keys: ['{bea}']}}"
+
+    def admitted(*people: str) -> list[str]:
+        config = make_config(f"people=[{', '.join(people)}]")
+        host = yaml.safe_load(inventory.render(SERVER, config, tmp_path / "ada"))["all"]["hosts"]
+        return list(host["hangar-local"]["ssh_server_authorized_keys"]["hangar"])
+
+    assert admitted(out, stays) == [bea]
+    assert admitted(out) == [ada]
+    assert admitted(stays) == [ada, bea], "a key that nobody's entry names is the operator's own"
 
 
 def test_an_operator_who_is_an_admin_stands_there_once(make_config: Make, tmp_path: Path) -> None:

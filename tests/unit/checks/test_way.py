@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hangar.checks.finding import ok
 SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
 REACHED = "debug1: Remote protocol version 2.0\ndebug1: Server host key: ssh-ed25519 SHA256:abc\n"
 PORT = ok("Port", "127.0.0.1 port 22 speaks SSH")
-GOOD = "room 50000000 /home/anna\nshare 4000000000 20000000000 held\nwatches 524288\nrun yes /tmp\n" \
+GOOD = "hangar-doctor\nroom 50000000 /home/anna\nshare 4000000000 20000000000 held\nwatches 524288\nrun yes /tmp\n" \
        "run yes /home/anna\ndags yes\nout update.code.visualstudio.com 200\n" \
        "out marketplace.visualstudio.com 200\n"  # fmt: skip
 
@@ -131,9 +132,46 @@ def test_a_persons_share_of_the_disk_is_told_with_what_is_free(share: str, said:
     assert (disk.state, disk.detail) == ("ok", said)
 
 
-def test_a_shell_that_says_nothing_is_an_answer_too() -> None:
-    (found,) = there.findings("sandbox", "")
-    assert found.name == "Shell"
+@pytest.mark.parametrize("answer", ["", "Choose a session [1-3]: ", "run for your life\n"])
+def test_a_shell_that_runs_no_command_is_an_answer_too(answer: str) -> None:
+    (found,) = there.findings("sandbox", answer)
+    assert (found.name, found.state) == ("Shell", "missing")
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    ["Welcome back", "run for your life", "dags are great here", "watches over you", "lacks all sense"],
+)
+def test_start_up_files_that_print_are_named_and_change_no_other_answer(greeting: str) -> None:
+    before, *rest = there.findings("sandbox", f"\x1b[1m{greeting}\n{GOOD}")
+    assert (before.name, before.state) == ("Shell", "warning")
+    assert before.detail == (
+        f'the account\'s start-up files print, also where a program listens: "[1m{greeting}"'
+    )
+    assert before.cure == "Let them print for people only, in ~/.bashrc: case $- in *i*) echo Hello ;; esac"
+    assert rest == there.findings("sandbox", GOOD)
+
+
+def test_the_script_answers_what_is_judged(tmp_path: Path) -> None:
+    """Run here, in a home whose name holds a blank"""
+    home = tmp_path / "my home"
+    (home / "tmp").mkdir(parents=True)
+    # Nobody is asked over the network.
+    (tmp_path / "curl").write_text("#!/bin/sh\nprintf 200\n")
+    (tmp_path / "curl").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-s"], input=there.SCRIPT, capture_output=True, text=True, timeout=30, check=True,
+        env={"HOME": str(home), "TMPDIR": str(home / "tmp"), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )  # fmt: skip
+    found = {one.name: one for one in there.findings("sandbox", done.stdout)}
+    assert "Shell" not in found
+    assert found["Programs run"] == ok("Programs run", "from the home and from the temporary folder")
+    assert found["Downloads"].state == "ok"
+    assert list((home / "tmp").iterdir()) == []
+    # A greeting without an end of line does not swallow the first answer.
+    shell, *others = there.findings("sandbox", f"Hello{done.stdout}")
+    assert shell.detail.endswith('"Hello"')
+    assert others == list(found.values())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hangar import cli, config, inventory, paths
+from hangar import cli, config, inventory, lock, paths
 from hangar.cloud.base import Server
 from hangar.config.people import today
 from hangar.config.public_keys import parse
@@ -311,6 +311,23 @@ def test_nothing_happens_without_an_answer(
     assert written() == before
 
 
+def test_whoever_must_leave_while_another_command_is_at_work_can(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long `up` is no reason to keep somebody in"""
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.told.clear()
+    before = written()
+    with lock.held("local", "provision.py up"):
+        assert say("remove", "ana", "--yes") == 1
+        said = capsys.readouterr().err
+    assert "The environment local is locked: `provision.py up` (process" in said
+    assert "To end their access before that: ./provision.py ssh local sudo people remove ana" in said
+    assert "Then run this again all the same" in said
+    assert (machine.told, written()) == ([], before)
+    assert say("remove", "ana", "--yes") == 0
+
+
 def test_the_last_admin_stays(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,6 +350,26 @@ def test_whoever_removes_themselves_is_asked_twice(
     assert machine.told == []
     assert say("remove", "ada", "--yes", "--myself", "ada") == 0
     assert [person.name for person in config.load("local").people] == ["bob"]
+
+
+def test_whoever_ends_their_own_access_today_is_asked_twice_too(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another day, or another person, is no such step"""
+    ada, bob = key("ada"), key("bob")
+    text = ADMINS.format(ada.read_text().strip(), bob.read_text().strip())
+    text = f"access: {{private_key: {ada.with_suffix('')}}}\n{text}"
+    paths.platform_file("local").write_text(text)
+    assert say("expire", "ada", "--expires", "today", "--yes") == 1
+    assert "ada is you: this computer logs in with that key, and will be out too." in capsys.readouterr().err
+    assert say("expire", "ada", "--expires", "today", "--myself", "bob") == 1
+    assert "ada stays." in capsys.readouterr().err
+    assert (machine.told, written()) == ([], text)
+    assert say("expire", "ada", "--expires", "2999-01-01") == 0
+    assert say("expire", "bob", "--expires", "today") == 0
+    assert say("expire", "bob", "--expires", "never") == 0
+    assert say("expire", "ada", "--expires", "today", "--myself", "ada") == 0
+    assert [person.name for person in config.load("local").people if person.is_expired] == ["ada"]
 
 
 def test_whoever_works_with_the_key_that_hangar_made_is_asked_twice_too(

@@ -96,3 +96,18 @@ def test_what_is_no_key_is_refused(line: str) -> None:
 
 def test_a_fingerprint_is_openssh_s() -> None:
     assert PublicKey("ssh-ed25519", b"").fingerprint == "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
+
+
+def test_whoever_is_back_under_another_name_keeps_their_address(make_config: Make) -> None:
+    text = f"""people:
+  - {{name: ana, role: viewer, keys: ["{ANA}"], email: ana@example.org, expires: {people.today()}}}
+  - {{name: anna, role: viewer, keys: ["{ADA}"], email: Ana@example.org}}
+"""
+    write(text)
+    assert [person.email for person in make_config().people] == ["ana@example.org", "Ana@example.org"]
+    write(text.replace(f", expires: {people.today()}", ""))
+    with pytest.raises(ConfigError) as refused:
+        make_config()
+    assert [str(problem) for problem in refused.value.problems] == [
+        "people.1.email: is people.0's address too; an address of their own would be right"
+    ]

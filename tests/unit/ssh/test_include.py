@@ -62,6 +62,13 @@ LINE = "Include ~/.ssh/config.d/hangar-*"
         (f"Host * !hangar-local\n{LINE}\n", False),
         (f"Match user b\n{LINE}\n", False),
         (f"# {LINE}\n", False),
+        ("Include ~/.ssh/config.d/*\n", True),
+        ('include="~/.ssh/config.d/hangar*"\n', True),
+        ("Include ~/.ssh/other ~/.ssh/config.d/*\n", True),
+        ("Include ~/.ssh/*\n", False),
+        ("Include ~/.ssh/config.d/*.conf\n", False),
+        ("Include ~/.ssh/config.d/hangar-sandbox\n", False),
+        ("Host a\nInclude ~/.ssh/config.d/*\n", False),
     ],
 )
 def test_a_line_that_holds_for_one_host_only_is_not_enough(
@@ -190,3 +197,18 @@ def test_the_include_line_goes_with_the_last_machine(server: Server, home: Path)
     assert include.remove("sandbox")[1] == f"the Include line in {home}/.ssh/config"
     assert list((home / ".ssh").iterdir()) == [], "an empty file and an empty folder are not left behind"
     assert include.remove("sandbox") == []
+
+
+def test_a_line_of_the_users_own_that_reads_the_folder_is_enough_and_stays(
+    server: Server, home: Path
+) -> None:
+    """Without a root it is meant below ~/.ssh"""
+    before = "Include config.d/*\n"
+    config = home / ".ssh/config"
+    config.parent.mkdir(mode=0o700, exist_ok=True)
+    config.write_text(before)
+    include.write(server, home / "id", FORWARDS)
+    assert include.is_included()
+    assert include.proposal() == (before, "")
+    assert include.remove("local") == [str(home / ".ssh/config.d/hangar-local")]
+    assert config.read_text() == before

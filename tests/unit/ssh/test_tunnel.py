@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,3 +136,37 @@ def test_a_listening_port_is_not_free() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert not tunnel.is_free(taken.getsockname()[1])
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="Python without IPv6")
+def test_a_port_that_is_taken_by_ipv6_alone_is_not_free() -> None:
+    """Browsers ask ::1 first for a name under localhost"""
+    try:
+        taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this computer has no IPv6")
+    with taken:
+        port = taken.getsockname()[1]
+        with socket.create_server(("127.0.0.1", port)):
+            pass  # which alone would go
+        assert not tunnel.is_free(port)
+    assert tunnel.is_free(port)
+
+
+def test_a_computer_without_ipv6_has_free_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for error in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+        monkeypatch.setattr("hangar.ports.socket.socket", without_ipv6(error))
+        assert tunnel.is_free(port)
+
+
+def without_ipv6(error: int) -> Callable[[int], socket.socket]:
+    made = socket.socket
+
+    def make(family: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(error, "no IPv6")
+        return made(family)
+
+    return make

@@ -1,0 +1,113 @@
+"""The program airflow-accounts: what it asks of Airflow's database, and who waits where that says no."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.templates.render import render
+
+DATABASE = """#!{python}
+import sys
+sql = sys.stdin.read()
+if "json_object_agg" in sql:
+    print({found!r})
+    sys.exit(0)
+for taken in {taken!r}:
+    if f"'{{taken}}', true" in sql:
+        sys.exit(sys.stderr.write("ERROR:  duplicate key value violates unique constraint") and 3)
+with open({book!r}, "a") as book:
+    book.write(sql + "\\n--\\n")
+"""
+"""Plays the database: it has these accounts, and refuses an account with an address that another has."""
+
+
+class Airflow:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.found: dict[str, object] = {}
+        self.taken: list[str] = []
+        (place / "passwords").mkdir()
+        self.own = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
+
+    def describe(self, **emails: str) -> None:
+        """These people are to be there; everybody of the ledger was at some time."""
+        people = [
+            {"name": name, "airflow": "Op", "email": email, "expires": ""} for name, email in emails.items()
+        ]
+        (self.place / "people.json").write_text(json.dumps({"people": people}))
+        ledger = {name: {} for name in [*emails, *self.found]}
+        (self.place / "accounts.json").write_text(json.dumps(ledger))
+
+    def run(self, verb: str) -> subprocess.CompletedProcess[str]:
+        database = self.place / "as-service"
+        database.write_text(
+            DATABASE.format(
+                python=sys.executable,
+                found=json.dumps(self.found),
+                taken=self.taken,
+                book=str(self.place / "sql"),
+            )
+        )
+        database.chmod(0o755)
+        text = render("airflow", "/usr/local/sbin/airflow-accounts")
+        text = text.replace("/srv/people/", f"{self.place}/").replace("/etc/hangar/", f"{self.place}/")
+        # Nobody of these has an account here.
+        text = text.replace("grp.getgrnam(name)", f"grp.getgrnam({self.own!r})")
+        text = text.replace("os.fchown(descriptor, 0,", "os.fchown(descriptor, -1,")
+        return subprocess.run(
+            [sys.executable, "-c", text, verb], capture_output=True, text=True,
+            env={**os.environ, "PATH": f"{self.place}:{os.environ['PATH']}"},
+        )  # fmt: skip
+
+    @property
+    def transactions(self) -> list[str]:
+        """What the database took."""
+        book = self.place / "sql"
+        return book.read_text().split("\n--\n")[:-1] if book.exists() else []
+
+
+@pytest.fixture
+def airflow(tmp_path: Path) -> Airflow:
+    return Airflow(tmp_path)
+
+
+def test_all_that_is_to_be_done_is_one_transaction(airflow: Airflow) -> None:
+    airflow.found = {"zoe": {"email": "zoe@example.org", "active": True, "roles": ["Op"]}}
+    airflow.describe(ana="ana@example.org", ben="ben@example.org")
+    (airflow.place / "passwords/zoe").touch()
+    done = airflow.run("apply")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "zoe: remove\nana: make\nben: make\n", "")
+    (sql,) = airflow.transactions
+    assert "delete from ab_user where username = 'zoe';" in sql
+    assert sorted(path.name for path in (airflow.place / "passwords").iterdir()) == ["ana", "ben"]
+
+
+def test_an_address_that_is_taken_keeps_nobody_in_and_nobody_else_out(airflow: Airflow) -> None:
+    """Somebody made an account with that address in Airflow itself: whoever left has none all the same."""
+    airflow.found = {"zoe": {"email": "zoe@example.org", "active": True, "roles": ["Op"]}}
+    airflow.taken = ["ana@example.org"]
+    airflow.describe(ana="ana@example.org", ben="ben@example.org")
+    (airflow.place / "passwords/zoe").touch()
+    done = airflow.run("apply")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1, "zoe: remove\nben: make\n",
+        "airflow-accounts: ana: ERROR:  duplicate key value violates unique constraint\n",
+    )  # fmt: skip
+    removed, made = airflow.transactions
+    assert "delete from ab_user where username = 'zoe';" in removed
+    assert "'ben@example.org'" in made
+    assert not (airflow.place / "passwords/zoe").exists()
+
+
+def test_a_look_changes_nothing(airflow: Airflow) -> None:
+    airflow.describe(ana="ana@example.org")
+    done = airflow.run("look")
+    assert (done.returncode, done.stdout) == (0, "ana: make\n")
+    assert airflow.transactions == []
+    assert list((airflow.place / "passwords").iterdir()) == []

@@ -1,0 +1,114 @@
+"""The commands that people have (hangar-airflow, hangar-logs): which words they take, and what becomes of them."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.templates.render import render
+
+BAD = (
+    "", "connections export -", "db shell", "trigger", "trigger a b", "trigger --help", "trigger -c", "trigger a;id",
+    "trigger $(id)", "trigger ../a", "pause", "list x", "state -h", "restart now", "logs scheduler 0",
+    "logs scheduler 10001", "logs ../x", "logs redis", "logs 5 scheduler", "logs -f", "Trigger a", "shell",
+)  # fmt: skip
+
+
+def program(folder: Path, name: str) -> Any:
+    """The command as a module; it is not run."""
+    text = render("people", f"/usr/local/bin/{name}")
+    assert text.endswith("\nmain()\n")
+    (folder / name).write_text(text.removesuffix("main()\n"))
+    return SimpleNamespace(**runpy.run_path(str(folder / name)))
+
+
+@pytest.fixture
+def airflow(tmp_path: Path) -> Any:
+    return program(tmp_path, "hangar-airflow")
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        ("list", ["airflow", "dags", "list", "--output", "table"]),
+        ("state a.dag", ["dags", "list-runs", "a.dag", "--output", "table"]),
+        ("trigger a_dag", ["airflow", "dags", "trigger", "a_dag"]),
+        ("pause a-dag", ["dags", "pause", "--yes", "a-dag"]),
+        ("unpause a-dag", ["dags", "unpause", "--yes", "a-dag"]),
+        ("logs", ["logs", "--no-color", "--tail", "200"]),
+        ("logs scheduler 50", ["logs", "--no-color", "--tail", "50", "scheduler"]),
+        ("restart", ["systemctl", "--user", "restart", "airflow.service"]),
+    ],
+)
+def test_what_is_allowed_is_one_program_with_these_words(airflow: Any, words: str, ends: list[str]) -> None:
+    argv = airflow.command(words.split())
+    assert argv[-len(ends) :] == ends
+    assert not {"sh", "bash", "-c"} & set(argv), "no shell is on the way"
+
+
+@pytest.mark.parametrize(
+    "words", [word.split() for word in BAD] + [["trigger", "a b"], ["trigger", "a\nb"], ["list "]]
+)
+def test_every_other_word_ends_in_the_usage(airflow: Any, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        airflow.command(words)
+    assert str(ended.value).startswith("Airflow for people who are not its service user.")
+
+
+def test_the_logs_are_those_of_a_service_by_its_name(tmp_path: Path) -> None:
+    logs = program(tmp_path, "hangar-logs")
+    assert logs.asked(["airflow"]) == ("airflow", "200")
+    assert logs.asked(["updates", "5"]) == ("updates", "5")
+    for words in (
+        [],
+        ["../../etc/shadow"],
+        ["airflow", "0"],
+        ["airflow", "5", "5"],
+        ["airflow", "--follow"],
+        ["-u"],
+    ):
+        with pytest.raises(SystemExit):
+            logs.asked(words)
+
+
+def sudo_takes(command: str, user: str) -> bool:
+    """Whether the rules have this command for one who may do all that a developer may, as that user."""
+    text = render("people", "/etc/sudoers.d/50-hangar-people").replace("\\\n", " ")
+    aliases = dict(re.findall(r"^Cmnd_Alias (\w+) = (.*)$", text, re.MULTILINE))
+    granted = re.findall(rf"^%hangar-developers ALL = \({user}\) NOPASSWD: (.*)$", text, re.MULTILINE)
+    name, _, words = command.partition(" ")
+    # Commas stand between commands only: no pattern holds one.
+    lines = [aliases[alias] for line in granted for alias in line.split(", ")]
+    rules = [rule.split(None, 1) for line in lines for rule in line.split(",")]
+    return any(path == name and re.search(pattern.strip(), words) for path, pattern in rules)
+
+
+@pytest.mark.parametrize(
+    "words", [word for word in BAD if word not in ("logs scheduler 0", "logs scheduler 10001")]
+)
+def test_sudo_refuses_what_the_command_refuses(words: str) -> None:
+    """Twice judged; a part that is none and a number that is none are the command's alone to know"""
+    passes = {"logs redis"}
+    assert sudo_takes(f"/usr/local/bin/hangar-airflow {words}", "airflow") == (words in passes)
+
+
+def test_sudo_takes_what_the_command_takes_as_that_user_only() -> None:
+    for words in (
+        "list",
+        "state a.dag",
+        "trigger a_dag",
+        "pause a",
+        "unpause a",
+        "logs scheduler 50",
+        "restart",
+    ):
+        assert sudo_takes(f"/usr/local/bin/hangar-airflow {words}", "airflow"), words
+        assert not sudo_takes(f"/usr/local/bin/hangar-airflow {words}", "root"), words
+    assert sudo_takes("/usr/local/bin/hangar-logs airflow 50", "root")
+    assert not sudo_takes("/usr/local/bin/hangar-logs airflow 50", "airflow")
+    assert not sudo_takes("/bin/sh -c id", "airflow")
