@@ -64,6 +64,8 @@ def test_an_organisation_that_forbids_guest_attributes_is_named(environment: Env
         environment.up()
     assert forbidden.value.brief == "hangar-production may not tell its SSH host keys."
     assert "compute.disableGuestAttributesAccess" in forbidden.value.resolution
+    assert "  machine hangar-production" in forbidden.value.details
+    assert forbidden.value.resolution.endswith("or remove it: ./provision.py destroy production --with-data")
 
 
 def test_a_machine_that_tells_no_keys_shows_its_console(
