@@ -146,9 +146,11 @@ def in_zone(api: "Api", zone: str) -> Finding:
 
 
 def os_login(api: "Api") -> Finding:
+    from hangar.cloud.gcp.views import is_on
+
     project: dict[str, Any] = api.compute.get(api.root)
     items = (project.get("commonInstanceMetadata") or {}).get("items") or ()
-    if any(one["key"] == "enable-oslogin" and str(one.get("value")).upper() == "TRUE" for one in items):
+    if any(one["key"] == "enable-oslogin" and is_on(one.get("value")) for one in items):
         return Finding(
             "OS Login", "missing", "the project uses it, and Hangar does not support it yet",
             f"gcloud compute project-info add-metadata --project {api.project} --metadata enable-oslogin=FALSE",

@@ -45,9 +45,10 @@ def test_keys_that_were_lost_are_not_learned_from_a_door_that_is_closed(environm
     assert metadata(environment)["enable-guest-attributes"] == "FALSE"
 
 
-def test_a_door_that_somebody_opened_again_is_closed(environment: Environment) -> None:
+@pytest.mark.parametrize("value", ["TRUE", "1", "y"])
+def test_a_door_that_somebody_opened_again_is_closed(environment: Environment, value: str) -> None:
     environment.up()
-    edit(environment, **{"enable-guest-attributes": "TRUE"})
+    edit(environment, **{"enable-guest-attributes": value})
     plan = environment.plan()
     assert plan.drift == ("machine hangar-production: guest attributes: closed → open",)
     environment.up()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hangar.checks.google import look
 from hangar.cloud.gcp.errors import OutOfStock
 from hangar.cloud.gcp.life import LastingMachine
 from hangar.errors import CloudError
@@ -150,10 +151,13 @@ def test_a_project_that_nobody_pays_for_is_named(environment: Environment) -> No
     environment.up()
 
 
-def test_os_login_of_the_project_is_refused_before_anything_is_made(environment: Environment) -> None:
+@pytest.mark.parametrize("value", ["TRUE", "true", "1", "Yes"])
+def test_os_login_of_the_project_is_refused_before_anything_is_made(
+    environment: Environment, value: str
+) -> None:
     cloud = environment.cloud()
     common = cloud.api.compute.get(f"projects/{PROJECT}")["commonInstanceMetadata"]
-    items = [{"key": "enable-oslogin", "value": "TRUE"}]
+    items = [{"key": "enable-oslogin", "value": value}]
     body = {"items": items, "fingerprint": common["fingerprint"]}
     cloud.api.compute.do("set_common_instance_metadata", f"projects/{PROJECT}", body)
     before = environment.calls()
@@ -162,6 +166,7 @@ def test_os_login_of_the_project_is_refused_before_anything_is_made(environment:
         == f"The project {PROJECT} uses OS Login, which Hangar does not support yet."
     )
     assert environment.writes(before) == []
+    assert [one.name for one in look(environment.settings()) if one.state != "ok"] == ["OS Login"]
 
 
 def test_an_image_that_is_not_there_is_named_before_money_is_spent(environment: Environment) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hangar.cloud.gcp import views
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
@@ -13,10 +14,10 @@ Body = dict[str, Any]
 def require_fit(wanted: Wanted, existing: Existing) -> None:
     """Raises CloudError if the project forbids what we are about to do, or lacks what it should bring."""
     project = {one["key"]: one.get("value", "") for one in _common(existing)}
-    if project.get("enable-oslogin", "").upper() == "TRUE":
+    if views.is_on(project.get("enable-oslogin", "")):
         raise CloudError(
             f"The project {wanted.names.project} uses OS Login, which Hangar does not support yet.",
-            "* Its metadata says enable-oslogin=TRUE; Google's agent would edit sshd's settings and make accounts.",
+            f"* Its metadata says enable-oslogin={project['enable-oslogin']}; Google's agent would edit sshd's settings and make accounts.",
             "Use a project of its own, or switch it off there: gcloud compute project-info add-metadata"
             f" --project {wanted.names.project} --metadata enable-oslogin=FALSE",
         )
