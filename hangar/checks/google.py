@@ -167,6 +167,11 @@ def network(api: "Api", config: "Config") -> Finding:
     if found is None:
         cure = f"gcloud compute networks subnets list --project {api.project}"
         return Finding("Network", "missing", f"there is no subnetwork {name} in {region}", cure)
+    if (there := found["network"].rpartition("/")[2]) != config.gcp.network.existing:
+        return Finding(
+            "Network", "missing", f"{name} is a subnetwork of {there}, not of {config.gcp.network.existing}",
+            f"gcloud compute networks subnets list --network {config.gcp.network.existing} --project {api.project}",
+        )  # fmt: skip
     options = {
         "Private Google Access": "--enable-private-ip-google-access",
         "flow logs": "--enable-flow-logs",
