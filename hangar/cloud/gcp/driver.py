@@ -28,7 +28,7 @@ from hangar.cloud.gcp.lock import Lock
 from hangar.cloud.gcp.names import Names
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import IAP_RANGES, IAP_RANGES_6, Wanted
-from hangar.cloud.gcp.work import Work, elsewhere, left_over
+from hangar.cloud.gcp.work import Work, cut_short, elsewhere, left_over
 from hangar.config import Config
 from hangar.config.people import operators
 from hangar.errors import CloudError, ConfigError
@@ -92,6 +92,10 @@ class GoogleCloud:
         """What fails also says what came of the work before it. `first` is what there was."""
         try:
             yield
+        except KeyboardInterrupt:
+            if what := cut_short(work, first, self.names.environment):
+                console.note(what)
+            raise
         except CloudError as error:
             if isinstance(error, OutOfStock):
                 elsewhere(error, self.other_zones(), first, self.names)

@@ -62,13 +62,19 @@ class Work:
                 self._done(step)
             else:
                 begun.append((step, operation))
-        for step, operation in begun:
+        while begun:
+            step, operation = begun[0]
             try:
                 self.api.compute.finish(operation)
             except HangarError as error:
                 failures.append(error)
+            except KeyboardInterrupt:
+                # Nobody stops what Google has begun.
+                self.made += [f"{one.makes} (Google is still at work on it)" for one, _ in begun if one.makes]
+                raise
             else:
                 self._done(step)
+            del begun[0]
         if failures:
             raise next((error for error in failures if not isinstance(error, Conflict)), failures[0])
 
@@ -92,6 +98,13 @@ def left_over(error: CloudError, work: Work, existing: "Existing", environment: 
             error.details = f"{error.details}\n* {words}:\n{lines}".strip()
     on = f"./provision.py up {environment}{_or_remove(existing, environment)}"
     error.resolution = f"{error.resolution}\nThen go on: {on}".strip()
+
+
+def cut_short(work: Work, existing: "Existing", environment: str) -> str:
+    """The same in words, for a call that a person ended; nothing where it had made and removed nothing."""
+    told = CloudError("")
+    left_over(told, work, existing, environment)
+    return f"{told.details}\n{told.resolution}".strip()
 
 
 def _or_remove(existing: "Existing", environment: str) -> str:
