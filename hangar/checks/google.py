@@ -146,9 +146,11 @@ def in_zone(api: "Api", zone: str) -> Finding:
 
 
 def os_login(api: "Api") -> Finding:
+    from hangar.cloud.gcp.views import is_on
+
     project: dict[str, Any] = api.compute.get(api.root)
     items = (project.get("commonInstanceMetadata") or {}).get("items") or ()
-    if any(one["key"] == "enable-oslogin" and str(one.get("value")).upper() == "TRUE" for one in items):
+    if any(one["key"] == "enable-oslogin" and is_on(one.get("value")) for one in items):
         return Finding(
             "OS Login", "missing", "the project uses it, and Hangar does not support it yet",
             f"gcloud compute project-info add-metadata --project {api.project} --metadata enable-oslogin=FALSE",
@@ -165,6 +167,11 @@ def network(api: "Api", config: "Config") -> Finding:
     if found is None:
         cure = f"gcloud compute networks subnets list --project {api.project}"
         return Finding("Network", "missing", f"there is no subnetwork {name} in {region}", cure)
+    if (there := found["network"].rpartition("/")[2]) != config.gcp.network.existing:
+        return Finding(
+            "Network", "missing", f"{name} is a subnetwork of {there}, not of {config.gcp.network.existing}",
+            f"gcloud compute networks subnets list --network {config.gcp.network.existing} --project {api.project}",
+        )  # fmt: skip
     options = {
         "Private Google Access": "--enable-private-ip-google-access",
         "flow logs": "--enable-flow-logs",

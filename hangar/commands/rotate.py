@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--now", action="store_true",
         help="do not wait until no task runs: those that run are ended and tried again as their DAGs say",
     )  # fmt: skip
+    parser.add_argument(
+        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +61,8 @@ def rotate(args: argparse.Namespace, secret: "Secret") -> None:
     command = f"provision.py rotate {secret.name} {args.environment}"
     with lock.held(args.environment, command), console.Progress() as progress:
         machine = reach(args)
-        with cloud_for(machine.settings).hold(command), progress.stage("Rotation"):
+        alone = cloud_for(machine.settings).hold(command, break_lock=args.break_lock)
+        with alone, progress.stage("Rotation"):
             declared = pipeline.declared_pipelines(machine.settings)
             rotation.rotate(secret, machine.server, machine.settings, declared, progress.step, now=args.now)
 

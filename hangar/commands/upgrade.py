@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=between(0, 1440, "minutes", float), default=60.0, metavar="N",
         help="apply: how long tasks that run may take to end by themselves (default: 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--break-lock", action="store_true", help="apply: take the cloud's lock away from whoever has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
         if not console.confirm(f"Upgrade {settings.server_name}{tasks}?"):
             raise HangarError(f"{settings.server_name} was left as it is.")
 
-    done = stage.apply(settings, agree, without_backup=args.without_backup, minutes=args.minutes)
+    done = stage.apply(
+        settings, agree, without_backup=args.without_backup, minutes=args.minutes, break_lock=args.break_lock
+    )
     _say_done(done, args.environment)
     if args.json:
         console.json({

@@ -54,8 +54,9 @@ def plan(config: Config) -> Plan:
 
 
 def apply(
-    config: Config, agree: Callable[[Plan], None], *, without_backup: bool = False, minutes: float = 60.0
-) -> Done:
+    config: Config, agree: Callable[[Plan], None], *, without_backup: bool = False, minutes: float = 60.0,
+    break_lock: bool = False,
+) -> Done:  # fmt: skip
     """Upgrades the machine, once `agree` has returned. Tasks that run get so many `minutes` to end by themselves.
 
     Raises:
@@ -66,7 +67,7 @@ def apply(
     """
     with (
         _at_work(config, "apply") as (progress, cloud, server),
-        cloud.hold(_named("apply", config)),
+        cloud.hold(_named("apply", config), break_lock=break_lock),
         Machine(server) as there,
     ):
         wanted = _plan(config, there, progress)

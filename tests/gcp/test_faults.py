@@ -91,6 +91,34 @@ def test_a_machine_that_google_makes_for_ever_is_named_with_its_console(
     assert "gcloud compute operations describe operation-" in endless.value.resolution
 
 
+def test_who_ends_it_midway_is_told_what_is_there(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By Ctrl-C: some of it costs money, and what Google has begun it brings to its end."""
+    finish = Compute.finish
+
+    def ended(self: Compute, operation: Body) -> None:
+        if operation.get("targetLink", "").endswith("/hangar-production-data"):
+            raise KeyboardInterrupt
+        finish(self, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Compute, "finish", ended)
+        with pytest.raises(KeyboardInterrupt):
+            environment.up()
+    said = capsys.readouterr().err
+    assert "* Made before that, and still there (some of it costs money):\n" in said
+    assert "\n  network hangar-production\n" in said
+    assert "\n  data disk hangar-production-data (Google is still at work on it)\n" in said
+    assert (
+        "Then go on: ./provision.py up production, or remove it: ./provision.py destroy production --with-data"
+        in said
+    )
+    settle(environment)
+    environment.up()
+    assert capsys.readouterr().err == ""
+
+
 def test_a_new_account_that_is_not_known_everywhere_yet_is_waited_for(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

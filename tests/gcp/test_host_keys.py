@@ -45,9 +45,10 @@ def test_keys_that_were_lost_are_not_learned_from_a_door_that_is_closed(environm
     assert metadata(environment)["enable-guest-attributes"] == "FALSE"
 
 
-def test_a_door_that_somebody_opened_again_is_closed(environment: Environment) -> None:
+@pytest.mark.parametrize("value", ["TRUE", "1", "y"])
+def test_a_door_that_somebody_opened_again_is_closed(environment: Environment, value: str) -> None:
     environment.up()
-    edit(environment, **{"enable-guest-attributes": "TRUE"})
+    edit(environment, **{"enable-guest-attributes": value})
     plan = environment.plan()
     assert plan.drift == ("machine hangar-production: guest attributes: closed → open",)
     environment.up()
@@ -64,6 +65,8 @@ def test_an_organisation_that_forbids_guest_attributes_is_named(environment: Env
         environment.up()
     assert forbidden.value.brief == "hangar-production may not tell its SSH host keys."
     assert "compute.disableGuestAttributesAccess" in forbidden.value.resolution
+    assert "  machine hangar-production" in forbidden.value.details
+    assert forbidden.value.resolution.endswith("or remove it: ./provision.py destroy production --with-data")
 
 
 def test_a_machine_that_tells_no_keys_shows_its_console(

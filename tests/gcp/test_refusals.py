@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hangar.checks.google import look
+from hangar.cloud.gcp.errors import OutOfStock
+from hangar.cloud.gcp.life import LastingMachine
 from hangar.errors import CloudError
 from tests.gcp.conftest import Environment
 
@@ -23,9 +26,52 @@ def test_a_zone_without_machines_names_the_others(environment: Environment) -> N
     assert "(europe-west3-b, europe-west3-c): set gcp.zone in platform.yml." in said.resolution
     assert "  data disk hangar-production-data" in said.details
     assert "Then go on: ./provision.py up production" in said.resolution
+    assert said.resolution.endswith("or remove it: ./provision.py destroy production --with-data")
+    again = refusal(environment)
+    assert (
+        "if nothing is on it yet, remove it (./provision.py destroy production --with-data)"
+        in again.resolution
+    )
     environment.google.exhaust()
     environment.up()
     assert environment.instance["status"] == "RUNNING"
+
+
+def test_a_zone_without_machines_costs_nobody_their_data(environment: Environment) -> None:
+    """Whatever fails around a disk that was there before: no message says that it be removed."""
+    environment.up()
+    way = (
+        "Its data stands in europe-west3-a and does not move: the way to another zone of the region"
+        " (europe-west3-b, europe-west3-c) is a snapshot (./provision.py snapshot production create) and a machine from"
+        " it (docs/google-cloud.md, Moving)."
+    )
+    environment.google.exhaust("europe-west3-a")
+    said = refusal(environment, "gcp.machine_type=e2-standard-8")
+    assert said.resolution.startswith(f"Try again later, or choose another gcp.machine_type.\n{way}\n")
+    assert said.resolution.endswith("Then go on: ./provision.py up production")
+    (snapshot,) = environment.google.resources("snapshots")
+    assert f"  snapshot {snapshot} (./provision.py snapshot production delete {snapshot})" in said.details
+    with pytest.raises(OutOfStock) as refused:
+        LastingMachine(environment.settings()).start(environment.said.append)
+    assert refused.value.resolution.endswith(way)
+    assert "destroy" not in said.resolution + refused.value.resolution
+    anew = refusal(environment, "gcp.boot_disk_type=pd-ssd")
+    assert "destroy" not in anew.resolution
+    kept = refusal(environment, "gcp.boot_disk_type=pd-ssd", "gcp.labels.team=data")
+    assert "destroy production --with-data" not in kept.resolution.partition("\nThen go on")[2]
+
+
+def test_what_fails_around_a_disk_that_was_kept_does_not_offer_to_remove_it(environment: Environment) -> None:
+    environment.up()
+    cloud = environment.cloud()
+    with cloud.hold("provision.py destroy production"):
+        cloud.destroy(environment.said.append, with_data=False)
+    environment.google.deny("compute.firewalls.create")
+    said = refusal(environment)
+    assert said.resolution.endswith(
+        "Then go on: ./provision.py up production,"
+        " or remove it: ./provision.py destroy production (the data disk stays)"
+    )
 
 
 def test_a_quota_names_the_metric(environment: Environment) -> None:
@@ -105,10 +151,13 @@ def test_a_project_that_nobody_pays_for_is_named(environment: Environment) -> No
     environment.up()
 
 
-def test_os_login_of_the_project_is_refused_before_anything_is_made(environment: Environment) -> None:
+@pytest.mark.parametrize("value", ["TRUE", "true", "1", "Yes"])
+def test_os_login_of_the_project_is_refused_before_anything_is_made(
+    environment: Environment, value: str
+) -> None:
     cloud = environment.cloud()
     common = cloud.api.compute.get(f"projects/{PROJECT}")["commonInstanceMetadata"]
-    items = [{"key": "enable-oslogin", "value": "TRUE"}]
+    items = [{"key": "enable-oslogin", "value": value}]
     body = {"items": items, "fingerprint": common["fingerprint"]}
     cloud.api.compute.do("set_common_instance_metadata", f"projects/{PROJECT}", body)
     before = environment.calls()
@@ -117,6 +166,7 @@ def test_os_login_of_the_project_is_refused_before_anything_is_made(environment:
         == f"The project {PROJECT} uses OS Login, which Hangar does not support yet."
     )
     assert environment.writes(before) == []
+    assert [one.name for one in look(environment.settings()) if one.state != "ok"] == ["OS Login"]
 
 
 def test_an_image_that_is_not_there_is_named_before_money_is_spent(environment: Environment) -> None:

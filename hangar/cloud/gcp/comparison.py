@@ -99,7 +99,7 @@ def _machine(wanted: Wanted, existing: Existing) -> View:
     assert existing.instance is not None
     view = views.instance(existing.instance, existing.boot_disk)
     # As long as its host keys are not known, it is to tell them.
-    is_open = views.metadata(existing.instance).get(ATTRIBUTES, "").upper() == "TRUE"
+    is_open = views.is_on(views.metadata(existing.instance).get(ATTRIBUTES, ""))
     view[DOOR] = "open" if is_open and host_keys.recorded(existing.instance) else "closed"
     if wanted.gcp.image:
         view["image"] = last((existing.boot_disk or {}).get("sourceImage", ""))

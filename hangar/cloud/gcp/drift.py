@@ -15,7 +15,7 @@ def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
     """What differs from what the last `up` wanted, and what is there that nobody wanted."""
     instance = existing.instance
     if instance is None:
-        return ()
+        return openings(wanted, existing)
     unseen = {secrets.named(one): one for one in existing.unseen}
     applied = views.unpack(views.metadata(instance).get(APPLIED, ""))
     there = existing_views(wanted, existing)

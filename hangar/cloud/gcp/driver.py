@@ -1,6 +1,7 @@
 """GoogleCloud: the Cloud protocol on Compute Engine."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from hangar import console, given
@@ -27,7 +28,7 @@ from hangar.cloud.gcp.lock import Lock
 from hangar.cloud.gcp.names import Names
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import IAP_RANGES, IAP_RANGES_6, Wanted
-from hangar.cloud.gcp.work import Work, elsewhere, left_over
+from hangar.cloud.gcp.work import Work, cut_short, elsewhere, left_over
 from hangar.config import Config
 from hangar.config.people import operators
 from hangar.errors import CloudError, ConfigError
@@ -73,31 +74,37 @@ class GoogleCloud:
         )
 
     def ensure(self, plan: Plan, spec: MachineSpec, report: Report) -> Server:
-        """Returns when the machine's host keys are known; whether it admits us the next stage finds out."""
-        self.make(plan, spec, report)
-        wanted, _ = self._seen or self.look(spec)
-        instance = host_keys.ensure(self.api, wanted, report)
-        self._seen = None
-        return self._server(instance)
-
-    def make(self, plan: Plan, spec: MachineSpec, report: Report) -> None:
-        """Everything in the cloud is as wanted, and the machine runs.
+        """Returns when the machine's host keys are known; whether it admits us the next stage finds out.
 
         Raises:
             CloudError: with what was made before, and how to go on or be rid of it.
         """
         work = Work(self.api, report)
+        _, first = self._seen or self.look(spec)
+        with self._told(first, work):
+            wanted = self._make(plan, spec, work)
+            instance = host_keys.ensure(self.api, wanted, report)
+        self._seen = None
+        return self._server(instance)
+
+    @contextmanager
+    def _told(self, first: Existing, work: Work) -> Iterator[None]:
+        """What fails also says what came of the work before it. `first` is what there was."""
         try:
-            self._make(plan, spec, work)
+            yield
+        except KeyboardInterrupt:
+            if what := cut_short(work, first, self.names.environment):
+                console.note(what)
+            raise
         except CloudError as error:
             if isinstance(error, OutOfStock):
-                elsewhere(error, self._other_zones(), self.names.environment)
+                elsewhere(error, self.other_zones(), first, self.names)
             if isinstance(error, StillAtWork) and "/instances/" in error.target:
                 error.details += f"\n* The end of the machine's console:\n{self.console()}"
-            left_over(error, work, self.names.environment)
+            left_over(error, work, first, self.names.environment)
             raise
 
-    def _make(self, plan: Plan, spec: MachineSpec, work: Work) -> None:
+    def _make(self, plan: Plan, spec: MachineSpec, work: Work) -> Wanted:
         wanted, existing = self._seen or self.look(spec)
         for attempt in range(ROUNDS):
             if attempt:
@@ -114,8 +121,9 @@ class GoogleCloud:
                 if attempt == ROUNDS - 1:
                     raise
                 continue
-            self._seen = (wanted, existing)
-            return
+            break
+        self._seen = (wanted, existing)
+        return wanted
 
     def _replaces(self, plan: Plan, wanted: Wanted, existing: Existing) -> bool:
         """Only what was agreed to is thrown away."""
@@ -193,7 +201,8 @@ class GoogleCloud:
     def console(self) -> str:
         return console_tail(self.api, self.names)
 
-    def _other_zones(self) -> list[str]:
+    def other_zones(self) -> list[str]:
+        """Those of the region that work; none where Google does not say."""
         try:
             zones = self.api.compute.items(f"{self.names.root}/zones", f'name eq "{self.names.region}-.*"')
         except CloudError:

@@ -45,6 +45,9 @@ STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_D
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+ENCRYPTING = re.compile(r"'cloudkms\.[\w.]+' denied|[Cc]loud KMS error|denied on Cloud KMS key")
+KEY = re.compile(r"projects/[\w.:-]+/locations/[\w-]+/keyRings/[\w-]+/cryptoKeys/[\w-]+")
+KEY_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 ACTING = "iam.serviceAccounts.actAs"
 ACT_AS = re.compile(
     r"does not have access to service account '(?P<account>[^']+)'(?:\.\s+User: '(?P<person>[^']+)')?"
@@ -65,7 +68,7 @@ EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
     judges = (
-        _stock, _quota, _disabled, _billing, _policy, _act_as, _ready, _exists, _permission, _credentials, _away,
+        _stock, _quota, _disabled, _billing, _policy, _key, _act_as, _ready, _exists, _permission, _credentials, _away,
     )  # fmt: skip
     for judge in judges:
         error = judge(refusal)
@@ -136,6 +139,21 @@ def _policy(said: Refusal) -> GoogleRefused | None:
         said, brief,
         f"Ask whoever administers the organisation for an exception, and show them: "
         f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
+    )  # fmt: skip
+
+
+def _key(said: Refusal) -> GoogleRefused | None:
+    """Google's own account uses the customer's key; no role of the person's would help."""
+    if ENCRYPTING.search(said.message) is None:
+        return None
+    named = KEY.search(said.message)
+    project = said.project
+    number = f"$(gcloud projects describe {project} --format 'value(projectNumber)')"
+    return GoogleRefused(
+        said, "Google may not use your key (gcp.kms_key) for the disks.",
+        "Look whether the key is there, in force and in a place that serves the zone. If so, let Compute Engine use it:"
+        f" gcloud kms keys add-iam-policy-binding {named[0] if named else 'KEY'} --role {KEY_ROLE}"
+        f' --member "serviceAccount:service-{number}@compute-system.iam.gserviceaccount.com"',
     )  # fmt: skip
 
 

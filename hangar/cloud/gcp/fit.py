@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hangar.cloud.gcp import views
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
@@ -13,10 +14,11 @@ Body = dict[str, Any]
 def require_fit(wanted: Wanted, existing: Existing) -> None:
     """Raises CloudError if the project forbids what we are about to do, or lacks what it should bring."""
     project = {one["key"]: one.get("value", "") for one in _common(existing)}
-    if project.get("enable-oslogin", "").upper() == "TRUE":
+    if views.is_on(project.get("enable-oslogin", "")):
         raise CloudError(
             f"The project {wanted.names.project} uses OS Login, which Hangar does not support yet.",
-            "* Its metadata says enable-oslogin=TRUE; Google's agent would edit sshd's settings and make accounts.",
+            f"* Its metadata says enable-oslogin={project['enable-oslogin']}; Google's agent would edit sshd's settings"
+            " and make accounts.",
             "Use a project of its own, or switch it off there: gcloud compute project-info add-metadata"
             f" --project {wanted.names.project} --metadata enable-oslogin=FALSE",
         )
@@ -35,6 +37,20 @@ def require_fit(wanted: Wanted, existing: Existing) -> None:
             f"There is no subnetwork {wanted.gcp.network.subnetwork} in {wanted.names.region}.",
             "* platform.yml names it in gcp.network.subnetwork.",
             f"List them: gcloud compute networks subnets list --project {wanted.names.project}",
+        )
+    if not wanted.own_network and existing.subnetwork:
+        _require_on_network(wanted, last(existing.subnetwork["network"]))
+
+
+def _require_on_network(wanted: Wanted, network: str) -> None:
+    """Else the rules would guard a network that the machine is not on."""
+    net = wanted.gcp.network
+    if network != net.existing:
+        raise CloudError(
+            f"The subnetwork {net.subnetwork} is not one of the network {net.existing}.",
+            f"* It is one of {network}.",
+            f"Name the two that belong together in gcp.network: gcloud compute networks subnets list --network"
+            f" {net.existing} --project {wanted.names.project}",
         )
 
 

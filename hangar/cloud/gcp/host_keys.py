@@ -63,7 +63,7 @@ def ensure(api: Api, wanted: Wanted, report: Report) -> Body:
 
 
 def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str, ...]:
-    if views.metadata(instance).get(ATTRIBUTES) != "TRUE":
+    if not views.is_on(views.metadata(instance).get(ATTRIBUTES, "")):
         raise _silent(wanted)
     report("wait for the machine's host keys")
     until = time.monotonic() + LIMIT

@@ -7,11 +7,12 @@ from hangar.cloud.base import Report
 from hangar.cloud.gcp import cost, requests, snapshots
 from hangar.cloud.gcp.comparison import RUNNING, SUSPENDED
 from hangar.cloud.gcp.driver import GoogleCloud, nobody
+from hangar.cloud.gcp.errors import OutOfStock
 from hangar.cloud.gcp.machine import power_on, settle
 from hangar.cloud.gcp.names import LABEL, Names
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import Wanted
-from hangar.cloud.gcp.work import Step, Work, call
+from hangar.cloud.gcp.work import Step, Work, call, elsewhere
 from hangar.config import Config
 from hangar.errors import HangarError, MachineMissing
 from hangar.plan import Cost
@@ -45,7 +46,12 @@ class LastingMachine:
         if self._status() in RUNNING:
             return False
         status = settle(self._api, self._names.instance)
-        self._do(report, power_on(self._api, self._names.instance, status))
+        try:
+            self._do(report, power_on(self._api, self._names.instance, status))
+        except OutOfStock as error:
+            there = Existing(instance=self._api.compute.get(self._names.instance))
+            elsewhere(error, self._cloud.other_zones(), there, self._names)
+            raise
         return True
 
     def snapshots(self) -> list[snapshots.Snapshot]:

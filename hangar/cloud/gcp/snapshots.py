@@ -38,7 +38,7 @@ def step(api: Api, names: Names, name: str, labels: dict[str, str]) -> Step:
     return Step(
         f"take the snapshot {name}",
         lambda: api.compute.begin("create_snapshot", path, body),
-        f"snapshot {name}",
+        f"snapshot {name} (./provision.py snapshot {names.environment} delete {name})",
     )
 
 

@@ -177,6 +177,13 @@ def metadata(found: Body) -> dict[str, str]:
     return {one["key"]: str(one.get("value", "")) for one in (found.get("metadata") or {}).get("items") or ()}
 
 
+def is_on(value: object) -> bool:
+    """Whether a switch in metadata is on: Google takes more words than TRUE for that, in capitals or not
+    (https://cloud.google.com/compute/docs/metadata/predefined-metadata-keys, boolean values).
+    """
+    return str(value).strip().upper() in ("TRUE", "T", "YES", "Y", "1")
+
+
 def roles(found: Iterable[str]) -> View:
     return {"roles": listed(found)}
 

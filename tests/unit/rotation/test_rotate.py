@@ -11,10 +11,11 @@ import pytest
 
 from hangar import agents, cli
 from hangar.commands import rotate as verb
+from hangar.commands._machine import Machine
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable, PromiseBroken
 from hangar.rotation import catalogue, rotate
-from tests.unit.fakes import SERVER
+from tests.unit.fakes import SERVER, FakeCloud
 
 Make = Callable[..., Config]
 GOOD = {"new": True, "old": False, "changed": True}
@@ -199,3 +200,15 @@ def test_a_secret_that_is_not_there(
 def test_the_verb_reads_as_it_is_documented() -> None:
     args = cli.parse("rotate", verb, ["airbyte-token", "sandbox", "--now"])
     assert (args.name, args.environment, args.now) == ("airbyte-token", "sandbox", True)
+
+
+def test_the_lock_of_a_dead_call_can_be_broken(
+    machine: Conversation, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the refusal of a lock that another computer has says."""
+    cloud, there = FakeCloud(), Machine(SERVER, make_config())
+    monkeypatch.setattr("hangar.cloud.cloud_for", lambda settings: cloud)
+    monkeypatch.setattr("hangar.commands._machine.reach", lambda args: there)
+    monkeypatch.setattr("hangar.pipeline.declared_pipelines", lambda settings: None)
+    assert cli.main(["rotate", "airbyte-token", "local", "--break-lock"]) == 0
+    assert cloud.held == ["provision.py rotate airbyte-token local --break-lock", "let go"]

@@ -108,6 +108,12 @@ def test_all_goes_well(stages: Stages, make_config: Make) -> None:
     assert stages.cloud.held == ["provision.py upgrade apply local", "let go"]
 
 
+def test_the_lock_of_a_dead_call_can_be_broken(stages: Stages, make_config: Make) -> None:
+    """As the refusal of a lock that another computer has says."""
+    apply(make_config(), break_lock=True)
+    assert stages.cloud.held == ["provision.py upgrade apply local --break-lock", "let go"]
+
+
 def test_nothing_to_upgrade_touches_nothing(stages: Stages, make_config: Make) -> None:
     stages.plan = Plan()
     done = stage.apply(

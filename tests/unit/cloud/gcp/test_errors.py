@@ -9,6 +9,8 @@ import pytest
 from hangar.cloud.gcp import errors, refusal
 from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotReady, NotThere, OutOfStock
 
+KEY = "projects/keys-1/locations/europe-west3/keyRings/ring/cryptoKeys/disks"
+
 
 def said(status: int, message: str, old_reason: str = "", **detail: Any) -> GoogleRefused:
     error: dict[str, Any] = {"code": status, "message": message}
@@ -59,6 +61,20 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             "Your account lacks the permission iam.serviceAccounts.actAs on vm@acme-data-1.iam.gserviceaccount.com.",
             "gcloud iam service-accounts add-iam-policy-binding vm@acme-data-1.iam.gserviceaccount.com"
             " --project acme-data-1 --member user:ada@example.org --role roles/iam.serviceAccountUser",
+        ),
+        *(
+            (
+                said(
+                    status,
+                    f"Cloud KMS error when using key {KEY}: Permission 'cloudkms.cryptoKeyVersions.useToEncrypt'"
+                    f" denied on resource '{KEY}' (or it may not exist).",
+                ),
+                "Google may not use your key (gcp.kms_key) for the disks.",
+                f"gcloud kms keys add-iam-policy-binding {KEY} --role roles/cloudkms.cryptoKeyEncrypterDecrypter"
+                ' --member "serviceAccount:service-$(gcloud projects describe acme-data-1 --format'
+                " 'value(projectNumber)')@compute-system.iam.gserviceaccount.com\"",
+            )
+            for status in (400, 403)
         ),
         (
             said(403, "not used", reason="SERVICE_DISABLED", metadata={"service": "iam.googleapis.com"}),

@@ -45,6 +45,16 @@ def test_metadata_that_is_not_ours_stays_and_ways_in_go(wanted: Make) -> None:
     assert (after["hangar-host-keys"], after["enable-guest-attributes"]) == ("{}", "FALSE")
 
 
+@pytest.mark.parametrize("value", ["TRUE", "true", "Yes", "y", "1", " t "])
+def test_a_switch_in_metadata_is_on_by_any_of_googles_words(value: str) -> None:
+    assert views.is_on(value)
+
+
+@pytest.mark.parametrize("value", ["FALSE", "No", "n", "0", "", None, "TRUE!"])
+def test_and_off_by_any_other(value: str | None) -> None:
+    assert not views.is_on(value)
+
+
 def test_a_customers_key_is_known_without_its_version() -> None:
     name = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
     assert views.key_of({"diskEncryptionKey": {"kmsKeyName": f"{name}/cryptoKeyVersions/7"}}) == name
