@@ -92,6 +92,17 @@ def test_what_is_no_figure_is_dropped(packet: bytes) -> None:
     assert values(heard) == {}
 
 
+@pytest.mark.parametrize(
+    "name", ["<!channel>", "<https://evil.example|sales>", "a b", "daily\x1b[2J", "täglich"]
+)
+def test_a_name_that_airflow_itself_never_sends_reaches_no_alert(name: str) -> None:
+    """Whoever writes DAGs may send datagrams as well, and chats read words like these as commands and links."""
+    heard = Airflow()
+    heard.receive(f"airflow.dagrun.duration.failed.{name}:1|ms\nairflow.pool.open_slots.{name}:1|g".encode())
+    assert values(heard) == {}
+    assert list(heard.ended) == []
+
+
 def test_whoever_writes_dags_cannot_fill_the_memory_with_names() -> None:
     heard = Airflow()
     for number in range(MOST_NAMES * 2):
