@@ -159,7 +159,10 @@ def test_neither_pipes_nor_depth_nor_closed_folders_hold_it_up(
     deep = Path(logs.FOLDER, "dag_id=sales/run_id=deep" + "/d" * 1500)
     for folder in reversed((deep, *deep.parents)):
         folder.mkdir(exist_ok=True)
-    tidy(logs, monkeypatch, 0)
+    try:
+        tidy(logs, monkeypatch, 0)
+    finally:
+        subprocess.run(["rm", "-rf", logs.FOLDER + "/dag_id=sales/run_id=deep"], check=True)
     assert not old.exists()
     assert not pipe.exists()
 
