@@ -30,6 +30,8 @@ def machine(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         told["asked"].append("verify")  # type: ignore[attr-defined]
         return [
             Promise("accounts", "Files are closed", told["umask"], "no", 0.1, "test_files"),  # type: ignore[arg-type]
+            # A case whose control does not name the test: nobody's evidence, so it is told of by itself.
+            Promise("accounts", "A case", told.get("case", "held"), "no", 0.1, "test_files", "a.b"),  # type: ignore[arg-type]
             Promise("airflow", "Airflow answers", told["airflow"], "no", 0.1, "test_answers"),  # type: ignore[arg-type]
         ]
 
@@ -100,6 +102,15 @@ def test_what_got_worse_is_told_and_is_no_success(
     assert cli.main(["audit", "--compare", str(new), str(new)]) == 0
     said = capsys.readouterr()
     assert "Nothing changed." in said.out + said.err
+
+
+def test_no_broken_case_is_lost_between_the_controls(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine["case"] = "broken"
+    assert cli.main(["audit", "local", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"]["failed"], told["promises_broken"]) == (0, ["A case"])
 
 
 def test_a_key_that_does_not_sign_ends_the_audit_before_the_machine_is_asked(machine: Machine) -> None:
