@@ -48,9 +48,10 @@ def audit(config: "Config", asked: Sequence[str]) -> Audit:
         ),
         scans=scans,
         unmapped=assess.unmapped(controls(), scans),
-        since=str(last.get("taken", "")),
+        since=str(last.data.get("taken", "")),
+        passed_over=last.passed_over,
     )
-    return replace(taken, changes=assess.compare(last, as_dict(taken))) if last else taken
+    return replace(taken, changes=assess.compare(last.data, as_dict(taken))) if last.data else taken
 
 
 def exemptions(env: str) -> dict[str, Exemption]:
