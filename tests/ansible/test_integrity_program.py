@@ -234,6 +234,12 @@ def test_a_file_that_is_not_the_updates_is_a_finding(
     assert f"  changed {machine.program}\n" in done.stdout
 
 
+def test_a_change_that_is_not_told_in_full_is_a_finding(machine: Machine) -> None:
+    machine.release("2", "two")
+    machine.differ(changed={str(machine.program): ()})
+    assert machine.integrity("check").returncode == 1
+
+
 @pytest.mark.parametrize("attribute", ["perm", "uid", "gid", "acl", "xattrs", "type"])
 def test_rights_and_owners_are_never_an_updates(machine: Machine, attribute: str) -> None:
     """Sums say nothing of them."""
