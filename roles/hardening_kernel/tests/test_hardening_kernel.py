@@ -13,6 +13,8 @@ UNITS = ("systemd-sysctl.service",)
 
 SHARED = "net."
 """Parameters of the network belong to the machine even where the kernel is another's."""
+NOT_SHARED = "net.core.bpf_"
+"""These belong to the kernel alone, which shows them in no other name space of the network."""
 
 LOADER = "/etc/default/grub.d/50-hangar-hardening.cfg"
 BORN = "awk '$1 == \"btime\" {print $2}' /proc/stat"
@@ -53,12 +55,16 @@ def each(controls):
     return pytest.mark.parametrize("control", list(controls))
 
 
+def is_of_the_network(name):
+    return name.startswith(SHARED) and not name.startswith(NOT_SHARED)
+
+
 def of_the_network(parameters):
-    return {name: value for name, value in parameters.items() if name.startswith(SHARED)}
+    return {name: value for name, value in parameters.items() if is_of_the_network(name)}
 
 
 def of_the_kernel(parameters):
-    return {name: value for name, value in parameters.items() if not name.startswith(SHARED)}
+    return {name: value for name, value in parameters.items() if not is_of_the_network(name)}
 
 
 @pytest.fixture(autouse=True)
