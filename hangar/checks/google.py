@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hangar.checks import controller
 from hangar.checks.finding import Finding, ok
-from hangar.errors import HangarError
+from hangar.errors import CloudError, HangarError
 from hangar.given import given, is_elsewhere
 
 if TYPE_CHECKING:
@@ -126,12 +126,24 @@ def permissions(api: "Api", config: "Config") -> Finding:
 
 
 def secrets(api: "Api", config: "Config") -> Finding:
-    """Each secret that is named is there and has a version in force."""
+    """Each secret that is named is there and has a version in force, and who reads it is ours to say."""
     from hangar.cloud.gcp.names import Names
-    from hangar.cloud.gcp.secrets import read
+    from hangar.cloud.gcp.secrets import lacking, read
 
-    wanted = given(config)
-    read(api, Names(config.environment, api.project, str(config.gcp.zone)), wanted, ())
+    wanted, names = given(config), Names(config.environment, api.project, str(config.gcp.zone))
+    lacks = lacking(api, names, wanted)
+    told, cures = [], []
+    try:
+        read(api, names, wanted, ())
+    except CloudError as error:
+        if not lacks:
+            raise
+        told.append(f"{error.brief} {error.details.partition(chr(10))[0]}")
+        cures.append(error.resolution)
+    if lacks:
+        told.append(f"missing: {'; '.join(one.why for one in lacks)}")
+        cures += [one.cure for one in lacks]
+        return Finding("Secrets", "missing", " ".join(told), "\n".join(dict.fromkeys(cures)))
     return ok("Secrets", f"{len(wanted)} in Secret Manager" if wanted else "none is named")
 
 

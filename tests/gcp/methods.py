@@ -75,6 +75,11 @@ DOCTOR = (
     "cloudresourcemanager.projects.testIamPermissions", "compute.projects.get", "compute.zones.get",
     "serviceusage.services.batchGet",
 )  # fmt: skip
+DOCTOR_OF_SECRETS = (
+    *DOCTOR,
+    "secretmanager.projects.secrets.getIamPolicy", "secretmanager.projects.secrets.testIamPermissions",
+    "secretmanager.projects.secrets.versions.get",
+)  # fmt: skip
 BACKUPS = ("storage.objects.get", "storage.objects.list")
 END = (
     "compute.disks.delete", "compute.firewalls.delete", "compute.instances.delete",
@@ -86,7 +91,7 @@ END = (
 ALL = frozenset(
     (
         *UP, *CHANGE, *LIFE, *REPLACE, *RESTORE, *LEAVE, *SECRETS, *WATCH, *WATCH_OTHERWISE, *WATCH_NO_MORE,
-        *BREAK_LOCK, *DEAD_LOCK, *EXHAUSTED, *SILENT, *PINNED, *DOCTOR, *BACKUPS, *END,
+        *BREAK_LOCK, *DEAD_LOCK, *EXHAUSTED, *SILENT, *PINNED, *DOCTOR, *DOCTOR_OF_SECRETS, *BACKUPS, *END,
     )
 )  # fmt: skip
 

@@ -395,6 +395,7 @@ SCENES = {
     "silent": Scene(nothing, hear_nothing, methods.SILENT),
     "pinned": Scene(pin, Environment.up, methods.PINNED),
     "doctor": Scene(Environment.up, examine, methods.DOCTOR),
+    "doctor of secrets": Scene(give, examine, methods.DOCTOR_OF_SECRETS, require_secrets),
     "backups": Scene(keep_backups, read_backups, methods.BACKUPS),
     "end": Scene(Environment.up, end, methods.END),
 }
