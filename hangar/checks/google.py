@@ -31,7 +31,7 @@ def look(config: "Config") -> list[Finding]:
     from hangar.cloud.gcp.api import Api
 
     findings = [controller.python(), controller.ssh_client(), controller.age(), tunnel(config)]
-    api = Api(str(config.gcp.project), config.gcp.api_endpoint)
+    api = Api(str(config.gcp.project), config.environment, config.gcp.api_endpoint)
     logged_in = _asked("Google login", lambda: login(api))
     findings.append(logged_in)
     if logged_in.state == "ok":

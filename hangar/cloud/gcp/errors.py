@@ -204,7 +204,7 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     if not permission:
         return GoogleRefused(
             said, "Your account may not do this.",
-            f"./provision.py doctor ENV names the permissions that are missing in {said.project}.",
+            f"These are the permissions that are missing in {said.project}: ./provision.py doctor {said.environment}",
         )  # fmt: skip
     return GoogleRefused(
         said, f"Your account lacks the permission {permission}.",
