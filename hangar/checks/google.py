@@ -105,7 +105,7 @@ def services(api: "Api", config: "Config") -> Finding:
 
 def permissions(api: "Api", config: "Config") -> Finding:
     """Everything that Hangar ever does in the project is allowed to this account."""
-    from hangar.cloud.gcp.permissions import FOR_MONITORING, NEEDED, role_for
+    from hangar.cloud.gcp.permissions import FOR_MONITORING, NEEDED, grants
 
     needed = (*NEEDED, *FOR_MONITORING) if config.monitoring.backend == "google" else NEEDED
     path = f"v3/{api.root}:testIamPermissions"
@@ -116,13 +116,8 @@ def permissions(api: "Api", config: "Config") -> Finding:
     missing = [permission for permission in needed if permission not in held]
     if not missing:
         return ok("Permissions", f"all {len(needed)}")
-    roles = list(dict.fromkeys(role_for(permission) for permission in missing))
-    member = api.session.member
-    grants = [
-        f"gcloud projects add-iam-policy-binding {api.project} --member {member} --role {role}"
-        for role in roles
-    ]
-    return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", "\n".join(grants))
+    cure = "\n".join(grants(missing, api.project, api.session.member))
+    return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", cure)
 
 
 def secrets(api: "Api", config: "Config") -> Finding:
