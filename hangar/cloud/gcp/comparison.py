@@ -41,6 +41,7 @@ NEVER = {
 """What cannot change without losing something that Hangar does not throw away."""
 
 RUNNING = ("PROVISIONING", "STAGING", "RUNNING", "REPAIRING")
+STOPPING = "STOPPING"
 SUSPENDED = ("SUSPENDING", "SUSPENDED")
 """Off, with its memory kept. Google resumes such a machine; it neither starts nor changes it."""
 
