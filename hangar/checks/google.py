@@ -22,6 +22,9 @@ SERVICES = (
 SECRET_MANAGER = "secretmanager.googleapis.com"
 """Needed only where platform.yml says that it has the secrets."""
 
+KMS = "cloudkms.googleapis.com"
+"""Asked only where platform.yml names a key; the key's own project needs it, and this one to look."""
+
 MONITORING = ("monitoring.googleapis.com", "logging.googleapis.com")
 """Needed only where platform.yml says that Google keeps the figures; the machine writes to both."""
 
@@ -44,6 +47,8 @@ def look(config: "Config") -> list[Finding]:
         ]
         if config.gcp.network.existing:
             findings.append(_asked("Network", lambda: network(api, config)))
+        if config.gcp.kms_key:
+            findings.append(_asked("Key", lambda: key(api, config)))
         if is_elsewhere(config):
             findings.append(_asked("Secrets", lambda: secrets(api, config)))
     return findings
@@ -118,6 +123,39 @@ def permissions(api: "Api", config: "Config") -> Finding:
         return ok("Permissions", f"all {len(needed)}")
     cure = "\n".join(grants(missing, api.project, api.session.member))
     return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", cure)
+
+
+def key(api: "Api", config: "Config") -> Finding:
+    """The key of the disks is there, for encrypting, and in force. It is Google's own account that uses it: whoever may
+    not look is only warned.
+    """
+    from hangar.cloud.gcp.errors import GoogleRefused, NotThere
+
+    name = str(config.gcp.kms_key)
+    _, project, _, location, _, ring, _, short = name.split("/")
+    where = f"--location {location} --keyring {ring} --project {project}"
+    try:
+        found = api.rest.call("GET", "cloudkms", f"v1/{name}")
+    except NotThere:
+        return Finding("Key", "missing", f"{name} is not there", f"gcloud kms keys list {where}")
+    except GoogleRefused as error:
+        if error.status != 403:
+            raise
+        off = error.reason in ("SERVICE_DISABLED", "accessNotConfigured")
+        why = f"{KMS} is off in {api.project}" if off else "you may not"
+        cure = error.resolution if off else f"Ask whoever may: gcloud kms keys describe {short} {where}"
+        return Finding("Key", "warning", f"{name} has to be there and in force; not looked at: {why}", cure)
+    if found.get("purpose") != "ENCRYPT_DECRYPT":
+        detail = f"{name} is not for encrypting disks (its purpose: {found.get('purpose')})"
+        cure = f"gcloud kms keys create NAME --purpose encryption {where}"
+        return Finding("Key", "missing", detail, cure)
+    primary = found.get("primary") or {}
+    if primary.get("state") != "ENABLED":
+        number = str(primary.get("name", "VERSION")).rpartition("/")[2]
+        state = str(primary.get("state", "absent")).lower()
+        cure = f"gcloud kms keys versions enable {number} --key {short} {where}"
+        return Finding("Key", "missing", f"{name}: its primary version {number} is {state}", cure)
+    return ok("Key", short)
 
 
 def secrets(api: "Api", config: "Config") -> Finding:
