@@ -50,8 +50,9 @@ def switched_off(options: Options) -> dict[str, str]:
     }
 
 
-def left_open(options: Options) -> dict[tuple[str, str], str]:
-    """The tests, by role and name, that prove nothing but controls that are left open; each with the reason.
+def left_open(options: Options) -> dict[tuple[str, str, str], str]:
+    """What proves nothing but controls that are left open, each with the reason: tests by role and name, with "" or
+    with the control that one case of theirs is about.
 
     An exception for a control that has no switch leaves nothing open: the role has applied it all the same.
     """
@@ -61,11 +62,12 @@ def left_open(options: Options) -> dict[tuple[str, str], str]:
         if entry["control"] in switchable()
     }
     reasons |= {entry["control"]: entry["reason"] for entry in options["hardening_system_exceptions"]}
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
     for control in controls():
         reason = reasons.get(control.name) or reasons.get(control.needs, "")
         for test in control.proved_by:
-            found.setdefault((control.role, test), []).append(reason)
+            found.setdefault((control.role, test, ""), []).append(reason)
+            found.setdefault((control.role, test, control.name), []).append(reason)
     return {test: LEFT_OPEN + " ".join(dict.fromkeys(sorted(why))) for test, why in found.items() if all(why)}
 
 

@@ -59,7 +59,7 @@ class _Writer:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._written: set[str] = set()
-        self._about: dict[str, tuple[str, str, str]] = {}
+        self._about: dict[str, tuple[str, str, str, str]] = {}
 
     def _write(self, **line: Any) -> None:
         data = json.dumps(line).encode() + b"\n"
@@ -72,7 +72,8 @@ class _Writer:
             text = sentence(
                 getattr(item, "originalname", item.name), getattr(function, "__doc__", None), _case(item)
             )
-            self._about[item.nodeid] = (role_of(item.path), text, getattr(item, "originalname", item.name))
+            test = getattr(item, "originalname", item.name)
+            self._about[item.nodeid] = (role_of(item.path), text, test, control_of(item))
         self._write(count=len(session.items))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -88,20 +89,30 @@ class _Writer:
         if report.nodeid in self._written:
             return
         self._written.add(report.nodeid)
-        role, text, test = self._about[report.nodeid]
+        role, text, test, control = self._about[report.nodeid]
         outcome = {"passed": "held", "failed": "broken", "skipped": "unchecked"}[report.outcome]
         reason = _reason(report)
         if outcome == "unchecked" and reason.startswith(LEFT_OPEN):
             outcome = "excepted"
-        seconds = round(report.duration, 3)
-        self._write(role=role, sentence=text, outcome=outcome, reason=reason, seconds=seconds, test=test)
+        self._write(
+            role=role, sentence=text, outcome=outcome, reason=reason, seconds=round(report.duration, 3),
+            test=test, control=control,
+        )  # fmt: skip
+
+
+def control_of(item: pytest.Item) -> str:
+    """The one control that this case of a test is about: its parameter `control`. Empty where it has none."""
+    return str(_parameters(item).get("control", ""))
 
 
 def _case(item: pytest.Item) -> str:
     """The case of a test that is asked of several things; the machine, testinfra's own parameter, is none."""
+    return ", ".join(str(value) for name, value in _parameters(item).items() if name != "_testinfra_host")
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
     callspec = getattr(item, "callspec", None)
-    cases = callspec.params if callspec else {}
-    return ", ".join(str(value) for name, value in cases.items() if name != "_testinfra_host")
+    return dict(callspec.params) if callspec else {}
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -39,7 +39,8 @@ PATIENT = {
 class Promise:
     """One sentence about the machine, and whether it holds. `seconds` is what it took to find out.
 
-    `test` is the name of the test in the role's contract.
+    `test` is the name of the test in the role's contract. `control` is the one control that this case of the test is
+    about; empty where it is about all that name the test.
     """
 
     role: str
@@ -48,6 +49,7 @@ class Promise:
     reason: str = ""
     seconds: float = 0.0
     test: str = ""
+    control: str = ""
 
 
 Progress = Callable[[str, int, int], None]

@@ -24,7 +24,7 @@ sys.path.insert(0, str(REPO))
 # The package is found by the line above.
 from hangar import root_shell  # noqa: E402
 from hangar.contracts import absent_roles, effective_options, left_open, switched_off  # noqa: E402
-from hangar.promises import role_of  # noqa: E402
+from hangar.promises import control_of, role_of  # noqa: E402
 
 JOURNAL_LINES = 25
 
@@ -70,7 +70,7 @@ def exempt(config: pytest.Config, items: list[pytest.Item]) -> None:
     roles, tests = switched_off(options), left_open(options)
     for item in items:
         role = role_of(item.path)
-        reason = tests.get((role, getattr(item, "originalname", item.name)), "")
+        reason = tests.get((role, getattr(item, "originalname", item.name), control_of(item)), "")
         if role in roles and not item.get_closest_marker("settings"):
             reason = roles[role]
         if reason:

@@ -27,7 +27,12 @@ def _finding(
     exemption: Exemption | None,
     scans: Sequence[Scan],
 ) -> Finding:
-    proofs = [one for test in control.proved_by for one in by_test.get((control.role, test), ())]
+    proofs = [
+        one
+        for test in control.proved_by
+        for one in by_test.get((control.role, test), ())
+        if one.control in ("", control.name)
+    ]
     verdict, reason = _verdict(proofs, exemption)
     said = tuple(one for scan in scans for one in scan.observations if _speaks_of(one, control))
     return Finding(

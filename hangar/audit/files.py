@@ -42,29 +42,60 @@ def folder(environment: str) -> Path:
     return found
 
 
-def latest(environment: str) -> Path | None:
-    """The JSON of the last audit, None where there is none. What a killed audit left unsigned is none."""
-    place = paths.state_dir(environment) / "audits"
-    signed = (path for path in place.glob("*.json") if _signature(path).exists())
-    return max(signed, default=None)
+@dataclass(frozen=True)
+class Last:
+    """What an audit compares with: the newest that is as it was signed (empty where there is none), and what is newer
+    and is not, a sentence each.
+    """
+
+    data: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
 
 
-def last(environment: str) -> Mapping[str, Any]:
-    """What the last audit said; empty where there is none.
+def last(environment: str) -> Last:
+    """What the last audit said.
 
     Raises:
-        HangarError: it cannot be read, and what has changed since could not be said.
+        HangarError: it was signed and cannot be read, so what has changed since could not be said.
     """
-    path = latest(environment)
-    if path is None:
-        return {}
+    place = paths.state_dir(environment) / "audits"
+    passed_over: list[str] = []
+    for path in sorted(place.glob("*.json"), reverse=True):
+        if doubts := doubt(path):
+            passed_over.append(doubts)
+            continue
+        try:
+            return Last(read(path), tuple(passed_over))
+        except HangarError as error:
+            raise HangarError(
+                f"The last audit of {environment} cannot be read.", f"{path}: {error.details}",
+                f"Put it aside, then what is there before it counts: mv {path} {path}.broken",
+            ) from error  # fmt: skip
+    return Last({}, tuple(passed_over))
+
+
+def doubt(path: Path) -> str:
+    """Why an audit's JSON is no evidence, as a sentence: nobody signed it, or it is another than what they signed.
+    Empty where it is as one of the `allowed_signers` beside it signed it.
+    """
+    signature, signers = _signature(path), path.with_name("allowed_signers")
+    if not signature.exists():
+        return f"{path.name} is not signed: {signature.name} is not there."
+    if not signers.exists():
+        return f"{path.name} cannot be checked: there is no allowed_signers beside it."
     try:
-        return read(path)
-    except HangarError as error:
-        raise HangarError(
-            f"The last audit of {environment} cannot be read.", f"{path}: {error.details}",
-            f"Put it aside, then what is there before it counts: mv {path} {path}.broken",
-        ) from error  # fmt: skip
+        text = path.read_bytes().decode()
+        by = str(json.loads(text)["by"])
+        if not by.isprintable():  # it goes to a terminal
+            raise ValueError(by)
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{path.name} is not what was signed: it does not say who took it."
+    argv = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", by, "-n", NAMESPACE, "-s", str(signature)]
+    done = process.run(argv, input=text, check=False)
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+    return f"{path.name} is not what {by} signed: {''.join(said)}"
 
 
 def read(path: Path) -> Mapping[str, Any]:

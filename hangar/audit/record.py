@@ -67,7 +67,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Audit:
-    """One audit of one machine. `taken` is in UTC, as ISO 8601."""
+    """One audit of one machine. `taken` is in UTC, as ISO 8601. `passed_over` says which earlier audits it was not
+    compared with, because they are not as somebody signed them.
+    """
 
     environment: str
     machine: str
@@ -80,6 +82,7 @@ class Audit:
     unmapped: tuple[Observation, ...] = ()
     since: str = ""
     changes: tuple[Change, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def of(self, verdict: Verdict) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.verdict == verdict)

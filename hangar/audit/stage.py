@@ -31,7 +31,9 @@ def audit(config: "Config", asked: Sequence[str]) -> Audit:
         with progress.stage("Scanners"):
             scans = scanners.scan(server, asked, progress.report)
     findings = assess.assess(controls(), promises, exemptions(env), scans)
-    proving = {(one.role, test) for one in controls() for test in one.proved_by}
+    proving = {
+        (one.role, test, name) for one in controls() for test in one.proved_by for name in ("", one.name)
+    }
     taken = Audit(
         environment=env,
         machine=server.name,
@@ -42,13 +44,14 @@ def audit(config: "Config", asked: Sequence[str]) -> Audit:
         promises_broken=tuple(
             promise.sentence
             for promise in promises
-            if promise.outcome == "broken" and (promise.role, promise.test) not in proving
+            if promise.outcome == "broken" and (promise.role, promise.test, promise.control) not in proving
         ),
         scans=scans,
         unmapped=assess.unmapped(controls(), scans),
-        since=str(last.get("taken", "")),
+        since=str(last.data.get("taken", "")),
+        passed_over=last.passed_over,
     )
-    return replace(taken, changes=assess.compare(last, as_dict(taken))) if last else taken
+    return replace(taken, changes=assess.compare(last.data, as_dict(taken))) if last.data else taken
 
 
 def exemptions(env: str) -> dict[str, Exemption]:

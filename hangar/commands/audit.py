@@ -50,13 +50,17 @@ def _compare(args: argparse.Namespace) -> int:
     from hangar.audit import assess, files
 
     old, new = (files.read(Path(path)) for path in args.compare)
+    doubts = [sentence for path in args.compare if (sentence := files.doubt(Path(path)))]
+    for sentence in doubts:
+        console.warn(sentence)
     changes = assess.compare(old, new)
     _show_changes(changes)
     if not changes:
         console.say("Nothing changed.")
     if args.json:
-        console.json({"changes": [asdict(change) for change in changes]})
-    return 0
+        console.json({"changes": [asdict(change) for change in changes], "doubts": doubts})
+    # What is compared there is no evidence.
+    return 3 if doubts else 0
 
 
 def _show(audit: "Audit", written: "Written") -> None:
@@ -67,6 +71,8 @@ def _show(audit: "Audit", written: "Written") -> None:
     for sentence in audit.promises_broken:
         console.say(f"broken    {sentence}", STYLES["failed"])
     console.say()
+    for sentence in audit.passed_over:
+        console.warn(f"{sentence} It was not compared with.")
     if audit.since:
         console.say(f"Since {audit.since}: {len(audit.changes) or 'no'} change(s)", "bold")
         _show_changes(audit.changes)

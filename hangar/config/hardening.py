@@ -2,14 +2,20 @@
 open on purpose.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from hangar.config.fields import File, Section, quoted, setting, wrong
+from hangar.config.people import today
+
+LONGEST = timedelta(days=731)
+"""Two years: what no audit, no change of staff and no new Debian has made anybody look at again is not an exception any
+more but how things are. It may be renewed each time.
+"""
 
 PEM = "the path of a PEM file, from this file's folder or from ~, or null"
 
@@ -29,7 +35,33 @@ def _as_tuple(value: Any) -> Any:
     return () if value is None else tuple(value) if isinstance(value, list) else value
 
 
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+def _soon(value: date) -> date:
+    latest = today() + LONGEST
+    if value > latest:
+        raise wrong(
+            f"{value} is more than two years away, and somebody has to look at it again before",
+            right=f"{latest} or earlier",
+        )
+    return value
+
+
+def _says_something(least: int) -> AfterValidator:
+    """Blanks are no words; each run of them becomes one."""
+
+    def check(value: str) -> str:
+        words = " ".join(value.split())
+        if len(words) < least:
+            raise wrong(f"{quoted(value)} says too little")
+        return words
+
+    return AfterValidator(check)
+
+
+Day = Annotated[
+    date, BeforeValidator(_day), AfterValidator(_soon), WithJsonSchema({"type": "string", "format": "date"})
+]
+Reason = Annotated[str, _says_something(10)]
+Owner = Annotated[str, _says_something(2)]
 
 
 class Exemption(Section):
@@ -40,10 +72,12 @@ class Exemption(Section):
         "The control's name; docs/hardening.md says which have a switch.",
         "a name such as accounts.umask",
     )
-    reason: str = setting(..., "Why it is left open.", "a sentence", min_length=10)
+    reason: Reason = setting(..., "Why it is left open.", "a sentence", min_length=10)
     instead: str = setting("", "What guards in its place.", "a sentence")
-    owner: str = setting(..., "Who answers for it.", "a person's name or address", min_length=2)
-    until: Day = setting(..., "The last day on which it counts.", "a day such as 2027-03-31")
+    owner: Owner = setting(..., "Who answers for it.", "a person's name or address", min_length=2)
+    until: Day = setting(
+        ..., "The last day on which it counts, at most two years away.", "a day such as 2027-03-31"
+    )
 
     @field_validator("control")
     @classmethod

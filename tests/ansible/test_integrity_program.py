@@ -1,7 +1,12 @@
-"""What `integrity` says of changed files, and what it takes for known; AIDE itself is a program of the test's."""
+"""What `integrity` says of changed files, and what it takes for known; AIDE and dpkg are programs of the test's.
+
+They say what the files `report` and `packages` hold, so that each test tells a story of its own.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -9,82 +14,288 @@ from pathlib import Path
 
 import pytest
 
-from tests.templates.render import render
+from hangar.paths import REPO
 
-PROGRAM = "/usr/local/lib/hangar/integrity"
+PROGRAM = REPO / "roles/hardening_audit/templates/usr/local/lib/hangar/integrity"
 
 AIDE = """#!/bin/sh
 [ "$1" = --config=/etc/aide/aide.conf ] || exit 99
-if [ "$2" = --init ]; then cat "$NOW" > STATE/new.db.gz; exit "${ERROR:-0}"; fi
 [ "${ERROR:-0}" = 0 ] || { echo "ERROR: no database"; exit "$ERROR"; }
-cmp --quiet "$NOW" STATE/known.db.gz && exit 0
-cat << REPORT
-Summary:
-  Changed entries: 1
-f > ... : /usr/bin/sudo
-Detailed information about changes:
-File: secret
-REPORT
+cat STATE/now > STATE/new.db.gz
+[ "$2" = --init ] && exit 0
+[ "$2" = --update ] || exit 99
+cmp --quiet STATE/now STATE/known.db.gz && exit 0
+cp STATE/differences STATE/report.json
+echo "File: secret"
 exit 4
 """
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+DPKG = """#!/bin/sh
+printf "installed\\tsudo\\t$(cat STATE/version)\\n $(cat STATE/setting)\\n\\n"
+printf "config-files\\tgone\\t1\\n\\ninstalled\\tbash\\t5\\n\\n"
+"""
+
+CONTENT = ("size", "sha256", "inode")
+
+
+class Machine:
+    """One package, `sudo`, with a program, a link to it, a folder and a setting, and what AIDE says of them."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.program, self.link, self.folder = place / "bin/sudo", place / "bin/sudoedit", place / "share"
+        self.setting = place / "sudo.conf"
+        for path in (self.folder, place / "info", place / "bin"):
+            path.mkdir()
+        for name, text in (
+            ("aide", AIDE.replace("STATE", str(place))),
+            ("dpkg-query", DPKG.replace("STATE", str(place))),
+            ("systemctl", f'#!/bin/sh\necho "$@" >> {place}/asked\n'),
+            (
+                "integrity",
+                PROGRAM.read_text()
+                .replace("/var/lib/hangar/integrity", str(place))
+                .replace("/var/lib/dpkg/info", str(place / "info")),
+            ),
+        ):
+            (place / name).write_text(text)
+            (place / name).chmod(0o755)
+        self.link.symlink_to("sudo")
+        self.release("1", "one")
+        self.differ()
+        (place / "now").write_text("first")
+
+    def release(self, version: str, text: str, *more: Path) -> None:
+        """The package comes with this version, and `text` in its program and its setting."""
+        (self.place / "version").write_text(version)
+        for path in (self.program, self.setting, *more):
+            path.write_text(text)
+        md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        (self.place / "setting").write_text(f"{self.setting} {md5}")
+        brought = (self.program, *more)
+        (self.place / "info/sudo.md5sums").write_text(
+            "".join(f"{md5}  {str(path)[1:]}\n" for path in brought)
+        )
+        listed = (self.folder, self.setting, self.link, *brought)
+        (self.place / "info/sudo.list").write_text("".join(f"{path}\n" for path in listed))
+
+    def differ(self, **kinds: dict[str, tuple[str, ...]]) -> None:
+        """From now on AIDE finds this: added, removed and changed paths, with the attributes that changed."""
+        (self.place / "now").write_text("second")
+        told = {kind: dict.fromkeys(paths, "f") for kind, paths in kinds.items()}
+        details = {
+            path: {name: {} for name in names} for paths in kinds.values() for path, names in paths.items()
+        }
+        (self.place / "differences").write_text(json.dumps({**told, "details": details}))
+
+    def integrity(self, word: str, error: int = 0) -> subprocess.CompletedProcess[str]:
+        env = {"PATH": f"{self.place}:{os.defpath}", "ERROR": str(error)}
+        return subprocess.run([self.place / "integrity", word], env=env, capture_output=True, text=True)
+
+    @property
+    def known(self) -> str:
+        return (self.place / "known.db.gz").read_text()
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs the program over a machine whose files are what the file `now` says."""
-    for name, text in (
-        ("aide", AIDE.replace("STATE", str(tmp_path))),
-        ("systemctl", f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'),
-        ("integrity", render("hardening_audit", PROGRAM).replace("/var/lib/hangar/integrity", str(tmp_path))),
-    ):
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    (tmp_path / "now").write_text("one")
-
-    def run(word: str, error: int = 0) -> subprocess.CompletedProcess[str]:
-        env = {"PATH": f"{tmp_path}:{os.defpath}", "NOW": str(tmp_path / "now"), "ERROR": str(error)}
-        return subprocess.run([tmp_path / "integrity", word], env=env, capture_output=True, text=True)
-
-    return run
+def machine(tmp_path: Path) -> Machine:
+    """Its files are known."""
+    machine = Machine(tmp_path)
+    assert machine.integrity("check").stdout == "The files of the system are known from now on.\n"
+    return machine
 
 
-def test_files_are_learned_once_then_compared(run: Run) -> None:
-    assert run("check").stdout == "The files of the system are known from now on.\n"
-    done = run("check")
+def test_what_has_not_changed_is_said_so(machine: Machine) -> None:
+    done = machine.integrity("check")
     assert (done.returncode, done.stdout) == (0, "No file of the system has changed.\n")
+    assert not (machine.place / "new.db.gz").exists()
 
 
-def test_a_changed_file_fails_each_time_until_somebody_accepts_it(run: Run, tmp_path: Path) -> None:
-    run("check")
-    (tmp_path / "now").write_text("two")
+def test_a_changed_file_fails_each_time_until_somebody_accepts_it(machine: Machine) -> None:
+    machine.program.write_text("another")
+    machine.differ(changed={str(machine.program): CONTENT})
     for _ in range(2):
-        done = run("check")
+        done = machine.integrity("check")
         assert done.returncode == 1
-        assert ": /usr/bin/sudo\n" in done.stdout
-        assert f"sudo {tmp_path}/integrity accept" in done.stdout
-        assert "File: secret" not in done.stdout, "the journal gets the paths, root's report the rest"
-    assert "File: secret" in (tmp_path / "report").read_text()
-    assert run("accept").returncode == 0
+        assert done.stdout.splitlines() == [
+            "1 of 1 changed path(s) are not as an update of Debian's has them:",
+            f"  changed {machine.program}",
+            f"All, and what of them changed: {machine.place}/report."
+            f" Once they are right: sudo {machine.place}/integrity accept",
+        ]
+        assert machine.known == "first"
+        assert not (machine.place / "new.db.gz").exists()
+    assert "File: secret" in (machine.place / "report").read_text(), (
+        "the journal gets the paths, root the rest"
+    )
+    assert machine.integrity("accept").returncode == 0
     # It would be told as failed until the next comparison.
-    assert (tmp_path / "asked").read_text() == "reset-failed hangar-integrity.service\n"
-    assert run("check").returncode == 0
+    assert (machine.place / "asked").read_text() == "reset-failed hangar-integrity.service\n"
+    assert machine.integrity("check").returncode == 0
+
+
+def test_an_update_is_known_without_anybody_and_is_named(machine: Machine) -> None:
+    machine.release("2", "two", machine.folder / "help")
+    machine.link.unlink()
+    machine.link.symlink_to("sudo")
+    machine.differ(
+        added={str(machine.folder / "help"): ()},
+        removed={},
+        changed={
+            str(machine.program): CONTENT, str(machine.setting): CONTENT, str(machine.link): ("inode",),
+            str(machine.folder): ("size", "link_count"),
+        },
+    )  # fmt: skip
+    done = machine.integrity("check")
+    assert done.stdout.splitlines() == [
+        "Updated since the files were written down: sudo 1 → 2",
+        "5 path(s) have changed, each as these updates have it. They are known now.",
+    ]
+    assert (done.returncode, machine.known) == (0, "second")
+    # That update is spent: the same file again is a stranger's.
+    machine.program.write_text("another")
+    (machine.place / "now").write_text("third")
+    done = machine.integrity("check")
+    assert (done.returncode, "Updated since" in done.stdout, machine.known) == (1, False, "second")
+
+
+def test_what_an_update_takes_away_is_its_own_too(machine: Machine) -> None:
+    old = machine.folder / "old"
+    machine.release("2", "two", old)
+    machine.differ(added={str(old): ()})
+    assert machine.integrity("check").returncode == 0
+    (machine.place / "now").write_text("third")
+    old.unlink()
+    machine.release("3", "three")
+    machine.differ(removed={str(old): ()})
+    (machine.place / "now").write_text("third")
+    assert machine.integrity("check").returncode == 0
+    # What the new version still has was not taken away by it.
+    machine.release("4", "four")
+    machine.differ(removed={str(machine.program): ()})
+    (machine.place / "now").write_text("fourth")
+    done = machine.integrity("check")
+    assert (done.returncode, f"  removed {machine.program}\n" in done.stdout) == (1, True)
+
+
+def test_a_stranger_does_not_pass_in_an_updates_company(machine: Machine) -> None:
+    """It alone is named; nothing is known, so that the update does not hide it the next time."""
+    machine.release("2", "two")
+    stranger = machine.place / "bin/stranger\nNo file of the system has changed."
+    stranger.write_text("two")
+    machine.differ(added={str(stranger): ()}, changed={str(machine.program): CONTENT})
+    done = machine.integrity("check")
+    assert (done.returncode, machine.known) == (1, "first")
+    assert done.stdout.splitlines()[1:3] == [
+        "1 of 2 changed path(s) are not as an update of Debian's has them:",
+        f"  added   {machine.place}/bin/stranger?No file of the system has changed.",
+    ]
+
+
+def other_content(machine: Machine) -> None:
+    machine.program.write_text("two and more")
+
+
+def sums_alone(machine: Machine) -> None:
+    """Whoever rewrites a package's sums has not updated it."""
+    (machine.place / "version").write_text("1")
+
+
+def a_folder(machine: Machine) -> None:
+    machine.program.unlink()
+    machine.program.mkdir()
+
+
+def a_link_to_the_same(machine: Machine) -> None:
+    machine.program.rename(machine.place / "same")
+    machine.program.symlink_to(machine.place / "same")
+
+
+def gone(machine: Machine) -> None:
+    machine.program.unlink()
+
+
+def not_written_down(machine: Machine) -> None:
+    """By an earlier version of the program: everything would look like an update."""
+    (machine.place / "packages.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "sabotage", [other_content, sums_alone, a_folder, a_link_to_the_same, gone, not_written_down]
+)
+def test_a_file_that_is_not_the_updates_is_a_finding(
+    machine: Machine, sabotage: Callable[[Machine], None]
+) -> None:
+    machine.release("2", "two")
+    machine.differ(changed={str(machine.program): CONTENT})
+    sabotage(machine)
+    done = machine.integrity("check")
+    assert (done.returncode, machine.known) == (1, "first")
+    assert f"  changed {machine.program}\n" in done.stdout
+
+
+def test_a_change_that_is_not_told_in_full_is_a_finding(machine: Machine) -> None:
+    machine.release("2", "two")
+    machine.differ(changed={str(machine.program): ()})
+    assert machine.integrity("check").returncode == 1
+
+
+@pytest.mark.parametrize("attribute", ["perm", "uid", "gid", "acl", "xattrs", "type"])
+def test_rights_and_owners_are_never_an_updates(machine: Machine, attribute: str) -> None:
+    """Sums say nothing of them."""
+    machine.release("2", "two")
+    machine.differ(changed={str(machine.program): (*CONTENT, attribute)})
+    assert machine.integrity("check").returncode == 1
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o755, 0), (0o4755, 1), (0o2755, 1), (0o757, 1), (0o775, 1)])
+def test_what_an_update_brings_opens_nothing_unseen(machine: Machine, mode: int, status: int) -> None:
+    new = machine.folder / "helper"
+    machine.release("2", "two", new)
+    new.chmod(mode)
+    machine.differ(added={str(new): ()})
+    assert machine.integrity("check").returncode == status
+
+
+def test_a_new_program_with_capabilities_is_a_finding(machine: Machine) -> None:
+    new = machine.folder / "helper"
+    machine.release("2", "two", new)
+    try:
+        os.setxattr(new, "user.any", b"1")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    machine.differ(added={str(new): ()})
+    assert machine.integrity("check").returncode == 1
+
+
+def test_a_link_that_leads_out_of_its_update_is_a_finding(machine: Machine) -> None:
+    machine.release("2", "two")
+    machine.link.unlink()
+    (machine.place / "elsewhere").write_text("two")
+    machine.link.symlink_to(machine.place / "elsewhere")
+    machine.differ(changed={str(machine.link): ("inode",)})
+    assert machine.integrity("check").returncode == 1
+
+
+def test_a_change_that_names_no_path_is_a_finding(machine: Machine) -> None:
+    machine.release("2", "two")
+    machine.differ()
+    assert (machine.integrity("check").returncode, machine.known) == (1, "first")
 
 
 @pytest.mark.parametrize("word", ["check", "accept"])
 def test_a_comparison_that_could_not_be_made_is_an_error_and_nothing_is_learned(
-    run: Run, tmp_path: Path, word: str
+    machine: Machine, word: str
 ) -> None:
-    run("check")
-    (tmp_path / "now").write_text("two")
-    assert run(word, error=17).returncode == 17
-    assert (tmp_path / "known.db.gz").read_text() == "one"
-    assert not (tmp_path / "asked").exists()
+    machine.differ()
+    done = machine.integrity(word, error=17)
+    assert (done.returncode, done.stderr) == (17, "ERROR: no database\n\n")
+    assert machine.known == "first"
+    assert not (machine.place / "asked").exists()
 
 
-def test_another_word_changes_nothing_and_says_which_there_are(run: Run, tmp_path: Path) -> None:
-    done = run("learn")
+def test_another_word_changes_nothing_and_says_which_there_are(tmp_path: Path) -> None:
+    done = Machine(tmp_path).integrity("learn")
     assert done.returncode == 64
     assert done.stderr.startswith("usage: integrity check:")
     assert not (tmp_path / "known.db.gz").exists()

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ for role in ("interlock", "monitoring"):
     sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
 
 import hangar_words  # noqa: E402  (found above)
-from hangar_monitoring import entries, logs, task_logs  # noqa: E402  (found above)
+from hangar_monitoring import entries, logs, newest, programs, task_logs  # noqa: E402  (found above)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AIRFLOW = {"name": "airflow", "project": "airflow", "user": "airflow"}
@@ -207,3 +207,91 @@ def test_what_follows_goes_on_past_strange_files_and_lines(
     shown: list[entries.Entry] = []
     logs._follow_tasks(shown.append, True, [Running()])
     assert [one.message for one in shown if one.about["try"] != "1"] == ["", "afterwards"]
+
+
+SOURCE = {"name": "ssh", "units": ["ssh.service"]}
+
+
+def entry(line: str) -> entries.Entry:
+    """`3 words`: said so many seconds after NOW."""
+    return entries.Entry(NOW + timedelta(seconds=int(line.split()[0])), "ssh", "info", line)
+
+
+@pytest.fixture
+def program(written: Written, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Stands in for journalctl: a program's text in Python."""
+
+    def runs(text: str) -> None:
+        commands = [([sys.executable, "-c", text], entry)]
+        monkeypatch.setattr(logs, "_commands", lambda *_, **__: iter(commands))
+
+    return runs
+
+
+Runs = Callable[[str], None]
+
+
+def test_of_what_a_program_says_the_newest_lines_are_kept(
+    program: Runs, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their time: containers are told one after the other. What was left out is told."""
+    program("for second in (5, 1, 4, 2, 3, 4): print(second, 'said')")
+    monkeypatch.setattr(newest, "MOST", 3)
+    lines = [line.split(": ", 1)[1] for line in shown(sources=[SOURCE])]
+    assert lines == [
+        "4 said",
+        "4 said",
+        "5 said",
+        "WARNING more than can be held at once; older lines left out: 3",
+    ]
+    assert [line.split(": ", 1)[1] for line in shown(sources=[SOURCE], since=None, lines=2)] == [
+        "4 said",
+        "5 said",
+    ]
+
+
+def test_few_long_lines_do_not_fill_the_memory_either(
+    program: Runs, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("for second in range(1, 5): print(second, 'x' * 3000)")
+    monkeypatch.setattr(newest.Newest.__init__, "__defaults__", (7000,))
+    for since in (3600, None):
+        lines = [line.split(": ", 1)[1][:30] for line in shown(sources=[SOURCE], since=since)]
+        assert lines == [
+            "3 " + "x" * 28,
+            "4 " + "x" * 28,
+            "WARNING more than can be held ",
+        ]
+
+
+def test_only_what_is_sought_takes_room(program: Runs, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    program("print('1 sought'); [print(second, 'another') for second in range(2, 100)]")
+    monkeypatch.setattr(newest, "MOST", 3)
+    assert [line.split(": ", 1)[1] for line in shown(sources=[SOURCE], grep="sought")] == ["1 sought"]
+
+
+def test_of_a_line_without_end_the_beginning_is_taken(
+    program: Runs, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "LINE", 20)
+    program("print('1', 'x' * 1_000_000); print('2 afterwards')")
+    assert [line.split(": ", 1)[1] for line in shown(sources=[SOURCE])] == ["1 " + "x" * 18, "2 afterwards"]
+
+
+def test_a_program_that_complains_at_length_and_fails_is_told_with_its_last_words(
+    program: Runs, shown: Shown
+) -> None:
+    program("import sys; print('1 said'); sys.stderr.write('x' * 1_000_000 + ' no such unit'); sys.exit(3)")
+    found = [line.split(": ", 1)[1] for line in shown(sources=[SOURCE])]
+    assert found[0] == "1 said"
+    assert found[1].startswith("WARNING cannot be read: xxx")
+    assert found[1].endswith("x no such unit")
+    assert len(found[1]) < 400
+
+
+def test_a_program_that_is_not_there_is_told(
+    written: Written, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_commands", lambda *_, **__: iter([(["/nowhere"], entry)]))
+    (line,) = shown(sources=[SOURCE])
+    assert line.endswith("ssh: WARNING cannot be read: [Errno 2] No such file or directory: '/nowhere'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 sys.path.append(str(ROLES / "monitoring/templates/usr/local/lib/hangar"))
 
-from hangar_monitoring import containers, loop, run, services  # noqa: E402  (found above)
+from hangar_monitoring import containers, loop, run, services, system  # noqa: E402  (found above)
 from hangar_monitoring.figures import Figure, figure, text, write  # noqa: E402
 from hangar_monitoring.run import Unmeasured, answer  # noqa: E402
 from hangar_monitoring.statsd import Airflow  # noqa: E402
@@ -110,3 +111,38 @@ def test_an_endless_page_of_a_service_is_not_taken_in() -> None:
 
 def test_curl_is_told_how_much_is_taken_in() -> None:
     assert containers.FORM[-2:] == ["--max-filesize", str(run.MOST)]
+
+
+def test_a_certificate_that_cannot_be_read_hides_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither those before it nor those after it; which one it is stands in the log, and an alert says so."""
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ed25519",
+        "-nodes",
+        "-subj",
+        "/CN=a",
+        "-keyout",
+        "/dev/null",
+    ]
+    for name in ("a", "c"):
+        subprocess.run([*made, "-out", tmp_path / f"{name}.pem"], check=True, capture_output=True)
+    (tmp_path / "b.pem").write_text("no certificate\n")
+    (tmp_path / "d.pem").symlink_to("/nowhere")
+    source = loop.Source("certificates", 3600, lambda: system.certificates([f"{tmp_path}/*.pem"]))
+    source.ask()
+    measured = [dict(one.labels)["path"] for one in source.known if "expires" in one.name]
+    assert measured == [f"{tmp_path}/a.pem", f"{tmp_path}/c.pem"]
+    assert figure("hangar_measured_ok", 0, source="certificates") in source.known
+    said = capsys.readouterr().err
+    begins = "certificates cannot be measured: Unmeasured: no certificate can be read in"
+    assert said.startswith(f"{begins} {tmp_path}/b.pem (openssl ended with 1")
+    assert f"{tmp_path}/d.pem" in said
+    for name in ("b", "d"):
+        (tmp_path / f"{name}.pem").unlink()
+    source.ask()
+    assert figure("hangar_measured_ok", 1, source="certificates") in source.known

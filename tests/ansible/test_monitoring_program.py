@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -185,6 +186,36 @@ def test_what_alertmanager_did_not_hear_is_told_again(
     watching.tell = told.extend
     watching.look(25)
     assert [one["labels"]["mountpoint"] for one in told] == ["/"]
+
+
+def test_the_dashboard_is_shown_what_prometheus_cannot_take_in(left: dict[str, int], tmp_path: Path) -> None:
+    """Whether Alertmanager heard it or not."""
+
+    def deaf(_: list[dict[str, Any]]) -> None:
+        raise Refused("it does not answer")
+
+    watching, place = room.Room(ENTRY, deaf), tmp_path / "told.json"
+    left["/srv"] = 0
+    for moment, alerts in ((0, 0), (14, 0), (15, 1), (75, 1)):
+        watching.look(moment)
+        room.show(watching.firing(moment), place)
+        shown = json.loads(place.read_text())["alerts"]
+        assert len(shown) == alerts, moment
+    (alert,) = shown
+    assert alert["state"] == "firing"
+    assert alert["labels"] == {"alertname": "NoRoomLeft", "level": "critical", "mountpoint": "/srv"}
+    assert alert["annotations"]["reason"] == "/srv is full."
+    assert 70 < (datetime.now(UTC) - datetime.fromisoformat(alert["activeAt"])).total_seconds() < 80
+    left["/srv"] = room.LEAST
+    watching.look(80)
+    assert watching.firing(80) == []
+
+
+def test_a_full_memory_disk_ends_neither_figures_nor_dashboard() -> None:
+    with loop.unless_full():
+        raise OSError(errno.ENOSPC, "no room")
+    with pytest.raises(OSError, match="not yours"), loop.unless_full():
+        raise OSError(errno.EACCES, "not yours")
 
 
 MACHINE = {

@@ -37,11 +37,20 @@ OF_A_CONTAINER = {
     "Nobody looks into a process that is not a child of their own, be it of the same account; debuggers still work",
     "It is counted which programs ran",
     "The audit trail is written",
-    "A closed module stays out even for root",
+    *(
+        f"A closed module stays out even for root ({control})"
+        for control in ("kernel.file_systems", "kernel.protocols", "kernel.usb")
+    ),
     "AppArmor is the kernel's access control, and has profiles in force",
     "Not even root looks into the running kernel or loads one into it that nobody signed",
-    "The kernel hides its addresses, closes its rare entries and gives no process to a stranger",
-    "The kernel was started with its defences: memory wiped and shuffled, auditing on from the first process",
+    *(
+        f"The kernel's parameters are in force (kernel.{name})"
+        for name in ("addresses", "core_dumps", "entries", "faults", "links", "memory", "tracing")
+    ),
+    *(
+        f"The kernel was started with its defences (kernel.{name})"
+        for name in ("apparmor", "boot_audit", "boot_memory", "lockdown")
+    ),
 }
 """What the kernel of the computer that runs the tests decides."""
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def ask(machine: Checkout, command: str) -> str:
     return answers[-1].stdout
 
 
-def journal(machine: Checkout, name: str) -> dict[str, object]:
+def journal(machine: Checkout, name: str) -> dict[str, Any]:
     told = json.loads(ask(machine, "sudo /usr/local/lib/hangar/interlock list"))
     return next(entry for entry in told if entry["name"] == name)
 
@@ -124,6 +125,9 @@ def test_the_operator_is_back_by_himself(machine: Checkout, sabotage: str) -> No
     assert lockout.status != 0
     assert f"The change that {role} made refuses a new login" in lockout.output
     assert "The machine has undone it by itself and new logins work again" in lockout.output
+    changed = journal(machine, role)["paths"]
+    assert changed
+    assert f"It had changed {', '.join(changed)}." in " ".join(lockout.output.split())
     assert lockout.seconds < BACK_WITHIN
     assert journal(machine, role)["state"] == "undone"
     again = playbook(machine, "--tags", role)

@@ -3,7 +3,7 @@ from typing import Any
 import yaml
 
 from hangar.paths import REPO
-from tests.templates.render import render
+from tests.templates.render import render, value
 
 DOCKERFILE = "/srv/airflow/stack/image/Dockerfile"
 BAKE = "/srv/airflow/stack/image/bake.json"
@@ -100,3 +100,18 @@ def test_what_comes_from_secret_manager_is_handed_over_by_the_service_itself() -
         "-+/usr/local/sbin/as-service airflow /srv/airflow/stack/hand-over",
     ]
     assert "ProtectHome=yes" in text
+
+
+def test_logs_of_tasks_are_tidied_as_the_account_that_writes_them() -> None:
+    """50000 in the containers, of the sub-ids that begin with what is 1 there."""
+    text = image("/etc/systemd/system/airflow-logs.service", airflow_log_budget="500MB")
+    assert (
+        "ExecStart=/usr/bin/setpriv --reuid=249999 --regid=2001 --clear-groups"
+        " /usr/local/sbin/airflow-logs 524288000\n"
+    ) in text
+
+
+def test_a_budget_that_is_no_size_is_none() -> None:
+    given = ("5GB", "500MB", "5", "GB", "0GB", "-5GB", "5GB; rm")
+    found = [str(value("airflow", "__airflow_log_bytes", airflow_log_budget=one)) for one in given]
+    assert found == ["5368709120", "524288000", "", "", "", "", ""]

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def inventory(folder: Path, *excepted: str, until: str = "2999-12-31", **variabl
     return path
 
 
-HOUSE = {("hardening_audit", "test_a_copy_of_the_journal_is_sent_where_it_is_wanted")}
+HOUSE = {"test_a_copy_of_the_journal_is_sent_where_it_is_wanted"}
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,18 @@ HOUSE = {("hardening_audit", "test_a_copy_of_the_journal_is_sent_where_it_is_wan
                 "test_the_audit_trail_does_not_fill_the_disk",  # without a trail there is nothing to bound
             },
         ),
-        ("kernel.links", set()),  # its test proves others too, and leaves it out by itself
-        ("network.routing", set()),
+        (
+            "kernel.links",
+            {"test_the_parameters_of_the_kernel_are_in_force[kernel.links]"},
+        ),  # of each, its case
+        ("network.routing", {"test_the_network_parameters_are_in_force[network.routing]"}),
+        (
+            "kernel.usb",
+            {
+                "test_modules_that_the_machine_does_not_need_cannot_be_loaded[kernel.usb]",
+                "test_a_closed_module_stays_out_even_for_root[kernel.usb]",
+            },
+        ),
         ("ssh.keys_only", set()),  # no role leaves it out, so nothing is left open
     ],
 )
@@ -123,8 +134,10 @@ def test_an_exception_takes_its_own_proofs_along_and_no_others(
     tmp_path: Path, control: str, tests: set[str]
 ) -> None:
     found = left_open(effective_options(inventory(tmp_path, control)))
-    assert {test for role, test in set(found) - HOUSE} == tests
-    assert {reason for test, reason in found.items() if test not in HOUSE} <= {"left open: We have our own"}
+    whole = {test for _, test, case in found if not case}
+    cases = {f"{test}[{case}]" for _, test, case in found if case and test not in whole}
+    assert (whole - HOUSE) | cases == tests
+    assert {why for (_, test, _), why in found.items() if test not in HOUSE} <= {"left open: We have our own"}
 
 
 def told(inventory: Path, *roles: str) -> list[Promise]:
@@ -162,3 +175,25 @@ def test_a_part_of_the_hardening_that_is_switched_off_is_told_of_and_not_failed(
     assert found.pop("system.exceptions")[0] == "failed"
     assert {verdict for verdict, _ in found.values()} == {"excepted"}
     assert found["kernel.links"] == ("excepted", "switched off (hardening_kernel_enabled)")
+    # A case is told of where it belongs: each that names a control is one of its proofs, and each proof has one.
+    cases = {(one.control, one.test) for one in promises if one.control}
+    divided = {test for _, test in cases}
+    assert cases == {(one.name, test) for one in proved for test in one.proved_by if test in divided}
+    assert len(cases) > len(divided)
+
+
+def test_a_parameter_that_is_wrong_fails_its_own_control_alone(tmp_path: Path) -> None:
+    kernel = told(inventory(tmp_path, hardening_kernel_enabled=False), "hardening_kernel")
+    named = "test_the_parameters_of_the_kernel_are_in_force"
+    said = [
+        replace(one, outcome="broken", reason="{'kernel.sysrq': '1'} == {}")
+        if (one.test, one.control) == (named, "kernel.entries")
+        else replace(one, outcome="held", reason="")
+        for one in kernel
+    ]
+    proved = [one for one in controls() if one.role == "hardening_kernel" and one.proved_by]
+    found = {one.control: (one.verdict, one.reason) for one in assess.assess(proved, said, {})}
+    assert found.pop("kernel.entries") == (
+        "failed", "The kernel's parameters are in force (kernel.entries): {'kernel.sysrq': '1'} == {}",
+    )  # fmt: skip
+    assert set(found.values()) == {("held", "")}

@@ -45,6 +45,10 @@ def test_it_does_not():
 def test_each_is_asked(user):
     """Each is asked"""
 
+@pytest.mark.parametrize("control", ["kernel.links"])
+def test_one_control(control):
+    pass
+
 @pytest.mark.skip(reason="needs a kernel of its own")
 def test_it_cannot_be_shown():
     pass
@@ -74,15 +78,17 @@ def promises(tmp_path: Path, contract: str) -> list[dict[str, object]]:
 
 def test_every_outcome_is_told_once(tmp_path: Path) -> None:
     count, *told = promises(tmp_path, CONTRACT)
-    assert count == {"count": 6}
+    assert count == {"count": 7}
     assert [(line["role"], line["sentence"], line["outcome"]) for line in told] == [
         ("sample", "It holds", "held"),
         ("sample", "It does not", "broken"),
         ("sample", "Each is asked (a)", "held"),
         ("sample", "Each is asked (b)", "held"),
+        ("sample", "One control (kernel.links)", "held"),
         ("sample", "It cannot be shown", "unchecked"),
         ("sample", "It was not reached", "broken"),
     ]
+    assert [line["control"] for line in told] == ["", "", "", "", "kernel.links", "", ""]
     reasons = {line["sentence"]: line["reason"] for line in told}
     assert reasons["It holds"] == ""
     assert reasons["It cannot be shown"] == "needs a kernel of its own"

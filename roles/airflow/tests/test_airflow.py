@@ -471,3 +471,14 @@ def test_the_logs_of_tasks_leave_after_a_while(host, options):
         f"/srv/airflow/logs - - - {options['airflow_log_age']}"
         in host.file("/etc/tmpfiles.d/hangar-airflow.conf").content_string
     )
+
+
+def test_the_logs_of_tasks_are_kept_within_a_budget(host):
+    """The oldest logs of tasks go where they take more than is meant for them; what was written just now stays"""
+    assert host.check_output("systemctl is-active airflow-logs.timer") == "active"
+    recent = "find /srv/airflow/logs -type f -mmin -50"
+    before = set(host.check_output(recent).splitlines())
+    host.check_output("systemctl start airflow-logs.service")
+    shown = host.check_output("systemctl show airflow-logs.service --property=Result,ExecMainStatus")
+    assert set(shown.splitlines()) == {"Result=success", "ExecMainStatus=0"}
+    assert before - set(host.check_output("find /srv/airflow/logs -type f").splitlines()) == set()

@@ -45,6 +45,13 @@ def test_what_is_shown_in_part_is_not_counted_as_held() -> None:
     )
 
 
+def test_a_case_that_is_about_one_control_says_nothing_of_another() -> None:
+    others = replace(promise("broken", "no"), control="accounts.pam")
+    assert verdict(promise("held"), others) == ("held", "")
+    assert verdict(replace(others, control="accounts.umask"))[0] == "failed"
+    assert verdict(others) == ("failed", "No test of the machine proves it.")
+
+
 def test_an_exception_excepts_but_never_hides_what_is_broken() -> None:
     assert verdict(promise("excepted", "left open: We share"), exempt=True) == ("excepted", "We share")
     assert verdict(promise("broken", "no"), exempt=True)[0] == "failed"

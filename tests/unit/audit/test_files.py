@@ -1,5 +1,6 @@
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,10 +59,11 @@ def test_the_page_says_all_of_it_by_itself(repo: Path, key: Path) -> None:
 
 
 def test_the_last_audit_is_found_and_earlier_ones_stay(repo: Path, key: Path) -> None:
-    assert files.latest("local") is None
+    assert files.last("local") == files.Last({})
     first = files.write(AUDIT, key)
-    second = files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00"), key)
-    assert files.latest("local") == second.data
+    files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00"), key)
+    last = files.last("local")
+    assert (last.data["taken"], last.passed_over) == ("2026-11-26T05:00:00+00:00", ())
     assert files.read(first.data)["counts"] == {"failed": 1, "held": 1, "excepted": 1, "not applicable": 0}
 
 
@@ -91,19 +93,89 @@ def test_what_could_not_be_signed_is_not_left_as_evidence(repo: Path, key: Path)
     with pytest.raises(HangarError, match="does not sign"):
         files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00"), key)
     assert {path.name.split("T")[0] for path in first.folder.iterdir()} == {"2026-11-25", "allowed_signers"}
-    assert files.latest("local") == first.data
+    assert files.last("local").data["taken"] == AUDIT.taken
 
 
 def test_what_a_killed_audit_left_unsigned_is_not_what_the_next_compares_with(repo: Path, key: Path) -> None:
     first = files.write(AUDIT, key)
     (first.folder / "2026-11-26T050000Z.json").write_text("{}")
-    assert files.last("local")["taken"] == AUDIT.taken
+    last = files.last("local")
+    assert last.data["taken"] == AUDIT.taken
+    assert last.passed_over == (
+        "2026-11-26T050000Z.json is not signed: 2026-11-26T050000Z.json.sig is not there.",
+    )
+
+
+Touch = Callable[[files.Written, Path], None]
+
+
+def another_verdict(written: files.Written, tmp_path: Path) -> None:
+    written.data.write_text(written.data.read_text().replace('"failed"', '"held"'))
+
+
+def a_strangers_key(written: files.Written, tmp_path: Path) -> None:
+    ensure_key(tmp_path / "stranger", "me")
+    files.sign(written.data, tmp_path / "stranger")
+
+
+def a_signature_for_something_else(written: files.Written, tmp_path: Path) -> None:
+    argv = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(tmp_path / "id"), "-n", "git"]
+    done = subprocess.run(argv, input=written.data.read_bytes(), capture_output=True, check=True)
+    written.data.with_name(f"{written.data.name}.sig").write_bytes(done.stdout)
+
+
+def a_name_that_signs_nothing(written: files.Written, tmp_path: Path) -> None:
+    signers = written.folder / "allowed_signers"
+    signers.write_text(signers.read_text().replace("hangar ", "ada ", 1))
+
+
+def no_signers(written: files.Written, tmp_path: Path) -> None:
+    (written.folder / "allowed_signers").unlink()
+
+
+def no_text(written: files.Written, tmp_path: Path) -> None:
+    written.data.write_bytes(b"\xff")
+
+
+def a_name_that_acts_on_a_terminal(written: files.Written, tmp_path: Path) -> None:
+    written.data.write_text(json.dumps({"by": "\x1b[2J"}))
+
+
+@pytest.mark.parametrize(
+    ("touch", "words"),
+    [
+        (another_verdict, "2026-11-26T050000Z.json is not what hangar signed: "),
+        (a_strangers_key, "2026-11-26T050000Z.json is not what hangar signed: "),
+        (a_signature_for_something_else, "2026-11-26T050000Z.json is not what hangar signed: "),
+        (a_name_that_signs_nothing, "2026-11-26T050000Z.json is not what hangar signed: "),
+        (no_signers, "2026-11-26T050000Z.json cannot be checked: there is no allowed_signers beside it."),
+        (
+            a_name_that_acts_on_a_terminal,
+            "2026-11-26T050000Z.json is not what was signed: it does not say who took it.",
+        ),
+        (no_text, "2026-11-26T050000Z.json is not what was signed: it does not say who took it."),
+    ],
+)
+def test_what_is_not_as_it_was_signed_is_no_evidence_and_is_named(
+    repo: Path, tmp_path: Path, key: Path, touch: Touch, words: str
+) -> None:
+    first = files.write(AUDIT, key)
+    second = files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00"), key)
+    assert files.doubt(second.data) == ""
+    touch(second, tmp_path)
+    last = files.last("local")
+    assert last.passed_over[0].startswith(words)
+    # Of what is left, the newest that is genuine; nothing where nobody is known who may sign.
+    signers = (first.folder / "allowed_signers").exists()
+    known = AUDIT.taken if signers and touch is not a_name_that_signs_nothing else None
+    assert last.data.get("taken") == known
 
 
 def test_a_last_audit_that_cannot_be_read_is_named_with_its_cure(repo: Path, key: Path) -> None:
-    assert files.last("local") == {}
     written = files.write(AUDIT, key)
-    written.data.write_text("")
+    # Signed, and of another version.
+    written.data.write_text('{"by": "hangar"}')
+    files.sign(written.data, key)
     with pytest.raises(HangarError) as caught:
         files.last("local")
     assert caught.value.brief == "The last audit of local cannot be read."

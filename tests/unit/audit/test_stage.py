@@ -30,6 +30,8 @@ def machine(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         told["asked"].append("verify")  # type: ignore[attr-defined]
         return [
             Promise("accounts", "Files are closed", told["umask"], "no", 0.1, "test_files"),  # type: ignore[arg-type]
+            # A case whose control does not name the test: nobody's evidence, so it is told of by itself.
+            Promise("accounts", "A case", told.get("case", "held"), "no", 0.1, "test_files", "a.b"),  # type: ignore[arg-type]
             Promise("airflow", "Airflow answers", told["airflow"], "no", 0.1, "test_answers"),  # type: ignore[arg-type]
         ]
 
@@ -100,6 +102,66 @@ def test_what_got_worse_is_told_and_is_no_success(
     assert cli.main(["audit", "--compare", str(new), str(new)]) == 0
     said = capsys.readouterr()
     assert "Nothing changed." in said.out + said.err
+
+
+def test_evidence_that_somebody_touched_is_named_and_not_compared_with(
+    machine: Machine, taken: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken(25)
+    cli.main(["audit", "local"])
+    machine["umask"] = "broken"
+    taken(26)
+    cli.main(["audit", "local"])
+    old, new = sorted(files.folder("local").glob("*.json"))
+    new.write_text(new.read_text().replace('"failed"', '"held"'))
+    taken(27)
+    capsys.readouterr()
+    assert cli.main(["audit", "local", "--json"]) == 3
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert told["since"] == "2026-11-25T05:00:00+00:00"
+    assert [(one["control"], one["before"], one["after"]) for one in told["changes"]] == [
+        ("accounts.umask", "held", "failed")
+    ]
+    (sentence,) = told["passed_over"]
+    assert sentence.startswith(f"{new.name} is not what ")
+    assert "It was not compared with." in " ".join(said.err.split())
+    page = Path(told["files"]["page"]).read_text()
+    assert f"Not compared with:</strong> {new.name} is not what " in page
+    # Compared by name it is named as well, and is no success.
+    assert cli.main(["audit", "--compare", str(old), str(new), "--json"]) == 3
+    said = capsys.readouterr()
+    (doubt,) = json.loads(said.out)["doubts"]
+    assert doubt == sentence
+    assert f"warning: {new.name} is not what" in said.err
+    assert cli.main(["audit", "--compare", str(old), str(old), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["doubts"] == []
+
+
+def test_where_no_earlier_one_is_genuine_it_is_not_called_the_first(
+    machine: Machine, taken: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken(25)
+    cli.main(["audit", "local"])
+    (old,) = files.folder("local").glob("*.json")
+    old.with_name(f"{old.name}.sig").unlink()
+    taken(26)
+    capsys.readouterr()
+    assert cli.main(["audit", "local", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["passed_over"] == [f"{old.name} is not signed: {old.name}.sig is not there."]
+    page = Path(told["files"]["page"]).read_text()
+    assert "No earlier one is as it was signed." in page
+    assert "This is the first." not in page
+
+
+def test_no_broken_case_is_lost_between_the_controls(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine["case"] = "broken"
+    assert cli.main(["audit", "local", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"]["failed"], told["promises_broken"]) == (0, ["A case"])
 
 
 def test_a_key_that_does_not_sign_ends_the_audit_before_the_machine_is_asked(machine: Machine) -> None:

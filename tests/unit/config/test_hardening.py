@@ -6,20 +6,31 @@ from pathlib import Path
 import pytest
 
 from hangar import config, paths
+from hangar.config import hardening
 from hangar.errors import ConfigError
 
 WRITE = """\
 hardening:
   exceptions:
-    - {{control: {control}, reason: {reason}, owner: Ada, until: {until}}}
+    - {{control: {control}, reason: {reason}, owner: {owner}, until: {until}}}
 """
 
 
 def load(
-    repo: Path, control: str = "accounts.umask", reason: str = "We share our files", until: str = "2027-03-31"
+    repo: Path,
+    control: str = "accounts.umask",
+    reason: str = "We share our files",
+    owner: str = "Ada",
+    until: str = "2027-03-31",
 ):
-    paths.platform_file("local").write_text(WRITE.format(control=control, reason=reason, until=until))
+    text = WRITE.format(control=control, reason=reason, owner=owner, until=until)
+    paths.platform_file("local").write_text(text)
     return config.load("local").hardening.exceptions
+
+
+@pytest.fixture
+def on_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardening, "today", lambda: date(2026, 11, 30))
 
 
 def test_an_exception_has_a_reason_an_owner_and_a_last_day(repo: Path) -> None:
@@ -27,15 +38,39 @@ def test_an_exception_has_a_reason_an_owner_and_a_last_day(repo: Path) -> None:
     assert (found.control, found.owner, found.until) == ("accounts.umask", "Ada", date(2027, 3, 31))
 
 
+def test_an_exception_lasts_two_years_and_a_past_one_is_for_the_contract_to_tell(
+    repo: Path, on_a_day: None
+) -> None:
+    for day in ("2028-11-30", "2020-01-01"):
+        assert load(repo, until=day)[0].until == date.fromisoformat(day)
+
+
+def test_what_surrounds_a_reason_is_no_part_of_it(repo: Path) -> None:
+    assert load(repo, reason='"  We  share\\n our files "')[0].reason == "We share our files"
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"control": "accounts.umsk"}, 'there is no control "accounts.umsk"; accounts.umask would be right'),
         ({"until": "soon"}, '"soon" is not a day; a day such as 2027-03-31 would be right'),
+        (
+            {"until": "9999-12-31"},
+            "9999-12-31 is more than two years away, and somebody has to look at it again before;"
+            " 2028-11-30 or earlier would be right",
+        ),
+        (
+            {"until": "2028-12-01"},
+            "2028-12-01 is more than two years away, and somebody has to look at it again before;"
+            " 2028-11-30 or earlier would be right",
+        ),
+        ({"reason": '"          "'}, '"          " says too little; a sentence would be right'),
+        ({"reason": '"We do     "'}, '"We do     " says too little; a sentence would be right'),
+        ({"owner": '"  "'}, '"  " says too little; a person\'s name or address would be right'),
     ],
 )
 def test_what_is_wrong_with_an_exception_is_said_with_its_place(
-    repo: Path, given: dict[str, str], words: str
+    repo: Path, given: dict[str, str], words: str, on_a_day: None
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         load(repo, **given)

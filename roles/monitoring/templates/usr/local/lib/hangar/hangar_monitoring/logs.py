@@ -17,16 +17,17 @@ from typing import Any
 
 from hangar_words import Masks
 
-from . import entries, task_logs
+from . import entries, newest, task_logs
 from .described import Refused
 from .entries import Entry
+from .programs import Program, lines
 
 TASKS = Path("/srv/airflow/logs")
 HOUR = 3600
 LONGEST = 2000
 """Files of tasks that are looked at, the newest first."""
 MOST = 200_000
-"""Lines of tasks that are held at once, the newest files' first."""
+"""Lines of tasks that are read, the newest files' first."""
 SEARCHED = 20_000
 """Lines of each source that are looked through for a word."""
 LOOK = 1.0
@@ -45,10 +46,15 @@ def read(asked: dict[str, Any]) -> None:
         return
     # The last lines are the last of those that fit, not those that fit among the last.
     depth = asked | {"lines": max(asked["lines"], SEARCHED)} if asked.get("grep") else asked
-    found = [entry for source in asked["sources"] for entry in _all(source, depth) if fits(entry)]
-    found.sort(key=lambda one: one.time)
-    for entry in found if asked.get("since") is not None else found[-asked["lines"] :]:
+    found = newest.Newest(asked["lines"] if asked.get("since") is None else newest.MOST)
+    for source in asked["sources"]:
+        for entry in filter(fits, _all(source, depth)):
+            found.add(entry)
+    for entry in found.in_order():
         _show(entry, as_json)
+    if found.crowded or (found.dropped and asked.get("since") is not None):
+        said = f"more than can be held at once; older lines left out: {found.dropped}"
+        _show(Entry(datetime.now(UTC), "logs", "warning", said), as_json)
 
 
 def _judge(wanted: re.Pattern[str]) -> Callable[[Entry], bool]:
@@ -79,18 +85,11 @@ def _show(entry: Entry, as_json: bool) -> None:
 
 def _all(source: dict[str, Any], asked: dict[str, Any]) -> Iterator[Entry]:
     for command, parse in _commands(source, asked, follow=False):
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
-            )
-        except OSError as problem:
-            done = subprocess.CompletedProcess(command, 1, "", str(problem))
-        understood = _understanding(parse, source["name"])
-        yield from filter(None, (understood(line) for line in done.stdout.splitlines()))
-        if done.returncode != 0:
-            yield Entry(
-                datetime.now(UTC), source["name"], "warning", f"cannot be read: {done.stderr.strip()[-300:]}"
-            )
+        understood, program = _understanding(parse, source["name"]), Program(command)
+        yield from filter(None, map(understood, program.lines()))
+        if program.complaint is not None:
+            said = f"cannot be read: {program.complaint}"
+            yield Entry(datetime.now(UTC), source["name"], "warning", said)
     if source.get("project") == "airflow":
         since = time.time() - (asked["since"] if asked.get("since") is not None else 24 * HOUR)
         yield from _tasks(since, asked["lines"] if asked.get("since") is None else None)
@@ -179,9 +178,7 @@ def _follow(asked: dict[str, Any], show: Callable[[Entry], None]) -> None:
     for source in asked["sources"]:
         for command, parse in _commands(source, asked, follow=True):
             try:
-                process = subprocess.Popen(
-                    command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace"
-                )
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
             except OSError as problem:
                 show(Entry(datetime.now(UTC), source["name"], "warning", f"cannot be read: {problem}"))
                 continue
@@ -195,8 +192,8 @@ def _follow(asked: dict[str, Any], show: Callable[[Entry], None]) -> None:
             process.terminate()
 
 
-def _pass_on(process: "subprocess.Popen[str]", parse: Any, show: Callable[[Entry], None]) -> None:
-    for line in process.stdout or ():
+def _pass_on(process: "subprocess.Popen[bytes]", parse: Any, show: Callable[[Entry], None]) -> None:
+    for line in lines(process.stdout):
         if entry := parse(line):
             show(entry)
 

@@ -16,7 +16,7 @@ from typing import Any
 from . import containers, prometheus, services, system
 from .described import SECRETS, load
 from .figures import Figure, figure, write
-from .room import Room
+from .room import Room, show
 from .statsd import Airflow
 
 PEOPLE = Path("/etc/hangar/people.json")
@@ -117,6 +117,8 @@ def main() -> None:
         while True:
             turn(asked, received)
             room.look(time.monotonic())
+            with unless_full():
+                show(room.firing(time.monotonic()))
             listen(heard, received, time.monotonic() + WRITTEN_EVERY)
 
 
@@ -127,10 +129,16 @@ def turn(asked: list[Source], received: Airflow) -> None:
         if source.due <= now:
             source.ask()
             source.due = now + source.every
-    try:
+    with unless_full():
         write([*(one for source in asked for one in source.known), *received.figures()])
+
+
+@contextmanager
+def unless_full() -> Iterator[None]:
+    """A full /run is the figures' end, not ours: the alert on old figures tells of it, and so does the dashboard."""
+    try:
+        yield
     except OSError as problem:
-        # A full /run is the figures' end, not ours: the alert on old figures tells of it.
         if problem.errno != errno.ENOSPC:
             raise
 

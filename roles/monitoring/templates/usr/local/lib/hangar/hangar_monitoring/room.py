@@ -1,10 +1,12 @@
 # Written by Hangar (role monitoring). Changes made here are lost at the next run.
 """A disk without any room, told to Alertmanager from here: Prometheus cannot write what its rules would see it by."""
 
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from .described import Refused
@@ -19,6 +21,9 @@ AGAIN = 30.0
 """Seconds between two messages; Alertmanager lets an alert end that nobody repeats."""
 
 PLACES = ("/", "/srv")
+
+SHOWN = Path("/run/hangar-measure/told.json")
+"""What the dashboard shows beside Prometheus' own alerts; in memory, so that a full disk does not keep it from us."""
 
 
 class Room:
@@ -56,6 +61,18 @@ class Room:
                 return
         self.told, self.complaint = told, ""
 
+    def firing(self, now: float) -> list[dict[str, Any]]:
+        """What is so for long enough, heard by Alertmanager or not, as Prometheus' API would say it."""
+        return [
+            {
+                **self._alert(place, ends_in=0),
+                "state": "firing",
+                "activeAt": _moment(since - now),
+            }
+            for place, since in sorted(self.since.items())
+            if now - since >= AFTER
+        ]
+
     def _alert(self, place: str, *, ends_in: float) -> dict[str, Any]:
         words = {
             key: self.entry[key].replace("{{ $labels.mountpoint }}", place) for key in ("reason", "action")
@@ -63,8 +80,20 @@ class Room:
         return {
             "labels": {"alertname": self.entry["name"], "level": self.entry["level"], "mountpoint": place},
             "annotations": words,
-            "endsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ends_in)),
+            "endsAt": _moment(ends_in),
         }
+
+
+def _moment(seconds: float) -> str:
+    """So many seconds from now."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+def show(alerts: list[dict[str, Any]], place: Path = SHOWN) -> None:
+    """Replace what the dashboard reads; it goes by the file's age, too, so this is for each look."""
+    temporary = place.with_name(f".{place.name}.new")
+    temporary.write_text(json.dumps({"alerts": alerts}), encoding="utf-8")
+    temporary.replace(place)
 
 
 def left(place: str) -> int:

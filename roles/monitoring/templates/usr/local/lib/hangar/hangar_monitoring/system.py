@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .figures import Figure, figure
-from .run import answer, as_user
+from .run import Unmeasured, answer, as_user
 
 FAILED_LOGIN = re.compile(
     r"Failed \w+ for|Invalid user|maximum authentication attempts|"
@@ -94,11 +94,20 @@ class Logins:
 
 
 def certificates(patterns: list[str]) -> Iterator[Figure]:
-    """When each certificate ends; of a file with several, the first, which is its owner's."""
+    """When each certificate ends; of a file with several, the first, which is its owner's. Those that cannot be
+    read are named once the others have been.
+    """
+    strange = []
     for path in sorted({path for one in patterns for path in Path("/").glob(one.lstrip("/"))}):
-        said = answer(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
-        ends = ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter="))
-        yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=str(path))
+        try:
+            said = answer(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
+            ends = ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter="))
+        except (Unmeasured, ValueError) as problem:
+            strange.append(f"{path} ({' '.join(str(problem).split())[:100]})")
+        else:
+            yield figure("hangar_certificate_expires_timestamp_seconds", ends, path=str(path))
+    if strange:
+        raise Unmeasured(f"no certificate can be read in {', '.join(strange)}")
 
 
 def keys(people: Path) -> Iterator[Figure]:
