@@ -20,7 +20,7 @@ class Bucket:
 
     def __init__(self, config: Config) -> None:
         wanted = config.backup.gcs
-        self._rest = Api(str(config.gcp.project), config.gcp.api_endpoint).rest
+        self._rest = Api(str(config.gcp.project), config.environment, config.gcp.api_endpoint).rest
         self._path = f"b/{quote(str(wanted.bucket), safe='')}/o"
         self._prefix = f"{wanted.folder}/" if wanted.folder else ""
         self.name = f"gs://{wanted.bucket}/{wanted.folder}".rstrip("/")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hangar.checks import controller
 from hangar.checks.finding import Finding, ok
-from hangar.errors import HangarError
+from hangar.errors import CloudError, HangarError
 from hangar.given import given, is_elsewhere
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ SERVICES = (
 SECRET_MANAGER = "secretmanager.googleapis.com"
 """Needed only where platform.yml says that it has the secrets."""
 
+KMS = "cloudkms.googleapis.com"
+"""Asked only where platform.yml names a key; the key's own project needs it, and this one to look."""
+
 MONITORING = ("monitoring.googleapis.com", "logging.googleapis.com")
 """Needed only where platform.yml says that Google keeps the figures; the machine writes to both."""
 
@@ -31,7 +34,7 @@ def look(config: "Config") -> list[Finding]:
     from hangar.cloud.gcp.api import Api
 
     findings = [controller.python(), controller.ssh_client(), controller.age(), tunnel(config)]
-    api = Api(str(config.gcp.project), config.gcp.api_endpoint)
+    api = Api(str(config.gcp.project), config.environment, config.gcp.api_endpoint)
     logged_in = _asked("Google login", lambda: login(api))
     findings.append(logged_in)
     if logged_in.state == "ok":
@@ -44,6 +47,8 @@ def look(config: "Config") -> list[Finding]:
         ]
         if config.gcp.network.existing:
             findings.append(_asked("Network", lambda: network(api, config)))
+        if config.gcp.kms_key:
+            findings.append(_asked("Key", lambda: key(api, config)))
         if is_elsewhere(config):
             findings.append(_asked("Secrets", lambda: secrets(api, config)))
     return findings
@@ -105,7 +110,7 @@ def services(api: "Api", config: "Config") -> Finding:
 
 def permissions(api: "Api", config: "Config") -> Finding:
     """Everything that Hangar ever does in the project is allowed to this account."""
-    from hangar.cloud.gcp.permissions import FOR_MONITORING, NEEDED, role_for
+    from hangar.cloud.gcp.permissions import FOR_MONITORING, NEEDED, grants
 
     needed = (*NEEDED, *FOR_MONITORING) if config.monitoring.backend == "google" else NEEDED
     path = f"v3/{api.root}:testIamPermissions"
@@ -116,22 +121,62 @@ def permissions(api: "Api", config: "Config") -> Finding:
     missing = [permission for permission in needed if permission not in held]
     if not missing:
         return ok("Permissions", f"all {len(needed)}")
-    roles = list(dict.fromkeys(role_for(permission) for permission in missing))
-    member = api.session.member
-    grants = [
-        f"gcloud projects add-iam-policy-binding {api.project} --member {member} --role {role}"
-        for role in roles
-    ]
-    return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", "\n".join(grants))
+    cure = "\n".join(grants(missing, api.project, api.session.member))
+    return Finding("Permissions", "missing", f"missing: {', '.join(missing)}", cure)
+
+
+def key(api: "Api", config: "Config") -> Finding:
+    """The key of the disks is there, for encrypting, and in force. It is Google's own account that uses it: whoever may
+    not look is only warned.
+    """
+    from hangar.cloud.gcp.errors import GoogleRefused, NotThere
+
+    name = str(config.gcp.kms_key)
+    _, project, _, location, _, ring, _, short = name.split("/")
+    where = f"--location {location} --keyring {ring} --project {project}"
+    try:
+        found = api.rest.call("GET", "cloudkms", f"v1/{name}")
+    except NotThere:
+        return Finding("Key", "missing", f"{name} is not there", f"gcloud kms keys list {where}")
+    except GoogleRefused as error:
+        if error.status != 403:
+            raise
+        off = error.reason in ("SERVICE_DISABLED", "accessNotConfigured")
+        why = f"{KMS} is off in {api.project}" if off else "you may not"
+        cure = error.resolution if off else f"Ask whoever may: gcloud kms keys describe {short} {where}"
+        return Finding("Key", "warning", f"{name} has to be there and in force; not looked at: {why}", cure)
+    if found.get("purpose") != "ENCRYPT_DECRYPT":
+        detail = f"{name} is not for encrypting disks (its purpose: {found.get('purpose')})"
+        cure = f"gcloud kms keys create NAME --purpose encryption {where}"
+        return Finding("Key", "missing", detail, cure)
+    primary = found.get("primary") or {}
+    if primary.get("state") != "ENABLED":
+        number = str(primary.get("name", "VERSION")).rpartition("/")[2]
+        state = str(primary.get("state", "absent")).lower()
+        cure = f"gcloud kms keys versions enable {number} --key {short} {where}"
+        return Finding("Key", "missing", f"{name}: its primary version {number} is {state}", cure)
+    return ok("Key", short)
 
 
 def secrets(api: "Api", config: "Config") -> Finding:
-    """Each secret that is named is there and has a version in force."""
+    """Each secret that is named is there and has a version in force, and who reads it is ours to say."""
     from hangar.cloud.gcp.names import Names
-    from hangar.cloud.gcp.secrets import read
+    from hangar.cloud.gcp.secrets import lacking, read
 
-    wanted = given(config)
-    read(api, Names(config.environment, api.project, str(config.gcp.zone)), wanted, ())
+    wanted, names = given(config), Names(config.environment, api.project, str(config.gcp.zone))
+    lacks = lacking(api, names, wanted)
+    told, cures = [], []
+    try:
+        read(api, names, wanted, ())
+    except CloudError as error:
+        if not lacks:
+            raise
+        told.append(f"{error.brief} {error.details.partition(chr(10))[0]}")
+        cures.append(error.resolution)
+    if lacks:
+        told.append(f"missing: {'; '.join(one.why for one in lacks)}")
+        cures += [one.cure for one in lacks]
+        return Finding("Secrets", "missing", " ".join(told), "\n".join(dict.fromkeys(cures)))
     return ok("Secrets", f"{len(wanted)} in Secret Manager" if wanted else "none is named")
 
 

@@ -20,7 +20,8 @@ class Lasting(Protocol):
         """As `Cloud.hold`."""
 
     def stop(self, report: Report) -> bool:
-        """Shuts the machine down in order; returns whether it ran. Its disks stay, and cost what they cost."""
+        """Shuts the machine down in order; returns whether it ran, or somebody was just stopping it. Its
+        disks stay, and cost what they cost."""
 
     def start(self, report: Report) -> bool:
         """Starts it; returns whether it was off."""

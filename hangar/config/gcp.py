@@ -19,6 +19,7 @@ from hangar.config.fields import (
     setting,
     wrong,
 )
+from hangar.config.gcp_fit import misfits
 
 NAME = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"
 """Of a Compute Engine resource (RFC 1035)."""
@@ -267,6 +268,7 @@ def check(value: Gcp, others: dict[str, Any]) -> Gcp:
     if others.get("cloud") != "gcp":
         return value
     found = [("is missing", name, "") for name in ("project", "zone") if getattr(value, name) is None]
+    found += misfits(value)
     if found:
         raise all_wrong(found)
     return value

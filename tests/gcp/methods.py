@@ -75,6 +75,12 @@ DOCTOR = (
     "cloudresourcemanager.projects.testIamPermissions", "compute.projects.get", "compute.zones.get",
     "serviceusage.services.batchGet",
 )  # fmt: skip
+DOCTOR_OF_SECRETS = (
+    *DOCTOR,
+    "secretmanager.projects.secrets.getIamPolicy", "secretmanager.projects.secrets.testIamPermissions",
+    "secretmanager.projects.secrets.versions.get",
+)  # fmt: skip
+DOCTOR_OF_KEY = (*DOCTOR, "cloudkms.projects.locations.keyRings.cryptoKeys.get")
 BACKUPS = ("storage.objects.get", "storage.objects.list")
 END = (
     "compute.disks.delete", "compute.firewalls.delete", "compute.instances.delete",
@@ -86,12 +92,15 @@ END = (
 ALL = frozenset(
     (
         *UP, *CHANGE, *LIFE, *REPLACE, *RESTORE, *LEAVE, *SECRETS, *WATCH, *WATCH_OTHERWISE, *WATCH_NO_MORE,
-        *BREAK_LOCK, *DEAD_LOCK, *EXHAUSTED, *SILENT, *PINNED, *DOCTOR, *BACKUPS, *END,
+        *BREAK_LOCK, *DEAD_LOCK, *EXHAUSTED, *SILENT, *PINNED, *DOCTOR, *DOCTOR_OF_SECRETS, *DOCTOR_OF_KEY,
+        *BACKUPS, *END,
     )
 )  # fmt: skip
 
 OF_THE_TESTS = frozenset(
     (
+        "cloudkms.projects.locations.keyRings.cryptoKeys.create",
+        "cloudkms.projects.locations.keyRings.cryptoKeys.cryptoKeyVersions.patch",
         "compute.projects.setCommonInstanceMetadata", "secretmanager.projects.secrets.addVersion",
         "secretmanager.projects.secrets.create", "secretmanager.projects.secrets.versions.disable",
     )

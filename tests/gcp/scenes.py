@@ -22,7 +22,7 @@ from hangar.cloud.gcp import admission, host_keys, lock, requests
 from hangar.cloud.gcp.driver import GoogleCloud
 from hangar.cloud.gcp.life import LastingMachine
 from hangar.errors import CloudError, HangarError
-from tests.gcp import methods, test_secrets, test_watching
+from tests.gcp import methods, test_doctor, test_secrets, test_watching
 from tests.gcp.conftest import KEY, ZONE, Environment
 from tests.gcp.test_faults import settle
 from tests.gcp.test_host_keys import NAME
@@ -349,9 +349,14 @@ def pin(environment: Environment) -> None:
 
 
 def examine(environment: Environment) -> None:
-    ill = [one for one in doctor.look(environment.settings()) if one.state != "ok"]
+    ill = [one for one in doctor.look(environment.settings(*environment.overrides)) if one.state != "ok"]
     if ill:
         raise HangarError(str(ill))
+
+
+def lock_disks(environment: Environment) -> None:
+    environment.overrides = (f"gcp.kms_key={test_doctor.make_key(environment)}",)
+    environment.up()
 
 
 def keep_backups(environment: Environment) -> None:
@@ -395,6 +400,8 @@ SCENES = {
     "silent": Scene(nothing, hear_nothing, methods.SILENT),
     "pinned": Scene(pin, Environment.up, methods.PINNED),
     "doctor": Scene(Environment.up, examine, methods.DOCTOR),
+    "doctor of secrets": Scene(give, examine, methods.DOCTOR_OF_SECRETS, require_secrets),
+    "doctor of a key": Scene(lock_disks, examine, methods.DOCTOR_OF_KEY),
     "backups": Scene(keep_backups, read_backups, methods.BACKUPS),
     "end": Scene(Environment.up, end, methods.END),
 }

@@ -71,6 +71,40 @@ def test_a_network_of_yours_is_compared_with_what_hangars_own_would_have(environ
     assert ill(environment, *yours) == []
 
 
+def make_key(environment: Environment, name: str = "disks", purpose: str = "ENCRYPT_DECRYPT") -> str:
+    ring = f"projects/{environment.google.project}/locations/europe-west3/keyRings/ring"
+    rest = environment.cloud().api.rest
+    rest.call("POST", "cloudkms", f"v1/{ring}/cryptoKeys", {"purpose": purpose}, {"cryptoKeyId": name})
+    return f"{ring}/cryptoKeys/{name}"
+
+
+def test_the_key_of_the_disks_is_looked_at(environment: Environment) -> None:
+    name = make_key(environment)
+    ours = f"gcp.kms_key={name}"
+    where = "--location europe-west3 --keyring ring --project hangar-test"
+    assert ill(environment, ours) == []
+    (finding,) = ill(environment, f"{ours}-2")
+    assert (finding.name, finding.state, finding.detail) == ("Key", "missing", f"{name}-2 is not there")
+    assert finding.cure == f"gcloud kms keys list {where}"
+    (finding,) = ill(environment, f"gcp.kms_key={make_key(environment, 'signs', 'ASYMMETRIC_SIGN')}")
+    assert finding.detail.endswith("/signs is not for encrypting disks (its purpose: ASYMMETRIC_SIGN)")
+    version, off = f"v1/{name}/cryptoKeyVersions/1", {"state": "DISABLED"}
+    environment.cloud().api.rest.call("PATCH", "cloudkms", version, off, {"updateMask": "state"})
+    (finding,) = ill(environment, ours)
+    assert (finding.state, finding.detail) == ("missing", f"{name}: its primary version 1 is disabled")
+    assert finding.cure == f"gcloud kms keys versions enable 1 --key disks {where}"
+    environment.google.deny("cloudkms.*")
+    (finding,) = ill(environment, ours)
+    assert finding.state == "warning", "that is Google's account's business first"
+    assert finding.detail == f"{name} has to be there and in force; not looked at: you may not"
+    assert finding.cure == f"Ask whoever may: gcloud kms keys describe disks {where}"
+    environment.google.deny()
+    environment.google.disable("cloudkms.googleapis.com")
+    (finding,) = ill(environment, ours)
+    assert finding.detail.endswith("not looked at: cloudkms.googleapis.com is off in hangar-test")
+    assert finding.cure.endswith("gcloud services enable cloudkms.googleapis.com --project hangar-test")
+
+
 def test_the_program_that_makes_the_tunnel_is_named(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -125,6 +126,36 @@ def test_a_boot_disk_that_somebody_kept_makes_way_for_the_new_one(environment: E
     assert environment.google.resources("disks")[BOOT]["id"] != old
     assert environment.instance["status"] == "RUNNING"
     assert changes(environment) == []
+
+
+def test_a_machine_that_somebody_deleted_is_told_to_be_gone(environment: Environment) -> None:
+    """And one that is not there for another reason is not: none yet, one half made, one that `destroy` took."""
+    assert environment.plan().drift == ()
+    environment.google.deny("compute.instances.create")
+    with pytest.raises(CloudError):
+        environment.up()
+    assert environment.plan().drift == (), "its disk was at no machine yet"
+    environment.google.deny()
+    environment.up()
+    cloud = environment.cloud()
+    cloud.api.compute.do("set_deletion_protection", cloud.names.instance, deletion_protection=False)
+    cloud.api.compute.do("delete", cloud.names.instance)
+    plan = environment.plan()
+    (gone,) = plan.drift
+    assert re.fullmatch(
+        rf"machine {NAME} is gone: its data disk was at one until \d{{4}}-\d\d-\d\d \d\d:\d\d UTC, and then somebody"
+        r" deleted it or Google gave it up \(`up` makes a new machine around the disk\)",
+        gone,
+    )
+    assert [one.action for one in plan.changes if one.resource == f"machine {NAME}"] == ["create"]
+    environment.up()
+    assert environment.plan().drift == ()
+    remove(environment, with_data=False)
+    assert environment.plan().drift == (), "that was `destroy`"
+    environment.google.deny("compute.instances.create")
+    with pytest.raises(CloudError):
+        environment.up()
+    assert environment.plan().drift == (), "and now another `up` has begun"
 
 
 def test_a_boot_disk_that_stays_is_seen_and_replaced_with_its_machine(environment: Environment) -> None:

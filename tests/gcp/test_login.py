@@ -22,9 +22,9 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> None
 
 def test_a_persons_calls_are_counted_for_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     person(tmp_path, monkeypatch)
-    assert Session("acme-data-1").credentials.quota_project_id == "acme-data-1"
+    assert Session("acme-data-1", "production").credentials.quota_project_id == "acme-data-1"
     person(tmp_path, monkeypatch, quota_project_id="another")
-    assert Session("acme-data-1").credentials.quota_project_id == "another"
+    assert Session("acme-data-1", "production").credentials.quota_project_id == "another"
 
 
 def test_a_key_that_google_does_not_know_ends_in_words(

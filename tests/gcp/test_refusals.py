@@ -188,6 +188,24 @@ def test_a_machine_type_that_is_not_there_stops_no_machine(environment: Environm
     assert environment.writes(before) == []
 
 
+def test_another_processor_than_the_images_stops_no_machine(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of images that are not Debian's own say nothing: then Google's records are compared."""
+    monkeypatch.setattr("hangar.config.gcp_fit.DEBIAN", "another")
+    arm = "gcp.machine_type=t2a-standard-4"
+    said = refusal(environment, arm)
+    assert said.brief.endswith(" does not start on t2a-standard-4.")
+    assert said.details == "* It is for X86_64, and the machine's processor is ARM64."
+    assert environment.google.resources("disks") == {}
+    environment.up()
+    before = environment.calls()
+    said = refusal(environment, arm)
+    assert said.brief == "The machine cannot become t2a-standard-4: its boot disk is for X86_64 processors."
+    assert environment.writes(before) == []
+    assert environment.instance["status"] == "RUNNING"
+
+
 def test_a_machine_that_cannot_be_started_again_says_that_it_is_off(environment: Environment) -> None:
     environment.up()
     environment.google.exhaust("europe-west3-a/e2-standard-8")

@@ -9,6 +9,7 @@ import yaml
 
 from hangar import given, paths
 from hangar.checks import google as doctor
+from hangar.checks.finding import Finding
 from hangar.cloud.gcp import policy, secrets
 from hangar.errors import CloudError
 from hangar.plan import Change
@@ -291,6 +292,44 @@ def test_doctor_looks_at_the_secrets_and_their_api(environment: Environment) -> 
         found["Google APIs"].cure
         == f"gcloud services enable secretmanager.googleapis.com --project {PROJECT}"
     )
+
+
+def test_doctor_tests_the_rights_before_up_needs_them(environment: Environment) -> None:
+    """`setIamPolicy` is the one that no look needs: without this it fails in `up` alone."""
+    say()
+    make(environment, *NAMES)
+
+    def found() -> Finding:
+        return next(one for one in doctor.look(environment.settings()) if one.name == "Secrets")
+
+    environment.google.deny("secretmanager.secrets.setIamPolicy")
+    right = "secretmanager.secrets.setIamPolicy"
+    assert (found().state, found().detail) == (
+        "missing", f"missing: {'; '.join(f'{right} on {resource(name)}' for name in NAMES)}",
+    )  # fmt: skip
+    bind = f"gcloud secrets add-iam-policy-binding hangar-production-erp --project {PROJECT} --member"
+    me = f"serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com"
+    assert found().cure.splitlines()[:2] == [
+        f"{bind} {me} --role roles/secretmanager.admin",
+        f"or, after the first `up`, by whoever decides who reads it: {bind} {MACHINE} --role {ROLE}",
+    ]
+    environment.google.deny()
+    environment.up()
+    environment.google.deny("secretmanager.secrets.setIamPolicy")
+    assert found().state == "ok", "what the machine reads already has to be given by nobody"
+
+
+def test_doctor_tells_of_rights_and_of_secrets_that_are_not_there_at_once(environment: Environment) -> None:
+    say()
+    make(environment, "slack", "token")
+    environment.google.deny("secretmanager.secrets.*")
+    (found,) = [one for one in doctor.look(environment.settings()) if one.name == "Secrets"]
+    assert f"erp: {resource('erp')} is not there, or has no version" in found.detail
+    assert (
+        "missing: secretmanager.secrets.getIamPolicy, secretmanager.secrets.setIamPolicy on"
+        f" {resource('slack')}" in found.detail
+    )
+    assert f"gcloud secrets create hangar-production-erp --project {PROJECT}" in found.cure
 
 
 def test_every_permission_that_is_used_on_a_secret_is_one_that_the_guide_names(

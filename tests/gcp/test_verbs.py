@@ -13,6 +13,7 @@ import pytest
 from hangar import cli, config, console, paths, process
 from hangar.checks.finding import Finding
 from hangar.cloud.gcp import life
+from hangar.errors import HangarError, MachineMissing
 from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
 
@@ -62,6 +63,44 @@ def test_a_machine_that_is_just_stopping_is_started_when_it_is_off(environment: 
     assert life.LastingMachine(cloud.config, cloud).start(environment.said.append)
     assert looks, "it was waited for"
     assert environment.instance["status"] == "RUNNING"
+
+
+def test_stop_of_a_machine_that_is_just_stopping_ends_when_it_is_off(environment: Environment) -> None:
+    environment.up()
+    environment.google.settings(operation_seconds=0.5)
+    cloud = environment.cloud()
+    cloud.api.compute.begin("stop", cloud.names.instance)
+    assert environment.instance["status"] == "STOPPING"
+    cloud.api.sleep = lambda seconds: time.sleep(0.05)
+    before = environment.calls()
+    machine = life.LastingMachine(cloud.config, cloud)
+    assert machine.stop(environment.said.append)
+    assert environment.instance["status"] == "TERMINATED"
+    assert environment.said[-1] == "wait until the machine is off"
+    assert environment.writes(before) == []
+    assert not machine.stop(environment.said.append), "now it was off already"
+
+
+def test_stop_does_not_call_a_machine_off_that_never_ends(environment: Environment) -> None:
+    environment.up()
+    cloud = environment.cloud()
+    cloud.api.sleep = lambda seconds: None
+    environment.google.edit(cloud.names.instance, status="STOPPING")
+    with pytest.raises(HangarError) as still:
+        life.LastingMachine(cloud.config, cloud).stop(environment.said.append)
+    assert still.value.brief == f"{NAME} is still stopping."
+    assert still.value.resolution == "Wait for it with the same command: ./provision.py stop production"
+
+
+def test_stop_of_a_machine_that_is_being_deleted_says_that_it_is_gone(environment: Environment) -> None:
+    environment.up()
+    environment.google.settings(operation_seconds=0.5)
+    cloud = environment.cloud()
+    cloud.api.compute.do("set_deletion_protection", cloud.names.instance, deletion_protection=False)
+    cloud.api.compute.begin("delete", cloud.names.instance)
+    cloud.api.sleep = lambda seconds: time.sleep(0.05)
+    with pytest.raises(MachineMissing):
+        life.LastingMachine(cloud.config, cloud).stop(environment.said.append)
 
 
 @pytest.mark.parametrize("words", [("ssh", "production"), ("logs", "airflow", "production")])

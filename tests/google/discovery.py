@@ -18,6 +18,7 @@ APIS = (
     "secretmanager.v1",
     "monitoring.v3",
     "monitoring.v1",
+    "cloudkms.v1",
 )
 """What is served, in the order in which a path is looked up. They meet nowhere that Hangar goes."""
 

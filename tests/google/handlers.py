@@ -1,10 +1,11 @@
 """Every handler there is: importing a module registers what it answers."""
 
-from tests.google import iam, monitoring, operations, projects, secretmanager, services, storage
+from tests.google import iam, kms, monitoring, operations, projects, secretmanager, services, storage
 from tests.google.compute import catalog, disks, images, instances, networks, policies, snapshots
 
 LOADED = (
     iam,
+    kms,
     monitoring,
     operations,
     projects,

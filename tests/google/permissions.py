@@ -22,6 +22,7 @@ SERVICES = {
     "cloudresourcemanager": ("cloudresourcemanager.googleapis.com", "Cloud Resource Manager API"),
     "storage": ("storage.googleapis.com", "Cloud Storage JSON API"),
     "secretmanager": ("secretmanager.googleapis.com", "Secret Manager API"),
+    "cloudkms": ("cloudkms.googleapis.com", "Cloud Key Management Service (KMS) API"),
     "monitoring": ("monitoring.googleapis.com", "Cloud Monitoring API"),
 }
 """Service Usage itself is always on."""

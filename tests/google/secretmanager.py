@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.google.errors import GoogleError
 from tests.google.permissions import refusal
-from tests.google.policy import read, write
+from tests.google.policy import checked, granted, read, write
 from tests.google.state import fingerprint, utc_time
 from tests.google.world import PERMISSIONS, Call, handles
 
@@ -153,6 +153,16 @@ def get_policy(call: Call) -> dict[str, Any]:
 def set_policy(call: Call) -> dict[str, Any]:
     _secret(call, call.values["resource"])
     return write(call, call.values["resource"], call.body.get("policy", {}))
+
+
+@handles(f"{PREFIX}testIamPermissions")
+def test_permissions(call: Call) -> dict[str, Any]:
+    """Of a secret that is not there nothing is held, as the discovery document says; that is no error."""
+    asked = checked(call.body.get("permissions", []))
+    for one in asked:
+        if not one.startswith("secretmanager."):
+            raise GoogleError(400, f"Permission {one} is not valid for this resource.")
+    return granted(call, asked) if call.values["resource"] in _secrets(call) else {}
 
 
 PERMISSIONS[f"{PREFIX}addVersion"] = lambda _: ["secretmanager.versions.add"]

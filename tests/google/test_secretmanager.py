@@ -71,3 +71,15 @@ def test_an_api_that_is_off_says_so(google: Google, cloud: Cloud) -> None:
     status, kind, text = said(cloud.request("GET", ERP))
     assert (status, kind) == (403, "PERMISSION_DENIED")
     assert text.startswith("Secret Manager API has not been used in project hangar-test before")
+
+
+def test_permissions_are_tested_on_the_secret_itself(google: Google, erp: Cloud) -> None:
+    asked = ["secretmanager.versions.get", "secretmanager.secrets.setIamPolicy"]
+    test = f"{ERP}:testIamPermissions"
+    assert erp.request("POST", test, json={"permissions": asked}).json() == {"permissions": asked}
+    google.deny("secretmanager.secrets.setIamPolicy")
+    assert erp.request("POST", test, json={"permissions": asked}).json() == {"permissions": asked[:1]}
+    absent = erp.request("POST", f"{SECRETS}/other:testIamPermissions", json={"permissions": asked})
+    assert (absent.status_code, absent.json()) == (200, {})
+    wrong = erp.request("POST", test, json={"permissions": ["compute.instances.get"]})
+    assert said(wrong)[2] == "Permission compute.instances.get is not valid for this resource."

@@ -9,11 +9,11 @@ from hangar.cloud.gcp.rest import Rest
 
 
 class Api:
-    """`project` is where everything happens; `where` an endpoint in place of Google's."""
+    """`project` is where everything happens, `environment` for which; `where` an endpoint in place of Google's."""
 
-    def __init__(self, project: str, where: str | None = None) -> None:
+    def __init__(self, project: str, environment: str, where: str | None = None) -> None:
         self.project = project
-        self.session = Session(project, where)
+        self.session = Session(project, environment, where)
         self.compute, self.rest = Compute(self.session), Rest(self.session)
         self.sleep: Callable[[float], None] = time.sleep
 

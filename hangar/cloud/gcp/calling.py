@@ -13,7 +13,7 @@ from google.protobuf.json_format import ParseError
 
 from hangar.cloud.gcp.credentials import Session, ended
 from hangar.cloud.gcp.errors import AWAY, NotReady, translate
-from hangar.cloud.gcp.refusal import SOMEBODY, Refusal, read
+from hangar.cloud.gcp.refusal import Refusal, read
 from hangar.errors import CloudError, HangarError
 
 FIRST, LONGEST = 1.0, 16.0
@@ -44,7 +44,7 @@ def limits(answer: float = ANSWER) -> dict[str, Any]:
 def passes(error: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
     if isinstance(error, exceptions.GoogleAPICallError):
-        refusal = _refusal("", "", error)
+        refusal = _refusal(None, "", error)
         limited = refusal.status == 403 and refusal.reason in LIMITED
         return refusal.status in AWAY or limited or isinstance(translate(refusal), NotReady)
     if isinstance(error, login.RefreshError):
@@ -88,7 +88,7 @@ def not_google(address: str, error: Exception) -> CloudError:
 
 def _told(session: Session, place: str, address: str, error: BaseException) -> HangarError:
     if isinstance(error, exceptions.GoogleAPICallError):
-        return translate(_refusal(session.project, place, error, session.member))
+        return translate(_refusal(session, place, error))
     if isinstance(error, ParseError):
         return not_google(address, error)
     found = ended(error) if isinstance(error, Exception) else None
@@ -99,13 +99,15 @@ def _told(session: Session, place: str, address: str, error: BaseException) -> H
     )
 
 
-def _refusal(
-    project: str, place: str, error: exceptions.GoogleAPICallError, member: str = SOMEBODY
-) -> Refusal:
-    """From the answer itself: the exception keeps only some of what Google said."""
+def _refusal(session: Session | None, place: str, error: exceptions.GoogleAPICallError) -> Refusal:
+    """From the answer itself: the exception keeps only some of what Google said. Without a session it is for judging
+    alone, and nobody reads it.
+    """
     status, response = int(error.code or 0), error.response
     try:
         body = response.json()
     except ValueError:
         body = {"error": {"message": response.text[:500]}}
-    return read(project, place, status, body, member)
+    if session is None:
+        return read("", place, status, body)
+    return read(session.project, place, status, body, session.member, session.environment)

@@ -41,6 +41,7 @@ NEVER = {
 """What cannot change without losing something that Hangar does not throw away."""
 
 RUNNING = ("PROVISIONING", "STAGING", "RUNNING", "REPAIRING")
+STOPPING = "STOPPING"
 SUSPENDED = ("SUSPENDING", "SUSPENDED")
 """Off, with its memory kept. Google resumes such a machine; it neither starts nor changes it."""
 
@@ -149,6 +150,8 @@ def _change(what: str, wanted: View, there: View | None, existing: Existing, env
     if not what.startswith("machine "):
         return Change(what, "update" if fields else "nothing", "", fields)
     action, detail = _how(names, existing)
+    if action != "replace" and "machine type" in names:
+        _require_same_processor(existing)
     return Change(what, action, detail or ("" if fields else summary(wanted)), fields)
 
 
@@ -187,6 +190,19 @@ def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...], envir
                 "* A disk only grows." if shrinks else "* Google sets it once, when it is made.",
                 f"Take the change back in platform.yml{_other_way(name, environment, shrinks=shrinks)}",
             )
+
+
+def _require_same_processor(existing: Existing) -> None:
+    """Google would say it only once the machine is off."""
+    disk, kind = existing.boot_disk or {}, existing.machine_type or {}
+    is_for, has = disk.get("architecture"), kind.get("architecture")
+    if is_for and has and is_for != has:
+        raise CloudError(
+            f"The machine cannot become {kind['name']}: its boot disk is for {is_for} processors.",
+            f"* {kind['name']} has {has} ones.",
+            "Choose another gcp.machine_type, or have the machine made anew from another image: gcp.image, and"
+            " --allow-replace (/srv is kept).",
+        )
 
 
 def _other_way(name: str, environment: str, *, shrinks: bool) -> str:

@@ -102,7 +102,8 @@ class Compute:
                 raise self._endless(operation, place, limit)
             operation = self._waited(operation)
         if operation.get("error"):
-            raise translate(read_operation(self.project, place, operation, self._session.member))
+            who = self._session
+            raise translate(read_operation(self.project, place, operation, who.member, who.environment))
 
     def do(self, method: str, path: str, body: Body | None = None, **more: Any) -> None:
         """Starts work and waits for its end."""

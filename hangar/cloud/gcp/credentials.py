@@ -46,10 +46,11 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class Session:
     """One line to all of Google's APIs at `where` (else at Google's own addresses), with credentials that renew
     themselves. What a person's login asks for is counted for `project`: some APIs take no such login otherwise.
+    `environment` is the one that errors name in commands.
     """
 
-    def __init__(self, project: str, where: str | None = None) -> None:
-        self.project, self._where = project, where
+    def __init__(self, project: str, environment: str, where: str | None = None) -> None:
+        self.project, self.environment, self._where = project, environment, where
         self._renewing = Lock()
 
     def address(self, api: str) -> str:

@@ -1,6 +1,7 @@
 """Pure: what others did beside Hangar. What the last `up` wanted tells a setting's change from a hand's."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from hangar.cloud.gcp import secrets, views
@@ -15,7 +16,7 @@ def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
     """What differs from what the last `up` wanted, and what is there that nobody wanted."""
     instance = existing.instance
     if instance is None:
-        return openings(wanted, existing)
+        return (*_gone(wanted, existing), *openings(wanted, existing))
     unseen = {secrets.named(one): one for one in existing.unseen}
     applied = views.unpack(views.metadata(instance).get(APPLIED, ""))
     there = existing_views(wanted, existing)
@@ -40,6 +41,25 @@ def by_hand(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
         *(secrets.may_still(wanted.names, one) for one in existing.unseen),
         *_end(wanted, existing),
         *openings(wanted, existing),
+    )
+
+
+def _gone(wanted: Wanted, existing: Existing) -> tuple[str, ...]:
+    """A machine that somebody deleted, or whose making Google gave up late: both leave the disk detached. `destroy`
+    would have taken the firewall rules along, and those of an `up` since then are younger.
+    """
+    disk = existing.data_disk or {}
+    left = disk.get("lastDetachTimestamp") or disk.get("lastAttachTimestamp")
+    if not left or disk.get("users"):
+        return ()
+    last = datetime.fromisoformat(left)
+    rules = existing.firewalls.values()
+    if not any(datetime.fromisoformat(rule["creationTimestamp"]) < last for rule in rules):
+        return ()
+    return (
+        f"machine {wanted.names.machine} is gone: its data disk was at one until"
+        f" {last.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and then somebody deleted it or Google gave it up"
+        " (`up` makes a new machine around the disk)",
     )
 
 

@@ -49,7 +49,7 @@ class GoogleCloud:
             raise ValueError("platform.yml lets no such settings through")
         self.config = config
         self.names = Names(config.environment, gcp.project, gcp.zone)
-        self.api = api or Api(gcp.project, gcp.api_endpoint)
+        self.api = api or Api(gcp.project, config.environment, gcp.api_endpoint)
         self._lock = Lock(self.api, self.names, gcp.lock_bucket)
         self._seen: tuple[Wanted, Existing] | None = None
 

@@ -2,7 +2,7 @@
 
 import re
 
-from hangar.cloud.gcp.permissions import role_for
+from hangar.cloud.gcp.permissions import grants, role_for
 from hangar.cloud.gcp.refusal import Refusal
 from hangar.errors import CloudError
 
@@ -204,12 +204,13 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     if not permission:
         return GoogleRefused(
             said, "Your account may not do this.",
-            f"./provision.py doctor ENV names the permissions that are missing in {said.project}.",
+            f"These are the permissions that are missing in {said.project}: ./provision.py doctor {said.environment}",
         )  # fmt: skip
+    role = role_for(permission)
+    has = f"The role {role} has it: " if role else "A role of the project's own can have it alone:\n"
     return GoogleRefused(
         said, f"Your account lacks the permission {permission}.",
-        f"The role {role_for(permission)} has it: gcloud projects add-iam-policy-binding {said.project} "
-        f"--member {said.member} --role {role_for(permission)}",
+        has + "\n".join(grants((permission,), said.project, said.member)),
     )  # fmt: skip
 
 

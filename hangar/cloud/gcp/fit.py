@@ -31,6 +31,7 @@ def require_fit(wanted: Wanted, existing: Existing) -> None:
         )
     if existing.instance is None:
         require_image(wanted, existing)
+        _require_for_processor(wanted, existing.image or {}, existing.machine_type)
         _require_free_name(wanted, existing)
     if not wanted.own_network and existing.subnetwork is None:
         raise CloudError(
@@ -40,6 +41,17 @@ def require_fit(wanted: Wanted, existing: Existing) -> None:
         )
     if not wanted.own_network and existing.subnetwork:
         _require_on_network(wanted, last(existing.subnetwork["network"]))
+
+
+def _require_for_processor(wanted: Wanted, image: Body, machine_type: Body) -> None:
+    """Google says it only once the disk is made."""
+    what, where = image.get("architecture"), machine_type.get("architecture")
+    if what and where and what != where:
+        raise CloudError(
+            f"The image {image['name']} does not start on {wanted.gcp.machine_type}.",
+            f"* It is for {what}, and the machine's processor is {where}.",
+            "Choose another: gcp.image_family, or gcp.machine_type.",
+        )
 
 
 def _require_on_network(wanted: Wanted, network: str) -> None:

@@ -1,13 +1,13 @@
 """A machine's life on Compute Engine after its birth: stop, start, snapshots, a restored disk, the cost."""
 
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from hangar.cloud.base import Report
 from hangar.cloud.gcp import cost, requests, snapshots
-from hangar.cloud.gcp.comparison import RUNNING, SUSPENDED
+from hangar.cloud.gcp.comparison import RUNNING, STOPPING, SUSPENDED
 from hangar.cloud.gcp.driver import GoogleCloud, nobody
-from hangar.cloud.gcp.errors import OutOfStock
+from hangar.cloud.gcp.errors import NotThere, OutOfStock
 from hangar.cloud.gcp.machine import power_on, settle
 from hangar.cloud.gcp.names import LABEL, Names
 from hangar.cloud.gcp.reading import Existing
@@ -29,7 +29,8 @@ class LastingMachine:
         return self._cloud.hold(command, break_lock=break_lock)
 
     def stop(self, report: Report) -> bool:
-        status, names = self._status(), self._names
+        names, was = self._names, self._status()
+        status = self._settled(report) if was == STOPPING else was
         if status in SUSPENDED:
             raise HangarError(
                 f"{names.machine} is suspended, not stopped.",
@@ -38,9 +39,27 @@ class LastingMachine:
                 f" ./provision.py stop {names.environment}",
             )
         if status not in RUNNING:
-            return False
+            return was == STOPPING
         self._do(report, call(self._api, "stop the machine", "stop", self._names.instance))
         return True
+
+    def _settled(self, report: Report) -> str:
+        """The status of a machine that somebody else stops, once it is off.
+
+        Raises:
+            HangarError: it is not off yet. MachineMissing: it was being deleted.
+        """
+        report("wait until the machine is off")
+        with suppress(NotThere):
+            settle(self._api, self._names.instance)
+        status = self._status()
+        if status == STOPPING:
+            raise HangarError(
+                f"{self._names.machine} is still stopping.",
+                "* Somebody or something else stops it; Google lets a machine take its time to end.",
+                f"Wait for it with the same command: ./provision.py stop {self._names.environment}",
+            )
+        return status
 
     def start(self, report: Report) -> bool:
         if self._status() in RUNNING:

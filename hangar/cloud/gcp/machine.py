@@ -8,7 +8,7 @@ from typing import Any
 
 from hangar.cloud.gcp import disks, host_keys, requests, snapshots, views
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.comparison import RUNNING, SUSPENDED, WITH_A_STOP, wanted_views
+from hangar.cloud.gcp.comparison import RUNNING, STOPPING, SUSPENDED, WITH_A_STOP, wanted_views
 from hangar.cloud.gcp.names import IMAGE_LABEL
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, HOST_KEYS, OPERATOR, Wanted
@@ -127,7 +127,7 @@ def settle(api: Api, path: str) -> str:
     """Its status, once it is no longer just stopping: only then it can be started."""
     for _ in range(150):
         status = str(api.compute.get(path).get("status"))
-        if status not in ("STOPPING", "SUSPENDING"):
+        if status not in (STOPPING, "SUSPENDING"):
             break
         api.sleep(2)
     return status

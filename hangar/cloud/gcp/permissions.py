@@ -1,5 +1,7 @@
 """The permissions that Hangar needs on a project, and for each a role that has it."""
 
+from collections.abc import Iterable
+
 ROLES = {
     "roles/compute.networkAdmin": ("compute.networks.", "compute.subnetworks.", "compute.routers."),
     "roles/compute.securityAdmin": ("compute.firewalls.",),
@@ -72,9 +74,30 @@ FOR_MONITORING = (
 """On the project, where platform.yml has Google keep the figures (monitoring.backend). None reads a figure or a log."""
 
 
-def role_for(permission: str) -> str:
-    """A predefined role that has the permission, as narrow as there is one."""
+ROLE_ID = 64
+"""How long the id of a project's own role may be."""
+
+
+def role_for(permission: str) -> str | None:
+    """A predefined role that has the permission, as narrow as there is one; None where no role is known."""
     for role, beginnings in ROLES.items():
         if permission.startswith(beginnings):
             return role
-    return "roles/owner"
+    return None
+
+
+def grants(permissions: Iterable[str], project: str, member: str) -> list[str]:
+    """The commands that give the member the permissions: by predefined roles, and for what none is known to have by a
+    role of the project's own with it alone. A role as wide as the owner's is never among them.
+    """
+    bind = f"gcloud projects add-iam-policy-binding {project} --member {member} --role"
+    known: list[str] = []
+    own: list[str] = []
+    for permission in permissions:
+        if role := role_for(permission):
+            known.append(f"{bind} {role}")
+            continue
+        name = f"hangar_{permission.replace('.', '_')}"[:ROLE_ID]
+        own.append(f"gcloud iam roles create {name} --project {project} --permissions {permission}")
+        own.append(f"{bind} projects/{project}/roles/{name}")
+    return list(dict.fromkeys((*known, *own)))

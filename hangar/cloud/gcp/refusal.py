@@ -9,7 +9,9 @@ SOMEBODY = "user:YOU@EXAMPLE.ORG"
 
 @dataclass(frozen=True)
 class Refusal:
-    """What Google said, taken apart. `place` is the API and the method, `member` who asked, as a policy names them."""
+    """What Google said, taken apart. `place` is the API and the method, `member` who asked, as a policy names them,
+    for which `environment`.
+    """
 
     project: str
     place: str
@@ -18,6 +20,7 @@ class Refusal:
     reason: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     member: str = SOMEBODY
+    environment: str = ""
 
     @property
     def text(self) -> str:
@@ -25,12 +28,14 @@ class Refusal:
         return f"{said}\n* Asked for: {self.place}"
 
 
-def read(project: str, place: str, status: int, body: Any, member: str = SOMEBODY) -> Refusal:
+def read(
+    project: str, place: str, status: int, body: Any, member: str = SOMEBODY, environment: str = ""
+) -> Refusal:
     """Google's two forms of an error (old: errors[].reason, new: details[].reason) as one record."""
     error = body.get("error", {}) if isinstance(body, dict) else {}
     if not isinstance(error, dict):  # the token endpoint's form
         said = str(body.get("error_description", error))
-        return Refusal(project, place, status, said, str(error), member=member)
+        return Refusal(project, place, status, said, str(error), member=member, environment=environment)
     reason = next((str(one["reason"]) for one in error.get("errors") or () if one.get("reason")), "")
     facts: dict[str, str] = {}
     for detail in error.get("details") or ():
@@ -44,10 +49,13 @@ def read(project: str, place: str, status: int, body: Any, member: str = SOMEBOD
         reason or error.get("status", ""),
         facts,
         member,
+        environment,
     )
 
 
-def read_operation(project: str, place: str, operation: dict[str, Any], member: str = SOMEBODY) -> Refusal:
+def read_operation(
+    project: str, place: str, operation: dict[str, Any], member: str = SOMEBODY, environment: str = ""
+) -> Refusal:
     """An operation that ended in an error."""
     found = (operation.get("error", {}).get("errors") or [{}])[0]
     facts: dict[str, str] = {}
@@ -68,4 +76,5 @@ def read_operation(project: str, place: str, operation: dict[str, Any], member: 
         str(found.get("code", "")),
         facts,
         member,
+        environment,
     )

@@ -13,6 +13,7 @@ from hangar.cloud.gcp import policy, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import GoogleRefused, NotThere
 from hangar.cloud.gcp.names import Names, last
+from hangar.cloud.gcp.permissions import FOR_SECRETS
 from hangar.cloud.gcp.views import View
 from hangar.errors import CloudError
 from hangar.given import Given
@@ -20,6 +21,8 @@ from hangar.plan import Change
 
 API = "secretmanager"
 ROLE = "roles/secretmanager.secretAccessor"
+ADMIN = "roles/secretmanager.admin"
+DECIDES = "secretmanager.secrets.setIamPolicy"
 READ = "read by the machine"
 KIND = "secret "
 AT_ONCE = 8
@@ -131,9 +134,44 @@ def _add(wanted: Given) -> str:
 def _forbidden(api: Api, wanted: Given, error: GoogleRefused) -> Problem:
     return Problem(
         wanted.name, f"you may not look at {wanted.resource}\n  {error.details.splitlines()[0].lstrip('* ')}",
-        f"gcloud secrets add-iam-policy-binding {wanted.secret} --project {wanted.project} "
-        f"--member {api.session.member} --role roles/secretmanager.admin",
+        _yours(api, wanted),
     )  # fmt: skip
+
+
+def _yours(api: Api, wanted: Given) -> str:
+    """The command that gives us what we need on the secret."""
+    return (
+        f"gcloud secrets add-iam-policy-binding {wanted.secret} --project {wanted.project} "
+        f"--member {api.session.member} --role {ADMIN}"
+    )
+
+
+def lacking(api: Api, names: Names, wanted: Sequence[Given]) -> tuple[Problem, ...]:
+    """The rights that `up` will need on each secret and that we have not. Of a secret on which we may do nothing Google
+    does not say whether it is there: `read` tells of it.
+
+    Raises:
+        CloudError: Google refused to say.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda one: _lacking(api, names, one), wanted)
+        return tuple(one for one in found if one is not None)
+
+
+def _lacking(api: Api, names: Names, wanted: Given) -> Problem | None:
+    path = f"v1/{wanted.resource}:testIamPermissions"
+    held = api.rest.call("POST", API, path, {"permissions": list(FOR_SECRETS)}).get("permissions") or ()
+    missing = [permission for permission in FOR_SECRETS if permission not in held]
+    if not held or not missing:
+        return None
+    cures = [_yours(api, wanted)]
+    if missing == [DECIDES]:
+        if ROLE in policy.roles_in(_policy(api, wanted.resource), names.email):
+            return None  # the machine reads it already: there is nothing to decide
+        cures.append(
+            f"or, after the first `up`, by whoever decides who reads it: {_bound(names, wanted.resource, 'add')}"
+        )
+    return Problem(wanted.name, f"{', '.join(missing)} on {wanted.resource}", "\n".join(cures))
 
 
 def _told(problems: Sequence[Problem], names: Names) -> CloudError:

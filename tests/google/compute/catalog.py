@@ -27,6 +27,7 @@ MACHINE_TYPES = {
     **{f"e2-highmem-{n}": (n, n * 8192) for n in (2, 4, 8, 16)},
     **{f"n2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
     **{f"n2d-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"t2a-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
 }
 """Name: vCPUs, MiB."""
 
@@ -105,7 +106,7 @@ def _machine_type(call: Call, zone: str, name: str) -> dict[str, Any]:
         "maximumPersistentDisksSizeGb": "263168",
         "isSharedCpu": name in ("e2-micro", "e2-small", "e2-medium"),
         "imageSpaceGb": 0,
-        "architecture": "X86_64",
+        "architecture": "ARM64" if family == "t2a" else "X86_64",
         "zone": zone,
     }
 

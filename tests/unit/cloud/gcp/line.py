@@ -41,7 +41,7 @@ class Line(requests.adapters.BaseAdapter):
 
 
 def session(line: Line, where: str | None = None) -> Session:
-    made = Session("p", where)
+    made = Session("p", "production", where)
     made.__dict__.update(credentials=AnonymousCredentials(), _lines=line)  # type: ignore[no-untyped-call]
     return made
 

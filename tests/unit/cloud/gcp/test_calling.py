@@ -52,6 +52,15 @@ def test_a_plain_no_is_not_asked_again(ask: Callable[[Line], Any], failure: Any)
 
 
 @ask
+def test_a_no_that_names_no_permission_leads_to_this_environments_doctor(ask: Callable[[Line], Any]) -> None:
+    with pytest.raises(GoogleRefused, match="Your account may not do this") as refusal:
+        ask(Line(refused(403, "forbidden")))
+    assert refusal.value.resolution == (
+        "These are the permissions that are missing in p: ./provision.py doctor production"
+    )
+
+
+@ask
 def test_what_never_passes_is_given_up_with_its_reason(
     ask: Callable[[Line], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hangar.cloud.gcp import errors, refusal
+from hangar.cloud.gcp import errors, permissions, refusal
 from hangar.cloud.gcp.errors import Conflict, GoogleRefused, NotReady, NotThere, OutOfStock
 
 KEY = "projects/keys-1/locations/europe-west3/keyRings/ring/cryptoKeys/disks"
@@ -119,6 +119,28 @@ def test_a_role_is_to_be_given_to_whoever_asked(member: str) -> None:
         "The role roles/compute.networkAdmin has it: gcloud projects add-iam-policy-binding acme-data-1"
         f" --member {member} --role roles/compute.networkAdmin"
     )
+
+
+def test_a_permission_of_no_known_role_asks_for_no_more_than_itself() -> None:
+    error = said(403, "Permission 'orgpolicy.policies.get' denied on resource (or it may not exist).")
+    assert error.brief == "Your account lacks the permission orgpolicy.policies.get."
+    assert error.resolution.splitlines() == [
+        "A role of the project's own can have it alone:",
+        "gcloud iam roles create hangar_orgpolicy_policies_get --project acme-data-1"
+        " --permissions orgpolicy.policies.get",
+        f"gcloud projects add-iam-policy-binding acme-data-1 --member {refusal.SOMEBODY}"
+        " --role projects/acme-data-1/roles/hangar_orgpolicy_policies_get",
+    ]
+
+
+def test_whatever_hangar_needs_has_a_predefined_role_and_none_is_a_basic_one() -> None:
+    needed = (*permissions.NEEDED, *permissions.FOR_SECRETS, *permissions.FOR_MONITORING)
+    assert [one for one in needed if permissions.role_for(one) is None] == []
+    basic = {"roles/owner", "roles/editor", "roles/viewer"}
+    assert basic.isdisjoint(permissions.role_for(one) for one in needed)
+    assert permissions.grants(("compute.disks.get", "compute.disks.use"), "p", "user:a@b.c") == [
+        "gcloud projects add-iam-policy-binding p --member user:a@b.c --role roles/compute.instanceAdmin.v1"
+    ]
 
 
 def test_the_words_of_google_are_kept() -> None:
