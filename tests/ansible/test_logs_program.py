@@ -179,6 +179,15 @@ def test_secrets_are_hidden_wherever_they_stand(tmp_path: Path, written: Written
     assert sum("dag=***" in line for line in lines) == 2
 
 
+def test_a_long_message_is_asked_for_whole() -> None:
+    """Without it journalctl tells null in place of what has more than 4096 bytes: a traceback, say."""
+    asked = {"since": 60, "lines": 10}
+    for follow in (False, True):
+        ((command, _),) = logs._commands({"name": "ssh", "units": ["ssh.service"]}, asked, follow=follow)
+        assert command[0] == "journalctl"
+        assert "--all" in command
+
+
 def test_a_person_who_writes_to_the_journal_ends_nobodys_reading() -> None:
     """journalctl gives a field that was sent twice as a list."""
     line = json.dumps({"__REALTIME_TIMESTAMP": "1764000000000000", "MESSAGE": ["a", "\x1b[2Jb"]})

@@ -142,6 +142,7 @@ def _commands(
             "--quiet",
             "--no-pager",
             "--output=json",
+            "--all",  # else a message of more than 4096 bytes is null
             *some,
             *(["--follow"] if follow else []),
         ]
