@@ -8,6 +8,7 @@ import pytest
 from hangar import paths
 from hangar.editor import program, workspace
 from hangar.errors import HangarError
+from hangar.paths import REPO
 
 
 def test_the_link_leads_to_the_folder_on_the_machine() -> None:
@@ -41,6 +42,8 @@ def test_the_workspace_opens_on_the_machine_with_its_debugger(tmp_path: Path) ->
     assert "launch" not in found["settings"]
     assert found["settings"]["files.watcherExclude"]["**/target/**"] is True
     assert "ms-python.debugpy" in found["extensions"]["recommendations"]
+    # Whoever opens a clone instead is recommended the same.
+    assert json.loads((REPO / ".vscode/extensions.json").read_text()) == found["extensions"]
 
 
 def test_without_vs_code_there_is_none_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
