@@ -93,6 +93,7 @@ def test_the_audit_trail_does_not_fill_the_disk(host, options):
     assert settings["max_log_file_action"] == "ROTATE"
     assert host.file("/etc/audit").mode == 0o750
     assert host.file("/var/log/audit").mode & 0o027 == 0
+    assert host.check_output("find /var/log/audit -type f -perm /0137") == ""
 
 
 @pytest.mark.vm
