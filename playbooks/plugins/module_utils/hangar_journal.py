@@ -23,9 +23,11 @@ from typing import Any
 try:  # inside an Ansible module
     from ansible.module_utils import hangar_files as files
     from ansible.module_utils import hangar_reach as reach
+    from ansible.module_utils import hangar_written as written
 except ImportError:  # on the machine, beside the interlock program
     import hangar_files as files  # type: ignore[import-not-found,no-redef]
     import hangar_reach as reach  # type: ignore[import-not-found,no-redef]
+    import hangar_written as written  # type: ignore[import-not-found,no-redef]
 
 ROOT = "/var/lib/hangar/journal"
 PROGRAM = "/usr/local/lib/hangar/interlock"
@@ -168,12 +170,15 @@ def restore(journal: Journal) -> list[str]:
         # A folder that was made for the change goes only if nothing else has moved in.
         with contextlib.suppress(OSError):
             os.rmdir(folder)
+            written.note({folder: files.State()})
     return problems
 
 
 def _restore_one(path: str, state: files.State) -> None:
+    state = _without_revoked(path, state)
+    written.note({path: state})
     if state.kind in ("file", "link"):
-        files.stage(path, _without_revoked(path, state)).commit()
+        files.stage(path, state).commit()
     elif state.kind == "directory":
         files.set_directory(path, state.uid, state.gid, state.mode)
     else:
@@ -209,7 +214,7 @@ def _restore_account(name: str, before: dict[str, Any]) -> list[str]:
     keys = files.State.from_json(before["keys"])
     try:
         if keys.kind == "file" and files.look(KEYS + name) != keys:
-            files.stage(KEYS + name, _without_revoked(KEYS + name, keys)).commit()
+            _restore_one(KEYS + name, keys)
     except (OSError, files.FileProblem) as error:
         problems.append(f"{KEYS}{name}: {error}")
     try:

@@ -55,8 +55,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from ansible.module_utils import hangar_written as written
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hangar_files import FileProblem, Staged, State, remove, set_directory, stage
+from ansible.module_utils.hangar_files import FileProblem, Staged, State, look, remove, set_directory, stage
 from ansible.module_utils.hangar_journal import (
     Journal,
     JournalProblem,
@@ -165,6 +166,8 @@ class Change:
 
     def _write(self) -> None:
         ready = {staged.path: staged for staged in self.staged}
+        made = {folder: look(folder) for staged in self.staged for folder in staged.made}
+        written.note(made | {path: self.tree.wanted[path] for path in self.tree.paths})
         for path in self.tree.paths:
             wanted = self.tree.wanted[path]
             if path in ready:

@@ -115,6 +115,10 @@ def test_the_files_of_the_system_are_compared_every_day(host, options):
     assert "ActiveState=active" in shown
     assert "OnCalendar=" in shown
     assert host.file("/var/lib/hangar/integrity").mode == 0o700
+    # What Debian makes anew for a kernel is noted after all others have done their part.
+    for folder in ("kernel/postinst.d", "kernel/postrm.d", "initramfs/post-update.d"):
+        hooks = host.check_output(f"run-parts --test /etc/{folder}").splitlines()
+        assert hooks[-1] == f"/etc/{folder}/zzz-hangar-integrity"
     watched = host.check_output("cat /etc/aide/aide.conf")
     assert [
         path for path in options["hardening_audit_integrity_paths"] if f"\n{path} Whole" not in watched
