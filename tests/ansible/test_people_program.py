@@ -441,6 +441,35 @@ def test_a_shared_folder_at_work_keeps_nobody_from_being_cleared(
     leaving.clear("ana", 20_001)
 
 
+def test_who_comes_in_is_decided_before_a_home_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interlock's timer runs meanwhile: whatever takes long waits for the proof."""
+    wanted, found = settled(ANA, VIC)
+    took: list[str] = []
+    monkeypatch.setattr(described, "load", lambda: replace(wanted, people={"ana": ANA}))
+    monkeypatch.setattr(facts, "gather", lambda: replace(found, keys={"hangar": "ssh-ed25519 AAAAops\n"}))
+    monkeypatch.setattr(leaving, "shut_out", lambda name: took.append(f"shut {name} out"))
+    monkeypatch.setattr(leaving, "end", lambda name, uid: took.append(f"end {uid}"))
+    monkeypatch.setattr(leaving, "archive", lambda name: took.append("pack"))
+    monkeypatch.setattr(program, "_airflow", lambda verb: took.append("airflow") or [])
+    monkeypatch.setattr(keys, "give", lambda person: took.append(f"keys of {person.name}"))
+    assert program.admit() == ["ana: keys set"]
+    assert took == ["shut vic out", "end 20002", "keys of ana"]
+
+
+def test_what_does_not_work_is_told_by_admit_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, found = settled(ANA, VIC)
+    monkeypatch.setattr(described, "load", lambda: replace(wanted, people={"ana": ANA}))
+    monkeypatch.setattr(facts, "gather", lambda: found)
+    monkeypatch.setattr(leaving, "shut_out", lambda name: None)
+
+    def stays(name: str, uid: int) -> None:
+        raise Refused(f"{name}: the processes [7] do not end; restart the machine")
+
+    monkeypatch.setattr(leaving, "end", stays)
+    with pytest.raises(Refused, match=r"vic: the processes \[7\] do not end"):
+        program.admit()
+
+
 def test_two_who_leave_at_once_are_both_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "people.json"
     people = [

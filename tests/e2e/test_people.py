@@ -13,6 +13,7 @@ import pytest
 
 from tests.pace import allowed
 
+from . import plain
 from .conftest import Checkout
 
 ADDED_WITHIN = 30.0
@@ -186,6 +187,24 @@ def test_each_has_their_role_in_airflow(machine: Checkout, tokens: dict[str, str
     assert seen["ana"] == ["200", "200", "200"]
     assert seen["vic"][0] == "200"
     assert seen["vic"][2] == "403"
+
+
+@pytest.mark.parametrize("place", [*plain.PLACES, "files that others can read"])
+def test_a_persons_password_stands_nowhere_else(
+    machine: Checkout, people: dict[str, Person], tokens: dict[str, str], place: str
+) -> None:
+    """After it was made, read and used."""
+    passwords = {
+        path: value
+        for path, value in plain.values(machine).items()
+        if path.startswith("/srv/people/passwords/")
+    }
+    assert {Path(path).name for path in passwords} >= set(people)
+    if place in plain.PLACES:
+        assert plain.standing_in(machine, place, passwords) == []
+    else:
+        assert set(plain.files_with(machine, passwords, "/srv/people")) == set(passwords)
+        assert plain.files_with(machine, passwords, plain.OPEN, user="nobody") == []
 
 
 # Everything a person does to a folder, with the strictest umask: plain files, an editor's rename, git, files from home.

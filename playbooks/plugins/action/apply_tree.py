@@ -21,6 +21,8 @@ OPTIONS = {"name", "source", "files", "directories", "links", "absent", "exclusi
 OPTIONS |= {"undo", "verify", "then", "journal"}
 RIGHTS = {"owner", "group", "mode"}
 FILE_KEYS = {*RIGHTS, "validate", "diff", "content", "template", "vars"}
+UNDO_NEEDS = {"after", "command"}
+UNDO_KEYS = UNDO_NEEDS | {"paths", "network", "accounts"}
 JOURNAL = "/var/lib/hangar/journal"
 
 
@@ -41,8 +43,10 @@ def check_options(args: Mapping[str, Any]) -> None:
         if unknown := sorted(set(options or {}) - RIGHTS):
             raise _fail(f"directories: {path}: unknown keys: {', '.join(unknown)}")
     undo = args.get("undo")
-    if undo and set(undo) != {"after", "command"}:
-        raise _fail("undo needs exactly the keys after and command")
+    if undo and not UNDO_NEEDS <= set(undo) <= UNDO_KEYS:
+        raise _fail(
+            "undo needs the keys after and command, and takes paths, network and accounts beside them"
+        )
 
 
 def check_once(entries: list[dict[str, Any]]) -> None:

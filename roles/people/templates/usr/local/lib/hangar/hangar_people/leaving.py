@@ -35,13 +35,22 @@ def leave(name: str, uid: int) -> None:
     Raises:
         Refused: something is left to do; the person is out all the same.
     """
-    shut_out(name)
-    end(name, uid)
+    bar(name, uid)
     clear(name, uid)
     archive(name)
     if name in facts.gather().people:
         accounts.run("userdel", name)
     ledger.note_left(name)
+
+
+def bar(name: str, uid: int) -> None:
+    """Shut them out and end what runs: seconds, whatever they leave behind.
+
+    Raises:
+        Refused: something does not end; the person is out all the same.
+    """
+    shut_out(name)
+    end(name, uid)
 
 
 def shut_out(name: str) -> None:
