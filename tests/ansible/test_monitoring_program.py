@@ -428,11 +428,22 @@ def test_a_question_that_is_none_is_refused(asked: str) -> None:
 def test_images_whose_fixes_wait_are_told_of_with_the_time(tmp_path: Path) -> None:
     mark = tmp_path / "airflow/state/images-outdated"
     mark.parent.mkdir(parents=True)
-    name, users = "hangar_images_outdated_since_timestamp_seconds", {"airflow": os.getuid()}
-    assert list(system.images(users, tmp_path)) == [figure(name, 0, user="airflow")]
+
+    def told() -> tuple[float, float]:
+        since, waiting = system.images({"airflow": os.getuid()}, tmp_path)
+        assert since.name == "hangar_images_outdated_since_timestamp_seconds"
+        assert waiting.name == "hangar_images_waiting"
+        return since.value, waiting.value
+
+    assert told() == (0, 0)
     mark.touch()
     os.utime(mark, (1000, 1000))
-    assert list(system.images(users, tmp_path)) == [figure(name, 1000, user="airflow")]
+    assert told() == (1000, 0)
+    # Images with the fixes are there, and the containers are of the old ones: the fixes still wait.
+    mark.rename(mark.with_name("stack-changed"))
+    assert told() == (1000, 1)
+    mark.touch()  # and there are more
+    assert told() == (1000, 0)
 
 
 def test_airflows_database_is_asked_through_its_users_docker(monkeypatch: pytest.MonkeyPatch) -> None:
