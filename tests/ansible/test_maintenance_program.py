@@ -200,6 +200,31 @@ def test_a_task_that_runs_is_not_ended(
     assert (next(iter(POOLS)), 0) in stand.patched
 
 
+def test_a_reboot_that_one_window_missed_comes_in_the_next(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many windows a long task fills: the need outlives them, and between two of them tasks begin."""
+    stand.tasks = [("elt", "build")]
+    for _ in range(3):
+        assert run("run") == 0
+        assert asked(tmp_path) == []
+        assert stand.pools == POOLS
+        assert not (tmp_path / "drained.json").exists()
+    assert capsys.readouterr().out.count("The next window tries again.") == 3
+    stand.tasks.clear()
+    assert run("run") == 0
+    assert asked(tmp_path) == ["reboot"]
+
+
+def test_a_window_that_was_killed_in_its_wait_leaves_the_next_one_whole(stand: Stand, tmp_path: Path) -> None:
+    draining.begin(stand.airflow)  # it waited, and was killed; systemd lets tasks begin (ExecStopPost)
+    assert run("resume") == 0
+    assert stand.pools == POOLS
+    assert run("run") == 0
+    assert asked(tmp_path) == ["reboot"]
+    assert json.loads((tmp_path / "drained.json").read_text())["pools"] == POOLS
+
+
 def test_it_starts_anew_when_the_last_task_has_ended(stand: Stand, tmp_path: Path) -> None:
     (tmp_path / "maintenance.json").write_text(
         json.dumps(
