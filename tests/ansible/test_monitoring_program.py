@@ -449,6 +449,16 @@ def test_images_whose_fixes_wait_are_told_of_with_the_time(tmp_path: Path) -> No
     assert told() == (1000, 0)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes the service user")
+def test_a_service_without_images_of_ours_keeps_no_other_from_being_measured(tmp_path: Path) -> None:
+    """Airbyte's platform: an alert that images cannot be measured would never end."""
+    (tmp_path / "airflow/state").mkdir(parents=True)
+    users = {"airbyte": os.getuid(), "airflow": os.getuid()}
+    assert {(one.labels, one.value) for one in system.images(users, tmp_path)} == {
+        ((("user", "airbyte"),), 0), ((("user", "airflow"),), 0),
+    }  # fmt: skip
+
+
 def test_airflows_database_is_asked_through_its_users_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
