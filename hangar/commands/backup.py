@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from hangar.backup.target import Target
     from hangar.config import Config
 
-PLATFORM = (
-    "Airbyte's platform (abctl) keeps its own records: its connections and jobs are not in this backup."
-)
 ACTIONS = ("now", "list", "verify", "restore", "schedule")
 
 
@@ -63,9 +60,10 @@ def _now(config: "Config", *, as_json: bool) -> None:
     console.say(f"{made.id} is made and tried ({made.seconds:g} s, {_size(made.bytes)}; new: {new}).")
     console.say(f"It is here, encrypted: {_shown(folder)}")
     _warn_of_the_key(config)
-    if config.airbyte.enabled and config.airbyte_engine == "abctl":
+    if work.left_out(config, made):
         console.warn(
-            f"{PLATFORM} Copy them: ./provision.py ssh {config.environment} -- sudo airbyte-abctl backup"
+            "Airbyte's connections and jobs are not in this backup: the machine was configured for another engine, or "
+            f"by an earlier Hangar. Bring it up first: ./provision.py up {config.environment}"
         )
     if gone:
         console.say(f"Removed, as backup.keep says: {', '.join(gone)}")

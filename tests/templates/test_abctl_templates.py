@@ -174,6 +174,20 @@ def test_airflow_is_sent_to_the_filter_and_the_firewall_knows() -> None:
     assert host == "http://host.docker.internal:8000/api/public/v1"
 
 
+def test_the_platforms_jobs_are_watched_and_waited_for() -> None:
+    """As the embedded engine's are: a window ends nobody's sync. Its images are its own, Hangar makes none."""
+    platform = {"airbyte_engine": "abctl"}
+    watched = value("monitoring", "monitoring_services", **platform)["airbyte"]
+    assert watched == {"port": 8000, "credentials": "/srv/airbyte/secrets"}
+    clients = value(ROLE, "airbyte_abctl_clients")
+    assert clients["operator"]["folder"] == watched["credentials"]
+    described = value("maintenance", "__maintenance_described", **platform)
+    assert (described["airbyte"], described["services"]) == (True, ["airflow"])
+    assert value("maintenance", "__maintenance_described")["services"] == ["airflow", "airbyte"]
+    off = value("maintenance", "__maintenance_described", airbyte_enabled=False)
+    assert (off["airbyte"], off["services"]) == (False, ["airflow"])
+
+
 def test_pipelines_reach_the_platform_itself_and_its_check_of_destinations() -> None:
     found = json.loads(render(ROLE, "/etc/hangar/airbyte.json", airbyte_abctl_port=9000))
     assert found["url"] == "http://127.0.0.1:9000/api/public/v1"

@@ -119,9 +119,14 @@ def standard(machine_type: str, table: Table) -> float | None:
     return vcpu * int(match[2]) if match and vcpu is not None else None
 
 
-def _note(table: Table, own: Prices, missing: list[str]) -> str:
-    source = f"list prices of {table.region}, {table.as_of}"
+def source(table: Table, own: Prices) -> str:
+    """Whose prices a sum is of: another region's, and of some day, as long as platform.yml names none."""
+    ours = f"list prices of {table.region}, {table.as_of}"
     if own.machine_hour or own.disk_gib_month:
-        source = f"your prices, else {source}" if _counts(table, own) else "your prices"
+        return f"your prices, else {ours}" if _counts(table, own) else "your prices"
+    return ours
+
+
+def _note(table: Table, own: Prices, missing: list[str]) -> str:
     left_out = f"; no price for {', '.join(missing)}: add to gcp.prices" if missing else ""
-    return f"{source}; traffic, NAT, logs and snapshots come on top{left_out}"
+    return f"{source(table, own)}; traffic, NAT, logs and snapshots come on top{left_out}"
