@@ -223,8 +223,9 @@ def _password(config: "Config", name: str, *, as_json: bool) -> None:
 def _list(config: "Config", *, as_json: bool) -> None:
     from hangar import paths
     from hangar.config.public_keys import parse
-    from hangar.people import machine
+    from hangar.people import forgotten, machine
 
+    forgotten.warn(config)
     known: dict[str, dict[str, Any]] = {}
     try:
         known = machine.show(config.environment) if paths.ssh_config(config.environment).exists() else {}

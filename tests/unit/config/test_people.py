@@ -62,12 +62,23 @@ def test_the_day_itself_is_the_first_without_access(make_config: Make) -> None:
         assert found.people[0].is_expired is expired
 
 
-def test_a_day_long_past_is_a_slip_of_the_pen(make_config: Make) -> None:
-    day = people.today() - timedelta(days=91)
+def test_a_day_before_anybody_had_one_is_a_slip_of_the_pen(make_config: Make) -> None:
     with pytest.raises(ConfigError) as error:
-        make_config(f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: {day}}}]")
+        make_config(f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: 2017-03-31}}]")
     (problem,) = error.value.problems
-    assert str(problem) == f"people.0.expires: {day} is long past; a date such as 2027-03-31 would be right"
+    assert (
+        str(problem) == "people.0.expires: 2017-03-31 is long past; a date such as 2027-03-31 would be right"
+    )
+
+
+def test_a_row_that_nobody_took_out_is_refused_on_no_later_day(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stop every command of the team, on a day on which nobody changed anything"""
+    words = f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: 2027-03-31}}]"
+    for day in (date(2027, 3, 31), date(2027, 6, 30), date(2050, 1, 1)):
+        monkeypatch.setattr(people, "today", lambda day=day: day)
+        assert make_config(words).people[0].is_expired, day
 
 
 def test_a_private_key_is_repeated_nowhere(repo: Path) -> None:
