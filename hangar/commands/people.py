@@ -207,6 +207,10 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     if day is not None:
         leaving.require_removable(config, name)
     if day == today():
+        coming.require(config, name)
+        question = f"End the access of {name} to {config.environment} now? The account and the home stay."
+        if not console.confirm(question):
+            raise HangarError(f"{name} has the same day as before.")
         _require_second_word(config, name, args.myself)
     with _at_work(config, f"people expire {name}") as progress:
         outcome = coming.set_expiry(config, name, day, progress)
@@ -221,9 +225,9 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
     env = config.environment
     more, gone = [coming.read_key(key) for key in args.key], [keys.fingerprint(one) for one in args.remove]
     if not more and not gone:
-        _tell_keys(keys.require(config, name))
+        _tell_keys(coming.require(config, name))
         console.say(f"Another one: ./provision.py people key {name} {env} --key FILE --remove FINGERPRINT")
-        _as_json(args.json, _keys_as_data(keys.require(config, name)))
+        _as_json(args.json, _keys_as_data(coming.require(config, name)))
         return
     keys.require_changeable(config, name, more, gone)
     ending = (
@@ -262,8 +266,7 @@ def _keys_as_data(person: "Person") -> dict[str, Any]:
 def _password(config: "Config", name: str, *, as_json: bool) -> None:
     from hangar.people import coming, machine
 
-    if coming.person_of(config, name) is None:
-        raise coming.missing(config, name)
+    coming.require(config, name)
     machine.new_password(config.environment, name)
     console.say(f"{name} has a new password for Airflow, which nobody has seen.")
     console.say(f"They read it on the machine, as themselves: cat /srv/people/passwords/{name}")

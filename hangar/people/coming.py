@@ -66,6 +66,18 @@ def person_of(config: Config, name: str) -> Person | None:
     return next((person for person in config.people if person.name == name), None)
 
 
+def require(config: Config, name: str) -> Person:
+    """The person of that name.
+
+    Raises:
+        HangarError: there is none.
+    """
+    person = person_of(config, name)
+    if person is None:
+        raise missing(config, name)
+    return person
+
+
 def rewrite(config: Config, before: str, after: str) -> Config:
     """Writes platform.yml if it is right as a whole; returns the new settings.
 
@@ -135,8 +147,7 @@ def set_expiry(config: Config, name: str, day: date | None, progress: Progress) 
         HangarError: nobody has that name, or the day is past.
     """
     before = text_of(config.environment)
-    if person_of(config, name) is None:
-        raise missing(config, name)
+    require(config, name)
     if day is not None and day != today():
         require_future(day)
     with progress.stage("platform.yml"):

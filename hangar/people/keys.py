@@ -6,12 +6,11 @@ from hangar import machine as controller
 from hangar import paths
 from hangar.config import Config
 from hangar.config.load import parse as settings_of
-from hangar.config.people import Person
 from hangar.config.public_keys import PublicKey, parse
 from hangar.console import Progress
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.people import edit, machine
-from hangar.people.coming import Outcome, enact, missing, person_of, read_key, rewrite, text_of
+from hangar.people.coming import Outcome, enact, read_key, require, rewrite, text_of
 from hangar.ssh.keys import public_path, read_public_key
 
 FINGERPRINT = "SHA256:"
@@ -24,18 +23,6 @@ def fingerprint(given: str) -> str:
         HangarError: it is none of them.
     """
     return given if given.startswith(FINGERPRINT) else parse(read_key(given)).fingerprint
-
-
-def require(config: Config, name: str) -> Person:
-    """The person of that name.
-
-    Raises:
-        HangarError: there is none.
-    """
-    person = person_of(config, name)
-    if person is None:
-        raise missing(config, name)
-    return person
 
 
 def require_changeable(config: Config, name: str, more: list[str], gone: list[str]) -> None:
