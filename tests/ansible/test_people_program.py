@@ -441,6 +441,28 @@ def test_a_shared_folder_at_work_keeps_nobody_from_being_cleared(
     leaving.clear("ana", 20_001)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
+def test_what_whoever_leaves_wrote_last_is_shared_before_it_is_roots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but root could read it, and the service that shares touches files of the group's members alone"""
+    shared, sharing, seen = tmp_path / "dags", tmp_path / "airflow-live", tmp_path / "seen"
+    shared.mkdir()
+    (shared / "last.py").write_text("x")
+    os.chown(shared / "last.py", 20_001, 20_001)
+    sharing.write_text(f"#!/bin/sh\necho $* $(stat -c %u {shared}/last.py) > {seen}\n")
+    sharing.chmod(0o755)
+    monkeypatch.setattr(leaving, "SHARED", shared)
+    monkeypatch.setattr(leaving, "SHARING", sharing)
+    monkeypatch.setattr(leaving, "SPOOLS", ())
+    monkeypatch.setattr(leaving, "SCRATCH", ())
+    monkeypatch.setattr(leaving, "AT_JOBS", tmp_path / "none")
+    leaving.PASSWORDS.mkdir()
+    leaving.clear("ana", 20_001)
+    assert seen.read_text() == "of 20001 20001\n", "while the files are theirs still"
+    assert (shared / "last.py").stat().st_uid == 0
+
+
 def test_two_who_leave_at_once_are_both_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "people.json"
     people = [

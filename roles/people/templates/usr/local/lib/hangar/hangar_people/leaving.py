@@ -23,6 +23,8 @@ SPOOLS = (
 )
 AT_JOBS = Path("/var/spool/cron/atjobs")
 SHARED = Path("/srv/airflow/dags")
+SHARING = Path("/usr/local/sbin/airflow-live")
+"""Comes with the role airflow, where the machine has it."""
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
 
 PATIENCE = 5.0
@@ -105,7 +107,7 @@ def _members(group: Path) -> set[int]:
 
 
 def clear(name: str, uid: int) -> None:
-    """Remove what would run later or holds a secret; files in the shared folder stay, as root's."""
+    """Remove what would run later or holds a secret; files in the shared folder stay, as root's and the group's."""
     for folder in SPOOLS:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
@@ -119,6 +121,9 @@ def clear(name: str, uid: int) -> None:
     subprocess.run(
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
+    # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
+    if SHARING.exists():
+        subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
     # Others work in the shared folder meanwhile: what goes before its turn is no trouble.
     if SHARED.is_dir():
         argv = ["find", str(SHARED), "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
