@@ -129,7 +129,7 @@ def key(api: "Api", config: "Config") -> Finding:
     """The key of the disks is there, for encrypting, and in force. It is Google's own account that uses it: whoever may
     not look is only warned.
     """
-    from hangar.cloud.gcp.errors import GoogleRefused, NotThere
+    from hangar.cloud.gcp.errors import LOOKING_ROLE, GoogleRefused, NotThere
 
     name = str(config.gcp.kms_key)
     _, project, _, location, _, ring, _, short = name.split("/")
@@ -143,7 +143,11 @@ def key(api: "Api", config: "Config") -> Finding:
             raise
         off = error.reason in ("SERVICE_DISABLED", "accessNotConfigured")
         why = f"{KMS} is off in {api.project}" if off else "you may not"
-        cure = error.resolution if off else f"Ask whoever may: gcloud kms keys describe {short} {where}"
+        ask = (
+            f"Ask whoever may: gcloud kms keys describe {short} {where}\nThey can let you look: gcloud kms keys "
+            f"add-iam-policy-binding {short} {where} --member {api.session.member} --role {LOOKING_ROLE}"
+        )
+        cure = error.resolution if off else ask
         return Finding("Key", "warning", f"{name} has to be there and in force; not looked at: {why}", cure)
     if found.get("purpose") != "ENCRYPT_DECRYPT":
         detail = f"{name} is not for encrypting disks (its purpose: {found.get('purpose')})"

@@ -97,7 +97,11 @@ def test_the_key_of_the_disks_is_looked_at(environment: Environment) -> None:
     (finding,) = ill(environment, ours)
     assert finding.state == "warning", "that is Google's account's business first"
     assert finding.detail == f"{name} has to be there and in force; not looked at: you may not"
-    assert finding.cure == f"Ask whoever may: gcloud kms keys describe disks {where}"
+    assert finding.cure.splitlines() == [
+        f"Ask whoever may: gcloud kms keys describe disks {where}",
+        f"They can let you look: gcloud kms keys add-iam-policy-binding disks {where}"
+        " --member serviceAccount:operator@hangar-test.iam.gserviceaccount.com --role roles/cloudkms.viewer",
+    ]
     environment.google.deny()
     environment.google.disable("cloudkms.googleapis.com")
     (finding,) = ill(environment, ours)
