@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="remove, expire today: the name again, where it is your own",
     )
+    parser.add_argument(
+        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,7 +108,7 @@ def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
     }
     entry |= {"expires": day} if (day := _day(args.expires)) else {}
     entry |= {"email": args.email} if args.email else {}
-    with _at_work(config, f"people add {name}") as progress:
+    with _at_work(config, args, f"people add {name}") as progress:
         outcome = coming.add(config, entry, progress)
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
     _as_json(args.json, {"name": name, "on_the_machine": outcome.has_machine})
@@ -143,7 +146,7 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
         raise HangarError(f"{name} stays.")
     _require_second_word(config, name, args.myself)
     try:
-        with _at_work(config, f"people remove {name}") as progress:
+        with _at_work(config, args, f"people remove {name}") as progress:
             gone = leaving.remove(config, name, progress)
     except LockHeld as held:
         raise LockHeld(
@@ -212,7 +215,7 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         if not console.confirm(question):
             raise HangarError(f"{name} has the same day as before.")
         _require_second_word(config, name, args.myself)
-    with _at_work(config, f"people expire {name}") as progress:
+    with _at_work(config, args, f"people expire {name}") as progress:
         outcome = coming.set_expiry(config, name, day, progress)
     console.say(f"{name} has access {f'until the day before {day}' if day else 'without an end'}.")
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
@@ -235,7 +238,7 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
     )
     if gone and not console.confirm(ending):
         raise HangarError(f"{name} has the same keys as before.")
-    with _at_work(config, f"people key {name}") as progress:
+    with _at_work(config, args, f"people key {name}") as progress:
         outcome = keys.change(config, name, more, gone, progress)
     _tell_keys(outcome.person)
     if not outcome.has_machine:
@@ -332,6 +335,14 @@ def _as_json(asked: bool, data: Any) -> None:
 
 
 @contextmanager
-def _at_work(config: "Config", words: str) -> "Iterator[console.Progress]":
-    with lock.held(config.environment, f"provision.py {words}"), console.Progress() as progress:
+def _at_work(config: "Config", args: argparse.Namespace, words: str) -> "Iterator[console.Progress]":
+    """Alone on the environment, as `up` is: both write who may come, on the machine and into the project's policy."""
+    from hangar.cloud import cloud_for
+
+    command = f"provision.py {words} {config.environment}"
+    with (
+        lock.held(config.environment, command),
+        console.Progress() as progress,
+        cloud_for(config).hold(command, break_lock=args.break_lock),
+    ):
         yield progress
