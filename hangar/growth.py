@@ -102,7 +102,7 @@ def _disk(alert: Alert, config: "Config") -> tuple[str, str]:
 def _month(sizes: Any, config: "Config") -> float | None:
     from hangar.cloud.gcp import cost
 
-    found, unknown = cost.items(sizes, cost.load(), config.gcp.prices)
+    found, unknown = cost.items(sizes, cost.load(config.gcp.region), config.gcp.prices)
     return None if unknown else sum(price for _, price in found)
 
 
@@ -112,5 +112,5 @@ def _change(prices: list[float | None], config: "Config") -> str:
     before, after = prices
     if before is None or after is None:
         return ""
-    currency = cost.currency(cost.load(), config.gcp.prices)
+    currency = cost.currency(cost.load(config.gcp.region), config.gcp.prices)
     return f"{after:.0f} {currency} a month instead of {before:.0f}"

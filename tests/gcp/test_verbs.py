@@ -185,9 +185,11 @@ def test_a_snapshot_that_is_not_there_makes_no_environment(
 
 def test_the_cost_is_added_up(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "cost", "production")
-    assert round(float(str(found["after"])), 2) == 110.83
+    assert round(float(str(found["after"])), 2) == 141.65
     assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-standard-8"]) == 0
-    assert "208.66 USD" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "267.70 USD" in said
+    assert "From list prices of europe-west3 of 2026-07-30; " in said
     unknown = answer(capsys, "cost", "production", "--set", "gcp.machine_type=e2-highmem-8")
     assert (unknown["after"], unknown["unpriced"]) == (None, ["machine_hour.e2-highmem-8"])
     assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-highmem-8"]) == 0

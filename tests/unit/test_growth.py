@@ -18,12 +18,12 @@ def alert(resource: str, hour: int = 6, place: str = "/srv") -> Alert:
 def test_a_larger_machine_type_serves_cpu_and_memory_and_has_a_price(make_config: Make) -> None:
     (wish,) = wishes((alert("memory", 7), alert("cpu", 5)), make_config(*GCP))
     assert (wish.resource, wish.since.hour, wish.fits) == ("cpu", 5, "gcp.machine_type: e2-standard-8")
-    assert wish.change == "196 USD a month instead of 98"
+    assert wish.change == "256 USD a month instead of 128"
 
 
 def test_a_disk_grows_by_half(make_config: Make) -> None:
     data, boot = wishes((alert("disk"), alert("disk", place="/")), make_config(*GCP))
-    assert (data.fits, data.change) == ("gcp.data_disk.size_gb: 150", "15 USD a month instead of 10")
+    assert (data.fits, data.change) == ("gcp.data_disk.size_gb: 150", "20 USD a month instead of 13")
     assert boot.fits == "gcp.boot_disk_gb: 50"
 
 
