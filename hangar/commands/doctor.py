@@ -1,6 +1,7 @@
 """doctor: look for what would stop a machine here or in the cloud, or an editor on one; name the cure."""
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,14 @@ def _of_machine(args: argparse.Namespace) -> int:
     from hangar.checks import way
 
     env = args.environment = args.named
-    findings, good = way.look(env), f"An editor can work on hangar-{env}."
-    # Who only works on the machine needs none of an operator's permissions.
-    if client_config.is_operators(env):
-        more, project = _around(args)
-        findings += more
-        good += f" Nothing in {project} stops an `up`." if project else ""
-    return _tell(args, findings, good)
+    good = f"An editor can work on hangar-{env}."
+    with ThreadPoolExecutor(1) as pool:
+        # Who only works on the machine needs none of an operator's permissions.
+        around = pool.submit(_around, args) if client_config.is_operators(env) else None
+        findings = way.look(env)
+        more, project = around.result() if around else ([], "")
+    good += f" Nothing in {project} stops an `up`." if project else ""
+    return _tell(args, [*findings, *more], good)
 
 
 def _around(args: argparse.Namespace) -> "tuple[list[checks.Finding], str]":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -248,6 +249,21 @@ def test_doctor_looks_at_the_project_of_a_machine_that_is_there_too(
         "who only works on the machine changes nothing in the project"
     )
     assert environment.calls() == before
+
+
+def test_doctor_asks_google_while_it_walks_the_way(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other they would take more than the 6 s that doctor has"""
+    asked = threading.Event()
+    monkeypatch.setattr("hangar.checks.google.look", lambda config: asked.set() or [])
+    monkeypatch.setattr(
+        "hangar.checks.way.look",
+        lambda env: [Finding("Key", "ok" if asked.wait(20) else "missing", "")],
+    )
+    paths.ensure_state_dir("production")
+    paths.ssh_config("production").touch()
+    assert cli.main(["doctor", "production"]) == 0
 
 
 def test_a_file_that_is_wrong_is_said_before_google_is_asked(
