@@ -55,6 +55,15 @@ def test_hardware_keys_satisfy_the_demand_for_them(make_config: Make) -> None:
     make_config("access.admin_keys=hardware", f"people=[{{name: ana, role: viewer, keys: ['{ANA}']}}]")
 
 
+def test_an_admin_of_former_times_needs_no_hardware_key(make_config: Make) -> None:
+    """Their row would stop every command on the day on which hardware keys are demanded of the others"""
+    row = f"people=[{{name: ana, role: admin, keys: ['{ANA}'], expires: DAY}}]"
+    make_config("access.admin_keys=hardware", row.replace("DAY", str(people.today())))
+    with pytest.raises(ConfigError) as error:
+        make_config("access.admin_keys=hardware", row.replace("DAY", str(people.today() + timedelta(days=1))))
+    assert "is no hardware key" in str(error.value.problems[0])
+
+
 def test_the_day_itself_is_the_first_without_access(make_config: Make) -> None:
     for days, expired in ((1, False), (0, True), (-90, True)):
         day = people.today() + timedelta(days=days)
