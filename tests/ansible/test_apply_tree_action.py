@@ -29,6 +29,7 @@ BROKEN = {
     ),
     "glob": ({"files": {"/x/*": {"content": "y"}}}, "not a glob"),
     "twice": ({"links": {"{target}/app.conf": "x"}}, "/app.conf: wanted both as file and as link"),
+    "other": ({"unless": {"{target}": "The other one is there."}}, "The other one is there."),
     "undo": ({"undo": {"after": 5}}, "undo needs the keys after and command"),
 }
 

@@ -45,6 +45,23 @@ def test_check_mode_says_the_same_and_touches_nothing(apply: Apply, tmp_path: Pa
     assert apply(*wanted)["diff"] == foreseen["diff"]
 
 
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_nothing_is_written_where_something_else_stands(
+    apply: Apply, tmp_path: Path, check: bool, kind: str
+) -> None:
+    wanted = file(tmp_path / "etc/a")
+    stands = tmp_path / "stands"
+    unless = {str(tmp_path / "never"): "Nobody is there.", str(stands): "The other one is there."}
+    stands.touch() if kind == "file" else stands.symlink_to("nowhere")
+    refused = apply(wanted, check=check, unless=unless)
+    assert (refused["failed"], refused["msg"]) == (True, "The other one is there.")
+    assert not (tmp_path / "etc").exists()
+    stands.unlink()
+    assert apply(wanted, check=check, unless=unless)["changed"]
+    assert (tmp_path / "etc/a").exists() is not check
+
+
 def test_bytes_arrive_as_they_are(apply: Apply, tmp_path: Path) -> None:
     raw = bytes(range(256)) + b"{{ not_a_template }}\r\n"
     shown = apply(file(tmp_path / "logo.png", raw))["diff"]

@@ -94,6 +94,16 @@ def test_somebody_new_is_in_within_seconds(people: dict[str, Person]) -> None:
     assert min(seconds) < allowed(ADDED_WITHIN), seconds
 
 
+def test_a_new_laptop_takes_the_place_of_the_old_one(people: dict[str, Person], tmp_path: Path) -> None:
+    vic, new = people["vic"], tmp_path / "new"
+    assert vic.can("true")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", new], check=True)
+    vic.people("key", "--key", f"{new}.pub", "--remove", f"{vic.key}.pub")
+    assert not vic.can("true")
+    vic.key = new
+    assert vic.can("true")
+
+
 def test_a_developer_does_their_work_and_nothing_else(machine: Checkout, people: dict[str, Person]) -> None:
     ana = people["ana"]
     assert "scheduler: Up" in ana.run("hangar-airflow state").stdout
@@ -271,6 +281,8 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
         echo work > ~/work.txt; echo '* * * * * sleep 600' | crontab -; echo 'sleep 600' | at -q a now + 1 hour
         tmux new-session -d 'sleep 601'; systemd-run --user --quiet sleep 602
         nohup setsid sh -c 'trap "" TERM HUP INT; while :; do sleep 603; done' >/dev/null 2>&1 </dev/null &
+        closed=/srv/airflow/dags/closed.py; touch $closed
+        nohup sh -c "while :; do chmod 600 $closed; sleep 0.1; done" >/dev/null 2>&1 </dev/null &
     """)
     assert made.returncode == 0, made.stderr
     with contextlib.ExitStack() as stack:
@@ -294,6 +306,9 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
         not in machine.ssh(f"{left} /srv/people/home /srv/people/passwords; getent passwd ana || true").stdout
     )
     assert machine.ssh(f"sudo find /var/spool/cron /tmp /var/tmp -uid {uid}").stdout == ""
+    # What they closed in the last moment is the team's, and no more theirs.
+    closed = f"stat -c '%U %G %a' {DAGS}/closed.py; sudo rm {DAGS}/closed.py"
+    assert machine.ssh(f"sudo {closed}").stdout == "root dags 660\n"
     archive = gone["archive"]
     assert machine.ssh(f"sudo stat -c '%U %a' {archive}").stdout == "root 600\n"
     assert "ana/work.txt" in machine.ssh(f"sudo tar tf {archive}").stdout

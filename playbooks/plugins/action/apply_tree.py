@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 OPTIONS = {"name", "source", "files", "directories", "links", "absent", "exclusive", "skip", "folders"}
-OPTIONS |= {"undo", "verify", "then", "journal"}
+OPTIONS |= {"undo", "verify", "then", "journal", "unless"}
 RIGHTS = {"owner", "group", "mode"}
 FILE_KEYS = {*RIGHTS, "validate", "diff", "content", "template", "vars"}
 UNDO_NEEDS = {"after", "command"}
@@ -125,6 +125,7 @@ class ActionModule(ActionBase):
                 *(args.get("exclusive") or []),
                 *(one["path"] for one in copies if one["kind"] == "directory"),
             ],
+            "unless": args.get("unless") or {},
             "undo": args.get("undo"),
             "verify": args.get("verify"),
             "then": args.get("then") or {},

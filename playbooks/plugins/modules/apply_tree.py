@@ -26,6 +26,9 @@ options:
     type: dict
   exclusive: {description: "Directories in which only the files brought here may stand.", type: list, elements: path}
   skip: {description: "Paths or globs of the tree that are not wanted.", type: list, elements: str}
+  unless:
+    description: Paths that others' work leaves, each with the sentence that refuses all of it while one is there.
+    type: dict
   undo:
     description:
       - "Interlock: C(after) seconds, the C(command) that makes the old state count."
@@ -74,6 +77,7 @@ SPEC = {
     "name": {"type": "str", "required": True},
     "entries": {"type": "list", "elements": "dict", "required": True},
     "exclusive": {"type": "list", "elements": "str", "default": []},
+    "unless": {"type": "dict", "default": {}},
     "undo": {"type": "dict"},
     "verify": {"type": "str"},
     "then": {"type": "dict", "default": {}},
@@ -217,6 +221,9 @@ class Change:
 def apply(module: AnsibleModule) -> dict[str, Any]:
     """Compare and, unless in check mode, write; return the module's result."""
     params = module.params
+    for path, sentence in params["unless"].items():
+        if os.path.lexists(path):
+            raise Refused(sentence)
     tree = Tree(params["entries"], params["exclusive"], module.check_mode)
     earlier = load(params["name"], params["journal"]) if os.access(params["journal"], os.X_OK) else None
     unproven = bool(params["undo"]) and earlier is not None and earlier.state == "open"

@@ -19,6 +19,11 @@ FAILED_LOGIN = re.compile(
 )
 
 
+MARKS = """
+[ ! -d "$1" ] || exec find "$1" -maxdepth 1 '(' -name images-outdated -o -name stack-changed ')' -printf '%f %T@\\n'
+"""
+
+
 def units(users: dict[str, int]) -> Iterator[Figure]:
     """Units that have failed, of the system and of each service user's own manager."""
     argv = ["systemctl", "list-units", "--state=failed", "--output=json"]
@@ -56,12 +61,17 @@ def reboot() -> Iterator[Figure]:
 
 
 def images(users: dict[str, int], homes: Path = Path("/srv")) -> Iterator[Figure]:
-    """Since when fixes for a service's images wait for somebody to take them; 0 where none do."""
+    """Since when fixes for a service's images are not in what runs, 0 where all are; and whether images that have them
+    are there and wait for their containers.
+    """
     for user, uid in users.items():
         # As the user: root has no right here to look into what is not its own.
-        mark = ["find", str(homes / user / "state"), "-maxdepth", "1", "-name", "images-outdated"]
-        since = answer([*mark, "-printf", "%T@"], uid=uid)
-        yield figure("hangar_images_outdated_since_timestamp_seconds", float(since or 0), user=user)
+        # Whose images are not Hangar's (Airbyte's platform) has no such folder.
+        found = answer(["sh", "-c", MARKS, "sh", str(homes / user / "state")], uid=uid)
+        marks = {name: float(since) for name, since in (line.split() for line in found.splitlines())}
+        since = min(marks.values(), default=0.0)
+        yield figure("hangar_images_outdated_since_timestamp_seconds", since, user=user)
+        yield figure("hangar_images_waiting", list(marks) == ["stack-changed"], user=user)
 
 
 def clock() -> Iterator[Figure]:
