@@ -107,6 +107,7 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
                 "airbyte": True,
                 "services": ["airflow", "airbyte"],
                 "minutes": 0.02,
+                "window": "Sun 03:00-05:00",
             }
         )
     )
@@ -214,6 +215,20 @@ def test_a_reboot_that_one_window_missed_comes_in_the_next(
     stand.tasks.clear()
     assert run("run") == 0
     assert asked(tmp_path) == ["reboot"]
+
+
+def test_without_a_window_nobody_is_said_to_try_again(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "maintenance.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "window": ""}))
+    stand.tasks = [("elt", "build")]
+    assert run("run") == 0
+    assert (
+        "The time for it is over, and this still ran: elt.build. "
+        "Nobody tries again by itself: sudo maintenance run, or name a window"
+    ) in capsys.readouterr().out
+    assert stand.pools == POOLS
 
 
 def test_a_window_that_was_killed_in_its_wait_leaves_the_next_one_whole(stand: Stand, tmp_path: Path) -> None:
