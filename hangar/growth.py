@@ -116,7 +116,7 @@ def _larger(size: int) -> int:
 def _month(sizes: Any, config: "Config") -> float | None:
     from hangar.cloud.gcp import cost
 
-    found, unknown = cost.items(sizes, cost.load(), config.gcp.prices)
+    found, unknown = cost.items(sizes, cost.load(config.gcp.region), config.gcp.prices)
     return None if unknown else sum(price for _, price in found)
 
 
@@ -126,6 +126,6 @@ def _change(prices: list[float | None], config: "Config") -> str:
     before, after = prices
     if before is None or after is None:
         return ""
-    table, own = cost.load(), config.gcp.prices
+    table, own = cost.load(config.gcp.region), config.gcp.prices
     words = f"{after:.0f} {cost.currency(table, own)} a month instead of {before:.0f}"
     return f"{words}; {cost.source(table, own)}"

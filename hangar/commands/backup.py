@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="backup", metavar="latest|ID", default="",
         help="which backup to restore (default: latest) or to verify (default: all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--break-lock", action="store_true", help="restore: take the cloud's lock away from whoever has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         case "verify":
             return _verify(settings, args.backup, as_json=args.json)
         case "restore":
-            _restore(settings, args.backup or "latest", as_json=args.json)
+            _restore(settings, args.backup or "latest", as_json=args.json, break_lock=args.break_lock)
         case _:
             _schedule(settings, as_json=args.json)
     return 0
@@ -153,12 +156,15 @@ def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
     return 0
 
 
-def _restore(config: "Config", wanted: str, *, as_json: bool) -> None:
+def _restore(config: "Config", wanted: str, *, as_json: bool, break_lock: bool) -> None:
     from hangar.backup import fetching, work
     from hangar.backup.folder import Folder
     from hangar.backup.machine import Machine
+    from hangar.cloud import cloud_for
 
-    with _at_work(config, "backup restore") as progress:
+    # A colleague's `up` on another computer must not meet services that are stopped for this.
+    alone = cloud_for(config).hold(f"provision.py backup restore {config.environment}", break_lock=break_lock)
+    with _at_work(config, "backup restore") as progress, alone:
         with progress.stage("Backup"):
             fetching.from_machine(Machine(config.environment), Folder.of(config), config, progress.report)
             backup = work.require(config, wanted, progress.report)

@@ -143,6 +143,8 @@ def test_a_machine_that_is_too_small_is_refused_with_its_figures() -> None:
     ]
     # Its own images have taken the room since.
     assert refused(*LARGE[:2], "disk 9000000", "installed yes") == []
+    # So have those of an installation that runs, which the next call joins, or that was interrupted.
+    assert refused(*LARGE[:2], "disk 30000000", "begun yes", "taken yes") == []
 
 
 def test_a_machine_that_is_not_free_is_refused() -> None:

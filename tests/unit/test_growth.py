@@ -6,7 +6,7 @@ from hangar.config import Config
 from hangar.growth import next_type, wishes
 from hangar.watched import Alert, moment
 
-LISTED = "list prices of us-central1, 2026-11-21"
+LISTED = "list prices of europe-west6 of 2026-07-30"
 Make = Callable[..., Config]
 GCP = ("cloud=gcp", "gcp.project=my-project-1", "gcp.zone=europe-west6-a")
 
@@ -19,14 +19,14 @@ def alert(resource: str, hour: int = 6, place: str = "/srv") -> Alert:
 def test_a_larger_machine_type_serves_cpu_and_memory_and_has_a_price(make_config: Make) -> None:
     (wish,) = wishes((alert("memory", 7), alert("cpu", 5)), make_config(*GCP))
     assert (wish.resource, wish.since.hour, wish.fits) == ("cpu", 5, "gcp.machine_type: e2-standard-8")
-    assert wish.change == f"196 USD a month instead of 98; {LISTED}"
+    assert wish.change == f"256 USD a month instead of 128; {LISTED}"
 
 
 def test_a_disk_grows_by_half(make_config: Make) -> None:
     data, boot = wishes((alert("disk"), alert("disk", place="/")), make_config(*GCP))
     assert (data.fits, data.change) == (
         "gcp.data_disk.size_gb: 150",
-        f"15 USD a month instead of 10; {LISTED}",
+        f"20 USD a month instead of 13; {LISTED}",
     )
     assert boot.fits == "gcp.boot_disk_gb: 50"
 

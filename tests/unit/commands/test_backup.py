@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -14,7 +15,7 @@ from hangar.backup.folder import Folder
 from hangar.backup.records import Sealed
 from hangar.commands import backup
 from hangar.config import Config
-from hangar.errors import HangarError, PromiseBroken
+from hangar.errors import HangarError, LockHeld, PromiseBroken
 from tests.unit.backup.conftest import Make, folder, make, settings
 
 __all__ = ["folder", "make", "settings"]
@@ -132,3 +133,32 @@ def test_a_backup_without_airbytes_connections_says_so(
     backup._now(chosen, as_json=False)
     warned = [line for line in capsys.readouterr().err.splitlines(True) if line.startswith("warning: ")]
     assert "".join(warned) == said
+
+
+@pytest.mark.parametrize("break_lock", [False, True])
+def test_nothing_is_put_back_while_a_colleague_is_at_work(
+    folder: Folder,
+    make: Make,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    break_lock: bool,
+) -> None:
+    """Their `up`, on another computer, would start the services that this stops"""
+    made, did = make(FIRST), []
+
+    class Cloud:
+        @contextmanager
+        def hold(self, command: str, *, break_lock: bool) -> Iterator[None]:
+            did.append(command)
+            if not break_lock:
+                raise LockHeld("Somebody else is at work on the environment local.")
+            yield
+
+    monkeypatch.setattr("hangar.cloud.cloud_for", lambda config: Cloud())
+    monkeypatch.setattr("hangar.backup.fetching.from_machine", lambda *_: None)
+    monkeypatch.setattr(work, "require", lambda *_: made)
+    monkeypatch.setattr(work, "put_back", lambda *_: did.append("put back"))
+    console.configure(yes=True)
+    with nullcontext() if break_lock else pytest.raises(LockHeld):
+        backup._restore(make_config(), "latest", as_json=False, break_lock=break_lock)
+    assert did == ["provision.py backup restore local", *(["put back"] if break_lock else [])]
