@@ -1,6 +1,5 @@
 """The section `backup` of platform.yml: when, to whose keys, where to, and what is kept for how long."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -136,7 +135,7 @@ class Backup(Section):
             value, r"/srv/[a-z0-9_-]+/[A-Za-z0-9_-][A-Za-z0-9._-]*", "a folder such as /srv/people/home"
         )
         for number, path in enumerate(value):
-            if re.sub("^/srv/", "", path).startswith(OWN):
+            if any(f"{path}/".startswith(f"/srv/{own}/") for own in OWN):
                 raise wrong(f"{path} is copied anyway, or holds the copies", at=str(number))
         return value
 

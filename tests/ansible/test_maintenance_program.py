@@ -106,7 +106,8 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
                 "airflow": stand.server.server_port,
                 "airbyte": True,
                 "services": ["airflow", "airbyte"],
-                "minutes": 0.02,
+                "minutes": 5,  # as long as it takes on a busy computer
+                "window": "Sun 03:00-05:00",
             }
         )
     )
@@ -134,7 +135,13 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     stand.server.shutdown()
 
 
-def measured(place: Path, needed: int = 1, jobs: int = 0, age: float = -5) -> None:
+def lasts(tmp_path: Path, minutes: float) -> None:
+    """The window is as long as that from now on."""
+    place = tmp_path / "maintenance.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "minutes": minutes}))
+
+
+def measured(place: Path, needed: int = 1, jobs: int = 0, age: float = -600) -> None:
     """What the monitoring's file says; `age` seconds ago (below zero: it looks again while we wait)."""
     at = int(time.time() - age)
     place.write_text(
@@ -190,6 +197,7 @@ def test_after_the_start_tasks_begin_again(
 def test_a_task_that_runs_is_not_ended(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lasts(tmp_path, 0.02)
     stand.tasks = [("elt", "build")]
     assert run("run") == 0
     said = capsys.readouterr().out
@@ -204,6 +212,7 @@ def test_a_reboot_that_one_window_missed_comes_in_the_next(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """However many windows a long task fills: the need outlives them, and between two of them tasks begin."""
+    lasts(tmp_path, 0.02)
     stand.tasks = [("elt", "build")]
     for _ in range(3):
         assert run("run") == 0
@@ -211,9 +220,25 @@ def test_a_reboot_that_one_window_missed_comes_in_the_next(
         assert stand.pools == POOLS
         assert not (tmp_path / "drained.json").exists()
     assert capsys.readouterr().out.count("The next window tries again.") == 3
+    lasts(tmp_path, 5)
     stand.tasks.clear()
     assert run("run") == 0
     assert asked(tmp_path) == ["reboot"]
+
+
+def test_without_a_window_nobody_is_said_to_try_again(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lasts(tmp_path, 0.02)
+    place = tmp_path / "maintenance.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "window": ""}))
+    stand.tasks = [("elt", "build")]
+    assert run("run") == 0
+    assert (
+        "The time for it is over, and this still ran: elt.build. "
+        "Nobody tries again by itself: sudo maintenance run, or name a window"
+    ) in capsys.readouterr().out
+    assert stand.pools == POOLS
 
 
 def test_a_window_that_was_killed_in_its_wait_leaves_the_next_one_whole(stand: Stand, tmp_path: Path) -> None:
@@ -247,6 +272,7 @@ def test_it_starts_anew_when_the_last_task_has_ended(stand: Stand, tmp_path: Pat
 def test_a_job_of_airbytes_is_waited_for(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lasts(tmp_path, 0.02)
     measured(tmp_path / "platform.prom", jobs=2)
     run("run")
     assert "this still ran: 2 of Airbyte's jobs." in capsys.readouterr().out
@@ -256,6 +282,7 @@ def test_a_job_of_airbytes_is_waited_for(
 def test_what_was_measured_before_the_drain_tells_nothing_of_the_jobs(
     stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lasts(tmp_path, 0.02)
     measured(tmp_path / "platform.prom", age=60)
     run("run")
     assert "the monitoring has not looked at airbyte lately" in capsys.readouterr().out
@@ -344,12 +371,14 @@ def test_outdated_images_are_made_first_and_taken_once_nothing_runs(
 
 
 def test_new_images_wait_for_the_next_window_where_a_task_still_runs(stand: Stand, tmp_path: Path) -> None:
+    lasts(tmp_path, 0.02)
     measured(tmp_path / "platform.prom", needed=0)
     stand.tasks = [("elt", "build")]
     (tmp_path / "airflow/state/images-outdated").touch()
     assert run("run") == 0
     assert asked(tmp_path) == ["airflow /usr/local/lib/hangar/service-images build"]
     assert images.are_new("airflow")
+    lasts(tmp_path, 5)
     stand.tasks.clear()
     assert run("run") == 0
     assert not images.are_new("airflow")
@@ -359,6 +388,7 @@ def test_images_that_took_the_whole_window_are_taken_in_the_next(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nor does the machine start anew past its window."""
+    lasts(tmp_path, 0.02)
     build = images.build
 
     def slow(user: str, say: Callable[[str], None]) -> None:

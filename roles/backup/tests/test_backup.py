@@ -71,8 +71,8 @@ def test_a_backup_is_made_tried_and_sealed(host, options):
 def test_a_second_backup_copies_only_what_changed(host, options):
     host.check_output("systemctl start hangar-backup.service")
     newest = json.loads(host.check_output("backup show"))["backups"][0]
-    # Postgres' own housekeeping writes when it likes.
-    assert set(newest["new"]) <= {"airflow", "warehouse"}
+    # Postgres' own housekeeping writes when it likes; of Airbyte's platform nobody can tell.
+    assert set(newest["new"]) <= {"airflow", "abctl", "warehouse"}
     if "warehouse" not in options["backup_services"]:
         return
     host.check_output("warehouse psql -qc 'create table public.noticed (x int)'")

@@ -56,3 +56,10 @@ def test_one_place_takes_the_backups(make_config: Make) -> None:
     with pytest.raises(ConfigError) as refused:
         make_config(*GOOGLE, *host, "backup.gcs.bucket=acme-backups")
     assert "is named beside sftp.host; one of them takes the backups" in refused.value.details
+
+
+def test_a_folder_whose_name_begins_as_one_that_is_copied_is_another_one(
+    make_config: Callable[..., Config],
+) -> None:
+    wanted = ("/srv/airflow/data-lake", "/srv/backups/old")
+    assert make_config(f"backup.folders=[{', '.join(wanted)}]").backup.folders == wanted

@@ -18,6 +18,10 @@ LOCK = Path("/srv/maintenance/lock")
 UNITS = ("hangar-backup.service", "apt-daily-upgrade.service")
 """What must not be cut short either."""
 
+NEXT = ("The window has closed", "The next window tries again.")
+NO_NEXT = ("The time for it is over", "Nobody tries again by itself: sudo maintenance run, or name a window")
+"""What is said when the wait was in vain, and what then: where there are windows, and where there are none."""
+
 MAKERS = ("hangar-maintenance.service", "hangar-upgrade-hold.service")
 """Who makes images besides: the window, and an upgrade, which may put the old ones back."""
 
@@ -93,16 +97,17 @@ def run(described: dict[str, Any], *, reboot: bool) -> None:
         say("No update waits for anything.")
         return
     airflow = Airflow(described["airflow"]) if described["airflow"] else None
+    over, again = NEXT if described.get("window") else NO_NEXT
     try:
         if airflow:
             draining.begin(airflow)
         minutes = (deadline - time.monotonic()) / 60  # to make images took some of the window
         left = draining.wait(busy(airflow, described["airbyte"], time.time()), minutes, say)
         if left:
-            say(f"The window has closed, and this still ran: {', '.join(left)}. The next window tries again.")
+            say(f"{over}, and this still ran: {', '.join(left)}. {again}")
             return
         if time.monotonic() > deadline:
-            say("The window has closed meanwhile. The next window tries again.")
+            say(f"{over} meanwhile. {again}")
             return
         for user in changed:
             say(f"Taking the new images of {user}.")
