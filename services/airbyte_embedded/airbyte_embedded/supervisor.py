@@ -31,6 +31,7 @@ CANCELLED = "It was cancelled."
 INTERRUPTED = "The service stopped while it ran."
 IDLE = 60.0  # seconds between two looks at schedules and old logs when nothing happens
 PATIENCE = 5.0  # seconds until a write that found the disk full is tried again
+GLANCE = 0.2  # seconds between two looks whether a cancelled job's end is written
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Supervisor:
         self._logs = logs
         self._attempts: dict[int, Attempt] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._unwritten: set[int] = set()  # jobs that have ended, and there is no room to say so
         self._news = asyncio.Event()
         self._closing = False
 
@@ -78,11 +80,17 @@ class Supervisor:
         return identifier
 
     async def cancel(self, job: int) -> None:
-        """The job is over and nothing of it runs. A job that had ended stays as it is."""
+        """The job is over and nothing of it runs. A job that had ended stays as it is.
+
+        Raises Problem 503 where nothing of it runs, and its end cannot be written.
+        """
         if attempt := self._attempts.get(job):
             await attempt.stop(CANCELLED)
-        if task := self._tasks.get(job):
-            await asyncio.wait([task])
+        task = self._tasks.get(job)
+        while task and not task.done():
+            if job in self._unwritten:
+                raise unavailable("Nothing of the job runs any more, but its end cannot be written yet.")
+            await asyncio.wait([task], timeout=GLANCE)
         now = time.time()
         self._database.run(
             "UPDATE jobs SET status = 'cancelled', reason = ?, updated_at = ?, ended_at = ?"
@@ -258,14 +266,20 @@ class Supervisor:
             log.error("the progress of job %s cannot be written: %s", job, error)
 
     async def _record(self, job: Row, outcome: Outcome) -> None:
-        """The outcome is written, however long the disk stays full."""
+        """The outcome is written, however long the disk stays full. A service that ends meanwhile leaves it to its next
+        start, which takes the job up again: what was committed is not written twice.
+        """
         while True:
             try:
                 self._finish(job, outcome)
+                self._unwritten.discard(job["id"])
                 return
             except sqlite3.OperationalError as error:
                 log.error("the end of job %s cannot be written, trying again: %s", job["id"], error)
-                await asyncio.sleep(PATIENCE)
+            self._unwritten.add(job["id"])
+            if self._closing:
+                return
+            await asyncio.sleep(PATIENCE)
 
     def _finish(self, job: Row, outcome: Outcome) -> None:
         if outcome.reason == INTERRUPTED:

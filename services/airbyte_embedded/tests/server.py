@@ -65,7 +65,7 @@ class Server:
             ],
             cwd=ROOT, stdout=self.log, stderr=self.log,
         )  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120  # on a busy computer, its imports alone
         while time.monotonic() < deadline:
             try:
                 if self.http.get("/health").status_code == 200:
@@ -159,7 +159,7 @@ class Server:
 
     def wait_rows(self, job: int, least: int = 1) -> None:
         """Until the job has read something."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180  # on a busy computer PyAirbyte takes a minute to begin
         while time.monotonic() < deadline:
             if self.get(f"/jobs/{job}")["rowsSynced"] >= least:
                 return

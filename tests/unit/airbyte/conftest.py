@@ -12,6 +12,7 @@ from hangar import agents
 from hangar.airbyte import session
 from hangar.airbyte.client import Client
 from hangar.commands import pipelines
+from tests.unit.airbyte.calls import Declare, call
 from tests.unit.airbyte.fake_airbyte import CLIENT, FakeAirbyte
 
 PASSWORD = 'pass"word/of the warehouse'
@@ -99,3 +100,10 @@ def declare(repo: Path) -> Callable[..., None]:
 
     write()
     return write
+
+
+@pytest.fixture
+def applied(declare: Declare, machine: MachineHere, airbyte: FakeAirbyte) -> FakeAirbyte:
+    assert call("apply") == 0
+    airbyte.requests.clear()
+    return airbyte

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from hangar.errors import ConfigError, HangarError
+from tests.unit.airbyte.calls import Declare, call, held
 from tests.unit.airbyte.conftest import MachineHere
 from tests.unit.airbyte.fake_airbyte import FakeAirbyte
-from tests.unit.airbyte.test_apply import Declare, call, held
 
 CHECK = ("POST", "/api/v1/destinations/check_connection")
 

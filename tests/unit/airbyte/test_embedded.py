@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from hangar.errors import ConfigError, MachineUnreachable
+from tests.unit.airbyte.calls import call
 from tests.unit.airbyte.conftest import MachineHere
 from tests.unit.airbyte.fake_airbyte import CLIENT, REPO, FakeAirbyte
-from tests.unit.airbyte.test_apply import call
 
 HOME = Path(os.environ.get("HANGAR_AIRBYTE_EMBEDDED", REPO / "services/airbyte_embedded"))
 PYTHON, WORKER = HOME / ".venv/bin/python", HOME / ".venv-worker/bin/python"
