@@ -156,9 +156,12 @@ def test_a_unit_starts_without_apparmor_as_before() -> None:
     assert set(found) == {
         f"/etc/systemd/system/{name}.d/60-hangar-apparmor.conf" for name in CONFINED.values()
     }
-    part = (REPO / "roles" / ROLE / "templates/_apparmor/confined.conf.j2").read_text()
-    settings = [line for line in part.splitlines() if line and line[0] not in "#["]
-    assert settings == ["AppArmorProfile=-{{ profile }}"]
+    for profile, name in CONFINED.items():
+        [managed, *lines] = found[f"/etc/systemd/system/{name}.d/60-hangar-apparmor.conf"][
+            "content"
+        ].splitlines()
+        assert managed.startswith("# Written by Hangar (role hardening_system).")
+        assert lines == ["[Service]", f"AppArmorProfile=-{profile}"]
 
 
 def test_left_open_it_leaves_nothing_behind() -> None:
