@@ -25,6 +25,11 @@ LOGIN = 60.0
 PAUSE = 3.0
 """Seconds between two: sshd holds off who fails often."""
 
+QUICK, QUICK_FOR = 1.0, 30.0
+"""Seconds between two while sshd does not answer yet, or the start-up script is not through, and for how long: those
+sshd does not count, and the last of them is what the way in takes beyond the boot.
+"""
+
 NO_LOGIN = 255
 """How ssh itself ends when it did not get in."""
 
@@ -53,7 +58,7 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
     report("wait for SSH and the start-up script")
     argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]
     began = time.monotonic()
-    until, is_in = began + LIMIT, False
+    until, quick_until, is_in = began + LIMIT, began + QUICK_FOR, False
     while True:
         tried = _try(argv)
         if tried.returncode == 0:
@@ -62,11 +67,16 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
             raise _not_grown(server, tried)
         now = time.monotonic()
         if tried.returncode != NO_LOGIN and not is_in:
-            until, is_in = now + SCRIPT_LIMIT, True
+            until, quick_until, is_in = now + SCRIPT_LIMIT, now + QUICK_FOR, True
         _require_itself(server, tried, is_new=is_new, waited=now - began)
         if now > until:
             raise _never(server, cloud, tried, is_in=is_in)
-        time.sleep(PAUSE)
+        time.sleep(QUICK if now < quick_until and not _counts(tried) else PAUSE)
+
+
+def _counts(tried: process.Completed) -> bool:
+    """Whether sshd holds this login against whoever comes from here: it got as far as a key."""
+    return "Permission denied" in tried.stderr or known_hosts.is_another_key(tried.stderr)
 
 
 def _require_itself(server: Server, tried: process.Completed, *, is_new: bool, waited: float) -> None:

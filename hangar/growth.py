@@ -45,15 +45,17 @@ def wishes(alerts: tuple[Alert, ...], config: "Config") -> tuple[Growth, ...]:
 def _fitting(alert: Alert, config: "Config") -> tuple[str, str]:
     if config.cloud == "gcp":
         return _disk(alert, config) if alert.resource == "disk" else _machine_type(config)
+    if config.cloud == "vm" and alert.resource == "disk":
+        return _own_disk(alert, config), ""
     if alert.resource == "disk":
         return f"a larger disk under {alert.labels.get('mountpoint', '/srv')}", ""
-    if config.cloud == "container":
+    if config.cloud in ("container", "vm"):
         return _share(alert.resource, config), ""
     return f"a machine with twice the {'CPUs' if alert.resource == 'cpu' else 'memory'}", ""
 
 
 def _share(resource: str, config: "Config") -> str:
-    """A container has a share of this computer, or all of it."""
+    """A machine on this computer has a share of it, or all of it."""
     cpus, memory = config.machine.cpus, config.machine.memory
     if resource == "cpu" and cpus is not None:
         return f"machine.cpus: {2 * cpus:g}"
@@ -94,15 +96,27 @@ def _disk(alert: Alert, config: "Config") -> tuple[str, str]:
     size, kind = (
         (gcp.boot_disk_gb, gcp.boot_disk_type) if boot else (gcp.data_disk.size_gb, gcp.data_disk.type)
     )
-    larger = -(-size * 3 // 20) * 10  # half as much again, in tens
+    larger = _larger(size)
     prices = [_month(cost.Sizes(None, (("disk", kind, gib),)), config) for gib in (size, larger)]
     return f"{'gcp.boot_disk_gb' if boot else 'gcp.data_disk.size_gb'}: {larger}", _change(prices, config)
+
+
+def _own_disk(alert: Alert, config: "Config") -> str:
+    """A virtual machine's disks are files that grow in place."""
+    name, size = ("boot_disk_gb", config.vm.boot_disk_gb) if alert.labels.get("mountpoint") == "/" else (
+        "data_disk_gb", config.vm.data_disk_gb)  # fmt: skip
+    return f"vm.{name}: {_larger(size)}"
+
+
+def _larger(size: int) -> int:
+    """Half as much again, in tens."""
+    return -(-size * 3 // 20) * 10
 
 
 def _month(sizes: Any, config: "Config") -> float | None:
     from hangar.cloud.gcp import cost
 
-    found, unknown = cost.items(sizes, cost.load(), config.gcp.prices)
+    found, unknown = cost.items(sizes, cost.load(config.gcp.region), config.gcp.prices)
     return None if unknown else sum(price for _, price in found)
 
 
@@ -112,5 +126,6 @@ def _change(prices: list[float | None], config: "Config") -> str:
     before, after = prices
     if before is None or after is None:
         return ""
-    currency = cost.currency(cost.load(), config.gcp.prices)
-    return f"{after:.0f} {currency} a month instead of {before:.0f}"
+    table, own = cost.load(config.gcp.region), config.gcp.prices
+    words = f"{after:.0f} {cost.currency(table, own)} a month instead of {before:.0f}"
+    return f"{words}; {cost.source(table, own)}"

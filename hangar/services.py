@@ -55,6 +55,7 @@ SERVICES = {
         units=(
             "unattended-upgrades.service",
             "apt-daily-upgrade.service",
+            "hangar-images.service",
             "hangar-maintenance.service",
             "hangar-renewal.service",
             "hangar-resume.service",

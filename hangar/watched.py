@@ -38,8 +38,8 @@ class Alert:
 
 @dataclass(frozen=True)
 class Watched:
-    """`figures` have a value for each file system, pool, container (USER/NAME), certificate or person, by its name, or
-    one under "".
+    """`figures` have a value for each file system, pool, container (USER/NAME), certificate, person or service user, by
+    its name, or one under "".
     """
 
     alerts: tuple[Alert, ...]
@@ -119,6 +119,11 @@ class Watched:
             found.append(("backup", f"{span(age)} old", "the last good one"))
         if updates := self.figure("security_updates"):
             found.append(("updates", f"{updates:.0f} pending", "security updates"))
+        for user, age in sorted(self.figures.get("images_outdated", {}).items()):
+            fate = "made anew within the week"
+            if self.figure("images_waiting", user):
+                fate = "made; taken in the window, or by the next up, upgrade or start"
+            found.append((f"images of {user}", f"fixes for {span(age)}", fate))
         if self.figure("reboot_needed"):
             found.append(("reboot", "needed", "an update waits for it"))
         if units := self.figure("failed_units"):
@@ -161,7 +166,9 @@ def _alert(one: dict[str, Any]) -> Alert:
 def _what(labels: dict[str, str]) -> str:
     if "container" in labels:
         return f"{labels.get('user', '')}/{labels['container']}"
-    return next((labels[name] for name in ("mountpoint", "pool", "path", "person") if labels.get(name)), "")
+    return next(
+        (labels[name] for name in ("mountpoint", "pool", "path", "person", "user") if labels.get(name)), ""
+    )
 
 
 def _rank(level: str) -> int:

@@ -1,5 +1,6 @@
 """What the verbs do, one function each."""
 
+from hangar import console
 from hangar.backup import fetching, keys, opening, target
 from hangar.backup.folder import Folder
 from hangar.backup.host import Host
@@ -10,6 +11,9 @@ from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
 
 Report = fetching.Report
+
+ENGINES = {"airbyte": "the embedded engine", "abctl": "Airbyte's platform"}
+"""What a backup's part is of."""
 
 
 def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
@@ -61,7 +65,8 @@ def places_elsewhere(config: Config) -> list[str]:
 
 
 def require(config: Config, wanted: str, report: Report) -> Backup:
-    """The backup that is to be put back, here and readable; nothing is touched before.
+    """The backup that is to be put back, here and readable; nothing is touched before. What it does not bring back of
+    Airbyte's is said.
 
     Raises:
         HangarError: there is none, it is damaged, or the key here does not open it.
@@ -72,7 +77,24 @@ def require(config: Config, wanted: str, report: Report) -> Backup:
     backup = folder.require(wanted)
     report("see whether the key opens it")
     opening.require_opens(config, folder, backup)
+    if said := left_out(config, backup):
+        console.warn(said)
     return backup
+
+
+def left_out(config: Config, backup: Backup) -> str:
+    """What of Airbyte's a restore of this backup does not bring back, in a sentence; "" where it is all of it."""
+    if not config.airbyte.enabled:
+        return ""
+    copied = {part.part for part in backup.parts}
+    ours, other = ("abctl", "airbyte") if config.airbyte_engine == "abctl" else ("airbyte", "abctl")
+    if ours in copied:
+        return ""
+    why = f"are of {ENGINES[other]}" if other in copied else "are not in it"
+    return (
+        f"The backup {backup.id} does not bring back the connections and jobs of {ENGINES[ours]}: Airbyte's {why}. "
+        f"Make them anew: ./provision.py pipelines apply {config.environment}"
+    )
 
 
 def put_back(config: Config, backup: Backup, report: Report) -> None:

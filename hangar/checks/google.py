@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from hangar.checks import controller
@@ -12,6 +13,9 @@ from hangar.given import given, is_elsewhere
 if TYPE_CHECKING:
     from hangar.cloud.gcp.api import Api
     from hangar.config import Config
+
+AT_ONCE = 8
+"""Questions to Google at the same time."""
 
 SERVICES = (
     "compute.googleapis.com", "iam.googleapis.com", "cloudresourcemanager.googleapis.com",
@@ -38,20 +42,28 @@ def look(config: "Config") -> list[Finding]:
     logged_in = _asked("Google login", lambda: login(api))
     findings.append(logged_in)
     if logged_in.state == "ok":
-        zone = str(config.gcp.zone)
-        findings += [
-            _asked("Google APIs", lambda: services(api, config)),
-            _asked("Permissions", lambda: permissions(api, config)),
-            _asked("Zone", lambda: in_zone(api, zone)),
-            _asked("OS Login", lambda: os_login(api)),
-        ]
-        if config.gcp.network.existing:
-            findings.append(_asked("Network", lambda: network(api, config)))
-        if config.gcp.kms_key:
-            findings.append(_asked("Key", lambda: key(api, config)))
-        if is_elsewhere(config):
-            findings.append(_asked("Secrets", lambda: secrets(api, config)))
+        checks = _checks(api, config)
+        # Side by side: one after the other they would be most of what a person waits for.
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            findings += pool.map(lambda named: _asked(*named), checks.items())
     return findings
+
+
+def _checks(api: "Api", config: "Config") -> dict[str, Callable[[], Finding]]:
+    """What is asked of Google, by its name, in the order in which it is told."""
+    checks: dict[str, Callable[[], Finding]] = {
+        "Google APIs": lambda: services(api, config),
+        "Permissions": lambda: permissions(api, config),
+        "Zone": lambda: in_zone(api, str(config.gcp.zone)),
+        "OS Login": lambda: os_login(api),
+    }
+    if config.gcp.network.existing:
+        checks["Network"] = lambda: network(api, config)
+    if config.gcp.kms_key:
+        checks["Key"] = lambda: key(api, config)
+    if is_elsewhere(config):
+        checks["Secrets"] = lambda: secrets(api, config)
+    return checks
 
 
 def _asked(name: str, check: Callable[[], Finding]) -> Finding:
@@ -129,7 +141,7 @@ def key(api: "Api", config: "Config") -> Finding:
     """The key of the disks is there, for encrypting, and in force. It is Google's own account that uses it: whoever may
     not look is only warned.
     """
-    from hangar.cloud.gcp.errors import GoogleRefused, NotThere
+    from hangar.cloud.gcp.errors import LOOKING_ROLE, GoogleRefused, NotThere
 
     name = str(config.gcp.kms_key)
     _, project, _, location, _, ring, _, short = name.split("/")
@@ -143,7 +155,11 @@ def key(api: "Api", config: "Config") -> Finding:
             raise
         off = error.reason in ("SERVICE_DISABLED", "accessNotConfigured")
         why = f"{KMS} is off in {api.project}" if off else "you may not"
-        cure = error.resolution if off else f"Ask whoever may: gcloud kms keys describe {short} {where}"
+        ask = (
+            f"Ask whoever may: gcloud kms keys describe {short} {where}\nThey can let you look: gcloud kms keys "
+            f"add-iam-policy-binding {short} {where} --member {api.session.member} --role {LOOKING_ROLE}"
+        )
+        cure = error.resolution if off else ask
         return Finding("Key", "warning", f"{name} has to be there and in force; not looked at: {why}", cure)
     if found.get("purpose") != "ENCRYPT_DECRYPT":
         detail = f"{name} is not for encrypting disks (its purpose: {found.get('purpose')})"

@@ -186,8 +186,18 @@ def _authenticated(env: str, settings: dict[str, str], said: str) -> Iterator[Fi
         what = "was offered and refused" if "Offering public key" in said else "was not even offered"
         yield Finding(
             "Login", "missing", f"the key {what} for {user}: it is not on the machine, or the account may not log in",
-            f"Its public half belongs under people in platform.yml, then: ./provision.py up {env}",
+            f"{_admitted(env, user, client_config.unquote(path))}\nOr name another key: ./provision.py ssh-config {env}"
+            " --user NAME --key PATH",
         )  # fmt: skip
+
+
+def _admitted(env: str, user: str, path: Path) -> str:
+    """How the key that was refused becomes somebody's."""
+    if client_config.is_operators(env):
+        return (
+            f"Ask an admin for an entry: ./provision.py people add NAME {env} --role admin --key {path}.pub"
+        )
+    return f"Ask an admin to let it in: ./provision.py people key {user} {env} --key {path}.pub"
 
 
 def _last(said: str) -> str:

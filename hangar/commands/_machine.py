@@ -58,17 +58,20 @@ def reach(args: argparse.Namespace) -> Machine:
 
 
 def acquaint(args: argparse.Namespace) -> None:
-    """Sees to it that this computer knows how to log in, also to a machine that was made from another one.
+    """Sees to it that this computer knows how to log in, also to a machine that was made from another one, and that the
+    operator's login is the one of this call where `--set` changes something of it.
 
     Raises:
         MachineMissing: there is none; one of this computer would be known here.
     """
     from hangar import config, inventory
 
-    if client_config.of(args.environment).exists():
+    env = args.environment
+    is_known = client_config.of(env).exists()
+    if is_known and not (args.overrides and client_config.is_operators(env)):
         return
-    if config.load(args.environment, args.overrides).cloud in inventory.LOCAL:
-        raise MachineMissing(args.environment)
+    if not is_known and config.load(env, args.overrides).cloud in inventory.LOCAL:
+        raise MachineMissing(env)
     reach(args)
 
 

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from hangar.backup.target import Target
     from hangar.config import Config
 
-PLATFORM = (
-    "Airbyte's platform (abctl) keeps its own records: its connections and jobs are not in this backup."
-)
 ACTIONS = ("now", "list", "verify", "restore", "schedule")
 
 
@@ -29,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="backup", metavar="latest|ID", default="",
         help="which backup to restore (default: latest) or to verify (default: all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--break-lock", action="store_true", help="restore: take the cloud's lock away from whoever has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         case "verify":
             return _verify(settings, args.backup, as_json=args.json)
         case "restore":
-            _restore(settings, args.backup or "latest", as_json=args.json)
+            _restore(settings, args.backup or "latest", as_json=args.json, break_lock=args.break_lock)
         case _:
             _schedule(settings, as_json=args.json)
     return 0
@@ -63,9 +63,10 @@ def _now(config: "Config", *, as_json: bool) -> None:
     console.say(f"{made.id} is made and tried ({made.seconds:g} s, {_size(made.bytes)}; new: {new}).")
     console.say(f"It is here, encrypted: {_shown(folder)}")
     _warn_of_the_key(config)
-    if config.airbyte.enabled and config.airbyte_engine == "abctl":
+    if work.left_out(config, made):
         console.warn(
-            f"{PLATFORM} Copy them: ./provision.py ssh {config.environment} -- sudo airbyte-abctl backup"
+            "Airbyte's connections and jobs are not in this backup: the machine was configured for another engine, or "
+            f"by an earlier Hangar. Bring it up first: ./provision.py up {config.environment}"
         )
     if gone:
         console.say(f"Removed, as backup.keep says: {', '.join(gone)}")
@@ -155,12 +156,15 @@ def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
     return 0
 
 
-def _restore(config: "Config", wanted: str, *, as_json: bool) -> None:
+def _restore(config: "Config", wanted: str, *, as_json: bool, break_lock: bool) -> None:
     from hangar.backup import fetching, work
     from hangar.backup.folder import Folder
     from hangar.backup.machine import Machine
+    from hangar.cloud import cloud_for
 
-    with _at_work(config, "backup restore") as progress:
+    # A colleague's `up` on another computer must not meet services that are stopped for this.
+    alone = cloud_for(config).hold(f"provision.py backup restore {config.environment}", break_lock=break_lock)
+    with _at_work(config, "backup restore") as progress, alone:
         with progress.stage("Backup"):
             fetching.from_machine(Machine(config.environment), Folder.of(config), config, progress.report)
             backup = work.require(config, wanted, progress.report)

@@ -1,6 +1,7 @@
 """doctor: look for what would stop a machine here or in the cloud, or an editor on one; name the cure."""
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -29,25 +30,27 @@ def run(args: argparse.Namespace) -> int:
     if args.named and client_config.of(args.named).exists():
         return _of_machine(args)
     args.environment = args.named or args.environment
-    config = _in_cloud(args)
-    if config is None:
-        return _tell(args, checks.look(), "A local machine can be made here.")
+    config = _settings(args)
+    if config is None or config.cloud != "gcp":
+        return _tell(args, [*checks.look(), *_forgotten(config)], "A local machine can be made here.")
     from hangar.checks import google
 
-    return _tell(args, google.look(config), f"A machine can be made in {config.gcp.project}.")
+    good = f"A machine can be made in {config.gcp.project}."
+    return _tell(args, [*google.look(config), *_forgotten(config)], good)
 
 
 def _of_machine(args: argparse.Namespace) -> int:
     from hangar.checks import way
 
     env = args.environment = args.named
-    findings, good = way.look(env), f"An editor can work on hangar-{env}."
-    # Who only works on the machine needs none of an operator's permissions.
-    if client_config.is_operators(env):
-        more, project = _around(args)
-        findings += more
-        good += f" Nothing in {project} stops an `up`." if project else ""
-    return _tell(args, findings, good)
+    good = f"An editor can work on hangar-{env}."
+    with ThreadPoolExecutor(1) as pool:
+        # Who only works on the machine needs none of an operator's permissions.
+        around = pool.submit(_around, args) if client_config.is_operators(env) else None
+        findings = way.look(env)
+        more, project = around.result() if around else ([], "")
+    good += f" Nothing in {project} stops an `up`." if project else ""
+    return _tell(args, [*findings, *more], good)
 
 
 def _around(args: argparse.Namespace) -> "tuple[list[checks.Finding], str]":
@@ -55,15 +58,23 @@ def _around(args: argparse.Namespace) -> "tuple[list[checks.Finding], str]":
     are wrong are a finding: the way to the machine is shown without them.
     """
     try:
-        config = _in_cloud(args)
+        config = _settings(args)
     except ConfigError as error:
         detail = " ".join(f"{error.brief} {error.details}".split())
         return [checks.Finding("Settings", "missing", detail, error.resolution)], ""
-    if config is None:
-        return [], ""
+    if config is None or config.cloud != "gcp":
+        return _forgotten(config), ""
     from hangar.checks import google
 
-    return google.look(config), str(config.gcp.project)
+    return [*google.look(config), *_forgotten(config)], str(config.gcp.project)
+
+
+def _forgotten(config: "Config | None") -> list[checks.Finding]:
+    """Rows of people whose day is long past; they stop nothing."""
+    from hangar.people import forgotten
+
+    told = forgotten.told(config) if config else []
+    return [checks.Finding("People", "warning", what, cure) for what, cure in told]
 
 
 def _tell(args: argparse.Namespace, findings: list[checks.Finding], good: str) -> int:
@@ -83,12 +94,11 @@ def _tell(args: argparse.Namespace, findings: list[checks.Finding], good: str) -
     return 1 if ill else 0
 
 
-def _in_cloud(args: argparse.Namespace) -> "Config | None":
-    """The settings, where they ask for a machine in a cloud; without a file it would be a local one."""
+def _settings(args: argparse.Namespace) -> "Config | None":
+    """The environment's; None where there is no file yet: it would be a machine on this computer."""
     from hangar import config
 
     if not paths.platform_file(args.environment).is_file():
         require_name(args.environment)
         return None
-    settings = config.load(args.environment, args.overrides)
-    return settings if settings.cloud == "gcp" else None
+    return config.load(args.environment, args.overrides)

@@ -1,4 +1,4 @@
-"""people: let somebody in, end somebody's access, give another day, see who is there."""
+"""people: let somebody in, end somebody's access, give another key or day, see who is there."""
 
 import argparse
 from contextlib import contextmanager
@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from hangar.config.people import Person
     from hangar.people.leaving import Departure
 
-ACTIONS = ("add", "remove", "expire", "list", "password")
+ACTIONS = ("add", "remove", "expire", "key", "list", "password")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "words", metavar="add NAME | remove NAME | expire NAME | password NAME | list [ENV]", nargs="*",
+        "words", metavar="add NAME | remove NAME | expire NAME | key NAME | password NAME | list [ENV]", nargs="*",
         help="what to do (default: list), with whom, and where",
     )  # fmt: skip
     parser.add_argument(
         "--key", action="append", default=[], metavar="FILE",
-        help="add: a public key, as a .pub file or as its text; may be given more than once",
+        help="add, key: a public key, as a .pub file or as its text; may be given more than once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--remove", action="append", default=[], metavar="FINGERPRINT",
+        help="key: a key that the person has no more (or its .pub file); may be given more than once",
     )  # fmt: skip
     parser.add_argument(
         "--role", choices=("admin", "developer", "viewer"), help="add: what the person may do"
@@ -40,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="",
         help="remove, expire today: the name again, where it is your own",
+    )
+    parser.add_argument(
+        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
     )
 
 
@@ -57,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
             _remove(config, name, args)
         case "expire":
             _expire(config, name, args)
+        case "key":
+            _key(config, name, args)
         case "password":
             _password(config, name, as_json=args.json)
         case _:
@@ -79,7 +88,7 @@ def split(words: list[str], default: str) -> tuple[str, str, str]:
         raise HangarError(
             "This is not how people are asked for.",
             f"* You said: people {' '.join(words)}",
-            f"Say: ./provision.py people list {env}, or add, remove, expire or password with a NAME",
+            f"Say: ./provision.py people list {env}, or add, remove, expire, key or password with a NAME",
         )
     return action, name, env
 
@@ -99,7 +108,7 @@ def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
     }
     entry |= {"expires": day} if (day := _day(args.expires)) else {}
     entry |= {"email": args.email} if args.email else {}
-    with _at_work(config, f"people add {name}") as progress:
+    with _at_work(config, args, f"people add {name}") as progress:
         outcome = coming.add(config, entry, progress)
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
     _as_json(args.json, {"name": name, "on_the_machine": outcome.has_machine})
@@ -137,7 +146,7 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
         raise HangarError(f"{name} stays.")
     _require_second_word(config, name, args.myself)
     try:
-        with _at_work(config, f"people remove {name}") as progress:
+        with _at_work(config, args, f"people remove {name}") as progress:
             gone = leaving.remove(config, name, progress)
     except LockHeld as held:
         raise LockHeld(
@@ -201,19 +210,66 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     if day is not None:
         leaving.require_removable(config, name)
     if day == today():
+        coming.require(config, name)
+        question = f"End the access of {name} to {config.environment} now? The account and the home stay."
+        if not console.confirm(question):
+            raise HangarError(f"{name} has the same day as before.")
         _require_second_word(config, name, args.myself)
-    with _at_work(config, f"people expire {name}") as progress:
+    with _at_work(config, args, f"people expire {name}") as progress:
         outcome = coming.set_expiry(config, name, day, progress)
     console.say(f"{name} has access {f'until the day before {day}' if day else 'without an end'}.")
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
     _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
 
 
+def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
+    from hangar.people import coming, keys
+
+    env = config.environment
+    more, gone = [coming.read_key(key) for key in args.key], [keys.fingerprint(one) for one in args.remove]
+    if not more and not gone:
+        _tell_keys(coming.require(config, name))
+        console.say(f"Another one: ./provision.py people key {name} {env} --key FILE --remove FINGERPRINT")
+        _as_json(args.json, _keys_as_data(coming.require(config, name)))
+        return
+    keys.require_changeable(config, name, more, gone)
+    ending = (
+        f"Take {', '.join(gone)} from {name}? Their sessions on {env} end, and begin again with another key."
+    )
+    if gone and not console.confirm(ending):
+        raise HangarError(f"{name} has the same keys as before.")
+    with _at_work(config, args, f"people key {name}") as progress:
+        outcome = keys.change(config, name, more, gone, progress)
+    _tell_keys(outcome.person)
+    if not outcome.has_machine:
+        console.say(f"That stands in platform.yml. {env} has no machine that runs: the next `up` does it.")
+    elif outcome.person.is_expired:
+        console.say(f"The day of {name} has come: the machine refuses each of their keys.")
+    else:
+        refused = ", and refuses what was taken" if gone else ""
+        console.say(f"The machine admits each of these keys{refused}.")
+    _as_json(args.json, {**_keys_as_data(outcome.person), "on_the_machine": outcome.has_machine})
+
+
+def _tell_keys(person: "Person") -> None:
+    rows = [[one["fingerprint"], one["type"], one["comment"]] for one in _keys_as_data(person)["keys"]]
+    console.table(["fingerprint", "type", "comment"], rows, f"Keys of {person.name}")
+
+
+def _keys_as_data(person: "Person") -> dict[str, Any]:
+    from hangar.config.public_keys import parse
+
+    keys = [parse(key) for key in person.keys]
+    return {
+        "name": person.name,
+        "keys": [{"fingerprint": one.fingerprint, "type": one.type, "comment": one.comment} for one in keys],
+    }
+
+
 def _password(config: "Config", name: str, *, as_json: bool) -> None:
     from hangar.people import coming, machine
 
-    if coming.person_of(config, name) is None:
-        raise coming.missing(config, name)
+    coming.require(config, name)
     machine.new_password(config.environment, name)
     console.say(f"{name} has a new password for Airflow, which nobody has seen.")
     console.say(f"They read it on the machine, as themselves: cat /srv/people/passwords/{name}")
@@ -223,8 +279,9 @@ def _password(config: "Config", name: str, *, as_json: bool) -> None:
 def _list(config: "Config", *, as_json: bool) -> None:
     from hangar import paths
     from hangar.config.public_keys import parse
-    from hangar.people import machine
+    from hangar.people import forgotten, machine
 
+    forgotten.warn(config)
     known: dict[str, dict[str, Any]] = {}
     try:
         known = machine.show(config.environment) if paths.ssh_config(config.environment).exists() else {}
@@ -278,6 +335,14 @@ def _as_json(asked: bool, data: Any) -> None:
 
 
 @contextmanager
-def _at_work(config: "Config", words: str) -> "Iterator[console.Progress]":
-    with lock.held(config.environment, f"provision.py {words}"), console.Progress() as progress:
+def _at_work(config: "Config", args: argparse.Namespace, words: str) -> "Iterator[console.Progress]":
+    """Alone on the environment, as `up` is: both write who may come, on the machine and into the project's policy."""
+    from hangar.cloud import cloud_for
+
+    command = f"provision.py {words} {config.environment}"
+    with (
+        lock.held(config.environment, command),
+        console.Progress() as progress,
+        cloud_for(config).hold(command, break_lock=args.break_lock),
+    ):
         yield progress

@@ -22,9 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from hangar import config, pipeline
+    from hangar.people import forgotten
     from hangar.report import show_plan
 
     settings = config.load(args.environment, args.overrides)
+    forgotten.warn(settings)
     plan, recap = pipeline.plan(settings)
     show_plan(plan)
     show_engine(settings)

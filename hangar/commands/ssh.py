@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     env, words = split(args.words, args.environment)
     require_name(env)
     config = client_config.of(env)
-    if not config.exists():
+    if args.overrides or not config.exists():
         from hangar.commands import _machine  # only now: what is known here starts at once
 
         args.environment = env

@@ -21,8 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from hangar import config, pipeline
     from hangar.commands import _finish
+    from hangar.people import forgotten
 
     settings = config.load(args.environment, args.overrides)
+    forgotten.warn(settings)
     report = pipeline.up(
         settings, allow_replace=args.allow_replace, break_lock=args.break_lock, restore=args.restore
     )

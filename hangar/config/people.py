@@ -1,7 +1,7 @@
 """The list `people` of platform.yml: who works on the machine, with which keys, and as what."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, WithJsonSchema, field_validator
@@ -33,9 +33,9 @@ SYSTEM = frozenset(
 
 SYSTEM_PREFIXES = ("systemd-", "hangar-", "google-")
 
-FORGOTTEN = timedelta(days=90)
-"""A person whose day is past is locked out and may stand in the file for so long. An older date is a slip of the
-pen: taken as it is, it would lock somebody out from the start.
+FIRST_DAY = date(2026, 1, 1)
+"""Nobody has had a day before: an older date is a slip of the pen, and would lock somebody out from the start. It does
+not move with the calendar, so that a file that was right is never refused because somebody's day lies far back.
 """
 
 Role = Literal["admin", "developer", "viewer"]
@@ -61,8 +61,8 @@ def read_date(value: object) -> date:
     return value
 
 
-def _not_forgotten(value: date) -> date:
-    if value < today() - FORGOTTEN:
+def _not_ancient(value: date) -> date:
+    if value < FIRST_DAY:
         raise wrong(f"{value} is long past")
     return value
 
@@ -97,7 +97,7 @@ Keys = Annotated[
 Expiry = Annotated[
     date,
     BeforeValidator(read_date),
-    AfterValidator(_not_forgotten),
+    AfterValidator(_not_ancient),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
 
@@ -215,10 +215,11 @@ def _shared_addresses(people: tuple[Person, ...]) -> Found:
 
 
 def _soft_keys(people: tuple[Person, ...], others: dict[str, Any]) -> Found:
+    """Whoever's day has come opens nothing by any key."""
     if getattr(others.get("access"), "admin_keys", "any") != "hardware":
         return
     for number, person in enumerate(people):
         for place, key in enumerate(person.keys):
-            if person.role == "admin" and not parse(key).is_hardware:
+            if person.role == "admin" and not person.is_expired and not parse(key).is_hardware:
                 what = "is no hardware key, and access.admin_keys asks for one"
                 yield what, f"{number}.keys.{place}", HARDWARE_RIGHT

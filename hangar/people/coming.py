@@ -1,6 +1,7 @@
 """Somebody comes, or gets another day: platform.yml first, then the machine, then the proof."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -65,6 +66,18 @@ def person_of(config: Config, name: str) -> Person | None:
     return next((person for person in config.people if person.name == name), None)
 
 
+def require(config: Config, name: str) -> Person:
+    """The person of that name.
+
+    Raises:
+        HangarError: there is none.
+    """
+    person = person_of(config, name)
+    if person is None:
+        raise missing(config, name)
+    return person
+
+
 def rewrite(config: Config, before: str, after: str) -> Config:
     """Writes platform.yml if it is right as a whole; returns the new settings.
 
@@ -114,7 +127,9 @@ def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:
         raise HangarError(
             f"There is a {name} already, and not with these keys, this role and this day.",
             f"* platform.yml says: {there.role}, {len(there.keys)} key(s), expires {there.expires or 'never'}",
-            f"Change it in {paths.shown(paths.platform_file(config.environment))}, then run "
+            f"Another key: ./provision.py people key {name} {config.environment} --key FILE\n"
+            f"Another day: ./provision.py people expire {name} {config.environment} --expires DATE\n"
+            f"Anything else: change it in {paths.shown(paths.platform_file(config.environment))}, then run "
             f"./provision.py up {config.environment}",
         )
     with progress.stage("platform.yml"):
@@ -132,8 +147,7 @@ def set_expiry(config: Config, name: str, day: date | None, progress: Progress) 
         HangarError: nobody has that name, or the day is past.
     """
     before = text_of(config.environment)
-    if person_of(config, name) is None:
-        raise missing(config, name)
+    require(config, name)
     if day is not None and day != today():
         require_future(day)
     with progress.stage("platform.yml"):
@@ -144,9 +158,9 @@ def set_expiry(config: Config, name: str, day: date | None, progress: Progress) 
     return Outcome(person, enact(config, person, progress), after != before)
 
 
-def enact(config: Config, person: Person, progress: Progress) -> bool:
+def enact(config: Config, person: Person, progress: Progress, *, lost: Sequence[str] = ()) -> bool:
     """The machine and the cloud's gate before it do what the settings say of this person, and a login attempt shows
-    it. False: there is no machine.
+    it; `lost` are keys that they have no more. False: there is no machine.
     """
     server = cloud_for(config).server()
     if server is None:
@@ -156,17 +170,19 @@ def enact(config: Config, person: Person, progress: Progress) -> bool:
         return False
     if not person.is_expired:
         admission.admit(config, progress)
-        _tell_machine(config, person, server, progress)
+        _tell_machine(config, person, server, progress, lost)
         return True
     try:
-        _tell_machine(config, person, server, progress)
+        _tell_machine(config, person, server, progress, lost)
     finally:
         # After the machine was told: whoever ends their own access comes through the same gate.
         admission.shut(config, progress)
     return True
 
 
-def _tell_machine(config: Config, person: Person, server: Server, progress: Progress) -> None:
+def _tell_machine(
+    config: Config, person: Person, server: Server, progress: Progress, lost: Sequence[str]
+) -> None:
     with progress.stage("Machine"):
         pipeline.introduce(server, config)
         machine.apply(config, operators=person.role == "admin", progress=lambda event: progress.step(*event))
@@ -175,6 +191,9 @@ def _tell_machine(config: Config, person: Person, server: Server, progress: Prog
             machine.prove_out(config.environment, person, server.admin)
         else:
             machine.prove_in(config.environment, person)
+        if lost:
+            taken = person.model_copy(update={"keys": tuple(lost)})
+            machine.prove_out(config.environment, taken, server.admin)
 
 
 def require_future(day: date) -> None:

@@ -74,6 +74,57 @@ def set_expiry(text: str, name: str, day: date | None) -> str:
     )
 
 
+def set_keys(text: str, name: str, gone: Sequence[int], more: Sequence[str]) -> str:
+    """The text in which that person has no more the keys at these places, and has `more` behind the others."""
+    found = _find(text, name)
+    if found is None:
+        raise _beyond_us()
+    people = _people(text)
+    keys = people[found[1]]["keys"]
+    keys = [keys] if isinstance(keys, str) else keys
+    left = [key for place, key in enumerate(keys) if place not in gone]
+    wanted = [{**one, "keys": [*left, *more]} if one.get("name") == name else one for one in people]
+    changed = text
+    for key in more:
+        changed = _with_key(changed, _keys(changed, name), key)
+    for place in sorted(gone, reverse=True):
+        changed = _without_key(changed, _keys(changed, name), place)
+    return _checked(text, changed, wanted) if changed != text else text
+
+
+def _keys(text: str, name: str) -> yaml.Node:
+    """The value of the person's `keys`."""
+    found = _find(text, name)
+    if found is None:
+        raise _beyond_us()
+    value: yaml.Node = next(value for key, value in found[0].value[found[1]].value if key.value == "keys")
+    return value
+
+
+def _with_key(text: str, node: yaml.Node, key: str) -> str:
+    quoted = json.dumps(key, ensure_ascii=False)
+    if isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">"):
+        pair = f"[{json.dumps(node.value, ensure_ascii=False)}, {quoted}]"
+        return text[: node.start_mark.index] + pair + text[node.end_mark.index :]
+    if not isinstance(node, yaml.SequenceNode):
+        raise _beyond_us()
+    if node.flow_style:
+        at = _end(node.value[-1])
+        return f"{text[:at]}, {quoted}{text[at:]}"
+    lines, after = text.splitlines(), _last_line(node) + 1
+    return _joined(text, [*lines[:after], f"{' ' * node.start_mark.column}- {_scalar(key)}", *lines[after:]])
+
+
+def _without_key(text: str, node: yaml.Node, place: int) -> str:
+    if not isinstance(node, yaml.SequenceNode):
+        raise _beyond_us()
+    if node.flow_style:
+        first, last = _flow_span(node, place)
+        return text[:first] + text[last:]
+    lines, item = text.splitlines(), node.value[place]
+    return _joined(text, [*lines[: _dash_line(lines, item)], *lines[_last_line(item) + 1 :]])
+
+
 def _with_day(text: str, item: yaml.MappingNode, day: date) -> str:
     if item.flow_style:
         at = _end(item.value[-1][1])

@@ -13,6 +13,8 @@ MENDED = "sudo apt-get --fix-broken install"
 CHIEF = ("apache-airflow", "airbyte", "dbt-core", "dbt-postgres", "dlt")
 """Packages whose versions people know, and what begins with the first of them."""
 
+PLATFORM = "platform"
+NO_WAY_BACK = "its database is copied first, on the machine; it does not go back by itself"
 ENDS = "containers stop and are made anew"
 TITLES = {"airflow": "Airflow's image", "airbyte": "the embedded engine's image"}
 
@@ -34,6 +36,9 @@ def _groups(facts: Facts, wanted: Wanted) -> Iterator[Group]:
     for name in wanted.locks:
         if service := facts.services.get(name):
             yield from _image(name, service, wanted)
+    if facts.chart and wanted.chart and facts.chart != wanted.chart:
+        change = Item("release", facts.chart, wanted.chart)
+        yield Group(PLATFORM, "Airbyte's platform", (change,), NO_WAY_BACK, (change.name,))
     if wanted.revision and wanted.relation != "same":
         change = Item("revision", facts.revision or "not recorded", wanted.revision)
         yield Group("roles", "our own roles", (change,), "what each changes: ./provision.py plan")
@@ -102,6 +107,12 @@ def _refusals(facts: Facts, wanted: Wanted) -> Iterator[Refusal]:
                 "them by a dump alone",
                 f"{GUIDE}#another-major-version-of-postgres says how: a backup, then a new machine with its data",
             )
+    if facts.chart and wanted.chart and pins.is_older(wanted.chart, facts.chart):
+        yield Refusal(
+            f"Airbyte's platform would go back from {facts.chart} to {wanted.chart}, "
+            "and its database knows no way back",
+            f"Describe {facts.chart} or newer (platform.yml: airbyte.abctl.chart)",
+        )
     airflow = facts.services.get("airflow")
     if airflow and airflow.running:
         yield from _airflow_refusals(airflow, wanted)
@@ -176,7 +187,5 @@ def _notes(facts: Facts, wanted: Wanted) -> Iterator[str]:
         service = facts.services.get(name)
         if service and not service.running:
             yield f"what {name} runs cannot be told: its containers do not answer"
-    if wanted.chart and facts.chart and facts.chart != wanted.chart:
-        yield f"Airbyte's platform is {facts.chart}, and {wanted.chart} is described: docs/airbyte.md says how"
     if facts.reboot:
         yield "an earlier update waits for a reboot: it comes in the window (updates.window)"

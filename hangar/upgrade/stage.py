@@ -135,7 +135,7 @@ class _Attempt:
         try:
             packages = self._packages()
             with self.progress.stage("Playbook"):
-                pipeline.configure(self.config, self.progress)
+                self._configure()
             self._judge()
         except HangarError as error:
             raise self._undone(error, packages, made) from error
@@ -165,6 +165,19 @@ class _Attempt:
             except HangarError:
                 self.there.release()
                 raise
+
+    def _configure(self) -> None:
+        """The playbook. To another release of Airbyte's platform it has leave for this once: hosts.yml is afterwards
+        what platform.yml says.
+        """
+        if not self.wanted.changes(planning.PLATFORM):
+            pipeline.configure(self.config, self.progress)
+            return
+        pipeline.introduce(self.server, with_leave(self.config))
+        try:
+            pipeline.configure(self.config, self.progress)
+        finally:
+            pipeline.introduce(self.server, self.config)
 
     def _goes_on(self) -> bool:
         """Whether an upgrade that was cut short is still drained: then what it kept is what there is to go back to."""
@@ -244,6 +257,8 @@ class _Attempt:
             if packages
             else ""
         )
+        if self.wanted.changes(planning.PLATFORM):
+            kept += "\n* not put back: Airbyte's platform (its copies from before: /srv/airbyte/backups)"
         return Undone(
             "The upgrade failed; what was there before is in service again, and tasks begin.",
             f"{why}\n" + "\n".join(f"* put back: {one}" for one in said) + kept
@@ -251,6 +266,12 @@ class _Attempt:
             f"Prove it: ./provision.py verify {env}\nThe other roles' files come back with the earlier checkout's "
             f"./provision.py up {env}",
         )  # fmt: skip
+
+
+def with_leave(config: Config) -> Config:
+    """The settings of a call that may bring Airbyte's platform to another release."""
+    abctl = config.airbyte.abctl.model_copy(update={"upgrade": True})
+    return config.model_copy(update={"airbyte": config.airbyte.model_copy(update={"abctl": abctl})})
 
 
 def words(promise: verification.Promise) -> str:

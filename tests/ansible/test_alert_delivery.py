@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import queue
+import re
 import shutil
 import socket
 import socketserver
@@ -34,8 +35,20 @@ PROGRAM = shutil.which("prometheus-alertmanager")
 ITS_OWN = Path("/usr/share/prometheus/alertmanager/default.tmpl")
 """Debian's Alertmanager does not start without its own templates."""
 
+
+def is_recent() -> bool:
+    """Whether it reads addresses of receivers from files, as Debian 13's does."""
+    if PROGRAM is None or not ITS_OWN.exists():
+        return False
+    said = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    return found is not None and (int(found[1]), int(found[2])) >= (0, 26)
+
+
+# CI brings it, so there it fails instead.
 pytestmark = pytest.mark.skipif(
-    PROGRAM is None or not ITS_OWN.exists(), reason="Debian's prometheus-alertmanager is not installed"
+    not is_recent() and os.environ.get("CI") != "true",
+    reason="Debian 13's prometheus-alertmanager is not here: .ci/run brings it",
 )
 
 ROLE = {"role_path": str(REPO / "roles/monitoring")}

@@ -29,7 +29,8 @@ BROKEN = {
     ),
     "glob": ({"files": {"/x/*": {"content": "y"}}}, "not a glob"),
     "twice": ({"links": {"{target}/app.conf": "x"}}, "/app.conf: wanted both as file and as link"),
-    "undo": ({"undo": {"after": 5}}, "exactly the keys after and command"),
+    "other": ({"unless": {"{target}": "The other one is there."}}, "The other one is there."),
+    "undo": ({"undo": {"after": 5}}, "undo needs the keys after and command"),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils import hangar_files, hangar_journal
+from ansible.module_utils import hangar_files, hangar_journal, hangar_written
 
 from .conftest import Apply, absent, apply_tree, directory, file
 
@@ -43,6 +43,23 @@ def test_check_mode_says_the_same_and_touches_nothing(apply: Apply, tmp_path: Pa
     foreseen = apply(*wanted, check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b"]
     assert apply(*wanted)["diff"] == foreseen["diff"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_nothing_is_written_where_something_else_stands(
+    apply: Apply, tmp_path: Path, check: bool, kind: str
+) -> None:
+    wanted = file(tmp_path / "etc/a")
+    stands = tmp_path / "stands"
+    unless = {str(tmp_path / "never"): "Nobody is there.", str(stands): "The other one is there."}
+    stands.touch() if kind == "file" else stands.symlink_to("nowhere")
+    refused = apply(wanted, check=check, unless=unless)
+    assert (refused["failed"], refused["msg"]) == (True, "The other one is there.")
+    assert not (tmp_path / "etc").exists()
+    stands.unlink()
+    assert apply(wanted, check=check, unless=unless)["changed"]
+    assert (tmp_path / "etc/a").exists() is not check
 
 
 def test_bytes_arrive_as_they_are(apply: Apply, tmp_path: Path) -> None:
@@ -288,3 +305,25 @@ def test_the_documentation_names_every_option() -> None:
 
     documented = set(yaml.safe_load(apply_tree.DOCUMENTATION)["options"])
     assert set(apply_tree.SPEC) - {"entries"} <= documented
+
+
+def test_what_is_written_is_noted_for_the_daily_comparison(
+    apply: Apply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timer: Timer
+) -> None:
+    """To the letter and beforehand, where files are compared; and again when it is undone."""
+    monkeypatch.setattr(hangar_written, "COMPARED", (f"{tmp_path}/etc/",))
+    monkeypatch.setattr(hangar_written, "FOLDER", str(tmp_path / "integrity"))
+    path = tmp_path / "etc/deep/a"
+    apply(file(path), undo=UNDO)
+    assert hangar_written.read() == {}, "nothing is compared on this machine"
+    (tmp_path / "integrity").mkdir()
+    hangar_journal.keep(journal(tmp_path), str(tmp_path / "journal"))
+    apply(file(path, "newer\n", "0600"), file(tmp_path / "etc/new/b"), file(tmp_path / "srv/c"), undo=UNDO)
+    made = [str(tmp_path / "etc/new"), str(path), str(tmp_path / "etc/new/b")]
+    assert sorted(hangar_written.read()) == sorted(made)
+    for place in made:
+        assert hangar_written.read()[place] == hangar_written.describe(hangar_files.look(place))
+    hangar_journal.undo(journal(tmp_path), str(tmp_path / "journal"))
+    assert hangar_written.read()[str(path)] == hangar_written.describe(hangar_files.look(str(path)))
+    assert hangar_written.read()[str(tmp_path / "etc/new/b")] == ["absent"]
+    assert hangar_written.read()[str(tmp_path / "etc/new")] == ["absent"]

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible.module_utils import hangar_files, hangar_written
 
 from hangar.paths import REPO
 
+LIBRARY = REPO / "playbooks/plugins/module_utils"
 PROGRAM = REPO / "roles/hardening_audit/templates/usr/local/lib/hangar/integrity"
 
 AIDE = """#!/bin/sh
@@ -55,7 +57,17 @@ class Machine:
                 "integrity",
                 PROGRAM.read_text()
                 .replace("/var/lib/hangar/integrity", str(place))
-                .replace("/var/lib/dpkg/info", str(place / "info")),
+                .replace("/var/lib/dpkg/info", str(place / "info"))
+                .replace("/usr/share/initramfs-tools", str(place / "initramfs-tools"))
+                .replace("/usr/lib/modules", str(place / "modules"))
+                .replace("/boot/", f"{place}/boot/"),
+            ),
+            ("hangar_files.py", (LIBRARY / "hangar_files.py").read_text()),
+            (
+                "hangar_written.py",
+                (LIBRARY / "hangar_written.py")
+                .read_text()
+                .replace('"/boot/", "/etc/", "/opt/", "/usr/"', f'"{place}/"'),
             ),
         ):
             (place / name).write_text(text)
@@ -88,9 +100,15 @@ class Machine:
         }
         (self.place / "differences").write_text(json.dumps({**told, "details": details}))
 
-    def integrity(self, word: str, error: int = 0) -> subprocess.CompletedProcess[str]:
+    def integrity(self, *words: str, error: int = 0) -> subprocess.CompletedProcess[str]:
         env = {"PATH": f"{self.place}:{os.defpath}", "ERROR": str(error)}
-        return subprocess.run([self.place / "integrity", word], env=env, capture_output=True, text=True)
+        return subprocess.run([self.place / "integrity", *words], env=env, capture_output=True, text=True)
+
+    def note(self, **states: hangar_files.State) -> None:
+        """Hangar is about to write these, by their names in this place."""
+        folder = str(self.place)
+        wanted = {f"{folder}/{name.replace('__', '/')}": state for name, state in states.items()}
+        hangar_written.note(wanted, folder)
 
     @property
     def known(self) -> str:
@@ -98,8 +116,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Its files are known."""
+    monkeypatch.setattr(hangar_written, "COMPARED", (f"{tmp_path}/",))
     machine = Machine(tmp_path)
     assert machine.integrity("check").stdout == "The files of the system are known from now on.\n"
     return machine
@@ -281,6 +300,185 @@ def test_a_change_that_names_no_path_is_a_finding(machine: Machine) -> None:
     machine.release("2", "two")
     machine.differ()
     assert (machine.integrity("check").returncode, machine.known) == (1, "first")
+
+
+def setting(text: str = "ours", mode: int = 0o644) -> hangar_files.State:
+    return hangar_files.State("file", os.getuid(), os.getgid(), mode, text.encode())
+
+
+def write(machine: Machine, text: str = "ours", mode: int = 0o644) -> None:
+    """Somebody writes the setting; AIDE tells of it."""
+    machine.setting.write_text(text)
+    machine.setting.chmod(mode)
+    machine.differ(changed={str(machine.setting): (*CONTENT, "perm")})
+
+
+def test_what_hangar_wrote_is_known_without_anybody(machine: Machine) -> None:
+    """Rights too, since the note names them; and once: the next one to write the same is a stranger."""
+    machine.note(**{"sudo.conf": setting(mode=0o600)})
+    write(machine, mode=0o600)
+    done = machine.integrity("check")
+    assert (done.returncode, machine.known) == (0, "second")
+    assert done.stdout.splitlines() == [
+        "1 path(s) have changed, each as it was noted when it was written. They are known now.",
+    ]
+    (machine.place / "now").write_text("third")
+    assert machine.integrity("check").returncode == 1
+
+
+def test_a_note_that_comes_while_files_are_compared_is_not_lost(machine: Machine) -> None:
+    """It counts for what the comparison has seen, and waits for the next one otherwise."""
+    machine.note(bin__other=setting())
+    write(machine)
+    mode = machine.setting.stat().st_mode & 0o777
+    told = hangar_written.describe(setting(mode=mode))
+    late = {str(machine.setting): told, f"{machine.place}/later": told}
+    line = f"cat {machine.place}/late > {machine.place}/written.json\ncp STATE"
+    (machine.place / "late").write_text(json.dumps(late))
+    aide = (machine.place / "aide").read_text()
+    (machine.place / "aide").write_text(aide.replace("cp ", line.replace("STATE", "", 1), 1))
+    assert machine.integrity("check").returncode == 0
+    assert list(hangar_written.read(str(machine.place))) == [f"{machine.place}/later"]
+
+
+def test_an_update_and_a_run_may_come_together(machine: Machine) -> None:
+    machine.release("2", "two")
+    machine.note(**{"sudo.conf": setting()})
+    machine.setting.write_text("ours")
+    machine.setting.chmod(0o644)
+    machine.differ(changed={str(machine.program): CONTENT, str(machine.setting): CONTENT})
+    assert machine.integrity("check").stdout.splitlines()[-1] == (
+        "2 path(s) have changed, each as these updates have it or as it was noted when it was written."
+        " They are known now."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [("ours and more", 0o644), ("ours", 0o666), ("ours", 0o4644)],
+    ids=["text", "mode", "setuid"],
+)
+def test_whoever_writes_after_hangar_is_named(machine: Machine, text: str, mode: int) -> None:
+    machine.note(**{"sudo.conf": setting()})
+    write(machine, text, mode)
+    done = machine.integrity("check")
+    assert (done.returncode, machine.known) == (1, "first")
+    assert f"  changed {machine.setting}\n" in done.stdout
+    # The note is still there: once the stranger's change is gone, the rest is as Hangar wrote it.
+    write(machine)
+    assert machine.integrity("check").returncode == 0
+
+
+def test_a_stranger_is_named_beside_what_hangar_wrote(machine: Machine) -> None:
+    machine.note(**{"sudo.conf": setting()})
+    write(machine)
+    machine.differ(changed={str(machine.setting): CONTENT, str(machine.program): CONTENT})
+    machine.program.write_text("a stranger's")
+    done = machine.integrity("check")
+    assert done.stdout.splitlines()[0] == "1 of 2 changed path(s) are not as an update of Debian's has them:"
+    assert (done.returncode, machine.known) == (1, "first")
+
+
+def test_what_hangar_removed_and_the_folder_that_it_made_are_known(machine: Machine) -> None:
+    new = machine.place / "drop-ins"
+    new.mkdir()
+    new.chmod(0o755)
+    machine.link.unlink()
+    folder = hangar_files.State("directory", os.getuid(), os.getgid(), 0o755)
+    machine.note(**{"drop-ins": folder, "bin__sudoedit": hangar_files.State()})
+    machine.differ(
+        added={str(new): ()},
+        removed={str(machine.link): ()},
+        changed={str(machine.place): ("link_count",), str(machine.place / "bin"): ("size",)},
+    )
+    assert machine.integrity("check").returncode == 0
+    # Of a folder in which nothing came or went, nobody has noted anything.
+    machine.differ(changed={str(machine.folder): ("size",)})
+    (machine.place / "now").write_text("third")
+    assert machine.integrity("check").returncode == 1
+
+
+def image(machine: Machine, text: str = "an image") -> Path:
+    """A new initial RAM disk, made by Debian's programs from parts of which one is the package's."""
+    path = machine.place / "boot/initrd.img-6.12.48+deb13-amd64"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """The scripts that images are made with."""
+    path = tmp_path / "initramfs-tools/hooks"
+    path.mkdir(parents=True)
+    return path / "script"
+
+
+def test_an_image_that_was_made_anew_is_known(machine: Machine, parts: Path) -> None:
+    machine.release("1", "one", parts)
+    path = image(machine)
+    assert machine.integrity("generated", str(path)).returncode == 0
+    machine.differ(added={str(path): ()})
+    assert machine.integrity("check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "who", ["writes into it", "changes what it is made with", "adds to what it is made with"]
+)
+def test_an_image_is_a_finding_if_somebody(machine: Machine, parts: Path, who: str) -> None:
+    machine.release("1", "one", parts)
+    path = image(machine)
+    machine.integrity("generated", str(path))
+    {
+        "writes into it": lambda: path.write_text("another image"),
+        "changes what it is made with": lambda: parts.write_text("evil"),
+        "adds to what it is made with": lambda: (parts.parent / "another").write_text("evil"),
+    }[who]()
+    machine.differ(added={str(path): ()})
+    done = machine.integrity("check")
+    assert (done.returncode, f"  added   {path}\n" in done.stdout) == (1, True)
+
+
+def test_nobody_vouches_for_what_was_not_made_just_now(machine: Machine) -> None:
+    """A hook that runs although its generator did not."""
+    text = (machine.place / "integrity").read_text()
+    assert "JUST_NOW = 3600.0" in text
+    (machine.place / "integrity").write_text(text.replace("JUST_NOW = 3600.0", "JUST_NOW = -1.0"))
+    path = image(machine)
+    assert machine.integrity("generated", str(path)).returncode == 0
+    machine.differ(added={str(path): ()})
+    assert machine.integrity("check").returncode == 1
+
+
+def test_a_kernels_tables_are_known_and_nothing_else_beside_them(machine: Machine) -> None:
+    tables = machine.place / "modules/6.12.48+deb13-amd64"
+    tables.mkdir(parents=True)
+    for name in ("modules.dep", "modules.evil"):
+        (tables / name).write_text("a table")
+    assert machine.integrity("kernel", "6.12.48+deb13-amd64").returncode == 0
+    machine.differ(added={str(tables / "modules.dep"): (), str(tables / "modules.evil"): ()})
+    done = machine.integrity("check")
+    assert done.stdout.splitlines()[1:2] == [f"  added   {tables}/modules.evil"]
+    assert machine.integrity("kernel", "../../etc").returncode == 64
+
+
+def test_what_was_made_of_a_kernel_goes_with_it(machine: Machine) -> None:
+    path = image(machine)
+    kernel = machine.place / "boot/vmlinuz-6.12.48+deb13-amd64"
+    machine.release("2", "two", kernel)
+    machine.differ(added={str(path): (), str(kernel): ()})
+    assert machine.integrity("accept").returncode == 0
+    path.unlink()
+    kernel.unlink()
+    machine.release("2", "two")
+    machine.differ(removed={str(path): ()})
+    (machine.place / "now").write_text("third")
+    assert machine.integrity("check").returncode == 1, "the kernel is the package's still"
+    machine.release("3", "three")
+    machine.differ(removed={str(path): (), str(kernel): ()})
+    (machine.place / "now").write_text("third")
+    assert machine.integrity("check").returncode == 0
 
 
 @pytest.mark.parametrize("word", ["check", "accept"])

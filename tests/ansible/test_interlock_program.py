@@ -113,6 +113,33 @@ def test_a_name_that_leads_elsewhere_is_refused(
     assert "is not a journal's name" in capsys.readouterr().err
 
 
+def test_commands_that_change_accounts_are_guarded_without_a_file(
+    interlock: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timer runs before the first command; a journal that is open goes on, with what it knew first."""
+    found = {"shell": "/bin/bash", "groups": ["hangar-admins"], "locked": False, "expires": ""}
+    monkeypatch.setattr(journals, "KEYS", f"{tmp_path}/keys/")
+    monkeypatch.setattr(journals.reach, "account", lambda name: dict(found) if name == "hangar" else None)
+    monkeypatch.setattr(
+        journals.subprocess,
+        "run",
+        lambda argv, **_: type("Done", (), {"returncode": 0, "stdout": "", "stderr": ""}),
+    )
+    argv = ["guard", "people", "--after", "30", "--account=hangar", "--account=nobody-here"]
+    assert interlock.main(argv) == 0
+    found["groups"] = []
+    assert interlock.main(argv) == 0
+    journal = journals.load("people")
+    assert journal is not None
+    assert (journal.state, list(journal.accounts), journal.before) == ("open", ["hangar"], {})
+    assert journal.accounts["hangar"]["groups"] == ["hangar-admins"]
+    assert interlock.main(["keep", "people"]) == 0
+    assert interlock.main(argv) == 0
+    again = journals.load("people")
+    assert again is not None
+    assert again.accounts["hangar"]["groups"] == []
+
+
 OPS, ADA, BEN = (f"ssh-ed25519 AAAA{name} {name}\n" for name in ("ops", "ada", "ben"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import importlib.machinery
 import importlib.util
 import os
@@ -105,3 +106,19 @@ def test_nobody_elses_file_is_touched(live: ModuleType, folder: Path, tmp_path: 
     before = [rights(path) for path in (*left, outside, tmp_path)]
     look(live, folder)
     assert [rights(path) for path in (*left, outside, tmp_path)] == before
+
+
+def test_whoever_has_just_left_the_group_leaves_nothing_closed_behind(
+    live: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`of UID`: theirs alone, and the program ends"""
+    last, strange = make(folder / "last.py"), make(folder / "strange.py", STRANGER)
+    nobody = grp.struct_group(("dags", "x", GROUP, []))
+    monkeypatch.setattr(live.grp, "getgrnam", lambda name: nobody)
+    monkeypatch.setattr(live, "FOLDER", str(folder))
+    for words, wanted in ((["once"], 0o600), (["of", str(OWNER)], 0o660)):
+        monkeypatch.setattr(live.sys, "argv", ["airflow-live", *words])
+        live.main()
+        assert last.stat().st_mode & 0o777 == wanted
+    assert rights(last) == (GROUP, 0o660)
+    assert rights(strange) == (STRANGER, 0o600)

@@ -27,6 +27,7 @@ AS_SERVICE = """#!/bin/sh
 echo "$@" >> {0}/asked
 case "$1 $3" in
   "$FAILS") echo 'no such mirror' >&2; exit 1;;
+  *" updates") ;;
   *" build") mv {0}/$1/state/images-outdated {0}/$1/state/stack-changed;;
   *) rm {0}/$1/state/stack-changed;;
 esac
@@ -199,6 +200,31 @@ def test_a_task_that_runs_is_not_ended(
     assert (next(iter(POOLS)), 0) in stand.patched
 
 
+def test_a_reboot_that_one_window_missed_comes_in_the_next(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many windows a long task fills: the need outlives them, and between two of them tasks begin."""
+    stand.tasks = [("elt", "build")]
+    for _ in range(3):
+        assert run("run") == 0
+        assert asked(tmp_path) == []
+        assert stand.pools == POOLS
+        assert not (tmp_path / "drained.json").exists()
+    assert capsys.readouterr().out.count("The next window tries again.") == 3
+    stand.tasks.clear()
+    assert run("run") == 0
+    assert asked(tmp_path) == ["reboot"]
+
+
+def test_a_window_that_was_killed_in_its_wait_leaves_the_next_one_whole(stand: Stand, tmp_path: Path) -> None:
+    draining.begin(stand.airflow)  # it waited, and was killed; systemd lets tasks begin (ExecStopPost)
+    assert run("resume") == 0
+    assert stand.pools == POOLS
+    assert run("run") == 0
+    assert asked(tmp_path) == ["reboot"]
+    assert json.loads((tmp_path / "drained.json").read_text())["pools"] == POOLS
+
+
 def test_it_starts_anew_when_the_last_task_has_ended(stand: Stand, tmp_path: Path) -> None:
     (tmp_path / "maintenance.json").write_text(
         json.dumps(
@@ -357,6 +383,50 @@ def test_an_image_that_cannot_be_made_changes_nothing(
         "maintenance: /usr/local/lib/hangar/service-images of airflow ended with 1: no such mirror"
     )
     assert stand.patched == []
+
+
+WAIT = "; containers take them in the window, or with the next `up`, `upgrade apply` or start."
+
+
+def test_images_get_debians_fixes_while_all_goes_on(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every week, window or none: nobody's task waits, no container stops."""
+    stand.tasks = [("elt", "build")]
+    (tmp_path / "airflow/state/images-outdated").touch()
+    assert run("images") == 0
+    program_ = "/usr/local/lib/hangar/service-images"
+    assert asked(tmp_path) == [
+        f"airflow {program_} updates", f"airflow {program_} build", f"airbyte {program_} updates",
+    ]  # fmt: skip
+    assert stand.patched == []
+    assert images.are_new("airflow")
+    assert capsys.readouterr().out == (
+        "Making the images of airflow anew.\n"
+        f"The images of airflow have Debian's fixes{WAIT}\n"
+        "The images of airbyte have Debian's fixes.\n"
+    )
+
+
+def test_images_of_one_service_that_fail_keep_no_other_from_theirs(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILS", "airflow updates")
+    (tmp_path / "airbyte/state/images-outdated").touch()
+    assert run("images") == (
+        "maintenance: /usr/local/lib/hangar/service-images of airflow ended with 1: no such mirror"
+    )
+    assert images.are_new("airbyte")
+
+
+def test_images_are_left_to_an_upgrade_that_may_put_the_old_ones_back(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "_is_at_work", lambda unit: unit == "hangar-upgrade-hold.service")
+    (tmp_path / "airflow/state/images-outdated").touch()
+    assert run("images") == 0
+    assert asked(tmp_path) == []
+    assert capsys.readouterr().out == "hangar-upgrade-hold.service is at work and makes the images itself.\n"
 
 
 def test_two_at_once_are_one(stand: Stand, tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 
@@ -428,11 +431,32 @@ def test_a_question_that_is_none_is_refused(asked: str) -> None:
 def test_images_whose_fixes_wait_are_told_of_with_the_time(tmp_path: Path) -> None:
     mark = tmp_path / "airflow/state/images-outdated"
     mark.parent.mkdir(parents=True)
-    name, users = "hangar_images_outdated_since_timestamp_seconds", {"airflow": os.getuid()}
-    assert list(system.images(users, tmp_path)) == [figure(name, 0, user="airflow")]
+
+    def told() -> tuple[float, float]:
+        since, waiting = system.images({"airflow": os.getuid()}, tmp_path)
+        assert since.name == "hangar_images_outdated_since_timestamp_seconds"
+        assert waiting.name == "hangar_images_waiting"
+        return since.value, waiting.value
+
+    assert told() == (0, 0)
     mark.touch()
     os.utime(mark, (1000, 1000))
-    assert list(system.images(users, tmp_path)) == [figure(name, 1000, user="airflow")]
+    assert told() == (1000, 0)
+    # Images with the fixes are there, and the containers are of the old ones: the fixes still wait.
+    mark.rename(mark.with_name("stack-changed"))
+    assert told() == (1000, 1)
+    mark.touch()  # and there are more
+    assert told() == (1000, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes the service user")
+def test_a_service_without_images_of_ours_keeps_no_other_from_being_measured(tmp_path: Path) -> None:
+    """Airbyte's platform: an alert that images cannot be measured would never end."""
+    (tmp_path / "airflow/state").mkdir(parents=True)
+    users = {"airbyte": os.getuid(), "airflow": os.getuid()}
+    assert {(one.labels, one.value) for one in system.images(users, tmp_path)} == {
+        ((("user", "airbyte"),), 0), ((("user", "airflow"),), 0),
+    }  # fmt: skip
 
 
 def test_airflows_database_is_asked_through_its_users_docker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,3 +510,47 @@ def test_a_key_with_a_last_day_is_told_of_and_the_others_are_not(tmp_path: Path)
     people.write_text(json.dumps({"people": known}))
     until = datetime(2027, 3, 31, tzinfo=UTC).timestamp()
     assert list(system.keys(people)) == [figure("hangar_key_expires_timestamp_seconds", until, person="ana")]
+
+
+class AirbyteStand(BaseHTTPRequestHandler):
+    """As much of Airbyte's public API as both engines have in common, by its description (api_sdk.yaml)."""
+
+    JOBS: ClassVar[dict[str, list[dict[str, Any]]]] = {"failed": [{"jobId": 1}], "running": []}
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        client = {"client_id": "the-id", "client_secret": "the-secret", "grant_type": "client_credentials"}
+        known = self.path == "/api/public/v1/applications/token" and body == client
+        self.say(200 if known else 401, {"access_token": "t", "token_type": "Bearer", "expires_in": 900})
+
+    def do_GET(self) -> None:
+        asked = parse_qs(urlparse(self.path).query)
+        known = self.headers["Authorization"] == "Bearer t" and asked["limit"] == ["100"]
+        self.say(200 if known else 401, {"data": self.JOBS[asked["status"][0]]})
+
+    def say(self, status: int, content: Any) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("secret", ["the-secret", "another"])
+def test_airbytes_jobs_are_counted_with_the_operators_client(tmp_path: Path, secret: str) -> None:
+    (tmp_path / "airbyte_client_id").write_text("the-id\n")
+    (tmp_path / "airbyte_client_secret").write_text(f"{secret}\n")
+    began = datetime.fromtimestamp(time.time() - 7300, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    AirbyteStand.JOBS["running"] = [{"jobId": 2, "startTime": began}, {"jobId": 3}]
+    with ThreadingHTTPServer(("127.0.0.1", 0), AirbyteStand) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        found = {one.name: one.value for one in services.Airbyte(server.server_port, str(tmp_path)).measure()}
+        server.shutdown()
+    oldest = found.pop("hangar_airbyte_oldest_running_seconds", 0)
+    if secret == "another":
+        assert (found, oldest) == ({"hangar_airbyte_up": 0}, 0)
+    else:
+        assert found == {
+            "hangar_airbyte_up": 1, "hangar_airbyte_jobs_failed_last_hour": 1, "hangar_airbyte_jobs_running": 2,
+        }  # fmt: skip
+        assert 7290 < oldest < 7400

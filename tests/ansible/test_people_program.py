@@ -434,11 +434,69 @@ def test_a_shared_folder_at_work_keeps_nobody_from_being_cleared(
     (tools / "find").write_text("#!/bin/sh\necho 'No such file or directory' >&2\nexit 1\n")
     (tools / "find").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.setattr(leaving, "SHARED", tmp_path)
+    monkeypatch.setattr(leaving, "SHARED", (tmp_path,))
     monkeypatch.setattr(leaving, "SPOOLS", ())
     monkeypatch.setattr(leaving, "AT_JOBS", tmp_path / "none")
     leaving.PASSWORDS.mkdir()
     leaving.clear("ana", 20_001)
+
+
+def test_who_comes_in_is_decided_before_a_home_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interlock's timer runs meanwhile: whatever takes long waits for the proof."""
+    wanted, found = settled(ANA, VIC)
+    took: list[str] = []
+    monkeypatch.setattr(described, "load", lambda: replace(wanted, people={"ana": ANA}))
+    monkeypatch.setattr(facts, "gather", lambda: replace(found, keys={"hangar": "ssh-ed25519 AAAAops\n"}))
+    monkeypatch.setattr(leaving, "shut_out", lambda name: took.append(f"shut {name} out"))
+    monkeypatch.setattr(leaving, "end", lambda name, uid: took.append(f"end {uid}"))
+    monkeypatch.setattr(leaving, "archive", lambda name: took.append("pack"))
+    monkeypatch.setattr(program, "_airflow", lambda verb: took.append("airflow") or [])
+    monkeypatch.setattr(keys, "give", lambda person: took.append(f"keys of {person.name}"))
+    assert program.admit() == ["ana: keys set"]
+    assert took == ["shut vic out", "end 20002", "keys of ana"]
+
+
+def test_what_does_not_work_is_told_by_admit_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, found = settled(ANA, VIC)
+    monkeypatch.setattr(described, "load", lambda: replace(wanted, people={"ana": ANA}))
+    monkeypatch.setattr(facts, "gather", lambda: found)
+    monkeypatch.setattr(leaving, "shut_out", lambda name: None)
+
+    def stays(name: str, uid: int) -> None:
+        raise Refused(f"{name}: the processes [7] do not end; restart the machine")
+
+    monkeypatch.setattr(leaving, "end", stays)
+    with pytest.raises(Refused, match=r"vic: the processes \[7\] do not end"):
+        program.admit()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
+def test_what_whoever_leaves_wrote_last_is_shared_before_it_is_roots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but root could read it, and the service that shares touches files of the group's members alone"""
+    shared, drop = tmp_path / "dags", tmp_path / "drop"
+    sharing, seen = tmp_path / "airflow-live", tmp_path / "seen"
+    for path, owner in (
+        (shared / "last.py", 20_001),
+        (drop / "in" / "late.zip", 20_001),
+        (drop / "bens.zip", 20_002),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        os.chown(path, owner, 20_001)
+    sharing.write_text(f"#!/bin/sh\necho $* $(stat -c %u {shared}/last.py) > {seen}\n")
+    sharing.chmod(0o755)
+    monkeypatch.setattr(leaving, "SHARED", (shared, drop, tmp_path / "not there"))
+    monkeypatch.setattr(leaving, "SHARING", sharing)
+    monkeypatch.setattr(leaving, "SPOOLS", ())
+    monkeypatch.setattr(leaving, "SCRATCH", ())
+    monkeypatch.setattr(leaving, "AT_JOBS", tmp_path / "none")
+    leaving.PASSWORDS.mkdir()
+    leaving.clear("ana", 20_001)
+    assert seen.read_text() == "of 20001 20001\n", "while the files are theirs still"
+    assert (shared / "last.py").stat().st_uid == 0
+    assert [(drop / name).stat().st_uid for name in ("in/late.zip", "bens.zip")] == [0, 20_002]
 
 
 def test_two_who_leave_at_once_are_both_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

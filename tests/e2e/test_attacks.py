@@ -16,14 +16,9 @@ import docker
 import paramiko
 import pytest
 
+from . import plain
 from .conftest import Checkout
-
-SECRETS = (
-    "/srv/airflow/secrets",
-    "/srv/airbyte/secrets",
-    "/srv/warehouse/secrets",
-    "/srv/monitoring/secrets",
-)
+from .plain import as_user, in_docker
 
 
 def login(machine: Checkout, user: str, **credentials: Any) -> paramiko.SSHClient:
@@ -148,10 +143,6 @@ def test_ssh_is_published_on_the_laptops_loopback_only(
     assert published == {"22/tcp": {"127.0.0.1"}}
 
 
-def as_user(user: str, command: str) -> str:
-    return f"sudo -u {user} sh -c {shlex.quote(command)}"
-
-
 @pytest.mark.parametrize(("user", "other"), [("airflow", "airbyte"), ("airbyte", "airflow")])
 def test_a_service_user_cannot_read_the_others_files(machine: Checkout, user: str, other: str) -> None:
     assert machine.ssh(as_user(user, f"ls /srv/{user}/home")).returncode == 0
@@ -173,13 +164,6 @@ def test_a_service_user_cannot_become_root(machine: Checkout, user: str) -> None
 
 def compose_container(machine: Checkout, name: str) -> str:
     return machine.ssh(in_docker(f"ps -q --filter name={name}")).stdout.split()[0]
-
-
-def in_docker(command: str, each: str = "", user: str = "airflow") -> str:
-    """A docker command of a service user; with `each`, a second one for every line of the first's answer."""
-    docker = "docker -H unix:///run/user/$(id -u)/docker.sock"
-    loop = f" | xargs -r -n1 {docker} {each}" if each else ""
-    return as_user(user, f"cd / && {docker} {command}{loop}")
 
 
 def test_a_containers_root_is_not_the_machines_root(machine: Checkout) -> None:
@@ -212,50 +196,29 @@ def refusals(machine: Checkout) -> int:
 
 @pytest.fixture(scope="module")
 def secrets(machine: Checkout) -> dict[str, str]:
-    paths = machine.ssh(f"sudo find {' '.join(SECRETS)} -type f -not -name '*_id'").stdout.split()
-    values = {path: machine.ssh(f"sudo cat {path}").stdout.strip() for path in paths}
-    # Of several lines (a key, a file of hashes) the longest: it is there where the whole is, escaped or not.
-    needles = {name: max(value.splitlines(), key=len, default="").strip() for name, value in values.items()}
-    found = {name: needle for name, needle in needles.items() if len(needle) >= 12}
+    found = plain.values(machine)
     assert "/srv/airflow/secrets/admin_password" in found
     assert "/srv/airbyte/secrets/airbyte_client_secret" in found
     assert "/srv/warehouse/secrets/dbt" in found
     assert "/srv/monitoring/secrets/scraper_password" in found
-    assert "\n" in values["/srv/monitoring/secrets/web.yml"]
+    assert "\n" in machine.ssh("sudo cat /srv/monitoring/secrets/web.yml").stdout.strip()
     return found
 
 
-@pytest.mark.parametrize(
-    ("place", "command"),
-    [
-        ("the process list", "sudo ps -eo args"),
-        ("the journal", "sudo journalctl --no-pager -o cat"),
-        ("what any process was told by environment",
-         "sudo sh -c 'cat /proc/[0-9]*/environ 2>/dev/null' | tr '\\0' '\\n'"),
-        ("docker inspect", in_docker("ps -aq", each="inspect")),
-        ("docker inspect of Airbyte's", in_docker("ps -aq", each="inspect", user="airbyte")),
-        ("an image's history", in_docker("images -q", each="history --no-trunc")),
-        ("an image's history of Airbyte's", in_docker("images -q", each="history --no-trunc", user="airbyte")),
-    ],
-)  # fmt: skip
-def test_no_secret_stands_in(machine: Checkout, secrets: dict[str, str], place: str, command: str) -> None:
-    text = machine.ssh(f"cd / && {command}").stdout
-    assert text, f"nothing was read from {place}"
-    assert [name for name, value in secrets.items() if value in text] == []
+@pytest.mark.parametrize("place", plain.PLACES)
+def test_no_secret_stands_in(machine: Checkout, secrets: dict[str, str], place: str) -> None:
+    assert plain.standing_in(machine, place, secrets) == []
 
 
 def test_no_file_that_others_can_read_holds_a_secret(machine: Checkout, secrets: dict[str, str]) -> None:
     """All but what Debian's packages brought and what the kernel shows; databases and logs are searched too."""
-    search = "grep --recursive --files-with-matches --no-messages --text --fixed-strings --file=-"
-    values = "".join(f"{value}\n" for value in secrets.values())
-    places = "/etc /home /opt /root /run /srv /tmp /usr/local /var"
-    kept = machine.ssh(f"sudo {search} {' '.join(SECRETS)} || true", input=values).stdout.split()
+    kept = plain.files_with(machine, secrets, " ".join(plain.KEPT))
     assert set(secrets) <= set(kept), "the search itself finds none"
-    copies = machine.ssh(f"sudo sh -c '{search} /run/user/*/hangar || true'", input=values).stdout.split()
+    copies = plain.files_with(machine, secrets, "/run/user/*/hangar")
     assert any(path.endswith("/secrets/fernet_key") for path in copies), (
         "the containers' copies lie elsewhere"
     )
-    assert machine.ssh(f"cd / && sudo -u nobody {search} {places} || true", input=values).stdout.split() == []
+    assert plain.files_with(machine, secrets, plain.OPEN, user="nobody") == []
 
 
 def test_no_secret_stands_on_the_laptop(machine: Checkout, secrets: dict[str, str]) -> None:

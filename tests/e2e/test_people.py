@@ -13,6 +13,7 @@ import pytest
 
 from tests.pace import allowed
 
+from . import plain
 from .conftest import Checkout
 
 ADDED_WITHIN = 30.0
@@ -91,6 +92,16 @@ def test_somebody_new_is_in_within_seconds(people: dict[str, Person]) -> None:
     seconds = [add(people["ana"], "developer"), add(people["ben"], "developer"), add(people["vic"], "viewer")]
     assert all(person.can("true") for person in people.values())
     assert min(seconds) < allowed(ADDED_WITHIN), seconds
+
+
+def test_a_new_laptop_takes_the_place_of_the_old_one(people: dict[str, Person], tmp_path: Path) -> None:
+    vic, new = people["vic"], tmp_path / "new"
+    assert vic.can("true")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", new], check=True)
+    vic.people("key", "--key", f"{new}.pub", "--remove", f"{vic.key}.pub")
+    assert not vic.can("true")
+    vic.key = new
+    assert vic.can("true")
 
 
 def test_a_developer_does_their_work_and_nothing_else(machine: Checkout, people: dict[str, Person]) -> None:
@@ -188,6 +199,24 @@ def test_each_has_their_role_in_airflow(machine: Checkout, tokens: dict[str, str
     assert seen["vic"][2] == "403"
 
 
+@pytest.mark.parametrize("place", [*plain.PLACES, "files that others can read"])
+def test_a_persons_password_stands_nowhere_else(
+    machine: Checkout, people: dict[str, Person], tokens: dict[str, str], place: str
+) -> None:
+    """After it was made, read and used."""
+    passwords = {
+        path: value
+        for path, value in plain.values(machine).items()
+        if path.startswith("/srv/people/passwords/")
+    }
+    assert {Path(path).name for path in passwords} >= set(people)
+    if place in plain.PLACES:
+        assert plain.standing_in(machine, place, passwords) == []
+    else:
+        assert set(plain.files_with(machine, passwords, "/srv/people")) == set(passwords)
+        assert plain.files_with(machine, passwords, plain.OPEN, user="nobody") == []
+
+
 # Everything a person does to a folder, with the strictest umask: plain files, an editor's rename, git, files from home.
 WORK = f"""
 set -e; umask 077; cd {DAGS}; rm -rf shared; mkdir shared; cd shared
@@ -252,6 +281,8 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
         echo work > ~/work.txt; echo '* * * * * sleep 600' | crontab -; echo 'sleep 600' | at -q a now + 1 hour
         tmux new-session -d 'sleep 601'; systemd-run --user --quiet sleep 602
         nohup setsid sh -c 'trap "" TERM HUP INT; while :; do sleep 603; done' >/dev/null 2>&1 </dev/null &
+        closed=/srv/airflow/dags/closed.py; touch $closed
+        nohup sh -c "while :; do chmod 600 $closed; sleep 0.1; done" >/dev/null 2>&1 </dev/null &
     """)
     assert made.returncode == 0, made.stderr
     with contextlib.ExitStack() as stack:
@@ -275,6 +306,9 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
         not in machine.ssh(f"{left} /srv/people/home /srv/people/passwords; getent passwd ana || true").stdout
     )
     assert machine.ssh(f"sudo find /var/spool/cron /tmp /var/tmp -uid {uid}").stdout == ""
+    # What they closed in the last moment is the team's, and no more theirs.
+    closed = f"stat -c '%U %G %a' {DAGS}/closed.py; sudo rm {DAGS}/closed.py"
+    assert machine.ssh(f"sudo {closed}").stdout == "root dags 660\n"
     archive = gone["archive"]
     assert machine.ssh(f"sudo stat -c '%U %a' {archive}").stdout == "root 600\n"
     assert "ana/work.txt" in machine.ssh(f"sudo tar tf {archive}").stdout

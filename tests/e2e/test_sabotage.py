@@ -34,6 +34,7 @@ SABOTAGE = {
         "hardening_accounts",
         {"hardening_accounts_account_lines": ["account requisite pam_deny.so"]},
     ),
+    "a list of people that forgets the operator": ("people", {"people_other_accounts": []}),
     "a sudo that makes nobody root": (
         "hardening_accounts",
         {"hardening_accounts_sudo_lines": ["%hangar-admins ALL=(ALL:ALL) !ALL"]},
@@ -144,6 +145,25 @@ def test_a_sudoers_file_that_does_not_parse_is_never_written(machine: Checkout) 
     assert "/etc/sudoers.d/10-hangar-defaults" in output
     assert journal(machine, "hardening_accounts")["state"] != "open"
     assert new_login(machine)
+
+
+def test_the_networks_parameters_come_back_as_the_kernel_had_them(machine: Checkout) -> None:
+    """No file named this one before, so only the journal knows what it was."""
+    parameter = "/proc/sys/net/ipv4/ip_default_ttl"
+    before = ask(machine, f"cat {parameter}").strip()
+    values = {
+        "hardening_kernel_parameters": {"net.ipv4.ip_default_ttl": int(before) - 1},
+        "interlock_login_proof": ["false"],
+        "interlock_after": 30,
+    }
+    process = playbook(machine, "--tags", "hardening_kernel", "--extra-vars", json.dumps(values))
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert "The change that hardening_kernel made refuses a new login" in output
+    assert journal(machine, "hardening_kernel")["state"] == "undone"
+    assert ask(machine, f"cat {parameter}").strip() == before
+    output, _ = playbook(machine, "--tags", "hardening_kernel").communicate(timeout=PATIENCE)
+    assert "changed=0" in output, output
 
 
 def is_written(machine: Checkout) -> bool:

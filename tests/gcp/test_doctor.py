@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from hangar.cloud.gcp import iap
 from hangar.cloud.gcp.life import LastingMachine
 from tests.gcp.conftest import ZONE, Environment
 
+DELAY = 1.0
+"""Seconds that each answer takes in one test."""
+
 
 def ill(environment: Environment, *overrides: str) -> list[Finding]:
     return [one for one in google.look(environment.settings(*overrides)) if one.state != "ok"]
@@ -21,6 +25,19 @@ def ill(environment: Environment, *overrides: str) -> list[Finding]:
 
 def test_a_project_that_is_ready_passes(environment: Environment) -> None:
     assert ill(environment) == []
+
+
+def test_its_questions_go_side_by_side(environment: Environment) -> None:
+    """Beside each other and beside the way to the machine: all of doctor has 6 s"""
+    google.look(environment.settings())  # Google's client is loaded
+    before = environment.calls()
+    environment.google.fault("*", "delay-before", nth=0, seconds=DELAY)
+    began = time.monotonic()
+    assert ill(environment) == []
+    took = time.monotonic() - began
+    asked = environment.calls() - before
+    assert asked >= 4
+    assert took < (asked - 1) * DELAY
 
 
 def test_every_missing_permission_is_named_with_the_role_that_has_it(environment: Environment) -> None:
@@ -97,7 +114,11 @@ def test_the_key_of_the_disks_is_looked_at(environment: Environment) -> None:
     (finding,) = ill(environment, ours)
     assert finding.state == "warning", "that is Google's account's business first"
     assert finding.detail == f"{name} has to be there and in force; not looked at: you may not"
-    assert finding.cure == f"Ask whoever may: gcloud kms keys describe disks {where}"
+    assert finding.cure.splitlines() == [
+        f"Ask whoever may: gcloud kms keys describe disks {where}",
+        f"They can let you look: gcloud kms keys add-iam-policy-binding disks {where}"
+        " --member serviceAccount:operator@hangar-test.iam.gserviceaccount.com --role roles/cloudkms.viewer",
+    ]
     environment.google.deny()
     environment.google.disable("cloudkms.googleapis.com")
     (finding,) = ill(environment, ours)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hangar.cloud.gcp import host_keys
@@ -54,6 +56,21 @@ def test_a_door_that_somebody_opened_again_is_closed(environment: Environment, v
     environment.up()
     assert metadata(environment)["enable-guest-attributes"] == "FALSE"
     assert not environment.plan().has_changes
+
+
+def test_a_look_that_is_too_often_is_no_refusal(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google's client would ask again for a minute and a half; the next look comes anyway"""
+    paused: list[float] = []
+    monkeypatch.setattr(host_keys, "LATER", 0.2)
+    fault = environment.google.fault("compute.instances.getGuestAttributes", "429")
+    cloud = environment.cloud()
+    cloud.api.sleep = lambda seconds: (paused.append(seconds), time.sleep(seconds))[0]  # type: ignore[func-returns-value]
+    cloud.ensure(cloud.plan(environment.spec()), environment.spec(), lambda _: None)
+    assert environment.google.fired(fault) == 1
+    assert 0.2 in paused
+    assert cloud.server() is not None
 
 
 def test_an_organisation_that_forbids_guest_attributes_is_named(environment: Environment) -> None:

@@ -183,6 +183,38 @@ def test_a_departure_that_was_killed_before_the_tunnel_is_finished_by_the_same_a
     assert bindings(environment) == []
 
 
+def test_nobody_comes_or_goes_while_a_colleague_is_at_work(
+    environment: Environment,
+    machine: list[str],
+    key: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On another computer, say: an `up` there would write people, keys and the tunnel from an older file"""
+    environment.up()
+    assert add("ana", key("ana"), "--email", "ana@example.org") == 0
+    before, text = bindings(environment), paths.platform_file("production").read_text()
+    machine.clear()
+    cloud = environment.cloud()
+    with cloud.hold("provision.py up production"):
+        for words in (
+            ("remove", "ana", "production"),
+            ("expire", "ana", "production", "--expires", "2999-01-01"),
+            ("key", "ana", "production", "--key", str(key("new"))),
+            ("add", "bo", "production", "--role", "viewer", "--key", str(key("bo"))),
+        ):
+            assert say(*words) == 1, words
+            said = capsys.readouterr().err
+            assert "Somebody else is at work on the environment production." in said
+            assert "provision.py up production" in said
+            hint = "To end their access before that: ./provision.py ssh production sudo people remove ana"
+            assert (hint in said) is (words[0] == "remove")
+        assert (machine, bindings(environment)) == ([], before)
+        assert paths.platform_file("production").read_text() == text
+        assert say("remove", "ana", "production", "--break-lock") == 0
+    assert bindings(environment) == []
+    assert environment.google.table("objects") == {}, "each lets its lock go"
+
+
 def test_somebody_elses_write_in_between_is_not_lost(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -185,9 +186,11 @@ def test_a_snapshot_that_is_not_there_makes_no_environment(
 
 def test_the_cost_is_added_up(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "cost", "production")
-    assert round(float(str(found["after"])), 2) == 110.83
+    assert round(float(str(found["after"])), 2) == 141.65
     assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-standard-8"]) == 0
-    assert "208.66 USD" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "267.70 USD" in said
+    assert "From list prices of europe-west3 of 2026-07-30; " in said
     unknown = answer(capsys, "cost", "production", "--set", "gcp.machine_type=e2-highmem-8")
     assert (unknown["after"], unknown["unpriced"]) == (None, ["machine_hour.e2-highmem-8"])
     assert cli.main(["cost", "production", "--set", "gcp.machine_type=e2-highmem-8"]) == 0
@@ -246,6 +249,21 @@ def test_doctor_looks_at_the_project_of_a_machine_that_is_there_too(
         "who only works on the machine changes nothing in the project"
     )
     assert environment.calls() == before
+
+
+def test_doctor_asks_google_while_it_walks_the_way(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other they would take more than the 6 s that doctor has"""
+    asked = threading.Event()
+    monkeypatch.setattr("hangar.checks.google.look", lambda config: asked.set() or [])
+    monkeypatch.setattr(
+        "hangar.checks.way.look",
+        lambda env: [Finding("Key", "ok" if asked.wait(20) else "missing", "")],
+    )
+    paths.ensure_state_dir("production")
+    paths.ssh_config("production").touch()
+    assert cli.main(["doctor", "production"]) == 0
 
 
 def test_a_file_that_is_wrong_is_said_before_google_is_asked(

@@ -1,8 +1,11 @@
-"""An update that needs a reboot: what runs ends first, what comes meanwhile begins afterwards, nobody does anything."""
+"""An update that needs a reboot, five times in a row: what runs ends first, what comes meanwhile begins afterwards,
+nobody does anything.
+"""
 
 from __future__ import annotations
 
 import docker
+import pytest
 
 from tests.e2e.airflow import Airflow
 from tests.e2e.conftest import Checkout
@@ -10,13 +13,15 @@ from tests.e2e.test_restart import BACK_WITHIN, healthy_again
 from tests.matrix import patient
 from tests.matrix.patient import LONG, task
 from tests.matrix.test_data_reliability import until
+from tests.matrix.test_power import TIMES
 
 
 def pools(airflow: Airflow) -> dict[str, int]:
     return {one["name"]: one["slots"] for one in airflow.call("GET", "/api/v2/pools")["pools"]}
 
 
-def test_a_reboot_ends_no_task_and_none_is_lost(machine: Checkout) -> None:
+@pytest.mark.parametrize("time", range(1, 1 + TIMES))
+def test_a_reboot_ends_no_task_and_none_is_lost(machine: Checkout, time: int) -> None:
     container = docker.from_env().containers.get(f"hangar-{machine.environment}")
     started = container.attrs["State"]["StartedAt"]
 

@@ -151,6 +151,24 @@ def test_a_sync_that_hangs_cancels_no_other_connections_job(airbyte, restored, r
     assert other.statuses == ["running"]
 
 
+@pytest.mark.parametrize("status", [503, 401])
+def test_an_airbyte_that_does_not_answer_until_the_time_is_up_hides_that_from_nobody(
+    airbyte, run, monkeypatch, status
+):
+    start = airbyte.start
+
+    def started(connection):
+        airbyte.broken = [status] * 1000
+        return start(connection)
+
+    airbyte.statuses = ["running"]
+    monkeypatch.setattr(airbyte, "start", started)
+    done = run("airbyte_sync", change=lambda task: setattr(task, "timeout", 0))
+    assert done.state == "failed"
+    assert len(done.errors["sync"]) == 1, "another try would wait for as long again"
+    assert "timed out" in done.errors["sync"][0]
+
+
 def test_a_sync_that_somebody_started_is_joined(airbyte, run):
     airbyte.start(FAKER)
     done = run("airbyte_sync")

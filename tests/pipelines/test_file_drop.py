@@ -249,6 +249,48 @@ def test_a_file_that_is_taken_back_in_the_last_moment_stops_no_other(drop, monke
     assert list(drop.place.quarantine.iterdir()) == []
 
 
+def test_a_file_that_is_taken_back_while_the_folder_is_read_stops_no_other(drop, monkeypatch):
+    for number in (0, 1):
+        (drop.place.arrivals / f"orders-{number}.zip").write_bytes(packed({"a.csv": GOOD}))
+    look, seen = Path.lstat, set()
+
+    def lstat(path):
+        if path.name == "orders-0.zip" and path in seen:
+            path.unlink(missing_ok=True)
+        seen.add(path)
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert "orders-1.zip" in [done["name"] for done in drop.take()]
+
+
+def test_a_disk_without_room_for_the_copy_is_no_fault_of_the_file_and_keeps_none_of_it(drop, monkeypatch):
+    def full(source, copy):
+        copy.write(source.read(10))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders.shutil, "copyfileobj", full)
+        with pytest.raises(NotNow, match="No space left on device"):
+            drop(**{"a.csv": GOOD})
+    assert list(drop.place.work.iterdir()) == []
+    assert [path.name for path in drop.place.waiting()] == ["orders-1.zip"]
+    assert [done["rows"] for done in drop.take()] == [2]
+
+
+def test_no_half_of_a_reason_stays_where_the_disk_is_full(drop, monkeypatch):
+    def full(path, *_):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            drop("unknown.zip", **{"a.csv": GOOD})
+    assert list(drop.place.quarantine.iterdir()) == []
+    assert [done["name"] for done in drop.take()] == ["unknown.zip"]
+
+
 def test_an_upload_that_goes_on_is_left_alone(drop, monkeypatch):
     monkeypatch.setattr(folders, "SETTLED", 60.0)
     (drop.place.arrivals / "orders-1.zip").write_bytes(packed({"a.csv": GOOD})[:50])
@@ -265,6 +307,7 @@ def test_a_run_that_was_killed_is_carried_on(drop, warehouse):
     claimed = drop.place.claim(drop.place.arrivals / "orders-1.zip", 100_000)
     (drop.place.work / ".half").write_bytes(b"")
     assert [done["rows"] for done in drop.take()] == [2]
+    assert list(drop.place.work.iterdir()) == []
     claimed.path.write_bytes(packed({"a.csv": GOOD}))
     assert [done["rows"] for done in drop.take()] == [0]
     assert len(rows(warehouse)) == 2
@@ -375,8 +418,22 @@ def test_feeds_that_cannot_be_are_refused():
         assert str(error.value).startswith(said)
 
 
-def test_the_dag_loads_what_was_dropped_and_tells_of_what_is_broken(warehouse, connections, run, monkeypatch):
+@pytest.fixture
+def told(monkeypatch):
+    """What the DAG says to people."""
+    found = []
+    monkeypatch.setattr("hangar_dags.notify.tell", found.append)
     monkeypatch.setattr(folders, "SETTLED", -1.0)
+    return found
+
+
+NEWS = (
+    ":warning: {} of {} dropped files went into quarantine:\n"
+    "• {}: it is no zip file that can be read: File is not a zip file"
+)
+
+
+def test_the_dag_loads_what_was_dropped_and_tells_of_what_is_broken(warehouse, connections, run, told):
     place = Folders.under(Path(os.environ["PIPELINE_DATA"]) / "drop")
     (place.arrivals / "orders-1.zip").write_bytes(packed({"a.csv": GOOD}))
     (place.arrivals / "orders-2.zip").write_bytes(b"broken")
@@ -387,3 +444,22 @@ def test_the_dag_loads_what_was_dropped_and_tells_of_what_is_broken(warehouse, c
         ("orders-1.zip", 2), ("orders-2.zip", 0),
     ]  # fmt: skip
     assert len(rows(warehouse)) == 2
+    assert told == [NEWS.format(1, 2, "orders-2.zip")]
+
+
+def test_what_went_aside_before_the_warehouse_failed_is_told_too(warehouse, connections, run, told):
+    """The next try begins after it, and would tell of nothing."""
+    place = Folders.under(Path(os.environ["PIPELINE_DATA"]) / "drop")
+    (place.arrivals / "orders-1.zip").write_bytes(b"broken")
+    (place.arrivals / "orders-2.zip").write_bytes(packed({"a.csv": GOOD}))
+    os.utime(place.arrivals / "orders-2.zip")  # changed last
+    warehouse.run("ALTER ROLE loader NOLOGIN")
+    try:
+        done = run("file_drop", change=lambda task: setattr(task, "retries", min(task.retries, 1)))
+    finally:
+        warehouse.run("ALTER ROLE loader LOGIN")
+    assert done.tasks["take"] == "failed"
+    assert told[0] == NEWS.format(1, 1, "orders-1.zip")
+    assert [text for text in told if "quarantine" in text] == [told[0]], "once, however often it is tried"
+    for left in place.work.iterdir():
+        left.unlink()

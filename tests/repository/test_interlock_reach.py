@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,31 @@ def test_the_dangerous_files_are_found() -> None:
 def test_a_change_that_can_lock_out_has_a_way_back_or_is_named(path: str) -> None:
     has_way_back = any("undo" in tree for tree in trees(WRITERS[path]))
     assert has_way_back != (f"`{path}`" in PAGE)
+
+
+def test_a_way_back_that_is_limited_still_covers_what_can_lock_out() -> None:
+    for path, role in WRITERS.items():
+        limits = [tree["undo"]["paths"] for tree in trees(role) if "paths" in tree.get("undo", {})]
+        for patterns in limits:
+            assert any(fnmatch(path, pattern) for pattern in patterns), path
+
+
+@pytest.mark.parametrize("role", ["people", "hardening_accounts"])
+def test_roles_that_change_accounts_know_the_operators_way_in(role: str) -> None:
+    """By files or by commands: both are guarded, and proven after the last of them."""
+    (path,) = (
+        path for path in (REPO / "roles" / role / "tasks").glob("*.yml") if "guard.yml" in path.read_text()
+    )
+    tasks = yaml.safe_load(path.read_text())
+    assert [tree["undo"]["accounts"] for tree in trees(role)] == ["{{ interlock_accounts }}"]
+    parts = [task.get("ansible.builtin.include_role", {}).get("tasks_from", task["name"]) for task in tasks]
+    changes = [part for part in parts if part.startswith(("People | Let in", "Accounts | Lock"))]
+    assert parts.index("guard.yml") < parts.index(*changes) < parts.index("prove.yml")
+
+
+def test_the_networks_parameters_are_noted_with_their_file() -> None:
+    (tree,) = trees("hardening_kernel")
+    assert tree["undo"]["network"] is True
 
 
 @pytest.mark.parametrize("role", sorted({role for path, role in WRITERS.items() if "/sudoers.d/" in path}))

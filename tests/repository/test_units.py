@@ -33,6 +33,11 @@ OPEN: dict[str, dict[str, str]] = {
         "RestrictNamespaces": "makes images in name spaces of their own",
         "RestrictAddressFamilies": "makes images, whose package manager asks for what it likes",
     },
+    "hangar-images.service": {
+        "NoNewPrivileges": "makes images as the service users, which needs newuidmap",
+        "RestrictNamespaces": "makes images in name spaces of their own",
+        "RestrictAddressFamilies": "makes images, whose package manager asks for what it likes",
+    },
     "hangar-mounts.service": {
         "RestrictNamespaces": "changes mounts; its rights are three capabilities",
     },

@@ -52,3 +52,9 @@ def test_develop_goes_to_the_sandbox_and_main_to_production_after_the_checks() -
         './provision.py pipelines apply "$TARGET"',
         './provision.py dags deploy "$TARGET"',
     ]
+    # A runner has no key of its own: one step without it would make one, which no machine knows.
+    assert {run.split(" --set ")[1] for run in runs} == {'access.private_key="$RUNNER_TEMP/login"'}
+    (fetched,) = [step["run"] for step in deploy["steps"] if "gcloud" in step.get("run", "")]
+    assert '--out-file="$RUNNER_TEMP/login"\n' in fetched
+    assert deploy["steps"][-1]["if"] == "always()"
+    assert deploy["steps"][-1]["run"] == 'rm -f "$RUNNER_TEMP/login" "$RUNNER_TEMP/login.pub"'

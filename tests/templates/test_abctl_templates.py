@@ -143,6 +143,8 @@ def test_a_machine_that_is_too_small_is_refused_with_its_figures() -> None:
     ]
     # Its own images have taken the room since.
     assert refused(*LARGE[:2], "disk 9000000", "installed yes") == []
+    # So have those of an installation that runs, which the next call joins, or that was interrupted.
+    assert refused(*LARGE[:2], "disk 30000000", "begun yes", "taken yes") == []
 
 
 def test_a_machine_that_is_not_free_is_refused() -> None:
@@ -172,6 +174,20 @@ def test_airflow_is_sent_to_the_filter_and_the_firewall_knows() -> None:
     assert host == "http://host.docker.internal:8001/api/public/v1"
     host = value("airflow", "airflow_platform_connections")["airbyte_default"]["host"]
     assert host == "http://host.docker.internal:8000/api/public/v1"
+
+
+def test_the_platforms_jobs_are_watched_and_waited_for() -> None:
+    """As the embedded engine's are: a window ends nobody's sync. Its images are its own, Hangar makes none."""
+    platform = {"airbyte_engine": "abctl"}
+    watched = value("monitoring", "monitoring_services", **platform)["airbyte"]
+    assert watched == {"port": 8000, "credentials": "/srv/airbyte/secrets"}
+    clients = value(ROLE, "airbyte_abctl_clients")
+    assert clients["operator"]["folder"] == watched["credentials"]
+    described = value("maintenance", "__maintenance_described", **platform)
+    assert (described["airbyte"], described["services"]) == (True, ["airflow"])
+    assert value("maintenance", "__maintenance_described")["services"] == ["airflow", "airbyte"]
+    off = value("maintenance", "__maintenance_described", airbyte_enabled=False)
+    assert (off["airbyte"], off["services"]) == (False, ["airflow"])
 
 
 def test_pipelines_reach_the_platform_itself_and_its_check_of_destinations() -> None:

@@ -38,6 +38,17 @@ def test_without_them_the_engine_knows_its_own_alone() -> None:
     assert list(value(ROLE, "__airbyte_folders", **WHERE)) == ["/srv/airbyte/stack/program/airbyte_embedded"]
 
 
+def test_the_machine_of_airbytes_platform_is_refused_before_anything_is_written() -> None:
+    """Both engines bring /usr/local/sbin/airbyte-secrets and /etc/hangar/airbyte.json: one's would be the other's"""
+    first = yaml.safe_load((REPO / "roles/airbyte/tasks/stack.yml").read_text())[0]
+    refused = value(ROLE, first["apply_tree"]["unless"].removeprefix("{{ ").removesuffix(" }}"))
+    state = "/srv/airbyte/abctl/state"
+    assert set(refused) == {f"{state}/installed.json", f"{state}/begun.json"}
+    (sentence,) = set(refused.values())
+    assert sentence.startswith("Airbyte's platform (abctl) stands on this machine")
+    assert sentence.endswith("-e airbyte_engine=abctl -e airbyte_abctl_state=absent")
+
+
 def test_a_folder_without_a_registry_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     assert value(ROLE, "__airbyte_refused", airbyte_connectors=str(tmp_path)) == [
         f"airbyte_connectors: {tmp_path} is no folder with a registry.json on the controller"

@@ -1,3 +1,6 @@
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.templates.render import render
@@ -28,3 +31,40 @@ def test_the_secrets_of_every_service_that_is_there_are_watched(
     options: dict[str, object], more: set[str]
 ) -> None:
     assert watched(**options) == ALWAYS | more
+
+
+VERSION = "6.12.48+deb13-amd64"
+IMAGE = f"/boot/initrd.img-{VERSION}"
+TABLES, MENU = f"kernel {VERSION}", "generated /boot/grub/grub.cfg"
+
+
+@pytest.mark.parametrize(
+    ("hook", "word", "grub", "noted"),
+    [
+        ("kernel/postinst.d", f"/boot/vmlinuz-{VERSION}", True, [TABLES, MENU]),
+        ("kernel/postinst.d", f"/boot/vmlinuz-{VERSION}", False, [TABLES]),
+        ("kernel/postrm.d", f"/boot/vmlinuz-{VERSION}", True, [MENU]),
+        ("kernel/postrm.d", f"/boot/vmlinuz-{VERSION}", False, []),
+        ("initramfs/post-update.d", IMAGE, True, [f"generated {IMAGE}"]),
+    ],
+)
+def test_a_hook_notes_what_was_made_and_never_stops_an_update(
+    tmp_path: Path, hook: str, word: str, grub: bool, noted: list[str]
+) -> None:
+    program, told = tmp_path / "integrity", tmp_path / "told"
+    text = render("hardening_audit", f"/etc/{hook}/zzz-hangar-integrity")
+    text = text.replace("/usr/local/lib/hangar/integrity", str(program)).replace("/etc/", f"{tmp_path}/etc/")
+
+    def run() -> int:
+        return subprocess.run(["sh", "-c", text, "hook", VERSION, word], check=False).returncode
+
+    assert run() == 0, "the program is not there (yet)"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {told}\nexit 1\n')
+    program.chmod(0o755)
+    told.touch()
+    if grub:
+        of_grub = tmp_path / f"etc/{hook}/zz-update-grub"
+        of_grub.parent.mkdir(parents=True)
+        of_grub.touch(mode=0o755)
+    assert run() == 0
+    assert told.read_text().splitlines() == noted

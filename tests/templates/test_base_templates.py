@@ -25,7 +25,8 @@ def test_security_updates_come_every_day_and_from_the_security_archive_alone() -
 def test_security_updates_can_be_switched_off() -> None:
     text = render("base", UPGRADES, base_unattended_upgrades=False)
     assert 'APT::Periodic::Unattended-Upgrade "0";' in text
-    assert 'APT::Periodic::Update-Package-Lists "0";' in text
+    # What waits is told nevertheless (SecurityUpdatesPending).
+    assert 'APT::Periodic::Update-Package-Lists "1";' in text
 
 
 def test_packages_under_running_containers_are_named_exactly() -> None:

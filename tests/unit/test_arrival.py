@@ -53,6 +53,35 @@ def test_it_is_tried_until_the_script_is_through(monkeypatch: pytest.MonkeyPatch
     assert "BatchMode=yes" in logins.argv
 
 
+@pytest.mark.parametrize(
+    ("codes", "refusal", "pauses"),
+    [
+        ((255, 255, 0), "kex_exchange_identification: Connection closed by remote host", [1.0, 1.0]),
+        ((1, 1, 0), "", [1.0, 1.0]),
+        ((255, 255, 0), "hangar@hangar-local: Permission denied (publickey).", [3.0, 3.0]),
+    ],
+)
+def test_the_last_wait_is_short_but_where_sshd_counts(
+    monkeypatch: pytest.MonkeyPatch, codes: tuple[int, ...], refusal: str, pauses: list[float]
+) -> None:
+    """sshd shuts an address out that shows wrong keys again and again (PerSourcePenalties)"""
+    logins = Logins(monkeypatch, *codes)
+    logins.refusal = refusal
+    slept: list[float] = []
+    monkeypatch.setattr(arrival.time, "sleep", lambda seconds: (slept.append(seconds), logins.sleep(seconds)))
+    arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None)
+    assert slept == pauses
+
+
+def test_a_machine_that_does_not_come_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins = Logins(monkeypatch, 255)
+    logins.refusal = "Connection refused"
+    with pytest.raises(MachineUnreachable):
+        arrival.wait(BEHIND_A_TUNNEL, FakeCloud(), lambda _: None)
+    most = arrival.QUICK_FOR / arrival.QUICK + arrival.LIMIT / arrival.PAUSE
+    assert logins.count <= most
+
+
 def test_a_machine_that_was_there_before_and_refuses_the_key_is_not_waited_for_in_vain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,7 @@ from hangar.config import Config
 from hangar.growth import next_type, wishes
 from hangar.watched import Alert, moment
 
+LISTED = "list prices of europe-west6 of 2026-07-30"
 Make = Callable[..., Config]
 GCP = ("cloud=gcp", "gcp.project=my-project-1", "gcp.zone=europe-west6-a")
 
@@ -18,19 +19,22 @@ def alert(resource: str, hour: int = 6, place: str = "/srv") -> Alert:
 def test_a_larger_machine_type_serves_cpu_and_memory_and_has_a_price(make_config: Make) -> None:
     (wish,) = wishes((alert("memory", 7), alert("cpu", 5)), make_config(*GCP))
     assert (wish.resource, wish.since.hour, wish.fits) == ("cpu", 5, "gcp.machine_type: e2-standard-8")
-    assert wish.change == "196 USD a month instead of 98"
+    assert wish.change == f"256 USD a month instead of 128; {LISTED}"
 
 
 def test_a_disk_grows_by_half(make_config: Make) -> None:
     data, boot = wishes((alert("disk"), alert("disk", place="/")), make_config(*GCP))
-    assert (data.fits, data.change) == ("gcp.data_disk.size_gb: 150", "15 USD a month instead of 10")
+    assert (data.fits, data.change) == (
+        "gcp.data_disk.size_gb: 150",
+        f"20 USD a month instead of 13; {LISTED}",
+    )
     assert boot.fits == "gcp.boot_disk_gb: 50"
 
 
 def test_the_users_own_prices_count(make_config: Make) -> None:
     own = "gcp.prices={currency: CHF, machine_hour: {e2-standard-4: 0.1, e2-standard-8: 0.2}}"
     (wish,) = wishes((alert("cpu"),), make_config(*GCP, own))
-    assert wish.change == "146 CHF a month instead of 73"
+    assert wish.change == "146 CHF a month instead of 73; your prices"
 
 
 def test_what_has_no_price_is_said_without_one(make_config: Make) -> None:
@@ -54,6 +58,13 @@ def test_a_container_gets_a_larger_share_while_there_is_one(make_config: Make) -
     assert fits == ["machine.cpus: 4", "machine.memory: 12GiB", "a larger disk under /srv"]
     (wish,) = wishes((alert("cpu"),), make_config())
     assert wish.fits.startswith("a computer with more CPUs")
+
+
+def test_a_virtual_machine_grows_by_its_own_settings(make_config: Make) -> None:
+    shared = make_config("cloud=vm", "machine.cpus=2", "machine.memory=6GiB")
+    alerts = (alert("cpu"), alert("memory"), alert("disk"), alert("disk", place="/"))
+    fits = [wish.fits for wish in wishes(alerts, shared)]
+    assert fits == ["machine.cpus: 4", "machine.memory: 12GiB", "vm.data_disk_gb: 90", "vm.boot_disk_gb: 30"]
 
 
 def test_other_alerts_are_no_wishes(make_config: Make) -> None:

@@ -107,12 +107,38 @@ def test_a_day_is_written_changed_and_taken_away() -> None:
     assert "name: vic" in without
 
 
+def test_keys_come_behind_the_others_and_only_the_lines_of_those_that_go_go() -> None:
+    assert change(LIST, edit.set_keys(LIST, "zoe", [], [KEY])) == [
+        "+       - 'ssh-ed25519 AAAA ana''s key: at home # or not'"
+    ]
+    assert change(LIST, edit.set_keys(LIST, "zoe", [0], [KEY, "ssh-ed25519 AAAE"])) == [
+        "-       - ssh-ed25519 AAAB", "+       - 'ssh-ed25519 AAAA ana''s key: at home # or not'",
+        "+       - ssh-ed25519 AAAE",
+    ]  # fmt: skip
+    assert change(LIST, edit.set_keys(LIST, "zoe", [1], [])) == ["-       - ssh-ed25519 AAAC  # token"]
+    assert change(LIST, edit.set_keys(LIST, "vic", [0], [KEY])) == [
+        "-     keys: [ssh-ed25519 AAAD]   # one", f'+     keys: ["{KEY}"]   # one',
+    ]  # fmt: skip
+    assert edit.set_keys(LIST, "zoe", [], []) == LIST
+
+
+def test_one_key_without_a_list_becomes_one() -> None:
+    text = "people:\n- {name: zoe, role: admin, keys: ssh-ed25519 AAAA}\n- name: vic\n  keys: a  # his\n"
+    assert 'keys: ["ssh-ed25519 AAAA", "b c"]}' in edit.set_keys(text, "zoe", [], ["b c"])
+    assert 'keys: ["b c"]}' in edit.set_keys(text, "zoe", [0], ["b c"])
+    assert 'keys: ["a", "b"]  # his' in edit.set_keys(text, "vic", [], ["b"])
+    block = "people:\n- name: vic\n  keys: |\n    a\nairflow: {}\n"
+    with pytest.raises(HangarError, match="Hangar cannot change by itself"):
+        edit.set_keys(block, "vic", [], ["b"])
+
+
 def test_windows_line_ends_stay() -> None:
     text = LIST.replace("\n", "\r\n")
     for changed in (
         edit.add(text, ANA),
         edit.remove(text, "zoe"),
         edit.set_expiry(text, "zoe", date(2027, 1, 1)),
+        edit.set_keys(text, "zoe", [0], [KEY]),
     ):
         assert changed.count("\r\n") == changed.count("\n")
 

@@ -56,6 +56,7 @@ def test_all_that_is_watched_has_its_line() -> None:
         warehouse_bytes=2**31, warehouse_connections=5, warehouse_connections_most=60, warehouse_transaction=180,
         airflow_database_bytes=50 * 2**20, airflow_database_connections=20, airflow_database_connections_most=100,
         airflow_database_transaction=0, backup_age=3700, security_updates=2, reboot_needed=1,
+        images_outdated={"airbyte": 86400.0, "airflow": 3 * 86400.0}, images_waiting={"airflow": 1},
         certificate_ends_in={"/a.crt": 20 * 86400.0, "/b.crt": -5.0, "/c.crt": 400 * 86400.0},
         key_ends_in={"anna": 3 * 86400.0},
     )  # fmt: skip
@@ -75,6 +76,12 @@ def test_all_that_is_watched_has_its_line() -> None:
         ("Airflow's database", "50.0 MiB", "20 of 100 connections"),
         ("backup", "1 h old", "the last good one"),
         ("updates", "2 pending", "security updates"),
+        ("images of airbyte", "fixes for 1 d", "made anew within the week"),
+        (
+            "images of airflow",
+            "fixes for 3 d",
+            "made; taken in the window, or by the next up, upgrade or start",
+        ),
         ("reboot", "needed", "an update waits for it"),
         ("units", "1 failed", ""),
         ("log-ins", "12 failed", "within the hour"),

@@ -26,26 +26,43 @@ GIVE_UP = 90.0
 ANSWER = 60.0
 """Seconds for one answer."""
 
+TOO_MANY = 429
 LIMITED = ("rateLimitExceeded", "userRateLimitExceeded")
 
 
-def patient(answer: float = ANSWER) -> Retry:
-    """Asks again what can pass; what is asked must bear being asked twice. One answer may take `answer` seconds."""
+def patient(answer: float = ANSWER, *, is_paced: bool = False) -> Retry:
+    """Asks again what can pass; what is asked must bear being asked twice. One answer may take `answer` seconds.
+    `is_paced`: whoever asks looks again and again anyway, and hears that it is too often.
+    """
     limit = GIVE_UP + answer - ANSWER
-    return Retry(predicate=passes, initial=FIRST, maximum=LONGEST, multiplier=2.0, timeout=limit)
+    predicate = _passes_unless_too_often if is_paced else passes
+    return Retry(predicate=predicate, initial=FIRST, maximum=LONGEST, multiplier=2.0, timeout=limit)
 
 
-def limits(answer: float = ANSWER) -> dict[str, Any]:
+def limits(answer: float = ANSWER, *, is_paced: bool = False) -> dict[str, Any]:
     """The same for a call of Google's client."""
     each = ConstantTimeout(answer)  # type: ignore[no-untyped-call]  # as below
-    return {"retry": patient(answer), "timeout": each}
+    return {"retry": patient(answer, is_paced=is_paced), "timeout": each}
+
+
+def is_too_often(status: int, reason: str) -> bool:
+    """Whether Google's no means that it is asked too often."""
+    return status == TOO_MANY or (status == 403 and reason in LIMITED)
+
+
+def _passes_unless_too_often(error: BaseException) -> bool:
+    if isinstance(error, exceptions.GoogleAPICallError):
+        refusal = _refusal(None, "", error)
+        if is_too_often(refusal.status, refusal.reason):
+            return False
+    return passes(error)
 
 
 def passes(error: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
     if isinstance(error, exceptions.GoogleAPICallError):
         refusal = _refusal(None, "", error)
-        limited = refusal.status == 403 and refusal.reason in LIMITED
+        limited = is_too_often(refusal.status, refusal.reason)
         return refusal.status in AWAY or limited or isinstance(translate(refusal), NotReady)
     if isinstance(error, login.RefreshError):
         return bool(error.retryable)

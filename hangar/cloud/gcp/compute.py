@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Any
 
-from hangar.cloud.gcp.calling import ANSWER, in_words, limits
+from hangar.cloud.gcp.calling import ANSWER, in_words, is_too_often, limits
 from hangar.cloud.gcp.credentials import Session
-from hangar.cloud.gcp.errors import NotThere, StillAtWork, translate
+from hangar.cloud.gcp.errors import GoogleRefused, NotThere, StillAtWork, translate
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.refusal import read_operation
 
@@ -52,6 +52,16 @@ class Compute:
         """
         kind, fields = address(path)
         return self._call(kind, method, {**fields, **more})
+
+    def glance(self, path: str, method: str, **more: str) -> Body | None:
+        """As `get`, for whoever looks again and again: None where Google says that this is too often."""
+        kind, fields = address(path)
+        try:
+            return self._call(kind, method, {**fields, **more}, is_paced=True)
+        except GoogleRefused as refused:
+            if is_too_often(refused.status, refused.reason):
+                return None
+            raise
 
     def find(self, path: str) -> Body | None:
         """What is there, or None."""
@@ -120,18 +130,20 @@ class Compute:
         return self._call(f"{scope or 'global'}Operations", "wait", fields, answer=WAIT)
 
     def _call(
-        self, kind: str, method: str, fields: Body, body: Body | None = None, answer: float = ANSWER
-    ) -> Body:
-        return _dictionary(self._ask(kind, method, fields, body, answer))
+        self, kind: str, method: str, fields: Body, body: Body | None = None, answer: float = ANSWER,
+        *, is_paced: bool = False,
+    ) -> Body:  # fmt: skip
+        return _dictionary(self._ask(kind, method, fields, body, answer, is_paced=is_paced))
 
     def _ask(
-        self, kind: str, method: str, fields: Body, body: Body | None = None, answer: float = ANSWER
-    ) -> Any:
+        self, kind: str, method: str, fields: Body, body: Body | None = None, answer: float = ANSWER,
+        *, is_paced: bool = False,
+    ) -> Any:  # fmt: skip
         request = _request(kind, method.removesuffix("_unary"), fields, body)
         place = f"compute.{kind}.{method.removesuffix('_unary')} {fields.get(ONE_OF[kind], '')}".rstrip()
         with self._in_words(place):
             self._session.renew()
-            return getattr(self._client(kind), method)(request, **limits(answer))
+            return getattr(self._client(kind), method)(request, **limits(answer, is_paced=is_paced))
 
     def _in_words(self, place: str) -> AbstractContextManager[None]:
         return in_words(self._session, place, self._session.address("compute"))

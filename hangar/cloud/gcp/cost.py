@@ -21,6 +21,8 @@ STANDARD = re.compile(r"([a-z0-9]+)-standard-(\d+)")
 
 @dataclass(frozen=True)
 class Table:
+    """The prices of a region; `as_of` is the day of the oldest of them."""
+
     as_of: str
     currency: str
     region: str
@@ -36,13 +38,16 @@ class Sizes:
     disks: tuple[tuple[str, str, int], ...]
 
 
-def load() -> Table:
-    return Table(**yaml.safe_load(TABLE.read_text(encoding="utf-8")))
+def load(region: str) -> Table:
+    """What is known of a region; of one that the table does not have, nothing: another one's prices are not its own."""
+    found = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    prices = {name: found[name].get(region, {}) for name in ("standard_vcpu_hour", "disk_gib_month")}
+    return Table(found["as_of"], found["currency"], region, **prices)
 
 
 def estimate(wanted: Wanted, existing: Existing) -> Cost:
     """The difference that the plan makes, with what the sum leaves out."""
-    table, own = load(), wanted.gcp.prices
+    table, own = load(wanted.names.region), wanted.gcp.prices
     after, unknown = items(sizes_wanted(wanted), table, own)
     there = sizes_existing(existing)
     before, unknown_before = items(there, table, own)
@@ -119,9 +124,14 @@ def standard(machine_type: str, table: Table) -> float | None:
     return vcpu * int(match[2]) if match and vcpu is not None else None
 
 
-def _note(table: Table, own: Prices, missing: list[str]) -> str:
-    source = f"list prices of {table.region}, {table.as_of}"
+def source(table: Table, own: Prices) -> str:
+    """Whose prices a sum is of: another region's, and of some day, as long as platform.yml names none."""
+    ours = f"list prices of {table.region} of {table.as_of}"
     if own.machine_hour or own.disk_gib_month:
-        source = f"your prices, else {source}" if _counts(table, own) else "your prices"
+        return f"your prices, else {ours}" if _counts(table, own) else "your prices"
+    return ours
+
+
+def _note(table: Table, own: Prices, missing: list[str]) -> str:
     left_out = f"; no price for {', '.join(missing)}: add to gcp.prices" if missing else ""
-    return f"{source}; traffic, NAT, logs and snapshots come on top{left_out}"
+    return f"{source(table, own)}; traffic, NAT, logs and snapshots come on top{left_out}"

@@ -45,9 +45,12 @@ STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_D
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
 CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
-ENCRYPTING = re.compile(r"'cloudkms\.[\w.]+' denied|[Cc]loud KMS error|denied on Cloud KMS key")
+ENCRYPTING = re.compile(
+    r"'cloudkms\.cryptoKeyVersions\.useTo\w+' denied|[Cc]loud KMS error|denied on Cloud KMS key"
+)
+LOOKING = re.compile(r"'(cloudkms\.cryptoKey(?:Version)?s\.(?:get|list))' denied")
 KEY = re.compile(r"projects/[\w.:-]+/locations/[\w-]+/keyRings/[\w-]+/cryptoKeys/[\w-]+")
-KEY_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+KEY_ROLE, LOOKING_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter", "roles/cloudkms.viewer"
 ACTING = "iam.serviceAccounts.actAs"
 ACT_AS = re.compile(
     r"does not have access to service account '(?P<account>[^']+)'(?:\.\s+User: '(?P<person>[^']+)')?"
@@ -68,7 +71,8 @@ EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
     judges = (
-        _stock, _quota, _disabled, _billing, _policy, _key, _act_as, _ready, _exists, _permission, _credentials, _away,
+        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _exists, _permission,
+        _credentials, _away,
     )  # fmt: skip
     for judge in judges:
         error = judge(refusal)
@@ -154,6 +158,18 @@ def _key(said: Refusal) -> GoogleRefused | None:
         "Look whether the key is there, in force and in a place that serves the zone. If so, let Compute Engine use it:"
         f" gcloud kms keys add-iam-policy-binding {named[0] if named else 'KEY'} --role {KEY_ROLE}"
         f' --member "serviceAccount:service-{number}@compute-system.iam.gserviceaccount.com"',
+    )  # fmt: skip
+
+
+def _looking_at_key(said: Refusal) -> GoogleRefused | None:
+    """To look at a key is the person's own right, and it is on the key, which may be another project's."""
+    lacks, named = LOOKING.search(said.message), KEY.search(said.message)
+    if lacks is None:
+        return None
+    return GoogleRefused(
+        said, f"Your account lacks the permission {lacks[1]} on the key (gcp.kms_key).",
+        f"The role {LOOKING_ROLE} has it: gcloud kms keys add-iam-policy-binding {named[0] if named else 'KEY'}"
+        f" --member {said.member} --role {LOOKING_ROLE}",
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import base64
 import binascii
 import json
 import time
-from itertools import count
 from typing import Any
 
 from hangar.cloud.base import Report
@@ -23,8 +22,13 @@ Body = dict[str, Any]
 LIMIT = 300.0
 """Seconds from the machine's start until its agent has written them: it boots, and some images are slow."""
 
-PAUSE, LATER, SOON = 3.0, 6.0, 8
-"""Seconds between two looks, and after how many of them it is longer: Google allows about ten a minute."""
+PAUSE, LATER = 2.0, 6.0
+"""Seconds between two looks: at first, while most machines boot, and later, or once Google says that it is too often.
+The last of them is what the way to SSH takes beyond the boot.
+"""
+
+SOON = 60.0
+"""Seconds for which it is at first."""
 
 KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 TRIES = 3
@@ -66,20 +70,23 @@ def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str
     if not views.is_on(views.metadata(instance).get(ATTRIBUTES, "")):
         raise _silent(wanted)
     report("wait for the machine's host keys")
-    until = time.monotonic() + LIMIT
-    for look in count(1):
+    began, too_often = time.monotonic(), False
+    while True:
         keys = _read(api, wanted)
         if keys:
             return keys
-        if time.monotonic() > until:
+        waited = time.monotonic() - began
+        if waited > LIMIT:
             break
-        api.sleep(PAUSE if look <= SOON else LATER)
+        too_often = too_often or keys is None
+        api.sleep(LATER if too_often or waited > SOON else PAUSE)
     raise _none(api, wanted)
 
 
-def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
+def _read(api: Api, wanted: Wanted) -> tuple[str, ...] | None:
+    """None: Google is asked too often."""
     try:
-        found = api.compute.get(wanted.names.instance, "get_guest_attributes", query_path="hostkeys/")
+        found = api.compute.glance(wanted.names.instance, "get_guest_attributes", query_path="hostkeys/")
     except NotThere:
         return ()  # not written yet
     except Conflict as error:
@@ -89,6 +96,8 @@ def _read(api: Api, wanted: Wanted) -> tuple[str, ...]:
             "Does your organisation forbid guest attributes? Ask for an exception, and show them: gcloud org-policies"
             f" describe compute.disableGuestAttributesAccess --effective --project {wanted.names.project}",
         ) from error
+    if found is None:
+        return None
     items = (found.get("queryValue") or {}).get("items") or ()
     keys = {one["key"]: f"{one['key']} {one['value'].strip()}" for one in items if one.get("key") in KINDS}
     return tuple(keys[kind] for kind in KINDS if kind in keys and is_key(keys[kind]))

@@ -46,7 +46,16 @@ class Folders:
         return cls(*found)
 
     def waiting(self) -> list[Path]:
-        """What lies in `in`, the oldest first. A file that goes meanwhile is gone."""
+        """What lies in `in`, the oldest first."""
+        return [entry for _, entry in self._changed()]
+
+    def settled(self, now: float | None = None) -> list[Path]:
+        """Those of which the last change is a while ago. (ctime: mtime can be set, and `scp -p` does.)"""
+        before = (now or time.time()) - SETTLED
+        return [entry for changed, entry in self._changed() if changed <= before]
+
+    def _changed(self) -> list[tuple[float, Path]]:
+        """With the moment of the last change, looked at once: a file that goes meanwhile is gone."""
         found = []
         for entry in self.arrivals.iterdir():
             if not entry.name.startswith("."):
@@ -54,12 +63,12 @@ class Folders:
                     found.append((entry.lstat().st_ctime, entry))
                 except FileNotFoundError:
                     continue
-        return [entry for _, entry in sorted(found)]
+        return sorted(found)
 
-    def settled(self, now: float | None = None) -> list[Path]:
-        """Those of which the last change is a while ago. (ctime: mtime can be set, and `scp -p` does.)"""
-        before = (now or time.time()) - SETTLED
-        return [entry for entry in self.waiting() if entry.lstat().st_ctime <= before]
+    def forget_halves(self) -> None:
+        """Copies that a killed run did not come to the end of; for whoever claims, and nobody else does meanwhile."""
+        for path in self.work.glob(".*"):
+            path.unlink()
 
     def left_over(self) -> Iterator[Claimed]:
         """What a killed run had claimed."""
@@ -92,6 +101,9 @@ class Folders:
                 shutil.copyfileobj(stream, copy)
                 copy.flush()
                 os.fsync(copy.fileno())
+        except OSError:
+            half.unlink(missing_ok=True)  # on a full disk it takes the room that the next try needs
+            raise
         finally:
             os.close(source)
         half.replace(target)
@@ -108,9 +120,12 @@ class Folders:
     def set_aside(self, path: Path, name: str, reason: str) -> Path:
         """Into quarantine, the reason beside it. The reason is there first: a file without one would be a riddle."""
         target = self.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}-{safe(name)}"
-        target.with_name(f"{target.name}.reason.txt").write_text(
-            f"{name!r} was not loaded: {reason}.\n", "utf-8"
-        )
+        beside = target.with_name(f"{target.name}.reason.txt")
+        try:
+            beside.write_text(f"{name!r} was not loaded: {reason}.\n", "utf-8")
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
         if path.is_symlink():
             path.unlink()  # where it leads to is none of ours
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class NotNow(Exception):
-    """The warehouse or the disk cannot do it at the moment, which is no fault of the file."""
+    """The warehouse or the disk cannot do it at the moment, which is no fault of the file. `outcomes` are those of the
+    files before it, which no later try tells of.
+    """
+
+    outcomes: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,34 @@ def take_all(folders: Folders, feeds: list[Feed], session: Session, limits: Limi
         NotNow: the warehouse cannot be reached, or there is no room. The files stay claimed, the next try goes on
             with them.
     """
-    outcomes = [take(folders, claimed, feeds, session, limits) for claimed in folders.left_over()]
-    for entry in folders.settled():
-        try:
-            claimed = folders.claim(entry, limits.packed)
-        except FileNotFoundError:
-            continue  # whoever dropped it took it back
-        except Broken as error:
-            outcomes.append(aside(folders, entry, entry.name, str(error)))
-        else:
-            outcomes.append(take(folders, claimed, feeds, session, limits))
-    return [asdict(outcome) for outcome in outcomes]
+    outcomes: list[dict[str, Any]] = []
+    folders.forget_halves()
+    try:
+        for claimed in folders.left_over():
+            outcomes.append(asdict(take(folders, claimed, feeds, session, limits)))
+        for entry in folders.settled():
+            try:
+                claimed = claim(folders, entry, limits)
+            except FileNotFoundError:
+                continue  # whoever dropped it took it back
+            except Broken as error:
+                outcomes.append(asdict(aside(folders, entry, entry.name, str(error))))
+            else:
+                outcomes.append(asdict(take(folders, claimed, feeds, session, limits)))
+    except NotNow as waits:
+        waits.outcomes = outcomes
+        raise
+    return outcomes
+
+
+def claim(folders: Folders, entry: Path, limits: Limits) -> Claimed:
+    """As the folders do; a disk without room for the copy is no fault of the file."""
+    try:
+        return folders.claim(entry, limits.packed)
+    except OSError as error:
+        if passes(error):
+            raise not_now(entry.name, error) from error
+        raise
 
 
 def take(folders: Folders, claimed: Claimed, feeds: list[Feed], session: Session, limits: Limits) -> Outcome:

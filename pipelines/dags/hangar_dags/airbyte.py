@@ -76,11 +76,20 @@ class AirbyteSync(BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
-            airbyte = Airbyte(self.airbyte_conn_id)
-            if job := self._kept_job(airbyte, context["task_state_store"]):
-                context["task_state_store"].delete(JOB)
-                airbyte.cancel(int(job.job_id))
+            self._give_up(context["task_state_store"])
             raise
+
+    def _give_up(self, kept: Any) -> None:
+        """Cancel the job. Airbyte that does not answer to that either must not hide that the time is up."""
+        try:
+            airbyte = Airbyte(self.airbyte_conn_id)
+            if job := self._kept_job(airbyte, kept):
+                kept.delete(JOB)
+                airbyte.cancel(int(job.job_id))
+        except Exception as error:
+            if not isinstance(error, httpx.TransportError) and not refusal(error)[0]:
+                raise
+            self.log.warning("The job could not be cancelled (%s); the next sync joins it", error)
 
     def poke(self, context: Any) -> PokeReturnValue | bool:
         """Start the sync or look at it once.

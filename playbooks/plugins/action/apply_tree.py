@@ -18,9 +18,11 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 OPTIONS = {"name", "source", "files", "directories", "links", "absent", "exclusive", "skip", "folders"}
-OPTIONS |= {"undo", "verify", "then", "journal"}
+OPTIONS |= {"undo", "verify", "then", "journal", "unless"}
 RIGHTS = {"owner", "group", "mode"}
 FILE_KEYS = {*RIGHTS, "validate", "diff", "content", "template", "vars"}
+UNDO_NEEDS = {"after", "command"}
+UNDO_KEYS = UNDO_NEEDS | {"paths", "network", "accounts"}
 JOURNAL = "/var/lib/hangar/journal"
 
 
@@ -41,8 +43,10 @@ def check_options(args: Mapping[str, Any]) -> None:
         if unknown := sorted(set(options or {}) - RIGHTS):
             raise _fail(f"directories: {path}: unknown keys: {', '.join(unknown)}")
     undo = args.get("undo")
-    if undo and set(undo) != {"after", "command"}:
-        raise _fail("undo needs exactly the keys after and command")
+    if undo and not UNDO_NEEDS <= set(undo) <= UNDO_KEYS:
+        raise _fail(
+            "undo needs the keys after and command, and takes paths, network and accounts beside them"
+        )
 
 
 def check_once(entries: list[dict[str, Any]]) -> None:
@@ -121,6 +125,7 @@ class ActionModule(ActionBase):
                 *(args.get("exclusive") or []),
                 *(one["path"] for one in copies if one["kind"] == "directory"),
             ],
+            "unless": args.get("unless") or {},
             "undo": args.get("undo"),
             "verify": args.get("verify"),
             "then": args.get("then") or {},

@@ -16,18 +16,24 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 try:  # inside an Ansible module
     from ansible.module_utils import hangar_files as files
+    from ansible.module_utils import hangar_reach as reach
+    from ansible.module_utils import hangar_written as written
 except ImportError:  # on the machine, beside the interlock program
     import hangar_files as files  # type: ignore[import-not-found,no-redef]
+    import hangar_reach as reach  # type: ignore[import-not-found,no-redef]
+    import hangar_written as written  # type: ignore[import-not-found,no-redef]
 
 ROOT = "/var/lib/hangar/journal"
 PROGRAM = "/usr/local/lib/hangar/interlock"
 LOGGED_AS = "hangar-interlock"  # one name in the log for the units of all undos, each of which has its own
 KEYS = "/etc/ssh/authorized_keys/"
+PEOPLE = "/etc/hangar/people.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -37,7 +43,10 @@ class JournalProblem(Exception):
 
 @dataclass
 class Journal:
-    """What to bring back (`before`, in the order it was changed) and how to make it count (`command`)."""
+    """What to bring back (`before`, in the order it was changed) and how to make it count (`command`).
+
+    Beside files: the kernel's `network` parameters by path, and what let the operators' `accounts` in.
+    """
 
     name: str
     state: str = "kept"
@@ -46,6 +55,8 @@ class Journal:
     changed_at: float = 0.0
     undo_at: float = 0.0
     before: dict[str, files.State] = field(default_factory=dict)
+    network: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)  # changed, but what must follow has not run to its end
 
@@ -94,6 +105,17 @@ def save(journal: Journal, root: str = ROOT) -> None:
     path = os.path.join(root, check_name(journal.name), "journal.json")
     content = json.dumps(data).encode()
     files.stage(path, files.State("file", os.geteuid(), os.getegid(), 0o600, content)).commit()
+
+
+def note(journal: Journal, *, network: bool = False, accounts: Iterable[str] = ()) -> None:
+    """Write down what is no file, before it is changed; the first state counts while the change is unproven."""
+    if network:
+        journal.network = reach.network() | journal.network
+    for name in accounts:
+        found = reach.account(name)
+        if found is not None:
+            keys = files.look(KEYS + name).to_json()
+            journal.accounts.setdefault(name, {**found, "keys": keys})
 
 
 def _unit(name: str, token: str) -> str:
@@ -148,12 +170,15 @@ def restore(journal: Journal) -> list[str]:
         # A folder that was made for the change goes only if nothing else has moved in.
         with contextlib.suppress(OSError):
             os.rmdir(folder)
+            written.note({folder: files.State()})
     return problems
 
 
 def _restore_one(path: str, state: files.State) -> None:
+    state = _without_revoked(path, state)
+    written.note({path: state})
     if state.kind in ("file", "link"):
-        files.stage(path, _without_revoked(path, state)).commit()
+        files.stage(path, state).commit()
     elif state.kind == "directory":
         files.set_directory(path, state.uid, state.gid, state.mode)
     else:
@@ -162,13 +187,41 @@ def _restore_one(path: str, state: files.State) -> None:
 
 def _without_revoked(path: str, state: files.State) -> files.State:
     """Return what stood in a file of keys without those that the change took away: a revocation is never rolled back,
-    unless none of the earlier keys would be left, and with it nobody to mend the machine.
+    unless none of the earlier keys would be left, and with it nobody to mend the machine. Nor does it bring back
+    people: the list of them stays as it is, and only what stood beside it comes back.
     """
+    if path == PEOPLE and state.kind == "file":
+        return replace(state, content=_same_people(state.content, files.look(path).content))
     if not path.startswith(KEYS) or state.kind != "file":
         return state
     given = set(_blobs(files.look(path).content))
     kept = [line for line in state.content.splitlines(keepends=True) if given & set(_blobs(line))]
     return replace(state, content=b"".join(kept)) if kept else state
+
+
+def _same_people(before: bytes, now: bytes) -> bytes:
+    """Return the earlier description with the people of now, in the form in which the role writes it."""
+    try:
+        merged = {**json.loads(before), "people": json.loads(now)["people"]}
+    except (ValueError, KeyError, TypeError):
+        return before  # no description stands there, so nobody is let in or out by it
+    return f"{json.dumps(merged, indent=1, sort_keys=True)}\n".encode()
+
+
+def _restore_account(name: str, before: dict[str, Any]) -> list[str]:
+    """Bring back the way in of an operator's account: its keys as `restore` would, and what `usermod` knows of it."""
+    problems = []
+    keys = files.State.from_json(before["keys"])
+    try:
+        if keys.kind == "file" and files.look(KEYS + name) != keys:
+            _restore_one(KEYS + name, keys)
+    except (OSError, files.FileProblem) as error:
+        problems.append(f"{KEYS}{name}: {error}")
+    try:
+        problems += reach.restore_account(name, before)
+    except (OSError, subprocess.SubprocessError) as error:
+        problems.append(f"the account {name}: {error}")
+    return problems
 
 
 def _blobs(text: bytes) -> list[bytes]:
@@ -177,7 +230,10 @@ def _blobs(text: bytes) -> list[bytes]:
 
 
 def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:
-    """Restore, run the command that makes it count, close the journal; return the problems."""
+    """Restore, run the command that makes it count, close the journal; return the problems.
+
+    Without the command, before services start, the network is left alone: the kernel has begun anew.
+    """
     problems = restore(journal)
     if run_command and journal.command:
         done = subprocess.run(
@@ -187,6 +243,11 @@ def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[s
             problems.append(
                 f"{journal.command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
             )
-    journal.state, journal.unsettled = "undone", []
+    if run_command:
+        problems += reach.restore_network(journal.network)
+    for name, before in journal.accounts.items():
+        problems += _restore_account(name, before)
+    journal.state = "undone"
+    journal.unsettled = [path for path in journal.unsettled if path not in journal.before]
     save(journal, root)
     return problems

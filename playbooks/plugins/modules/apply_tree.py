@@ -26,7 +26,15 @@ options:
     type: dict
   exclusive: {description: "Directories in which only the files brought here may stand.", type: list, elements: path}
   skip: {description: "Paths or globs of the tree that are not wanted.", type: list, elements: str}
-  undo: {description: "Interlock: C(after) seconds, the C(command) that makes the old state count.", type: dict}
+  unless:
+    description: Paths that others' work leaves, each with the sentence that refuses all of it while one is there.
+    type: dict
+  undo:
+    description:
+      - "Interlock: C(after) seconds, the C(command) that makes the old state count."
+      - C(paths) limits it to files that fit; C(network) adds the kernel's network parameters, C(accounts) what lets
+        the operators' accounts in.
+    type: dict
   verify: {description: "A command that must succeed once all is written, else all is brought back.", type: str}
   then:
     description:
@@ -50,15 +58,26 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from ansible.module_utils import hangar_written as written
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hangar_files import FileProblem, Staged, State, remove, set_directory, stage
-from ansible.module_utils.hangar_journal import Journal, JournalProblem, arm, load, locked, save, undo
+from ansible.module_utils.hangar_files import FileProblem, Staged, State, look, remove, set_directory, stage
+from ansible.module_utils.hangar_journal import (
+    Journal,
+    JournalProblem,
+    arm,
+    load,
+    locked,
+    note,
+    save,
+    undo,
+)
 from ansible.module_utils.hangar_tree import Entry, Refused, Tree
 
 SPEC = {
     "name": {"type": "str", "required": True},
     "entries": {"type": "list", "elements": "dict", "required": True},
     "exclusive": {"type": "list", "elements": "str", "default": []},
+    "unless": {"type": "dict", "default": {}},
     "undo": {"type": "dict"},
     "verify": {"type": "str"},
     "then": {"type": "dict", "default": {}},
@@ -98,12 +117,18 @@ def validate_only(module: AnsibleModule, tree: Tree) -> None:
             validate(module, entry, path)
 
 
+def guarded(params: dict[str, Any], paths: list[str]) -> list[str]:
+    """Return the paths that the interlock brings back."""
+    patterns = (params["undo"] or {}).get("paths") or (["*"] if params["undo"] else [])
+    return [path for path in paths if any(fnmatch.fnmatch(path, pattern) for pattern in patterns)]
+
+
 class Change:
     """Writes a tree: stage and validate all, journal, arm, and only then put in place."""
 
-    def __init__(self, module: AnsibleModule, tree: Tree, earlier: Journal | None) -> None:
+    def __init__(self, module: AnsibleModule, tree: Tree, earlier: Journal | None, *, armed: bool) -> None:
         self.module, self.tree, self.root = module, tree, module.params["journal"]
-        self.undo, self.then = module.params["undo"], module.params["then"]
+        self.undo, self.then = module.params["undo"] if armed else None, module.params["then"]
         self.staged: list[Staged] = []
         earlier = earlier or Journal(module.params["name"])
         unproven = earlier.state == "open" and self.undo
@@ -132,17 +157,21 @@ class Change:
             validate(self.module, entry, self.staged[-1].temporary_path)
 
     def _write_journal(self) -> None:
-        for path in self.tree.paths:
+        for path in guarded(self.module.params, self.tree.paths) if self.undo else self.tree.paths:
             # The first state counts while the change is unproven, however often it is applied again.
             self.journal.before.setdefault(path, self.tree.before[path])
         self.journal.made += [folder for staged in self.staged for folder in staged.made]
         if self.undo:
+            accounts = self.undo.get("accounts") or ()
+            note(self.journal, network=bool(self.undo.get("network")), accounts=accounts)
             arm(self.journal, int(self.undo["after"]), self.root)
         else:
             save(self.journal, self.root)
 
     def _write(self) -> None:
         ready = {staged.path: staged for staged in self.staged}
+        made = {folder: look(folder) for staged in self.staged for folder in staged.made}
+        written.note(made | {path: self.tree.wanted[path] for path in self.tree.paths})
         for path in self.tree.paths:
             wanted = self.tree.wanted[path]
             if path in ready:
@@ -156,10 +185,17 @@ class Change:
         """Run what must follow; the journal remembers what has not come to its end."""
         if self.module.params["verify"]:
             self._command(self.module.params["verify"], bring_back=True)
-        for pattern, command in self.then.items():
-            if fnmatch.filter(self.journal.unsettled, pattern):
-                self._command(command, bring_back=bool(self.undo))
+        follows = [
+            command
+            for pattern, command in self.then.items()
+            if fnmatch.filter(self.journal.unsettled, pattern)
+        ]
+        for command in follows:
+            self._command(command, bring_back=bool(self.undo))
         self.journal.unsettled = []
+        if self.undo and follows:
+            # The proof has all its time, however long these took.
+            arm(self.journal, int(self.undo["after"]), self.root)
         if not self.undo:
             self._forget_secrets()
         save(self.journal, self.root)
@@ -177,26 +213,30 @@ class Change:
         after = "; the files are written, the command runs again at the next call"
         if bring_back:
             problems = undo(self.journal, self.root)
-            after = "; all was brought back" + (f", but: {'; '.join(problems)}" if problems else "")
+            what = "what could lock out" if (self.undo or {}).get("paths") else "all"
+            after = f"; {what} was brought back" + (f", but: {'; '.join(problems)}" if problems else "")
         raise Refused(f"{command!r} failed (exit {code}): {spoken(self.module, err + out)}{after}")
 
 
 def apply(module: AnsibleModule) -> dict[str, Any]:
     """Compare and, unless in check mode, write; return the module's result."""
     params = module.params
+    for path, sentence in params["unless"].items():
+        if os.path.lexists(path):
+            raise Refused(sentence)
     tree = Tree(params["entries"], params["exclusive"], module.check_mode)
     earlier = load(params["name"], params["journal"]) if os.access(params["journal"], os.X_OK) else None
     unproven = bool(params["undo"]) and earlier is not None and earlier.state == "open"
     unsettled = [path for path in (earlier.unsettled if earlier else []) if path not in tree.paths]
     changed = bool(tree.changed) or bool(unsettled) or unproven
-    result = {"changed": changed, "changed_files": tree.paths + unsettled}
-    result["armed"] = changed and bool(params["undo"])
+    armed = unproven or bool(guarded(params, tree.paths + unsettled))
+    result = {"changed": changed, "changed_files": tree.paths + unsettled, "armed": armed}
     if module._diff:
         result["diff"] = tree.diff()
     if module.check_mode:
         validate_only(module, tree)
     elif changed:
-        Change(module, tree, earlier).run()
+        Change(module, tree, earlier, armed=armed).run()
     return result
 
 

@@ -134,6 +134,13 @@ def test_the_journal_survives_a_restart_within_its_limit(found, options):
         re.findall(r"^SystemMaxUse=(.*)$", found["journal"], re.MULTILINE)[-1] == options["base_journal_size"]
     )
     assert "/system.journal" in found["journal"].splitlines()[-1]
+    assert (
+        re.findall(r"^MaxRetentionSec=(.*)$", found["journal"], re.MULTILINE)[-1]
+        == options["base_journal_age"]
+    )
+    # One log, and no second one that is fed from it.
+    assert re.findall(r"^ForwardToSyslog=(.*)$", found["journal"], re.MULTILINE)[-1] == "no"
+    assert not re.search(r"^Compress=(no|0|false|off)", found["journal"], re.MULTILINE | re.IGNORECASE)
 
 
 def test_the_journal_is_closed_to_services(attempt, options):

@@ -108,6 +108,8 @@ def test_a_key_opens_an_account_whose_password_is_barred(host, client, options):
 def test_no_account_is_without_a_password(host):
     told = host.check_output("awk -F: '$2 == \"\" {print $1}' /etc/shadow")
     assert told == ""
+    # Where everybody can read, there is none.
+    assert host.check_output("awk -F: '$2 != \"x\" {print $1}' /etc/passwd") == ""
 
 
 def test_an_empty_password_opens_nothing(host, guest):
@@ -186,6 +188,34 @@ def test_no_password_opens_root(host):
 
 def test_there_is_one_root(host):
     assert host.check_output("awk -F: '$3 == 0 {print $1}' /etc/passwd") == "root"
+    assert host.check_output("awk -F: '$4 == 0 {print $1}' /etc/passwd") == "root"
+    assert host.check_output("awk -F: '$3 == 0 {print $1}' /etc/group") == "root"
+
+
+def test_no_two_accounts_or_groups_are_the_same(host):
+    """No two accounts or groups share a name or a number, and nobody belongs to the group that reads passwords"""
+    passwd = [line.split(":") for line in host.check_output("cat /etc/passwd").splitlines()]
+    group = [line.split(":") for line in host.check_output("cat /etc/group").splitlines()]
+    for file in (passwd, group):
+        for field in (0, 2):
+            found = [line[field] for line in file]
+            assert sorted(set(found)) == sorted(found)
+    numbers = {line[2]: line for line in group}
+    assert {line[3] for line in passwd} <= set(numbers)
+    (shadow,) = (line for line in group if line[0] == "shadow")
+    assert shadow[3] == ""
+    assert [line[0] for line in passwd if line[3] == shadow[2]] == []
+
+
+def test_a_home_is_closed_to_others(host):
+    """A home belongs to whom it is for, and others neither read nor write it"""
+    # Whoever can log in: people and operators. The homes of services stand in their own contract.
+    people = "$3 >= 1000 && $3 < 60000 && $7 !~ /(nologin|false)$/"
+    told = host.check_output(f"awk -F: '{people} {{print $1, $6}}' /etc/passwd").splitlines()
+    for name, home in (line.split() for line in told):
+        owner, mode = host.check_output(f"stat --format '%U %a' {home}").split()
+        assert owner == name, home
+        assert int(mode, 8) & 0o027 == 0, home
 
 
 def test_a_new_account_gets_a_closed_home_and_a_strong_hash(host, guest):

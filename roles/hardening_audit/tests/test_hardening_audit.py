@@ -93,6 +93,7 @@ def test_the_audit_trail_does_not_fill_the_disk(host, options):
     assert settings["max_log_file_action"] == "ROTATE"
     assert host.file("/etc/audit").mode == 0o750
     assert host.file("/var/log/audit").mode & 0o027 == 0
+    assert host.check_output("find /var/log/audit -type f -perm /0137") == ""
 
 
 @pytest.mark.vm
@@ -114,6 +115,10 @@ def test_the_files_of_the_system_are_compared_every_day(host, options):
     assert "ActiveState=active" in shown
     assert "OnCalendar=" in shown
     assert host.file("/var/lib/hangar/integrity").mode == 0o700
+    # What Debian makes anew for a kernel is noted after all others have done their part.
+    for folder in ("kernel/postinst.d", "kernel/postrm.d", "initramfs/post-update.d"):
+        hooks = host.check_output(f"run-parts --test /etc/{folder}").splitlines()
+        assert hooks[-1] == f"/etc/{folder}/zzz-hangar-integrity"
     watched = host.check_output("cat /etc/aide/aide.conf")
     assert [
         path for path in options["hardening_audit_integrity_paths"] if f"\n{path} Whole" not in watched

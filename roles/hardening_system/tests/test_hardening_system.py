@@ -210,6 +210,25 @@ def test_what_has_no_place_here_is_not_installed(host, options):
     assert [line for line in told.splitlines() if line.endswith(" installed")] == []
 
 
+def test_no_daemon_of_rsync_can_start(host):
+    """rsync copies over SSH, and its daemon cannot be started"""
+    assert host.run("systemctl is-enabled rsync.service").stdout.strip() == "masked"
+    assert host.run("systemctl start rsync.service").rc != 0
+
+
+def test_what_root_calls_by_name_is_roots(host, client):
+    """What root calls by its name lies in folders that root alone writes"""
+    folders = client.ssh(command="sudo printenv PATH").stdout.strip().split(":")
+    assert "/usr/bin" in folders
+    assert all(folder.startswith("/") for folder in folders), folders
+    for folder in folders:
+        # One that is not there yet is made by root: what is above it is root's as well.
+        told = host.run(f"stat --dereference --format '%U %a %F' {folder}").stdout.split(maxsplit=2)
+        if told:
+            assert (told[0], told[2].strip()) == ("root", "directory"), folder
+            assert int(told[1], 8) & 0o022 == 0, folder
+
+
 def test_the_programs_that_guard_the_machine_are_debians(host):
     """The programs that guard the machine are those that Debian shipped"""
     told = host.run("debsums --silent sudo openssh-server nftables libpam-modules login passwd systemd")

@@ -21,6 +21,14 @@ def test_updates_are_finished_in_the_window_alone(host, options):
     assert f"*-*-* {opens}:00" in host.file(f"/etc/systemd/system/{TIMER}").content_string
 
 
+def test_images_get_debians_fixes_every_week(host):
+    """Whether a window is named or not: to make images stops nothing"""
+    assert host.check_output("systemctl is-active hangar-images.timer") == "active"
+    shown = host.check_output("systemctl show hangar-images.timer --property TimersCalendar,Persistent")
+    assert "OnCalendar=Mon *-*-* 05:00:00" in shown
+    assert "Persistent=yes" in shown
+
+
 def test_tasks_may_begin(host):
     """Nothing of an earlier reboot still keeps Airflow from its work."""
     busy = host.run("systemctl is-active hangar-maintenance.service hangar-resume.service").stdout

@@ -72,6 +72,23 @@ def test_a_password_opens_nothing(client):
     assert client.ssh(command="true").returncode == 0
 
 
+def test_no_other_proof_than_a_key_is_taken(machine):
+    """Neither another host's word, a ticket, an empty password nor a user's environment opens anything"""
+    settings = machine["settings"]
+    assert settings["authenticationmethods"] == "publickey"
+    closed = (
+        "hostbasedauthentication", "gssapiauthentication", "permitemptypasswords", "permituserenvironment",
+        "passwordauthentication", "kbdinteractiveauthentication",
+    )  # fmt: skip
+    assert {name: settings.get(name, "no") for name in closed} == dict.fromkeys(closed, "no")
+    assert settings["ignorerhosts"] == "yes"
+    assert settings["usepam"] == "yes"
+
+
+def test_the_log_names_the_key_that_opened(machine):
+    assert machine["settings"]["loglevel"] == "VERBOSE"
+
+
 def test_root_cannot_log_in_with_any_key(client, machine):
     assert is_refused(client.ssh("-l", "root", command="true"))
     assert machine["settings"]["permitrootlogin"] == "no"

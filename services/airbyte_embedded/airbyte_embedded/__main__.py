@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sqlite3
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -57,7 +58,7 @@ def main() -> int:
     )
     try:
         service = Service(settings)
-    except (AlreadyRunning, BadClientsFile, BadRegistry, NewerDatabase, OSError) as error:
+    except (AlreadyRunning, BadClientsFile, BadRegistry, NewerDatabase, OSError, sqlite3.Error) as error:
         print(f"The service did not start: {error}", file=sys.stderr)
         return 1
     uvicorn.run(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -145,6 +146,17 @@ async def _on_database(_: Request, error: Exception) -> Response:
     return answer(Problem(503, "service-unavailable", f"The service's state cannot be written: {error}."))
 
 
+async def _on_system(_: Request, error: Exception) -> Response:
+    """A full disk is nobody's mistake and passes; whatever else the system refuses is a failure like any other."""
+    assert isinstance(error, OSError)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    log.error("there is no room: %s", error)
+    return answer(
+        Problem(503, "service-unavailable", f"The service has no room on its disk: {error.strerror}.")
+    )
+
+
 async def _on_anything(_: Request, error: Exception) -> Response:
     """The traceback goes to the log (by the server), never to the client."""
     return answer(
@@ -173,6 +185,7 @@ def build(service: Service) -> Starlette:
             Problem: _on_problem,
             HTTPException: _on_http,
             sqlite3.OperationalError: _on_database,
+            OSError: _on_system,
             Exception: _on_anything,
         },
     )

@@ -79,7 +79,8 @@ class Database:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk has ended it already, and is what must be told
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 

@@ -58,10 +58,12 @@ class JobLog:
                 self._turn()
 
     def _turn(self) -> None:
-        self._path.replace(self._path.with_suffix(".1.log"))
+        with contextlib.suppress(FileNotFoundError):  # the last turn found no room for a new file
+            self._path.replace(self._path.with_suffix(".1.log"))
+        fresh = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        # only now: the number of a closed file is soon another's, and lines would go there
         os.close(self._file)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        self._size = 0
+        self._file, self._size = fresh, 0
 
     def close(self) -> None:
         if self._rest:

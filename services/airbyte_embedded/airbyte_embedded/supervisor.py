@@ -117,13 +117,15 @@ class Supervisor:
         """Start what may start, until `close`."""
         while not self._closing:
             self._news.clear()
+            pause = PATIENCE
             try:
                 self._start_scheduled()
                 self._start_waiting()
+                pause = self._until_next()
             except sqlite3.OperationalError as error:  # a full disk passes; the service must outlive it
                 log.error("the state cannot be written: %s", error)
             try:
-                await asyncio.wait_for(self._news.wait(), self._until_next())
+                await asyncio.wait_for(self._news.wait(), pause)
             except TimeoutError:
                 self._logs.prune()
 
@@ -146,11 +148,13 @@ class Supervisor:
             (now,),
         ):
             expression = json.loads(row["body"])["schedule"]["cronExpression"]
-            self._database.update("connections", row["id"], {"next_run": schedule.following(expression, now)})
-            try:
-                self.submit(row["id"], "sync")
-            except Problem as problem:  # still running, or the queue is full: the next date comes
-                log.warning("connection %s was due, but: %s", row["id"], problem.detail)
+            following = schedule.following(expression, now)
+            with self._database.transaction():  # a disk that fills up in between must not cost a date
+                self._database.update("connections", row["id"], {"next_run": following})
+                try:
+                    self.submit(row["id"], "sync")
+                except Problem as problem:  # still running, or the queue is full: the next date comes
+                    log.warning("connection %s was due, but: %s", row["id"], problem.detail)
 
     def _start_waiting(self) -> None:
         for row in self._database.all(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
@@ -172,6 +174,29 @@ def test_a_log_has_a_bound_and_an_age(tmp_path: Path) -> None:
     assert logs.tail(1, 1000) == ""
 
 
+def test_a_log_that_finds_no_room_for_its_next_part_writes_into_nobody_elses_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = JobLog(tmp_path / "a.log", [], 100)
+    log.write(b"first\n")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("airbyte_embedded.joblog.os.open", full)
+        log.write(b"x" * 100 + b"\n")
+    other = os.open(
+        tmp_path / "other", os.O_WRONLY | os.O_CREAT
+    )  # would get the number of a file that was closed
+    log.write(b"second\nthird\n")
+    log.close()
+    os.close(other)
+    assert (tmp_path / "other").read_bytes() == b""
+    assert (tmp_path / "a.1.log").read_text().splitlines() == ["first", "x" * 100, "second"]
+    assert (tmp_path / "a.log").read_text() == "third\n"
+
+
 def test_the_newest_attempt_is_the_end_of_a_jobs_log(tmp_path: Path) -> None:
     logs = Logs(tmp_path, megabytes=1, days=30)
     for attempt in (10, 9):
@@ -182,6 +207,27 @@ def test_the_newest_attempt_is_the_end_of_a_jobs_log(tmp_path: Path) -> None:
 
 
 # the database and the start
+
+
+def test_a_transaction_that_a_full_disk_ends_says_so_and_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.sqlite")
+    (pages,) = database.one("PRAGMA page_count") or ()
+    database.run(f"PRAGMA max_page_count = {pages + 2}")
+    workspace = {"id": "small", "name": "x", "created_at": 1}
+
+    def make_two() -> None:
+        with database.transaction():
+            database.insert("workspaces", workspace)
+            database.insert("workspaces", workspace | {"id": "large", "name": "x" * 100_000})
+
+    with pytest.raises(sqlite3.OperationalError, match=r"^database or disk is full$"):
+        make_two()
+    assert database.all("SELECT id FROM workspaces") == []
+    database.run(f"PRAGMA max_page_count = {pages + 1000}")
+    with database.transaction():
+        database.insert("workspaces", workspace)
+    assert [row["id"] for row in database.all("SELECT id FROM workspaces")] == ["small"]
+    assert [tuple(row) for row in database.all("PRAGMA integrity_check")] == [("ok",)]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

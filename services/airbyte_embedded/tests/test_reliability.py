@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -357,36 +356,3 @@ def test_a_database_that_dies_in_the_middle_leaves_a_failure_that_a_retry_cures(
         assert database.query("SELECT count(*), count(DISTINCT id) FROM items") == [(60, 60)]
     finally:
         database.close()
-
-
-def test_a_full_disk_fails_the_job_and_the_service_comes_through(
-    make_server: Callable[..., Server], tmp_path: Path
-) -> None:
-    """The whole data folder on a file system of a few megabytes."""
-    data = tmp_path / "data"
-    data.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", data], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        server = make_server()
-        connection = server.connection(server.source(rows=400_000), server.destination())
-        job = server.run(connection)
-        assert job["status"] == "failed"
-        assert "space" in job["failureReason"].lower(), job
-        filler = data / "filler"
-        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True, check=False)
-        assert shutil.disk_usage(data).free == 0
-        answer = server.ask("POST", "/workspaces", json={"name": "no room" * 30})
-        if answer.status_code != 200:  # SQLite may still have a page to spare
-            assert (answer.status_code, answer.json()["title"]) == (503, "service-unavailable")
-        assert server.http.get("/health").status_code == 200
-        filler.unlink()
-        assert server.make("/workspaces", name="room again")["name"] == "room again"
-        small = server.source(rows=10)
-        assert server.run(server.connection(small, server.destination()))["status"] == "succeeded"
-        server.stop()
-    finally:
-        subprocess.run(["umount", "-l", data], check=False)

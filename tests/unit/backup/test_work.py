@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from hangar.backup import work
 from hangar.backup.folder import Folder
 from hangar.backup.machine import BackupFailed, Machine, Spool
-from hangar.backup.records import Backup
+from hangar.backup.records import Backup, Sealed
 from hangar.config import Config
 from tests.unit.backup.conftest import Make
 
@@ -42,3 +43,34 @@ def test_what_could_not_be_sent_on_comes_here_and_the_failure_is_told(
     assert failed.value.details == "* it stopped answering"
     assert [one.id for one in folder.backups()] == [FIRST]
     assert folder.missing(made) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "part", "said"),
+    [
+        ("abctl", "abctl", ""),
+        ("embedded", "airbyte", ""),
+        ("abctl", "airbyte", "of Airbyte's platform: Airbyte's are of the embedded engine."),
+        ("embedded", "abctl", "of the embedded engine: Airbyte's are of Airbyte's platform."),
+        ("abctl", "", "of Airbyte's platform: Airbyte's are not in it."),
+    ],
+)
+def test_what_a_restore_does_not_bring_back_is_said_before_anything_is_touched(
+    engine: str, part: str, said: str, make: Make, make_config: Callable[..., Config],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made = make(FIRST)
+    index = made.parts + (
+        (Sealed(part, f"files-{FIRST}.age", made.bytes, made.parts[0].sha256, FIRST),) if part else ()
+    )
+    config = make_config(f"airbyte.engine={engine}", f"airbyte.abctl.sha256={'a' * 64}")
+    Folder.of(config).write_index(replace(made, parts=index))
+    assert work.require(config, "latest", lambda _: None).id == FIRST
+    assert capsys.readouterr().err == (said and (
+        f"warning: The backup {FIRST} does not bring back the connections and jobs {said} "
+        "Make them anew: ./provision.py pipelines apply local\n"
+    ))  # fmt: skip
+
+
+def test_a_machine_without_airbyte_lacks_nothing(make: Make, make_config: Callable[..., Config]) -> None:
+    assert work.left_out(make_config("airbyte.enabled=false"), make(FIRST)) == ""

@@ -43,7 +43,8 @@ def test_a_login_that_works_shows_by_what() -> None:
         (
             f"{REACHED}debug1: Offering public key: /home/anna/id\nanna@x: Permission denied (publickey).\n", "Login",
             "the key was offered and refused for anna: it is not on the machine, or the account may not log in",
-            "Its public half belongs under people in platform.yml, then: ./provision.py up sandbox",
+            "Ask an admin for an entry: ./provision.py people add NAME sandbox --role admin --key /home/anna/id.pub\n"
+            "Or name another key: ./provision.py ssh-config sandbox --user NAME --key PATH",
         ),
         (
             f"{REACHED}debug1: Offering public key: /home/anna/id\ndebug1: Server accepts key: /home/anna/id\n",
@@ -60,6 +61,18 @@ def test_the_step_that_fails_is_named_with_its_cure(said: str, name: str, detail
     found = steps(said)
     assert found[name] == ("missing", detail, cure)
     assert list(found)[-1] == name, "what lies beyond is not guessed"
+
+
+def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hangar.ssh.client_config.is_operators", lambda env: False)
+    _, _, cure = steps(f"{REACHED}debug1: Offering public key: /home/anna/id\nanna@x: Permission denied.\n")[
+        "Login"
+    ]
+    assert cure.startswith(
+        "Ask an admin to let it in: ./provision.py people key anna sandbox --key /home/anna/id.pub\nOr name"
+    )
 
 
 def test_a_key_that_others_may_read_is_named_before_ssh_refuses_it(tmp_path: Path) -> None:

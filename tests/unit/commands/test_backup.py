@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from hangar import console, paths
 from hangar.backup import target, work
 from hangar.backup.folder import Folder
+from hangar.backup.records import Sealed
 from hangar.commands import backup
 from hangar.config import Config
-from hangar.errors import HangarError, PromiseBroken
+from hangar.errors import HangarError, LockHeld, PromiseBroken
 from tests.unit.backup.conftest import Make, folder, make, settings
 
 __all__ = ["folder", "make", "settings"]
@@ -104,18 +106,59 @@ def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
     assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err
 
 
-@pytest.mark.parametrize("engine", ["abctl", "embedded"])
-def test_what_a_backup_of_airbytes_platform_lacks_is_said(
-    engine: str, make: Make, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+SEALED = {name: Sealed(name, f"{name}-{FIRST}.age", 3, "0" * 64, FIRST) for name in ("airbyte", "abctl")}
+LACKS = (
+    "warning: Airbyte's connections and jobs are not in this backup: the machine was configured for another engine, or "
+    "by an earlier Hangar. Bring it up first: ./provision.py up local\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "part", "said"),
+    [
+        ("abctl", "abctl", ""),
+        ("embedded", "airbyte", ""),
+        ("abctl", "airbyte", LACKS),
+        ("embedded", "", LACKS),
+    ],
+)
+def test_a_backup_without_airbytes_connections_says_so(
+    engine: str, part: str, said: str, make: Make, make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    made = make(FIRST)
+    made = make(FIRST, *([SEALED[part]] if part else []))
     monkeypatch.setattr(work, "now", lambda *_: (made, []))
     monkeypatch.setattr(backup, "_warn_of_the_key", lambda _: None)
     chosen = make_config(f"airbyte.engine={engine}", f"airbyte.abctl.sha256={'a' * 64}")
     backup._now(chosen, as_json=False)
-    said = (
-        "warning: Airbyte's platform (abctl) keeps its own records: its connections and jobs are not in this backup. "
-        "Copy them: ./provision.py ssh local -- sudo airbyte-abctl backup"
-    )
-    assert (said in capsys.readouterr().err) is (engine == "abctl")
+    warned = [line for line in capsys.readouterr().err.splitlines(True) if line.startswith("warning: ")]
+    assert "".join(warned) == said
+
+
+@pytest.mark.parametrize("break_lock", [False, True])
+def test_nothing_is_put_back_while_a_colleague_is_at_work(
+    folder: Folder,
+    make: Make,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    break_lock: bool,
+) -> None:
+    """Their `up`, on another computer, would start the services that this stops"""
+    made, did = make(FIRST), []
+
+    class Cloud:
+        @contextmanager
+        def hold(self, command: str, *, break_lock: bool) -> Iterator[None]:
+            did.append(command)
+            if not break_lock:
+                raise LockHeld("Somebody else is at work on the environment local.")
+            yield
+
+    monkeypatch.setattr("hangar.cloud.cloud_for", lambda config: Cloud())
+    monkeypatch.setattr("hangar.backup.fetching.from_machine", lambda *_: None)
+    monkeypatch.setattr(work, "require", lambda *_: made)
+    monkeypatch.setattr(work, "put_back", lambda *_: did.append("put back"))
+    console.configure(yes=True)
+    with nullcontext() if break_lock else pytest.raises(LockHeld):
+        backup._restore(make_config(), "latest", as_json=False, break_lock=break_lock)
+    assert did == ["provision.py backup restore local", *(["put back"] if break_lock else [])]

@@ -271,7 +271,7 @@ def test_whoever_left_is_let_in_by_no_playbook_that_is_run_by_hand(
     assert say("remove", "bea", "--yes") == 1
     assert [name in hosts.read_text() for name in ("bea", "zoe")] == [False, True]
     machine.server = None
-    assert say("expire", "zoe", "--expires", "today") == 0
+    assert say("expire", "zoe", "--expires", "today", "--yes") == 0
     assert not hosts.exists(), "it would not know the day"
     hosts.touch()
     assert say("remove", "zoe", "--yes") == 0
@@ -362,13 +362,13 @@ def test_whoever_ends_their_own_access_today_is_asked_twice_too(
     paths.platform_file("local").write_text(text)
     assert say("expire", "ada", "--expires", "today", "--yes") == 1
     assert "ada is you: this computer logs in with that key, and will be out too." in capsys.readouterr().err
-    assert say("expire", "ada", "--expires", "today", "--myself", "bob") == 1
+    assert say("expire", "ada", "--expires", "today", "--yes", "--myself", "bob") == 1
     assert "ada stays." in capsys.readouterr().err
     assert (machine.told, written()) == ([], text)
     assert say("expire", "ada", "--expires", "2999-01-01") == 0
-    assert say("expire", "bob", "--expires", "today") == 0
+    assert say("expire", "bob", "--expires", "today", "--yes") == 0
     assert say("expire", "bob", "--expires", "never") == 0
-    assert say("expire", "ada", "--expires", "today", "--myself", "ada") == 0
+    assert say("expire", "ada", "--expires", "today", "--yes", "--myself", "ada") == 0
     assert [person.name for person in config.load("local").people if person.is_expired] == ["ada"]
 
 
@@ -410,13 +410,29 @@ def test_whoever_is_half_gone_is_finished(machine: Machine, say: Say) -> None:
 
 def test_today_means_now(machine: Machine, say: Say, key: Callable[[str], Path]) -> None:
     say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
-    assert say("expire", "ana", "--expires", "today") == 0
+    assert say("expire", "ana", "--expires", "today", "--yes") == 0
     assert config.load("local").people[0].expires == today()
     assert "ana" not in machine.admits
     assert say("expire", "ana", "--expires", "2020-01-01") == 1
     assert say("expire", "ana", "--expires", "never") == 0
     assert config.load("local").people[0].expires is None
     assert "ana" in machine.admits
+
+
+def test_nobody_is_cut_off_without_a_question(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A later day cuts nobody off, and asks nothing"""
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    before = written()
+    machine.told.clear()
+    assert say("expire", "ana", "--expires", "today") == 1
+    asked = "It would have asked: End the access of ana to local now? The account and the home stay."
+    assert asked in capsys.readouterr().err
+    assert say("expire", "zoe", "--expires", "today") == 1
+    assert "There is no zoe in" in capsys.readouterr().err, "before it asks"
+    assert (machine.told, written()) == ([], before)
+    assert say("expire", "ana", "--expires", "2999-01-01") == 0
 
 
 def test_the_list_tells_who_is_there(

@@ -1,10 +1,11 @@
 import argparse
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from hangar import console, paths, pipeline
+from hangar import checks, cli, console, paths, pipeline
 from hangar.commands import plan
 from hangar.plan import Change, Plan
 from hangar.playbook import Recap, TaskRun
@@ -12,6 +13,7 @@ from hangar.playbook import Recap, TaskRun
 CREATE = Plan((Change("machine hangar-local", "create", "all CPUs, all memory"),))
 NOTHING = Plan((Change("machine hangar-local", "nothing", "all CPUs, all memory"),))
 UPDATE = Plan((Change("machine hangar-local", "update", "", (("memory", "6 GiB", "8 GiB"),)),))
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
 TASK = TaskRun("base", "Packages | Install", "changed", 1.0)
 
 
@@ -40,6 +42,28 @@ def test_a_machine_to_be_made(
         "? on the machine: Ansible can say once it runs\n"
         "Make it so: ./provision.py up local\n"
     )
+
+
+def test_a_row_of_somebody_whose_day_is_long_past_is_told_and_stops_nothing(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.platform_file("local").write_text(
+        f"people:\n- {{name: ana, role: viewer, keys: [{KEY}], expires: 2027-03-31}}\n"
+    )
+    said = (
+        "warning: the day of ana is long past (2027-03-31): the machine lets them in no more, and the row is still in "
+        "platform.yml. Say: ./provision.py people remove ana local (or expire ana local --expires DATE)\n"
+    )
+    for day, told in ((date(2027, 6, 29), ""), (date(2027, 6, 30), said)):
+        monkeypatch.setattr("hangar.config.people.today", lambda day=day: day)
+        monkeypatch.setattr("hangar.people.forgotten.today", lambda day=day: day)
+        assert run(monkeypatch, (NOTHING, Recap(ok=20))) == 0
+        assert capsys.readouterr().err == told
+        assert cli.main(["people", "list"]) == 0
+        assert capsys.readouterr().err == told
+    monkeypatch.setattr("hangar.checks.look", lambda: [checks.Finding("Python", "ok", "3.11")])
+    assert cli.main(["doctor"]) == 0
+    assert "! People  the day of ana is long past (2027-03-31)" in capsys.readouterr().out
 
 
 GOOGLE = "cloud: gcp\ngcp: {project: acme-data-1, zone: europe-west6-a, machine_type: e2-standard-8}\n"

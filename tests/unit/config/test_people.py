@@ -55,6 +55,15 @@ def test_hardware_keys_satisfy_the_demand_for_them(make_config: Make) -> None:
     make_config("access.admin_keys=hardware", f"people=[{{name: ana, role: viewer, keys: ['{ANA}']}}]")
 
 
+def test_an_admin_of_former_times_needs_no_hardware_key(make_config: Make) -> None:
+    """Their row would stop every command on the day on which hardware keys are demanded of the others"""
+    row = f"people=[{{name: ana, role: admin, keys: ['{ANA}'], expires: DAY}}]"
+    make_config("access.admin_keys=hardware", row.replace("DAY", str(people.today())))
+    with pytest.raises(ConfigError) as error:
+        make_config("access.admin_keys=hardware", row.replace("DAY", str(people.today() + timedelta(days=1))))
+    assert "is no hardware key" in str(error.value.problems[0])
+
+
 def test_the_day_itself_is_the_first_without_access(make_config: Make) -> None:
     for days, expired in ((1, False), (0, True), (-90, True)):
         day = people.today() + timedelta(days=days)
@@ -62,12 +71,23 @@ def test_the_day_itself_is_the_first_without_access(make_config: Make) -> None:
         assert found.people[0].is_expired is expired
 
 
-def test_a_day_long_past_is_a_slip_of_the_pen(make_config: Make) -> None:
-    day = people.today() - timedelta(days=91)
+def test_a_day_before_anybody_had_one_is_a_slip_of_the_pen(make_config: Make) -> None:
     with pytest.raises(ConfigError) as error:
-        make_config(f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: {day}}}]")
+        make_config(f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: 2017-03-31}}]")
     (problem,) = error.value.problems
-    assert str(problem) == f"people.0.expires: {day} is long past; a date such as 2027-03-31 would be right"
+    assert (
+        str(problem) == "people.0.expires: 2017-03-31 is long past; a date such as 2027-03-31 would be right"
+    )
+
+
+def test_a_row_that_nobody_took_out_is_refused_on_no_later_day(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stop every command of the team, on a day on which nobody changed anything"""
+    words = f"people=[{{name: ana, role: viewer, keys: ['{ANA}'], expires: 2027-03-31}}]"
+    for day in (date(2027, 3, 31), date(2027, 6, 30), date(2050, 1, 1)):
+        monkeypatch.setattr(people, "today", lambda day=day: day)
+        assert make_config(words).people[0].is_expired, day
 
 
 def test_a_private_key_is_repeated_nowhere(repo: Path) -> None:

@@ -190,7 +190,7 @@ def test_a_migrated_database_is_replaced_by_the_copy(machine: Machine) -> None:
     said = ask("undo")["ok"]
     assert said[-1] == "Airflow's database as it was before it was migrated"
     assert (machine.place / "restored").read_text() == "dump of 1\n"
-    assert "alter database restored rename to airflow;" in (machine.place / "said").read_text()
+    assert 'alter database restored rename to "airflow";' in (machine.place / "said").read_text()
 
 
 def test_a_database_that_was_not_migrated_keeps_what_came_since(machine: Machine) -> None:

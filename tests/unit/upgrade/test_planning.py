@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hangar.upgrade import apt, pins, planning
-from hangar.upgrade.records import Cut, Facts, Group, Item, Lock, Plan, Service, Wanted
+from hangar.upgrade.records import Cut, Facts, Group, Item, Lock, Plan, Refusal, Service, Wanted
 
 SIMULATED = """\
 Reading package lists...
@@ -297,11 +297,29 @@ def test_an_upgrade_that_was_cut_short_goes_on(held: bool) -> None:
 
 
 def test_what_others_do() -> None:
-    found = planning.plan(replace(FACTS, chart="2.4.0", reboot=True), replace(WANTED, chart="2.5.0"))
+    found = planning.plan(replace(FACTS, reboot=True), WANTED)
     assert not found.has_changes
-    assert found.notes == (
-        "Airbyte's platform is 2.4.0, and 2.5.0 is described: docs/airbyte.md says how",
-        "an earlier update waits for a reboot: it comes in the window (updates.window)",
+    assert found.notes == ("an earlier update waits for a reboot: it comes in the window (updates.window)",)
+
+
+def test_another_release_of_airbytes_platform_is_part_of_it() -> None:
+    found = planning.plan(replace(FACTS, chart="2.4.0"), replace(WANTED, chart="2.10.0"))
+    (group,) = found.groups
+    assert (group.title, group.items) == ("Airbyte's platform", (Item("release", "2.4.0", "2.10.0"),))
+    assert group.effect == "its database is copied first, on the machine; it does not go back by itself"
+    assert found.needs_drain
+    assert found.refusals == ()
+    assert planning.plan(replace(FACTS, chart="2.4.0"), replace(WANTED, chart="2.4.0")).groups == ()
+
+
+def test_an_older_release_of_airbytes_platform_is_refused_before_anything_is_touched() -> None:
+    """The role would refuse it too: in the playbook, after everything had been drained."""
+    found = planning.plan(replace(FACTS, chart="2.10.0"), replace(WANTED, chart="2.4.0"))
+    assert found.refusals == (
+        Refusal(
+            "Airbyte's platform would go back from 2.10.0 to 2.4.0, and its database knows no way back",
+            "Describe 2.10.0 or newer (platform.yml: airbyte.abctl.chart)",
+        ),
     )
 
 

@@ -108,6 +108,37 @@ def test_all_goes_well(stages: Stages, make_config: Make) -> None:
     assert stages.cloud.held == ["provision.py upgrade apply local", "let go"]
 
 
+CHART = Group("platform", "Airbyte's platform", (Item("release", "2.4.0", "2.5.0"),))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_airbytes_platform_may_change_for_this_once(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """What the role asks for (airbyte.abctl.upgrade) is given by the plan that somebody agreed to."""
+    given: list[bool] = []
+    monkeypatch.setattr(
+        stage.pipeline, "introduce", lambda server, config: given.append(config.airbyte.abctl.upgrade)
+    )
+    stages.plan = Plan((CHART,))
+    if fails:
+        stages.fails["playbook"] = PlaybookFailed("The playbook failed.")
+        with pytest.raises(stage.Undone) as undone:
+            apply(make_config())
+        assert (
+            "* not put back: Airbyte's platform (its copies from before: /srv/airbyte/backups)"
+            in undone.value.details
+        )
+    else:
+        apply(make_config())
+    assert given == [False, True, False]  # at the connection, for the playbook, and afterwards
+    given.clear()
+    stages.fails.clear()
+    stages.plan, stages.promises = Plan((IMAGE,)), [HELD, HELD]
+    apply(make_config())
+    assert given == [False]
+
+
 def test_the_lock_of_a_dead_call_can_be_broken(stages: Stages, make_config: Make) -> None:
     """As the refusal of a lock that another computer has says."""
     apply(make_config(), break_lock=True)

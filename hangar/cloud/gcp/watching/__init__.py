@@ -28,7 +28,7 @@ def watch(config: Config) -> Watch | None:
     if config.monitoring.backend != "google":
         return None
     has = {
-        "airbyte": config.airbyte.enabled and config.airbyte_engine == "embedded",
+        "airbyte": config.airbyte.enabled,
         "warehouse": config.warehouse.enabled,
     }
     return Watch(

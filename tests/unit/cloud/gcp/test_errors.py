@@ -77,6 +77,22 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             for status in (400, 403)
         ),
         (
+            said(
+                403,
+                f"Permission 'cloudkms.cryptoKeys.get' denied on resource '{KEY}' (or it may not exist).",
+                reason="IAM_PERMISSION_DENIED",
+                metadata={"permission": "cloudkms.cryptoKeys.get", "resource": KEY},
+            ),
+            "Your account lacks the permission cloudkms.cryptoKeys.get on the key (gcp.kms_key).",
+            f"The role roles/cloudkms.viewer has it: gcloud kms keys add-iam-policy-binding {KEY}"
+            f" --member {refusal.SOMEBODY} --role roles/cloudkms.viewer",
+        ),
+        (
+            said(403, "Permission 'cloudkms.keyRings.create' denied on resource (or it may not exist)."),
+            "Your account lacks the permission cloudkms.keyRings.create.",
+            "gcloud iam roles create hangar_cloudkms_keyRings_create --project acme-data-1",
+        ),
+        (
             said(403, "not used", reason="SERVICE_DISABLED", metadata={"service": "iam.googleapis.com"}),
             "The API iam.googleapis.com is not enabled in the project.",
             "gcloud services enable iam.googleapis.com --project acme-data-1",

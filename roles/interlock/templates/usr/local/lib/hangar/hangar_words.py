@@ -13,8 +13,8 @@ SHORTEST = 8
 """Letters that a secret has at least: shorter ones would hide half the log."""
 LARGEST = 65536
 """Bytes of a file that is taken for a secret."""
-KEPT = ("/srv/*/secrets/*", "/run/hangar-secrets/*")
-"""Where secrets are: on the disk, and in memory what comes from Secret Manager."""
+KEPT = ("/srv/*/secrets/*", "/srv/people/passwords/*", "/run/hangar-secrets/*")
+"""Where secrets are: on the disk, with people's first passwords, and in memory what comes from Secret Manager."""
 
 
 class Masks:

@@ -49,8 +49,9 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Described:
-    """`airbyte` says that the embedded engine is here; `folders` are added to what is copied; `kept` counts the
-    backups that stay in the spool; `full_days` is how long an unchanged part is referred to instead of copied again.
+    """`airbyte` says that the embedded engine is here, `abctl` that Airbyte's platform is; `folders` are added to what
+    is copied; `kept` counts the backups that stay in the spool; `full_days` is how long an unchanged part is referred
+    to instead of copied again.
     """
 
     machine: str
@@ -68,6 +69,7 @@ class Described:
     max_age_hours: int
     sftp: Host | None
     gcs: Bucket | None
+    abctl: bool = False
 
     @property
     def target(self) -> Host | Bucket | None:

@@ -226,6 +226,8 @@ class Maker:
         return sealed
 
     def _tried(self, part: Part, plain: Path) -> int:
+        if part.trial:
+            return part.trial(plain)
         if not part.is_dump:
             files.count(plain)
             return 0

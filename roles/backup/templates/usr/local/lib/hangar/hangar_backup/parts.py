@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import databases, files
+from . import abctl, databases, files
 from .described import Described
 
 AIRBYTE = Path("/srv/airbyte/data")
@@ -29,7 +29,7 @@ and what `pipelines` knows of the connections that it made.
 @dataclass(frozen=True)
 class Part:
     """`fingerprint` is equal as long as nothing changed ("" where one cannot tell); `is_dump` that a Postgres
-    can restore it, else it is an archive of files.
+    can restore it, else it is an archive of files. `trial` looks at one that is neither, and counts its tables.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Part:
     fingerprint: Callable[[], str]
     make: Callable[[Path], None]
     is_dump: bool = False
+    trial: Callable[[Path], int] | None = None
 
 
 def parts(described: Described) -> Iterator[Part]:
@@ -58,6 +59,11 @@ def parts(described: Described) -> Iterator[Part]:
         state = databases.AIRBYTE_STATE
         watched = (state, state.with_name(f"{state.name}-wal"))
         yield Part("airbyte", "Airbyte's connections and jobs", lambda: files.fingerprint(watched), _airbyte)
+    if described.abctl:
+        yield Part(
+            "abctl", "Airbyte's platform: connections and jobs", lambda: "", abctl.make,
+            trial=lambda place: abctl.tried(described, place),
+        )  # fmt: skip
     chosen = (*FILES, *map(Path, described.folders))
     yield Part(
         "files", "DAGs and their data",

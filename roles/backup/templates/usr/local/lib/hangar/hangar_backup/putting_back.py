@@ -10,7 +10,7 @@ from typing import Any
 
 from hangar_files import FileProblem
 
-from . import databases, files, keys_and_people, state
+from . import abctl, databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
 from .loading import Load, Server, quoted
@@ -24,7 +24,7 @@ COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-dire
 PATIENCE = 900
 """Seconds that a backup or restore at work is waited for."""
 
-PARTS = ("secrets", "airflow", "warehouse", "airbyte", "files")
+PARTS = ("secrets", "airflow", "warehouse", "airbyte", "abctl", "files")
 
 
 def receive(part: str, source: Any) -> None:
@@ -68,6 +68,8 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
         _require_whole(wanted["parts"])
         _require_numbers(wanted["numbers"])
         make_work()
+        if "abctl" in wanted["parts"] and described.abctl:
+            abctl.require_fits(INCOMING / "abctl")
         half = f"the restore of {wanted['id']} has not come to its end; give the same command again"
         state.tell(described, state.remember(unfinished=wanted["id"], problem=half))
         try:
@@ -83,6 +85,8 @@ def _put_back(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
     there = set(wanted["parts"])
     yield "stop what works with the data"
     _stop(described)
+    if "abctl" in there and described.abctl:
+        abctl.stop()
     yield "put back keys and passwords"
     keys_and_people.put_back(INCOMING / "secrets")
     if "files" in there:
@@ -97,6 +101,9 @@ def _put_back(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
     if "airbyte" in there and described.airbyte:
         yield "put back Airbyte's connections and jobs"
         _airbyte(INCOMING / "airbyte")
+    if "abctl" in there and described.abctl:
+        yield "put back the connections and jobs of Airbyte's platform"
+        abctl.restore(INCOMING / "abctl")
     yield "start everything again"
     _start(described)
 
@@ -180,6 +187,8 @@ def _airbyte(archive: Path) -> None:
 
 def _start(described: Described) -> None:
     """Each service as its role brings it up, with the secrets that it has now; people as platform.yml says."""
+    if described.abctl:
+        abctl.start()
     for argv in _steps(described):
         try:
             run(argv, " ".join(argv))
@@ -196,6 +205,8 @@ def _steps(described: Described) -> Iterator[list[str]]:
         yield ["airbyte-secrets", "ensure"]
         yield [*AIRBYTE, "touch", "/srv/airbyte/state/settings-changed"]
         yield [*AIRBYTE, "/srv/airbyte/stack/ensure"]
+    if described.abctl:
+        yield from abctl.steps()
     if described.airflow:
         yield ["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/hangar-airflow.conf"]
         yield ["airflow-secrets", "ensure"]

@@ -11,7 +11,7 @@ def swap(name: str) -> str:
     """The statements that let the database `restored` stand in the place of the one of that name."""
     return (
         f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' \\g /dev/null\n"
-        f"drop database if exists {name} with (force);\nalter database restored rename to {name};\n"
+        f'drop database if exists "{name}" with (force);\nalter database restored rename to "{name}";\n'
     )
 
 

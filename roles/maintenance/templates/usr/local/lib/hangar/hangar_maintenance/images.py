@@ -7,6 +7,7 @@ from pathlib import Path
 
 HOMES = Path("/srv")
 BUILD = "/usr/local/lib/hangar/service-images"
+WAIT = "; containers take them in the window, or with the next `up`, `upgrade apply` or start"
 
 
 class Failed(Exception):
@@ -18,6 +19,25 @@ def build(user: str, say: Callable[[str], None]) -> None:
     if (HOMES / user / "state/images-outdated").exists():
         say(f"Making the images of {user} anew.")
         _run(user, BUILD, "build")
+
+
+def renew(users: list[str], say: Callable[[str], None]) -> None:
+    """Looks for fixes and makes the images anew that lack some. Containers go on with the old.
+
+    Raises:
+        Failed: an image could not be looked at or made; the others were.
+    """
+    problems = []
+    for user in users:
+        try:
+            _run(user, BUILD, "updates")
+            build(user, say)
+        except Failed as problem:
+            problems.append(str(problem))
+        else:
+            say(f"The images of {user} have Debian's fixes{WAIT if are_new(user) else ''}.")
+    if problems:
+        raise Failed("; ".join(problems))
 
 
 def are_new(user: str) -> bool:

@@ -18,6 +18,9 @@ LOCK = Path("/srv/maintenance/lock")
 UNITS = ("hangar-backup.service", "apt-daily-upgrade.service")
 """What must not be cut short either."""
 
+MAKERS = ("hangar-maintenance.service", "hangar-upgrade-hold.service")
+"""Who makes images besides: the window, and an upgrade, which may put the old ones back."""
+
 
 class Refused(Exception):
     """What cannot be done, and why."""
@@ -35,6 +38,8 @@ def main(argv: list[str], usage: str) -> None:
             with LOCK.open("w") as lock:
                 _alone(lock)
                 run(described, reboot="--reboot" in argv)
+        elif argv == ["images"]:
+            renew_images(described["services"])
         elif argv == ["renew"]:
             renewal.run(described["services"], say)
         elif argv == ["resume"]:
@@ -44,6 +49,20 @@ def main(argv: list[str], usage: str) -> None:
             sys.exit(usage)
     except (Refused, Unreachable, figures.Unknown, images.Failed, renewal.Failed) as problem:
         sys.exit(f"maintenance: {problem}")
+
+
+def renew_images(users: list[str]) -> None:
+    """Give the services' images Debian's fixes; nothing stops or starts.
+
+    It holds no lock: each service's images have their own, and whoever lets tasks begin again need not wait.
+
+    Raises:
+        Failed: an image could not be looked at or made.
+    """
+    if others := [unit for unit in MAKERS if _is_at_work(unit)]:
+        say(f"{others[0]} is at work and makes the images itself.")
+        return
+    images.renew(users, say)
 
 
 def resume(described: dict[str, Any], lock: Any) -> None:

@@ -44,6 +44,8 @@ FIGURES = {
     "container_memory": "hangar_container_memory_bytes",
     "security_updates": "hangar_security_updates_pending",
     "reboot_needed": "hangar_reboot_needed",
+    "images_outdated": "time() - (hangar_images_outdated_since_timestamp_seconds > 0)",
+    "images_waiting": "hangar_images_waiting == 1",
     "backup_age": "time() - hangar_backup_last_success_timestamp_seconds",
     "warehouse_bytes": "hangar_postgres_size_bytes",
     "warehouse_connections": "hangar_postgres_connections",

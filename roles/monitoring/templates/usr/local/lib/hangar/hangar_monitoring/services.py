@@ -79,7 +79,7 @@ class Airbyte:
             }
             said = _json(
                 f"{self.base}/applications/token",
-                json.dumps({**client, "grant-type": "client_credentials"}).encode(),
+                json.dumps({**client, "grant_type": "client_credentials"}).encode(),
             )
             self.token, self.until = (
                 said["access_token"],

@@ -56,12 +56,34 @@ def reboot() -> Iterator[Figure]:
 
 
 def images(users: dict[str, int], homes: Path = Path("/srv")) -> Iterator[Figure]:
-    """Since when fixes for a service's images wait for somebody to take them; 0 where none do."""
+    """Since when fixes for a service's images are not in what runs, 0 where all are; and whether images that have them
+    are there and wait for their containers.
+    """
     for user, uid in users.items():
         # As the user: root has no right here to look into what is not its own.
-        mark = ["find", str(homes / user / "state"), "-maxdepth", "1", "-name", "images-outdated"]
-        since = answer([*mark, "-printf", "%T@"], uid=uid)
-        yield figure("hangar_images_outdated_since_timestamp_seconds", float(since or 0), user=user)
+        # Whose images are not Hangar's (Airbyte's platform) has no such folder.
+        home = homes / user
+        there = ["(", "-path", f"{home}", "-o", "-path", f"{home}/state", "-o", "-path", f"{home}/state/*"]
+        there += ["-o", "-prune", "-false", ")"]
+        names = ["(", "-name", "images-outdated", "-o", "-name", "stack-changed", ")"]
+        # No shell: the profile that confines this program has none (role hardening_system).
+        looked = [
+            "find",
+            f"{homes}",
+            "-mindepth",
+            "1",
+            "-maxdepth",
+            "3",
+            *there,
+            *names,
+            "-printf",
+            "%f %T@\\n",
+        ]
+        found = answer(looked, uid=uid)
+        marks = {name: float(since) for name, since in (line.split() for line in found.splitlines())}
+        since = min(marks.values(), default=0.0)
+        yield figure("hangar_images_outdated_since_timestamp_seconds", since, user=user)
+        yield figure("hangar_images_waiting", list(marks) == ["stack-changed"], user=user)
 
 
 def clock() -> Iterator[Figure]:

@@ -22,7 +22,10 @@ SPOOLS = (
     Path("/var/lib/sudo/lectured"),
 )
 AT_JOBS = Path("/var/spool/cron/atjobs")
-SHARED = Path("/srv/airflow/dags")
+SHARED = (Path("/srv/airflow/dags"), Path("/srv/airflow/data/drop"))
+"""Where people write beside each other. What they made stays, and is nobody's whose account is gone."""
+SHARING = Path("/usr/local/sbin/airflow-live")
+"""Comes with the role airflow, where the machine has it."""
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
 
 PATIENCE = 5.0
@@ -35,13 +38,22 @@ def leave(name: str, uid: int) -> None:
     Raises:
         Refused: something is left to do; the person is out all the same.
     """
-    shut_out(name)
-    end(name, uid)
+    bar(name, uid)
     clear(name, uid)
     archive(name)
     if name in facts.gather().people:
         accounts.run("userdel", name)
     ledger.note_left(name)
+
+
+def bar(name: str, uid: int) -> None:
+    """Shut them out and end what runs: seconds, whatever they leave behind.
+
+    Raises:
+        Refused: something does not end; the person is out all the same.
+    """
+    shut_out(name)
+    end(name, uid)
 
 
 def shut_out(name: str) -> None:
@@ -105,7 +117,7 @@ def _members(group: Path) -> set[int]:
 
 
 def clear(name: str, uid: int) -> None:
-    """Remove what would run later or holds a secret; files in the shared folder stay, as root's."""
+    """Remove what would run later or holds a secret; files in shared folders stay, as root's and the group's."""
     for folder in SPOOLS:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
@@ -119,9 +131,12 @@ def clear(name: str, uid: int) -> None:
     subprocess.run(
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
-    # Others work in the shared folder meanwhile: what goes before its turn is no trouble.
-    if SHARED.is_dir():
-        argv = ["find", str(SHARED), "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
+    # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
+    if SHARING.exists():
+        subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
+    # Others work in these folders meanwhile: what goes before its turn is no trouble.
+    if shared := [str(folder) for folder in SHARED if folder.is_dir()]:
+        argv = ["find", *shared, "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
         argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
         subprocess.run(argv, capture_output=True, check=False)
 

@@ -44,6 +44,9 @@ def _run(arguments: list[str], usage: str | None) -> None:
     match arguments:
         case ["look"]:
             _say(look())
+        case ["admit"]:
+            with alone():
+                _say(admit())
         case ["apply"]:
             with alone():
                 _say(apply())
@@ -59,6 +62,24 @@ def look() -> list[str]:
     """Return everything that is to be done, a line each."""
     todo = steps.needed(described.load(), facts.gather())
     return [step.what for step in todo] + [f"Airflow: {line}" for line in _airflow("look")]
+
+
+def admit() -> list[str]:
+    """Do what decides who comes in, and leave to `apply` what takes long: packing homes, and Airflow.
+
+    Raises:
+        Refused: with all that did not work.
+    """
+    done, troubles = [], []
+    for step in steps.needed(described.load(), facts.gather()):
+        trouble = _try(step.first or step.do)
+        troubles += trouble
+        if not trouble and step.first is None:
+            done.append(step.what)
+    if troubles:
+        _say(done)
+        raise Refused("; ".join(troubles))
+    return done
 
 
 def apply() -> list[str]:

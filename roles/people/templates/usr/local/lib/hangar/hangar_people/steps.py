@@ -14,10 +14,11 @@ from .ledger import UIDS, Line
 
 @dataclass(frozen=True)
 class Step:
-    """`what` is for people, `do` does it."""
+    """`what` is for people, `do` does it; `first` is the part that decides who comes in, where the rest takes long."""
 
     what: str
     do: Callable[[], None]
+    first: Callable[[], None] | None = None
 
 
 def needed(described: Described, found: Facts, day: date | None = None) -> list[Step]:
@@ -65,7 +66,11 @@ def _leavers(described: Described, found: Facts) -> Iterator[Step]:
     there = {name: line.uid for name, line in found.ledger.items() if not line.left} | found.people
     for name, uid in sorted(there.items()):
         if name not in described.people:
-            yield Step(f"{name}: is out, home archived", partial(leaving.leave, name, uid))
+            yield Step(
+                f"{name}: is out, home archived",
+                partial(leaving.leave, name, uid),
+                first=partial(leaving.bar, name, uid),
+            )
 
 
 def _stray_keys(described: Described, found: Facts) -> Iterator[Step]:

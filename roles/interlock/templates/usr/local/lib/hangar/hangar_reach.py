@@ -1,0 +1,1 @@
+../../../../../../../playbooks/plugins/module_utils/hangar_reach.py
