@@ -42,6 +42,8 @@ OF_A_CONTAINER = {
         for control in ("kernel.file_systems", "kernel.protocols", "kernel.usb")
     ),
     "AppArmor is the kernel's access control, and has profiles in force",
+    "Services of ours that run all the time are confined by AppArmor, with every process of theirs",
+    "Under the profile of a service not even root reads a password, writes a setting or starts a shell",
     "Not even root looks into the running kernel or loads one into it that nobody signed",
     *(
         f"The kernel's parameters are in force (kernel.{name})"

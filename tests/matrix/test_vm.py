@@ -64,7 +64,7 @@ OF_ITS_OWN_KERNEL = (
     "audit.accounting", "audit.trail", "containers.confined", "kernel.addresses", "kernel.apparmor",
     "kernel.boot_audit", "kernel.boot_memory", "kernel.core_dumps", "kernel.entries", "kernel.faults",
     "kernel.file_systems", "kernel.links", "kernel.lockdown", "kernel.memory", "kernel.protocols", "kernel.tracing",
-    "kernel.usb",
+    "kernel.usb", "system.apparmor_services",
 )  # fmt: skip
 """Controls that a container can at most show in part."""
 

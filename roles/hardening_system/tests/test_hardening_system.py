@@ -1,6 +1,7 @@
 """What is closed on the machine: seen from accounts that might want it open."""
 
 import json
+import shlex
 from datetime import date
 
 import pytest
@@ -20,10 +21,78 @@ BECOME_ROOT = {
 }
 """What keeps the right to become root: sudo, passwords, the bus, and what rootless containers are made with."""
 
+OWN = {
+    "hangar.airbyte-filter": "/etc/hangar/airbyte-filter.cfg",
+    "hangar.airflow-live": "/usr/local/sbin/airflow-live",
+    "hangar.alertmanager": "/etc/hangar/monitoring/alertmanager.yml",
+    "hangar.measure": "/etc/hangar/monitoring/described.json",
+    "hangar.node-exporter": "/srv/monitoring/secrets/web.yml",
+    "hangar.prometheus": "/etc/hangar/monitoring/prometheus.yml",
+    "hangar.warehouse": "/etc/hangar/warehouse/postgresql.conf",
+}
+"""A file that each profile is to leave readable."""
+
+CLOSED = ("/etc/shadow", "/etc/sudoers", "/etc/ssh/ssh_host_ed25519_key")
+"""Files that root reads, and nobody under a profile."""
+
+ATTEMPT = """
+import errno, json, os, sys
+
+def outcome(attempt, *given):
+    try:
+        attempt(*given)
+    except OSError as problem:
+        return errno.errorcode[problem.errno]
+    return "done"
+
+def look(path):
+    os.close(os.open(path, os.O_RDONLY))
+
+def write():
+    path = "/etc/hangar/attempt"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    os.unlink(path)
+
+def attempts(paths):
+    found = {path: outcome(look, path) for path in paths}
+    found["write"] = outcome(write)
+    found["shell"] = outcome(os.execv, "/bin/sh", ["sh", "-c", ":"])
+    return found
+
+told = {}
+for profile, paths in json.loads(sys.argv[1]).items():
+    said, says = os.pipe()
+    if not os.fork():
+        with open("/proc/self/attr/current", "w") as current:
+            current.write("changeprofile " + profile)
+        os.write(says, json.dumps(attempts(paths)).encode())
+        os._exit(0)
+    os.close(says)
+    told[profile] = json.loads(os.read(said, 65536) or "{}")
+    os.wait()
+print(json.dumps(told))
+"""
+"""As root, under each profile: what it may read and write, and whether it may start a shell. A program that is started
+under a profile would at most show that it may not start; this one changes over while it runs.
+"""
+
 
 @pytest.fixture(scope="module")
 def table():
     return yaml.safe_load((REPO / "roles/hardening_system/vars/main.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def confined(host, table):
+    """The units that run on this machine of those that are to be confined, by profile."""
+    units = table["__hardening_system_confined"]
+    states = host.run(f"systemctl is-active {' '.join(units.values())}").stdout.split()
+    running = {
+        profile: units[profile] for profile, state in zip(units, states, strict=True) if state == "active"
+    }
+    if not running:
+        pytest.skip("nothing of ours runs all the time on this machine")
+    return running
 
 
 def test_mounts_carry_no_more_than_they_need(host, table):
@@ -64,6 +133,32 @@ def test_units_have_no_rights_that_they_do_not_need(host):
         told = host.check_output(f"systemd-analyze security --no-pager {name} | tail --lines=1")
         scores[name] = float(told.split(": ")[1].split()[0])
     assert {name: score for name, score in scores.items() if score > 3.0} == {}
+
+
+@pytest.mark.vm
+def test_what_runs_all_the_time_is_confined(host, confined):
+    """Services of ours that run all the time are confined by AppArmor, with every process of theirs"""
+    # A process that has ended meanwhile says nothing.
+    script = (
+        f"for unit in {' '.join(confined.values())}; do "
+        "group=/sys/fs/cgroup/$(systemctl show --property ControlGroup --value $unit); "
+        "for process in $(cat $group/cgroup.procs); do "
+        'now=$(cat /proc/$process/attr/current 2>/dev/null) && [ -n "$now" ] && echo "$unit $now"; done; done; true'
+    )
+    found = set(host.check_output(script).splitlines())
+    assert found == {f"{unit} {profile} (enforce)" for profile, unit in confined.items()}
+
+
+@pytest.mark.vm
+def test_a_confined_service_does_nothing_that_is_not_its_own(host, confined):
+    """Under the profile of a service not even root reads a password, writes a setting or starts a shell"""
+    wanted = {profile: [OWN[profile], *CLOSED] for profile in confined}
+    given = shlex.quote(json.dumps(wanted))
+    told = json.loads(host.check_output(f"python3 -I -c {shlex.quote(ATTEMPT)} {given}"))
+    refused = dict.fromkeys((*CLOSED, "write", "shell"), "EACCES")
+    assert told == {profile: {OWN[profile]: "done", **refused} for profile in confined}
+    # The same attempts without a profile, so that it is the profile that refuses.
+    assert host.run(f"cat {' '.join([*CLOSED, *(OWN[one] for one in confined)])} > /dev/null").rc == 0
 
 
 def test_su_opens_no_account_to_people(host, options):

@@ -103,8 +103,9 @@ def test_what_no_role_can_leave_out_is_refused_all_at_once_with_what_can(repo: P
     assert found == {
         "hardening.exceptions.2.control": '"accounts.sudo_password" is left open already, by Hangar itself;'
         " leaving the entry out would be right",
-        "hardening.exceptions.3.control": '"system.genuine" has no switch; one of system.banners, system.mounts,'
-        " system.packages, system.rights, system.schedulers, system.setuid would be right",
+        "hardening.exceptions.3.control": '"system.genuine" has no switch; one of'
+        " system.apparmor_services, system.banners, system.mounts, system.packages, system.rights, system.schedulers,"
+        " system.setuid would be right",
         "hardening.exceptions.4.control": '"audit.elsewhere" has no switch; one of audit.accounting, audit.integrity,'
         " audit.trail would be right",
     }
