@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,26 @@ def run() -> Callable[..., Any]:
     from runs import run_dag
 
     return lambda name, change=lambda task: None, **conf: run_dag(name, conf, change)
+
+
+@pytest.fixture
+def drop(tmp_path: Path, warehouse: Postgres, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Put a zip file into the folder and have it taken; answers what became of everything there."""
+    import psycopg
+    from drops import FEEDS, SMALL, packed
+    from file_drop import folders, take
+
+    monkeypatch.setattr(folders, "SETTLED", -1.0)
+    place = folders.Folders.under(tmp_path)
+    login = {"host": "127.0.0.1", "port": warehouse.port, "dbname": "warehouse", "user": "loader"}
+    session = partial(psycopg.connect, password="password-of-loader", options="-c timezone=UTC", **login)
+
+    def put(name: str = "orders-1.zip", **members: Any) -> Any:
+        (place.arrivals / name).write_bytes(packed(members))
+        return take_now()
+
+    def take_now(limits: Any = SMALL) -> Any:
+        return take.take_all(place, FEEDS, session, limits)
+
+    put.take, put.place, put.session = take_now, place, session  # type: ignore[attr-defined]
+    return put

@@ -22,8 +22,9 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     made: list[Server] = []
 
     def make(*options: str, connector: str = "toy") -> Server:
-        made.append(Server(tmp_path, *options, connector=connector).start())
-        return made[-1]
+        # before it starts: one that does not come up is ended too
+        made.append(Server(tmp_path, *options, connector=connector))
+        return made[-1].start()
 
     yield make
     for running in made:
