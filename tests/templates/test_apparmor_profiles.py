@@ -142,6 +142,29 @@ def test_it_opens_no_secret_of_another_and_leads_out_of_no_profile(profile: str)
     assert not any(allows(profile, shell, "x") for shell in ("/bin/sh", "/usr/bin/dash", "/usr/bin/bash"))
 
 
+def started(module: Path) -> set[str]:
+    """The programs that a part of the measuring daemon asks: what stands first in a list for `answer`."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("argv", "looked", "FORM"):
+            first = node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "answer":
+            first = node.args[0]
+        else:
+            continue
+        if isinstance(first, ast.List) and isinstance(first.elts[0], ast.Constant):
+            found.add(str(first.elts[0].value))
+    return found
+
+
+def test_the_measuring_daemon_may_start_what_it_asks() -> None:
+    folder = REPO / "roles/monitoring/templates/usr/local/lib/hangar/hangar_monitoring"
+    found = {name for part in ("containers", "services", "system") for name in started(folder / f"{part}.py")}
+    assert found >= {"apt-get", "curl", "docker", "find", "journalctl", "openssl", "systemctl"}
+    assert [name for name in found if not allows("hangar.measure", f"/usr/bin/{name}", "x")] == []
+    assert allows("hangar.measure", "/usr/lib/postgresql/17/bin/psql", "x")
+
+
 def test_these_tests_read_rules_as_apparmor_does() -> None:
     assert allows("hangar.prometheus", "/srv/monitoring/prometheus/wal/1", "w")
     assert not allows("hangar.prometheus", "/srv/monitoring/alertmanager/1", "r")
