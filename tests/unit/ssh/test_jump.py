@@ -153,8 +153,15 @@ def test_the_jump_hosts_key_is_not_taken_for_the_machines(server: Server, hosts:
     ],
 )
 def test_what_is_wrong_with_the_way_is_said(
-    server: Server, hosts: tuple[Host, Host], trouble: str, what: str, cure: str
+    server: Server,
+    hosts: tuple[Host, Host],
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+    what: str,
+    cure: str,
 ) -> None:
+    monkeypatch.setattr(way, "CONNECT", 30)  # a busy computer needs longer than a person would wait
+    monkeypatch.setattr(way, "PATIENCE", 40.0)
     target, passed = hosts
     server = known(server, hosts)
     if trouble == "admits nobody":
