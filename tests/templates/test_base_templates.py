@@ -53,6 +53,11 @@ def test_the_journal_is_bounded() -> None:
     assert (found["SystemMaxUse"], found["Storage"]) == ("200M", "persistent")
 
 
+def test_the_journal_is_the_one_log() -> None:
+    """By the name of Debian's own file, which says yes and sorts behind ours"""
+    assert settings(render("base", "/etc/systemd/journald.conf.d/syslog.conf"))["ForwardToSyslog"] == "no"
+
+
 def test_time_servers_are_the_networks_unless_they_are_named() -> None:
     path = "/etc/systemd/timesyncd.conf.d/50-hangar.conf"
     assert "NTP" not in settings(render("base", path))
