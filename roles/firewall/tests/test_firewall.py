@@ -17,7 +17,7 @@ SYSTEM = 33
 
 BESIDE = {"stranger": "127.0.0.77", "system": "127.0.0.78", "service": "127.0.0.79", "owner": "127.0.0.80"}
 """Who listens on a service's port beside the service, at another address of loopback: the rule looks at the port.
-Another service's account does, and the service's own.
+Another service's account does, and the service's own. Contracts of other roles run meanwhile, and see that.
 """
 
 # Runs on the machine as root: each attempt in a process of its own that has become somebody else.
