@@ -54,6 +54,7 @@ def values(machine: Checkout) -> dict[str, str]:
     """What to look for, by the file that keeps it. Of several lines (a key, a file of hashes) the longest: it is there
     where the whole is, escaped or not. Public keys and names of clients are none.
     """
+    # Not every machine has each of the folders, and find ends with 1 for one that is not there.
     find = f"sudo find {' '.join(KEPT)} -type f -not -name '*_id' -not -name '*.pub' 2>/dev/null || true"
     found = {
         path: machine.ssh(f"sudo cat {path}").stdout.strip() for path in machine.ssh(find).stdout.split()
@@ -71,5 +72,6 @@ def standing_in(machine: Checkout, place: str, secrets: dict[str, str]) -> list[
 
 def files_with(machine: Checkout, secrets: dict[str, str], where: str, user: str = "root") -> list[str]:
     """Return the files that this user can read and that hold one of them; databases and logs are searched too."""
+    # grep ends with 1 where nothing is found, and with 2 for what this user may not read.
     command = f"cd / && sudo -u {user} sh -c '{SEARCH} {where} || true'"
     return machine.ssh(command, input="".join(f"{value}\n" for value in secrets.values())).stdout.split()
