@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.postgres import BIN, Postgres, duckdb, parquet
+from tests.places import destination
+from tests.postgres import duckdb
 from tests.server import Server
 
 pytestmark = pytest.mark.long
@@ -69,43 +69,25 @@ def whole(server: Server) -> None:
 def test_a_sync_that_finds_no_room_fails_and_the_next_one_goes_on_where_the_last_good_one_ended(
     disk: Disk, make_server: Callable[..., Server], kind: str
 ) -> None:
-    if kind == "postgres" and BIN is None:
-        pytest.skip("Postgres is not installed here: apt-get install postgresql")
-    server, database = make_server(), Postgres().start() if kind == "postgres" else None
-    try:
-        place = {"duckdb": "/local/toy.duckdb", "parquet": "/local/toy"}.get(kind, "")
-        config = database.config() if database else {"destination_path": place}
+    server = make_server()
+    with destination(server, kind) as (place, ask):
         source = server.source(rows=20)
-        connection = server.connection(source, server.destination(kind, **config), "incremental_append")
+        connection = server.connection(source, place, "incremental_append")
         assert server.run(connection)["rowsSynced"] == 20
-
-        def counted() -> list[tuple[Any, ...]]:
-            if database:
-                return database.query(COUNTED)
-            folder = server.data / "local"
-            return (
-                parquet(folder / "toy", COUNTED)
-                if kind == "parquet"
-                else duckdb(folder / "toy.duckdb", COUNTED)
-            )
-
         server.ask("PATCH", f"/sources/{source}", json={"configuration": {"rows": 60_000}})
         disk.fill(leave=256 * 1024)
         failed = server.run(connection)
         assert failed["status"] == "failed"
         assert "space" in failed["failureReason"].lower(), failed
-        assert counted() == [(20, 20)]
+        assert ask(COUNTED) == [(20, 20)]
         disk.empty()
         again = server.run(connection)
         assert (again["status"], again["rowsSynced"]) == ("succeeded", 59_980)
         assert "items: incremental from 20\n" in server.joblog(again["jobId"])
-        assert counted() == [(60_000, 60_000)]
+        assert ask(COUNTED) == [(60_000, 60_000)]
         told = [(job["status"], job.get("failureReason")) for job in server.get("/jobs")["data"]]
         assert told == [("succeeded", None), ("failed", failed["failureReason"]), ("succeeded", None)]
         whole(server)
-    finally:
-        if database:
-            database.close()
 
 
 @pytest.mark.parametrize("killed", [None, signal.SIGTERM, signal.SIGKILL])

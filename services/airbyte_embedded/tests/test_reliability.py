@@ -13,7 +13,8 @@ import pytest
 from airbyte_embedded import processes
 from airbyte_embedded.settings import Settings
 
-from tests.postgres import BIN, Postgres, duckdb, needs_postgres, parquet, query
+from tests.places import destination
+from tests.postgres import Postgres, duckdb, needs_postgres, parquet, query
 from tests.server import Server
 
 pytestmark = pytest.mark.long
@@ -149,14 +150,10 @@ def test_a_service_restored_to_an_earlier_day_takes_no_old_job_for_its_new_one(
     make_server: Callable[..., Server], kind: str, ledger: str
 ) -> None:
     """state.sqlite is of yesterday, the destination of today: numbers of jobs come again, and every sync is read."""
-    if kind == "postgres" and BIN is None:
-        pytest.skip("Postgres is not installed here: apt-get install postgresql")
-    server, database = make_server(), Postgres().start() if kind == "postgres" else None
-    try:
-        place = {"duckdb": "/local/toy.duckdb", "parquet": "/local/toy"}.get(kind, "")
-        config = database.config() if database else {"destination_path": place}
+    server = make_server()
+    with destination(server, kind) as (place, ask):
         source = server.source(rows=5)
-        connection = server.connection(source, server.destination(kind, **config), "incremental_append")
+        connection = server.connection(source, place, "incremental_append")
         server.kill(signal.SIGTERM)
         shutil.copy(server.data / "state.sqlite", server.folder / "of-yesterday")
         server.start()
@@ -168,22 +165,13 @@ def test_a_service_restored_to_an_earlier_day_takes_no_old_job_for_its_new_one(
             files = (
                 server.data / "local" / ("toy.duckdb" if kind == "duckdb" else "toy/_airbyte_embedded.duckdb")
             )
-            database.query(forget) if database else change(files, forget)
+            ask(forget) if kind == "postgres" else change(files, forget)
         server.start()
         server.ask("PATCH", f"/sources/{source}", json={"configuration": {"rows": 8}})
         job = server.run(connection)
         assert (job["jobId"], job["status"], job["rowsSynced"]) == (1, "succeeded", 3)
         assert "items: incremental from 5" in server.joblog(1)  # and where it goes on is kept
-        counted = "SELECT count(*), count(DISTINCT id) FROM items"
-        found = (
-            database.query(counted) if database
-            else parquet(server.data / "local/toy", counted) if kind == "parquet"
-            else duckdb(server.data / "local/toy.duckdb", counted)
-        )  # fmt: skip
-        assert found == [(8, 8)]
-    finally:
-        if database:
-            database.close()
+        assert ask("SELECT count(*), count(DISTINCT id) FROM items") == [(8, 8)]
 
 
 def test_an_update_in_the_middle_of_a_job_repeats_nothing(make_server: Callable[..., Server]) -> None:
