@@ -18,12 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "backup"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-from hangar_backup import (  # noqa: E402
+from hangar_backup import (
     databases,
     files,
     keys_and_people,
@@ -36,9 +31,11 @@ from hangar_backup import (  # noqa: E402
     spool,
     state,
 )
-from hangar_backup.described import Bucket, Described, Host, Refused  # noqa: E402
-from hangar_backup.parts import Part  # noqa: E402
-from hangar_backup.records import Backup, Sealed  # noqa: E402
+from hangar_backup.described import Bucket, Described, Host, Refused
+from hangar_backup.parts import Part
+from hangar_backup.records import Backup, Sealed
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
 HOST = Host("vault.example.org", 22, "hangar-drop", "/drop")

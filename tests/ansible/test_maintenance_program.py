@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +13,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
-
-from hangar.paths import REPO
-from tests.foreign import foreign as foreign
-
-sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
-
 from hangar_maintenance import draining, figures, images, program
 from hangar_maintenance.airflow import Airflow, Unreachable
+
+from tests.foreign import foreign as foreign
 
 AS_SERVICE = """#!/bin/sh
 echo "$@" >> {0}/asked

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -16,12 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "service_users", "monitoring"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-from hangar_monitoring import (  # noqa: E402  (found above)
+from hangar_monitoring import (
     containers,
     entries,
     logs,
@@ -33,9 +27,9 @@ from hangar_monitoring import (  # noqa: E402  (found above)
     system,
     task_logs,
 )  # fmt: skip
-from hangar_monitoring.described import Refused  # noqa: E402
-from hangar_monitoring.figures import figure, text, write  # noqa: E402
-from hangar_monitoring.statsd import FORGOTTEN_AFTER, MOST_NAMES, Airflow  # noqa: E402
+from hangar_monitoring.described import Refused
+from hangar_monitoring.figures import figure, text, write
+from hangar_monitoring.statsd import FORGOTTEN_AFTER, MOST_NAMES, Airflow
 
 
 def test_figures_stand_together_under_their_name_and_no_label_breaks_out() -> None:

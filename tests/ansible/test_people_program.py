@@ -15,13 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-
-from tests.templates.render import render
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
-
-from hangar_people import (  # noqa: E402
+from hangar_people import (
     accounts,
     described,
     facts,
@@ -32,9 +26,11 @@ from hangar_people import (  # noqa: E402
     sessions,
     steps,
 )
-from hangar_people.described import ALL_GROUPS, GROUPS, Described, Person, Refused  # noqa: E402
-from hangar_people.facts import Account, Facts, Group  # noqa: E402
-from hangar_people.ledger import UIDS, Line  # noqa: E402
+from hangar_people.described import ALL_GROUPS, GROUPS, Described, Person, Refused
+from hangar_people.facts import Account, Facts, Group
+from hangar_people.ledger import UIDS, Line
+
+from tests.templates.render import render
 
 TODAY = date(2026, 11, 25)
 ANA = Person("ana", "developer", ("ssh-ed25519 AAAAana ana@laptop",))

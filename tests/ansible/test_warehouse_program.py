@@ -6,20 +6,14 @@ import dataclasses
 import grp
 import os
 import pwd
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("service_users", "warehouse"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-import secret_files  # noqa: E402  (found by the lines above, as on the machine)
-from hangar_warehouse import account, cluster, facts, passwords, server, steps  # noqa: E402
-from hangar_warehouse.described import Described, Refused, Role, Schema  # noqa: E402
+import secret_files
+from hangar_warehouse import account, cluster, facts, passwords, server, steps
+from hangar_warehouse.described import Described, Refused, Role, Schema
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
 
