@@ -89,12 +89,14 @@ def end(name: str, uid: int) -> None:
 
 
 def _end_once(uid: int) -> set[int]:
-    """Kill what runs now; return what did. The kernel ends the whole slice at once, so no fork gets away."""
-    kill = SLICES / f"user-{uid}.slice" / "cgroup.kill"
-    inside = _members(kill.parent)
-    if inside:
+    """Kill what runs now; return what may not have ended yet. The kernel ends the whole slice at once, so no fork gets
+    away: before anything of it is looked at, whose shape is the person's own choice.
+    """
+    group = SLICES / f"user-{uid}.slice"
+    if _is_populated(group):
         with contextlib.suppress(OSError):  # the slice went while we looked
-            kill.write_text("1")
+            (group / "cgroup.kill").write_text("1")
+    inside = _members(group)
     # Jobs of cron and at run outside of the slice.
     outside = {pid for pid, uids in facts.processes().items() if uid in uids}
     for pid in outside:
@@ -105,14 +107,21 @@ def _end_once(uid: int) -> set[int]:
     return outside | inside
 
 
-def _members(group: Path) -> set[int]:
+def _is_populated(group: Path) -> bool:
     try:
-        events = (group / "cgroup.events").read_text()
-        if "populated 1" not in events:
-            return set()
-        found = {int(pid) for path in group.rglob("cgroup.procs") for pid in path.read_text().split()}
-    except (FileNotFoundError, OSError):
-        return set()  # the slice went while we looked
+        return "populated 1" in (group / "cgroup.events").read_text()
+    except OSError:
+        return False  # nobody of that number is here
+
+
+def _members(group: Path) -> set[int]:
+    """What runs in a slice and in the groups below it: one that is threaded, or gone by now, tells of nothing."""
+    if not _is_populated(group):
+        return set()
+    found = set[int]()
+    for folder, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):
+            found |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()}
     return found & set(facts.processes())
 
 

@@ -37,7 +37,7 @@ def look(described: Described) -> list[str]:
 def is_replaced(pid: str, proc: Path = Path("/proc")) -> bool:
     """Tell whether a process runs code that a newer package has replaced."""
     try:
-        return bool(REPLACED.search((proc / pid / "maps").read_text()))
+        return bool(REPLACED.search((proc / pid / "maps").read_text(errors="replace")))
     except OSError:
         return False  # it has just ended, so it runs nothing
 
