@@ -55,14 +55,15 @@ def fingerprint(paths: Iterable[Path]) -> str:
 def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
     """Pack them with names from `root` on, with owners, rights and access lists (tar's own: Python's knows no lists).
 
-    What changes or vanishes meanwhile is as it was found; sockets are nobody's data.
+    What changes or vanishes meanwhile is as it was found; sockets are nobody's data. Of a file that is mostly holes
+    only the rest is read: anybody can make one that is larger than all disks.
 
     Raises:
         Refused: there is no room, or something cannot be read.
     """
     names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
-    argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", f"--file={place}",
-            f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
+    argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", "--sparse",
+            f"--file={place}", f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
     run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED), timeout=PACKED)
 
 
