@@ -104,6 +104,11 @@ def uid_of(user: str, config: "Config") -> int:
     return {"airflow": config.users.airflow.uid, "airbyte": config.users.airbyte.uid}[user]
 
 
+def accounts(config: "Config") -> list[int]:
+    """Whose user units are services'. People may have units of the same names."""
+    return [config.users.airflow.uid, config.users.airbyte.uid]
+
+
 def reading(
     names: list[str],
     config: "Config",
@@ -123,7 +128,11 @@ def reading(
         return log_command(SERVICES["airbyte"], config, lines=lines, since=since, follow=follow)
     asked = {
         "sources": [
-            {"name": name, **{key: value for key, value in asdict(SERVICES[name]).items() if value}}
+            {
+                "name": name,
+                **{key: value for key, value in asdict(SERVICES[name]).items() if value},
+                **({"accounts": accounts(config)} if SERVICES[name].user_units else {}),
+            }
             for name in names
             if is_wanted(name, config) and not (platform and name == "airbyte")
         ],
@@ -158,9 +167,13 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
         ]
         # Compose clears lines that it never wrote, even where there is no terminal.
         return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
-    matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
+    # As the reader on the machine asks (role monitoring): anybody may log in another's name.
+    matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit} _PID=1" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
-    matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
+    whose = " ".join(f"_UID={uid}" for uid in accounts(config))
+    matches += [
+        f"_SYSTEMD_USER_UNIT={unit} {whose} + USER_UNIT={unit} {whose}" for unit in service.user_units
+    ]
     return (
         f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
     )

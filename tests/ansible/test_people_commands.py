@@ -76,6 +76,21 @@ def test_the_logs_are_those_of_a_service_by_its_name(tmp_path: Path) -> None:
             logs.asked(words)
 
 
+def test_nobody_else_logs_in_the_name_of_a_services_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person may have a unit `airflow.service` of their own, and USER_UNIT is whatever a writer says."""
+    logs = program(tmp_path, "hangar-logs")
+    numbers = {"airflow": 2001}
+    monkeypatch.setattr("pwd.getpwnam", lambda name: SimpleNamespace(pw_uid=numbers[name]))
+    assert " ".join(logs.matches("airflow-start")).split(" + ") == [
+        "_SYSTEMD_USER_UNIT=airflow.service _UID=2001", "USER_UNIT=airflow.service _UID=2001",
+    ]  # fmt: skip
+    for name, asked in logs.SERVICES.items():
+        for match in " ".join(asked).split(" + ") if asked else ():
+            assert "_SYSTEMD_UNIT=" in match or "_UID=@" in match, name
+
+
 def sudo_takes(command: str, user: str) -> bool:
     """Whether the rules have this command for one who may do all that a developer may, as that user."""
     text = render("people", "/etc/sudoers.d/50-hangar-people").replace("\\\n", " ")
