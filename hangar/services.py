@@ -13,6 +13,12 @@ READER = "/usr/local/lib/hangar/hangar_monitoring/logs.py"
 """Where the role monitoring puts what reads logs."""
 
 
+SHOWN = r"| sed --unbuffered 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\t/    /g; s/[[:cntrl:]]/?/g'"
+"""What containers say, without what would act on a terminal: their words go there past our own console. Compose clears
+lines that it never wrote, even where there is no terminal.
+"""
+
+
 @dataclass(frozen=True)
 class Service:
     """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is
@@ -165,8 +171,7 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
             "docker compose",
             f"-p {service.project}",
         ]
-        # Compose clears lines that it never wrote, even where there is no terminal.
-        return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
+        return " ".join([*docker, *shown, SHOWN])
     # As the reader on the machine asks (role monitoring): anybody may log in another's name.
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit} _PID=1" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
@@ -186,5 +191,5 @@ def _platform_log(config: "Config", lines: int, since: int | None, follow: bool)
         as_user(config.users.airbyte.uid, "airbyte"),
         "docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf",
         "--namespace airbyte-abctl logs deployment/airbyte-abctl-server",
-        *asked, *(["--follow"] if follow else []),
+        *asked, *(["--follow"] if follow else []), SHOWN,
     ])  # fmt: skip

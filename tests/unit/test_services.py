@@ -7,7 +7,7 @@ import pytest
 
 from hangar.config import Config
 from hangar.paths import REPO
-from hangar.services import SERVICES, log_command, reading
+from hangar.services import SERVICES, SHOWN, log_command, reading
 
 Make = Callable[..., Config]
 
@@ -45,8 +45,17 @@ def test_a_user_unit_is_found_whichever_service_user_runs_it_and_nobody_elses(ma
 def test_containers_are_asked_as_their_service_user(make_config: Make) -> None:
     assert command(make_config("users.airflow.uid=2005"), "airflow", 60, follow=True) == (
         "cd / && sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock "
-        "docker compose -p airflow logs --no-color --since=60s --follow | sed --unbuffered 's/\\x1b\\[2K//'"
+        f"docker compose -p airflow logs --no-color --since=60s --follow {SHOWN}"
     )
+
+
+@pytest.mark.parametrize("letters", ["C", "C.UTF-8"])
+def test_what_containers_say_acts_on_no_terminal(letters: str) -> None:
+    said = b"a\x1b[2K\x1b]52;c;ZXZp\x07\tb\rc \xc3\xbc\nnext\n"
+    shown = subprocess.run(
+        ["sh", "-c", f"cat {SHOWN}"], input=said, capture_output=True, check=True, env={"LC_ALL": letters}
+    )
+    assert shown.stdout == b"a?]52;c;ZXZp?    b?c \xc3\xbc\nnext\n"
 
 
 def test_an_undo_is_in_the_interlocks_log_whatever_its_unit_is_called(make_config: Make) -> None:
@@ -65,7 +74,7 @@ def test_airbytes_platform_logs_in_its_cluster(make_config: Make) -> None:
         "cd / && sudo -u airbyte env DOCKER_HOST=unix:///run/user/2002/docker.sock"
         " docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf"
         " --namespace airbyte-abctl logs deployment/airbyte-abctl-server"
-        " --since=60s --follow"
+        f" --since=60s --follow {SHOWN}"
     )
     assert "docker compose -p airbyte" in command(make_config(), "airbyte")
 
