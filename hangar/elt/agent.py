@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar.serving import Refusal, answered, serve
+from hangar.serving import Refusal, answered, serve, web
 
 RELEASED = Path("/srv/airflow/released/current")
 AIRFLOW_PASSWORD = Path("/srv/airflow/secrets/admin_password")
@@ -49,7 +49,7 @@ class Airflow:
         self._url = f"http://127.0.0.1:{port}"
         self._token = ""
         # Airflow is on this machine: no proxy of the environment has a part in it.
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        self._open = web().open
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's data. A token that has run out is renewed once."""

@@ -26,6 +26,13 @@ select (select count(*) from pg_stat_activity where backend_type = 'client backe
 """
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A service does not choose whom root asks instead, nor who gets the operator's token."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def airflow(port: int) -> Iterator[Figure]:
     """What Airflow says of its parts' heartbeats; it asks nobody who they are for this."""
     try:
@@ -143,7 +150,7 @@ def _json(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
     asked = urllib.request.Request(
         url, body, {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
     with opener.open(asked, timeout=TIMEOUT) as said:
         whole = said.read(MOST + 1)
     if len(whole) > MOST:
