@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .figures import Figure, figure
+from .figures import Figure, figure, named
 from .run import MOST, Unmeasured, answer
 
 TIMEOUT = 5.0
@@ -43,7 +43,7 @@ def airflow(port: int) -> Iterator[Figure]:
     yield figure("hangar_airflow_healthy", 1, component="api-server")
     for component, one in said.items():
         if isinstance(one, dict) and one.get("status"):
-            yield figure("hangar_airflow_healthy", one["status"] == "healthy", component=component)
+            yield figure("hangar_airflow_healthy", one["status"] == "healthy", component=named(component))
 
 
 class Airbyte:
