@@ -31,6 +31,9 @@ longer than one of them may.
 """
 
 FIRST_ROWS = 5
+SHOWN = 1000
+"""Letters of a value. Whoever shapes gold may put any number of them there, and root takes them in."""
+
 TABLES = """
 select coalesce(json_agg(json_build_array(relname, columns) order by relname), '[]') from (
     select c.oid, relname, json_agg(attname order by attnum) as columns
@@ -139,7 +142,7 @@ def gold(port: int, shown: list[str]) -> list[dict[str, Any]]:
     parts = []
     for table, columns in tables:
         place = f"gold.{name(table)}"
-        listed = ", ".join(f"{name(column)}::text" for column in columns)
+        listed = ", ".join(f"left({name(column)}::text, {SHOWN})" for column in columns)
         some = f"(select * from {place} order by 1 limit {FIRST_ROWS}) part"
         rows = f"(select json_agg(json_build_array({listed})) from {some})"
         first = rows if table in shown else "null::json"
