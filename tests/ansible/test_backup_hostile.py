@@ -109,3 +109,8 @@ def test_a_file_of_holes_keeps_nobodys_files_from_being_copied(
         holes.seek(2**39)
         assert holes.read(4) == b"end\0"
     assert (tmp_path / "back/data/dag.py").read_text() == "x = 1\n"
+
+
+def test_whoever_owns_a_database_looks_in_no_schema_that_others_make() -> None:
+    assert running.account(Path("/").stat())["env"]["PGOPTIONS"] == "-c search_path="
+    assert "PGOPTIONS" not in running.account("root")["env"]

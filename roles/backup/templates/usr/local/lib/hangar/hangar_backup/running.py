@@ -158,7 +158,10 @@ def account(user: str | os.stat_result) -> dict[str, Any]:
         numbers = (user.st_uid, user.st_gid)
     return {
         "user": numbers[0], "group": numbers[1], "extra_groups": [], "umask": 0o077,
-        "env": {**environment, "HOME": "/nonexistent", "PGCONNECT_TIMEOUT": "10"},
+        # Whoever owns a database looks for nothing in a schema that is not named: others make schemas there.
+        "env": {
+            **environment, "HOME": "/nonexistent", "PGCONNECT_TIMEOUT": "10", "PGOPTIONS": "-c search_path=",
+        },
     }  # fmt: skip
 
 
