@@ -15,7 +15,7 @@ import pytest
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
 
-from hangar_people import facts, leaving, sessions  # noqa: E402
+from hangar_people import facts, keys, leaving, sessions  # noqa: E402
 
 NAMED = """
 import ctypes, sys, time
@@ -111,3 +111,23 @@ def test_an_empty_slice_is_left_alone(own: Slice) -> None:
     own.is_populated(False)
     assert leaving._end_once(20_001) == set()
     assert not own.is_killed
+
+
+ADA, MAL = "ssh-ed25519 AAAAC3NzaC1hZGE=", "ssh-ed25519 AAAAC3NzaC1tYWw="
+
+
+def test_a_key_in_anothers_comment_is_not_taken_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Public keys are public: whoever is to leave may have handed one in with an administrator's behind it."""
+    ended: list[tuple[set[str], object]] = []
+    monkeypatch.setattr(facts, "KEYS", tmp_path)
+    monkeypatch.setattr(
+        sessions, "end", lambda lost, admitted, closed: ended.append((set(lost), set(closed)))
+    )
+    (tmp_path / "hangar").write_text(f"{ADA} ada\n{MAL} mal {ADA}\n")
+    (tmp_path / "mal").write_text(f'expiry-time="20270101Z" {MAL} mal {ADA}\n')
+    keys.take("mal")
+    assert (tmp_path / "hangar").read_text() == f"{ADA} ada\n"
+    assert ended == [(sessions.fingerprints(["AAAAC3NzaC1tYWw="]), {"hangar"})]
+    assert not (tmp_path / "mal").exists()
