@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -114,3 +115,38 @@ def test_a_file_of_holes_keeps_nobodys_files_from_being_copied(
 def test_whoever_owns_a_database_looks_in_no_schema_that_others_make() -> None:
     assert running.account(Path("/").stat())["env"]["PGOPTIONS"] == "-c search_path="
     assert "PGOPTIONS" not in running.account("root")["env"]
+
+
+def nested(folder: Path, name: str, depth: int) -> None:
+    """Folders in folders, as anybody can make them who goes down step by step."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+def test_folders_deeper_than_a_path_is_long_are_copied_each_time(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/dag.py").touch()
+    assert files.fingerprint([tmp_path / "data"])
+    nested(tmp_path / "data", "d" * 200, 30)
+    assert files.fingerprint([tmp_path / "data"]) == ""
+    files.pack([tmp_path / "data"], tmp_path / "files", root=tmp_path)
+    assert files.count(tmp_path / "files") == 32
+
+
+def test_folders_without_an_end_keep_no_backup_from_being_put_back_and_none_from_being_made(
+    tmp_path: Path,
+) -> None:
+    for place in ("data", "work"):
+        (tmp_path / place).mkdir()
+        nested(tmp_path / place, "d", 3000)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/dag.py").touch()
+    files.replace(tmp_path / "new", tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["dag.py"]
+    running.make_work(tmp_path / "work")
+    assert list((tmp_path / "work").iterdir()) == []

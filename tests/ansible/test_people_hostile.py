@@ -15,7 +15,7 @@ import pytest
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
 
-from hangar_people import facts, keys, leaving, sessions  # noqa: E402
+from hangar_people import facts, keys, leaving, ledger, sessions  # noqa: E402
 
 NAMED = """
 import ctypes, sys, time
@@ -131,3 +131,19 @@ def test_a_key_in_anothers_comment_is_not_taken_with_it(
     assert (tmp_path / "hangar").read_text() == f"{ADA} ada\n"
     assert ended == [(sessions.fingerprints(["AAAAC3NzaC1tYWw="]), {"hangar"})]
     assert not (tmp_path / "mal").exists()
+
+
+def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "HOMES", tmp_path / "home")
+    monkeypatch.setattr(leaving, "ARCHIVE", tmp_path / "archive")
+    (tmp_path / "home/mal").mkdir(parents=True)
+    here = os.open(tmp_path / "home/mal", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    leaving.archive("mal")
+    assert list((tmp_path / "home").iterdir()) == []
+    assert len(list((tmp_path / "archive").iterdir())) == 1

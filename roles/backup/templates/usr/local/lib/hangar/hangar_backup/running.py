@@ -5,7 +5,6 @@ import os
 import pwd
 import select
 import selectors
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -165,11 +164,19 @@ def account(user: str | os.stat_result) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def wipe(folder: str | Path) -> None:
+    """All of it goes, as far as it can, also what lies deeper than a path is long: services make folders as they like,
+    and Python's own way does not come to their end.
+    """
+    argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(folder)]
+    subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
 def make_work(work: Path = WORK) -> None:
     """An empty folder that others may pass: the scratch database's account has its own below. What is copied is
     root's alone.
     """
-    shutil.rmtree(work, ignore_errors=True)
+    wipe(work)
     work.mkdir()
     work.chmod(0o711)
 

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -157,7 +156,7 @@ def archive(name: str) -> None:
         Refused: it cannot be packed; the home stays where it is.
     """
     home, gone = ledger.HOMES / name, ledger.HOMES / f".gone-{name}"
-    shutil.rmtree(gone, ignore_errors=True)  # a killed call's
+    _wipe(gone)  # a killed call's
     if not home.is_dir():
         return
     ARCHIVE.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -177,7 +176,13 @@ def archive(name: str) -> None:
         os.fsync(stream.fileno())
     partial.rename(_free_name(name))
     home.rename(gone)
-    shutil.rmtree(gone)
+    _wipe(gone)
+
+
+def _wipe(folder: Path) -> None:
+    """All of it goes, also what lies deeper than a path is long, where Python's own way does not come to the end."""
+    argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(folder)]
+    subprocess.run(argv, capture_output=True, check=False)
 
 
 def _free_name(name: str) -> Path:
