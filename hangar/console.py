@@ -7,6 +7,7 @@ standard error.
 import io
 import json as _json
 import os
+import re
 import sys
 import time
 import traceback
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 
 DEFECT = "This is a defect in Hangar; --verbose shows where."
+
+
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What acts on a terminal, or turns the order of letters round. Much of what is said was chosen elsewhere: by whoever
+writes DAGs, names tables or answers for a host.
+"""
 
 
 class ReaderLeft(BrokenPipeError):
@@ -82,7 +90,8 @@ def error(problem: BaseException, *, verbose: bool = False) -> None:
 
 def json(data: Any) -> None:
     """The answer for a program, on standard output."""
-    _write(sys.stdout, _json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    text = ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", _json.dumps(data, indent=2, ensure_ascii=False))
+    _write(sys.stdout, text + "\n")
 
 
 def clear() -> None:
@@ -119,7 +128,7 @@ def confirm(question: str) -> bool:
             "Say --yes to answer yes beforehand.",
         )
     with _quiet():
-        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.write(f"{plain(question)} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -140,7 +149,7 @@ def typed(question: str, word: str, given: str, option: str) -> bool:
             f"Say {option} {word} to answer beforehand (--yes is not enough for this).",
         )
     with _quiet():
-        sys.stderr.write(f"{question} ")
+        sys.stderr.write(f"{plain(question)} ")
         sys.stderr.flush()
         return sys.stdin.readline().strip() == word
 
@@ -211,14 +220,20 @@ class Progress:
             _manner.status.start()
         from rich.text import Text
 
-        _manner.status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        _manner.status.update(Text(plain(text), no_wrap=True, overflow="ellipsis"))
 
 
 def _chatter() -> TextIO:
     return sys.stderr if _manner.json else sys.stdout
 
 
+def plain(text: str) -> str:
+    """The text without what acts on a terminal: colours go, the rest is shown as a question mark."""
+    return ACTS.sub("?", COLOURS.sub("", text.replace("\r\n", "\n")))
+
+
 def _print(stream: TextIO, text: str, style: str = "") -> None:
+    text = plain(text)
     if not stream.isatty():
         _write(stream, text + "\n")
         return

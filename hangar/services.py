@@ -13,6 +13,12 @@ READER = "/usr/local/lib/hangar/hangar_monitoring/logs.py"
 """Where the role monitoring puts what reads logs."""
 
 
+SHOWN = r"| sed --unbuffered 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\t/    /g; s/[[:cntrl:]]/?/g'"
+"""What containers say, without what would act on a terminal: their words go there past our own console. Compose clears
+lines that it never wrote, even where there is no terminal.
+"""
+
+
 @dataclass(frozen=True)
 class Service:
     """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is
@@ -104,6 +110,11 @@ def uid_of(user: str, config: "Config") -> int:
     return {"airflow": config.users.airflow.uid, "airbyte": config.users.airbyte.uid}[user]
 
 
+def accounts(config: "Config") -> list[int]:
+    """Whose user units are services'. People may have units of the same names."""
+    return [config.users.airflow.uid, config.users.airbyte.uid]
+
+
 def reading(
     names: list[str],
     config: "Config",
@@ -123,7 +134,11 @@ def reading(
         return log_command(SERVICES["airbyte"], config, lines=lines, since=since, follow=follow)
     asked = {
         "sources": [
-            {"name": name, **{key: value for key, value in asdict(SERVICES[name]).items() if value}}
+            {
+                "name": name,
+                **{key: value for key, value in asdict(SERVICES[name]).items() if value},
+                **({"accounts": accounts(config)} if SERVICES[name].user_units else {}),
+            }
             for name in names
             if is_wanted(name, config) and not (platform and name == "airbyte")
         ],
@@ -156,11 +171,14 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
             "docker compose",
             f"-p {service.project}",
         ]
-        # Compose clears lines that it never wrote, even where there is no terminal.
-        return " ".join([*docker, *shown, r"| sed --unbuffered 's/\x1b\[2K//'"])
-    matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit}" for unit in service.units]
+        return " ".join([*docker, *shown, SHOWN])
+    # As the reader on the machine asks (role monitoring): anybody may log in another's name.
+    matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit} _PID=1" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
-    matches += [f"_SYSTEMD_USER_UNIT={unit} + USER_UNIT={unit}" for unit in service.user_units]
+    whose = " ".join(f"_UID={uid}" for uid in accounts(config))
+    matches += [
+        f"_SYSTEMD_USER_UNIT={unit} {whose} + USER_UNIT={unit} {whose}" for unit in service.user_units
+    ]
     return (
         f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
     )
@@ -173,5 +191,5 @@ def _platform_log(config: "Config", lines: int, since: int | None, follow: bool)
         as_user(config.users.airbyte.uid, "airbyte"),
         "docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf",
         "--namespace airbyte-abctl logs deployment/airbyte-abctl-server",
-        *asked, *(["--follow"] if follow else []),
+        *asked, *(["--follow"] if follow else []), SHOWN,
     ])  # fmt: skip

@@ -40,7 +40,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar.serving import Refusal, answered, serve
+from hangar.serving import Refusal, answered, serve, web
 
 SETTINGS = "/etc/hangar/airbyte.json"
 QUICK = 30.0
@@ -189,7 +189,7 @@ class Api:
         self._client = {"client_id": client_id, "client_secret": client_secret}
         self._token = ""
         # Airbyte is on this machine: no proxy of the environment has a part in it.
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        self._open = web().open
 
     def call(
         self, method: str, path: str, body: Any = None, timeout: float = QUICK, base: str | None = None

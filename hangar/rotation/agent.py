@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar.serving import Refusal, answered, serve
+from hangar.serving import Refusal, answered, serve, web
 
 AIRFLOW = Path("/srv/airflow/secrets")
 WAREHOUSE = Path("/srv/warehouse/secrets")
@@ -35,7 +35,7 @@ def ask(url: str, body: Any = None, token: str = "", login: str = "") -> tuple[i
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     data = None if body is None else json.dumps(body).encode()
     # They are on this machine: no proxy of the environment has a part in it.
-    opened = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    opened = web().open
     try:
         with opened(urllib.request.Request(url, data=data, headers=headers), timeout=SECONDS) as answer:
             return answer.status, json.loads(answer.read() or b"null")

@@ -19,6 +19,7 @@ BESIDE = [
     *((f"hangar_maintenance.{name}", DRAINING / f"{name}.py")
       for name in ("airflow", "figures", "draining", "images", "renewal", "program")),
     ("hangar_files", paths.REPO / "playbooks/plugins/module_utils/hangar_files.py"),
+    ("hangar_words", ROLES / "interlock/templates/usr/local/lib/hangar/hangar_words.py"),
     ("hangar_backup", RESTORING / "__init__.py"),
     *((f"hangar_backup.{name}", RESTORING / f"{name}.py")
       for name in ("described", "running", "inside", "databases", "standing_in")),

@@ -17,6 +17,8 @@ DATABASE = """#!{python}
 import sys
 sql = sys.stdin.read()
 if "json_object_agg" in sql:
+    with open({book!r} + ".asked", "w") as asked:
+        asked.write(sql)
     print({found!r})
     sys.exit(0)
 for taken in {taken!r}:
@@ -136,3 +138,13 @@ def test_a_lock_in_airflows_database_ends_the_question(tmp_path: Path) -> None:
         1, "airflow-accounts: Airflow's database does not answer within 1 s; the next call tries again\n",
     )  # fmt: skip
     assert asked.read_text().startswith("set lock_timeout = '20s'; set statement_timeout = '40s';\n")
+
+
+def test_nobody_is_asked_about_but_those_who_are_known(airflow: Airflow) -> None:
+    """Whoever writes DAGs may fill Airflow's tables, and the memory is root's."""
+    airflow.found = {"zoe": {"email": "zoe@example.org", "active": True, "roles": ["Op"]}}
+    airflow.describe(ana="ana@example.org")
+    assert airflow.run("look").returncode == 0
+    asked = (airflow.place / "sql.asked").read_text()
+    assert "from ab_user u where u.username in ('ana', 'zoe');" in asked
+    assert "limit 9" in asked

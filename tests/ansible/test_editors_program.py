@@ -33,7 +33,13 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def tidy(tmp_path: Path, place: Path) -> Tidy:
+def by_person() -> str:
+    """The signal that the person sends to what runs as them; none."""
+    return ""
+
+
+@pytest.fixture
+def tidy(tmp_path: Path, place: Path, by_person: str) -> Tidy:
     """Runs it as the machine does: root becomes the person, and a status other than 0 is a unit that failed."""
     text = render("remote_ssh", "/usr/local/lib/hangar/editors", remote_ssh_servers_kept=1)
     text = text.replace('"/etc/skel', f'"{place.parent}/skel')
@@ -44,6 +50,8 @@ def tidy(tmp_path: Path, place: Path) -> Tidy:
             f"PLACE, IDS = {str(place)!r}, {(NOBODY.pw_uid, NOBODY.pw_gid)!r}",
         ]
     )
+    if by_person:
+        played += f"\nPATIENCE = 0.3\nhome = lambda place: os.kill(os.getpid(), signal.{by_person})"
     program = tmp_path / "editors.py"
     program.write_text(text.replace('if __name__ == "__main__":', f'{played}\nif __name__ == "__main__":'))
 
@@ -152,3 +160,12 @@ def test_an_account_that_root_cannot_become_is_told(place: Path, tidy: Tidy, tmp
 
 def tidy_again(program: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, program, "tidy"], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(("by_person", "told"), [("SIGSTOP", 9), ("SIGTERM", 15)])
+def test_whoever_stops_what_runs_as_them_keeps_nobody_waiting_and_fails_no_unit(
+    tidy: Tidy, told: int
+) -> None:
+    done = tidy()
+    said = f"ana: passed over: it was ended by signal {told}, or took more than 0.3 s\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")

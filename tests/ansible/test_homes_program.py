@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import pwd
 import stat
 import sys
+import tracemalloc
+from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -172,3 +175,30 @@ def test_what_the_kernel_refuses_is_an_error(homes: ModuleType, monkeypatch: pyt
     monkeypatch.setattr(homes, "quotactl", lambda *words: errno.EPERM)
     with pytest.raises(PermissionError):
         homes.set_bound("/dev/data", ANA, GB)
+
+
+def test_a_home_with_any_number_of_files_is_measured_in_little_memory(
+    homes: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They cost their owner next to nothing, and the memory is root's."""
+
+    @contextlib.contextmanager
+    def scandir(_: object) -> Iterator[Iterator[SimpleNamespace]]:
+        yield (
+            SimpleNamespace(
+                inode=lambda number=number: number,
+                is_dir=lambda follow_symlinks: False,
+                stat=lambda follow_symlinks, number=number: SimpleNamespace(
+                    st_ino=number, st_nlink=1, st_blocks=8
+                ),
+            )
+            for number in range(10**6, 10**6 + 50_000)
+        )
+
+    monkeypatch.setattr(homes.os, "scandir", scandir)
+    tracemalloc.start()
+    try:
+        assert homes.measured(tmp_path) == 50_000 * 4096
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()

@@ -151,9 +151,12 @@ OPS, ADA, BEN = (f"ssh-ed25519 AAAA{name} {name}\n" for name in ("ops", "ada", "
         (f'expiry-time="20270101Z" {OPS}' + ADA, OPS, f'expiry-time="20270101Z" {OPS}'),
         (OPS, BEN, OPS),
         (OPS + ADA, "rubbish\n", OPS + ADA),
+        # Who was taken away had the key of somebody who stays in a comment.
+        (OPS + f"ssh-ed25519 AAAAmal mal {OPS}", OPS, OPS),
     ],
-    ids=["a revocation", "a revocation and somebody new", "another day", "the last key", "no key at all"],
-)
+    ids=["a revocation", "a revocation and somebody new", "another day", "the last key", "no key at all",
+         "a key in a comment"],
+)  # fmt: skip
 def test_a_revocation_is_never_rolled_back_but_for_the_last_key(
     interlock: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     before: str, changed_to: str, brought_back: str,

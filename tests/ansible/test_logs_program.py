@@ -183,6 +183,17 @@ def test_a_long_message_is_asked_for_whole() -> None:
         assert "--all" in command
 
 
+def test_nobody_else_logs_in_the_name_of_a_unit() -> None:
+    """UNIT and USER_UNIT are whatever a writer says, and a person may have a unit `docker.service`."""
+    source = {"name": "x", "units": ["a.service"], "user_units": ["docker.service"], "accounts": [2001, 2002]}
+    ((command, _),) = logs._commands(source, {"since": 60, "lines": 10}, follow=False)
+    asked = " ".join(command[command.index("--all") + 2 :]).split(" + ")
+    assert asked == [
+        "_SYSTEMD_UNIT=a.service", "UNIT=a.service _PID=1",
+        "_SYSTEMD_USER_UNIT=docker.service _UID=2001 _UID=2002", "USER_UNIT=docker.service _UID=2001 _UID=2002",
+    ]  # fmt: skip
+
+
 def test_a_person_who_writes_to_the_journal_ends_nobodys_reading() -> None:
     """journalctl gives a field that was sent twice as a list."""
     line = json.dumps({"__REALTIME_TIMESTAMP": "1764000000000000", "MESSAGE": ["a", "\x1b[2Jb"]})

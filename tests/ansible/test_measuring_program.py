@@ -142,3 +142,36 @@ def test_a_certificate_that_cannot_be_read_hides_no_other(
         (tmp_path / f"{name}.pem").unlink()
     source.ask()
     assert figure("hangar_measured_ok", 1, source="certificates") in source.known
+
+
+EVIL = ("<!channel>", "<https://evil.example|sales>", "@all", "[a](https://evil.example)", "a b", "täglich")
+"""What a chat reads as a command, a link or somebody's name."""
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_no_name_of_a_services_user_is_a_word_for_a_chat(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own Docker, manager and page tell the names, and alerts carry them on."""
+    listed = json.dumps([{"Labels": {}, "Names": [f"/{name}"], "State": "running", "Status": "Up"}])
+    monkeypatch.setattr(containers, "answer", lambda *_, **__: listed)
+    monkeypatch.setattr(system, "answer", lambda *_, **__: json.dumps([{"unit": name}]))
+    monkeypatch.setattr(services, "_json", lambda *_: {name: {"status": "unhealthy"}})
+    found = [*containers.states("airflow", 2001), *system.units({}), *services.airflow(8080)]
+    told = [value for one in found for key, value in one.labels if key in ("container", "unit", "component")]
+    assert len(told) == 4  # the api-server's own
+    assert all(set(one) <= {*"abcdefghijklmnopqrstuvwxyz.:-?"} for one in told), told
+
+
+@pytest.mark.parametrize("name", ["user@2001.service", r"dev-disk-by\x2duuid.device", "airflow-api-server-1"])
+def test_the_names_that_there_are_stay_what_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "answer", lambda *_, **__: json.dumps([{"unit": name}]))
+    assert figure("hangar_unit_failed", 1, user="root", unit=name) in list(system.units({}))
+
+
+def test_failed_units_without_number_are_counted_and_few_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = [{"unit": f"x{number}.service"} for number in range(10_000)]
+    monkeypatch.setattr(system, "answer", lambda *_, **__: json.dumps(many))
+    found = list(system.units({}))
+    assert figure("hangar_units_failed", 10_000, user="root") in found
+    assert len(found) == 1 + system.MOST_UNITS

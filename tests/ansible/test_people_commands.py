@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hangar.paths import REPO
 from tests.templates.render import render
 
+LIBRARY = REPO / "roles/interlock/templates/usr/local/lib/hangar"
 BAD = (
     "", "connections export -", "db shell", "trigger", "trigger a b", "trigger --help", "trigger -c", "trigger a;id",
     "trigger $(id)", "trigger ../a", "pause", "list x", "state -h", "restart now", "logs scheduler 0",
@@ -60,6 +66,28 @@ def test_every_other_word_ends_in_the_usage(airflow: Any, words: list[str]) -> N
     assert str(ended.value).startswith("Airflow for people who are not its service user.")
 
 
+@pytest.mark.parametrize("words", ["list", "state a_dag", "state", "trigger a_dag", "logs"])
+def test_what_a_dag_is_called_acts_on_nobodys_terminal(tmp_path: Path, words: str) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/sh\nsaid=\'a_dag | \\033]0;owned\\007\\033[2J me\\n\'\nprintf "$said"\nprintf "$said" >&2\nexit 3\n'
+    )
+    docker.chmod(0o755)
+    text = render("people", "/usr/local/bin/hangar-airflow").replace(
+        'SERVICE = "airflow"', f'SERVICE = "{me}"'
+    )
+    text = text.replace('"PATH": "', f'"PATH": "{tmp_path}:').replace(
+        '"/usr/local/lib/hangar"', repr(str(LIBRARY))
+    )
+    (tmp_path / "hangar-airflow").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-IB", tmp_path / "hangar-airflow", *words.split()],
+        capture_output=True, text=True, check=False, env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (3, *2 * ["a_dag |  ]0;owned  me\n"])
+
+
 def test_the_logs_are_those_of_a_service_by_its_name(tmp_path: Path) -> None:
     logs = program(tmp_path, "hangar-logs")
     assert logs.asked(["airflow"]) == ("airflow", "200")
@@ -74,6 +102,21 @@ def test_the_logs_are_those_of_a_service_by_its_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(SystemExit):
             logs.asked(words)
+
+
+def test_nobody_else_logs_in_the_name_of_a_services_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person may have a unit `airflow.service` of their own, and USER_UNIT is whatever a writer says."""
+    logs = program(tmp_path, "hangar-logs")
+    numbers = {"airflow": 2001}
+    monkeypatch.setattr("pwd.getpwnam", lambda name: SimpleNamespace(pw_uid=numbers[name]))
+    assert " ".join(logs.matches("airflow-start")).split(" + ") == [
+        "_SYSTEMD_USER_UNIT=airflow.service _UID=2001", "USER_UNIT=airflow.service _UID=2001",
+    ]  # fmt: skip
+    for name, asked in logs.SERVICES.items():
+        for match in " ".join(asked).split(" + ") if asked else ():
+            assert "_SYSTEMD_UNIT=" in match or "_UID=@" in match, name
 
 
 def sudo_takes(command: str, user: str) -> bool:

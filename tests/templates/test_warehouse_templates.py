@@ -95,8 +95,9 @@ GROUPS = {"airbyte": "a", "dbt": "a", "loader": "a", "reader": "a", "monitor": "
             ],
         ),
         (
-            {"warehouse_landing_schemas": ["gold", "public"]},
-            ["the schema gold is somebody else's already", "the schema public is somebody else's already"],
+            # One of the owner's own name is where the owner looks first.
+            {"warehouse_landing_schemas": ["gold", "public", "warehouse"]},
+            [f"the schema {name} is somebody else's already" for name in ("gold", "public", "warehouse")],
         ),
         (
             {"warehouse_raw_schemas": []},

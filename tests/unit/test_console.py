@@ -140,3 +140,40 @@ def test_a_terminal_shows_a_live_line_and_colours() -> None:
     assert "Playbook: 1/3 base: install" in text
     assert "\x1b[31mbeside the live line" in text
     assert "\x1b[32m✓ Playbook" in text
+
+
+HOSTILE = "gold.\x1b]0;owned\x07a\x1b[2J\x9b31mb\rc\u202ed\x7f"
+"""A table's name, say, that whoever writes DAGs has chosen: a window's title, a cleared page, letters turned round."""
+
+
+def test_nothing_that_was_chosen_elsewhere_acts_on_the_terminal(capsys: Captured) -> None:
+    console.say(f"{HOSTILE}\n\tend")
+    console.warn(HOSTILE)
+    console.table(["name"], [[HOSTILE]])
+    console.error(HangarError(HOSTILE, HOSTILE, HOSTILE))
+    with console.Progress() as progress, progress.stage(HOSTILE):
+        progress.step(HOSTILE)
+    out, err = capsys.readouterr()
+    assert out.startswith("gold.?]0;owned?a?31mb?c?d?\n\tend\n")
+    assert not console.ACTS.search(out + err)
+    assert "ü ✓ 名" in console.plain("\x1b[1mü ✓ 名\x1b[0m")
+
+
+def test_a_programs_answer_says_all_of_it_and_acts_on_no_terminal(capsys: Captured) -> None:
+    console.json({"name": HOSTILE, "nice": "ü"})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"name": HOSTILE, "nice": "ü"}
+    assert "ü" in out
+    assert not console.ACTS.search(out)
+
+
+def test_a_question_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    asked = Terminal()
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    monkeypatch.setattr(sys, "stderr", asked)
+    assert console.confirm(f"Remove {HOSTILE}?")
+    assert not console.ACTS.search(asked.getvalue())

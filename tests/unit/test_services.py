@@ -7,7 +7,7 @@ import pytest
 
 from hangar.config import Config
 from hangar.paths import REPO
-from hangar.services import SERVICES, log_command, reading
+from hangar.services import SERVICES, SHOWN, log_command, reading
 
 Make = Callable[..., Config]
 
@@ -18,26 +18,44 @@ def command(config: Config, service: str, since: int | None = None, *, follow: b
 
 def test_a_units_log_comes_from_the_journal(make_config: Make) -> None:
     assert command(make_config(), "ssh") == (
-        "sudo journalctl --no-pager --output=short-iso --lines=100 _SYSTEMD_UNIT=ssh.service + UNIT=ssh.service"
+        "sudo journalctl --no-pager --output=short-iso --lines=100 _SYSTEMD_UNIT=ssh.service"
+        " + UNIT=ssh.service _PID=1"
     )
 
 
 def test_time_and_following(make_config: Make) -> None:
     assert command(make_config(), "firewall", 600, follow=True) == (
         "sudo journalctl --no-pager --output=short-iso --since=-600s --follow "
-        "_SYSTEMD_UNIT=hangar-firewall.service + UNIT=hangar-firewall.service"
+        "_SYSTEMD_UNIT=hangar-firewall.service + UNIT=hangar-firewall.service _PID=1"
     )
 
 
-def test_a_user_unit_is_found_whoever_runs_it(make_config: Make) -> None:
-    assert "_SYSTEMD_USER_UNIT=docker.service + USER_UNIT=docker.service" in command(make_config(), "docker")
+def test_a_user_unit_is_found_whichever_service_user_runs_it_and_nobody_elses(make_config: Make) -> None:
+    """A person may have a unit `docker.service` too, and say in it what they like."""
+    config = make_config("users.airflow.uid=2005")
+    assert (
+        "_SYSTEMD_USER_UNIT=docker.service _UID=2005 _UID=2002 + USER_UNIT=docker.service _UID=2005 _UID=2002"
+    ) in command(config, "docker")
+    words = shlex.split(asked(config, ["docker", "ssh"]))
+    docker, ssh = json.loads(words[words.index("logs") + 1].removesuffix(";"))["sources"]
+    assert docker["accounts"] == [2005, 2002]
+    assert "accounts" not in ssh
 
 
 def test_containers_are_asked_as_their_service_user(make_config: Make) -> None:
     assert command(make_config("users.airflow.uid=2005"), "airflow", 60, follow=True) == (
         "cd / && sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock "
-        "docker compose -p airflow logs --no-color --since=60s --follow | sed --unbuffered 's/\\x1b\\[2K//'"
+        f"docker compose -p airflow logs --no-color --since=60s --follow {SHOWN}"
     )
+
+
+@pytest.mark.parametrize("letters", ["C", "C.UTF-8"])
+def test_what_containers_say_acts_on_no_terminal(letters: str) -> None:
+    said = b"a\x1b[2K\x1b]52;c;ZXZp\x07\tb\rc \xc3\xbc\nnext\n"
+    shown = subprocess.run(
+        ["sh", "-c", f"cat {SHOWN}"], input=said, capture_output=True, check=True, env={"LC_ALL": letters}
+    )
+    assert shown.stdout == b"a?]52;c;ZXZp?    b?c \xc3\xbc\nnext\n"
 
 
 def test_an_undo_is_in_the_interlocks_log_whatever_its_unit_is_called(make_config: Make) -> None:
@@ -45,7 +63,7 @@ def test_an_undo_is_in_the_interlocks_log_whatever_its_unit_is_called(make_confi
     assert 'LOGGED_AS = "hangar-interlock"' in journal
     assert "--property=SyslogIdentifier={LOGGED_AS}" in journal
     assert command(make_config(), "interlock").endswith(
-        " _SYSTEMD_UNIT=hangar-interlock.service + UNIT=hangar-interlock.service"
+        " _SYSTEMD_UNIT=hangar-interlock.service + UNIT=hangar-interlock.service _PID=1"
         " + SYSLOG_IDENTIFIER=hangar-interlock"
     )
 
@@ -56,7 +74,7 @@ def test_airbytes_platform_logs_in_its_cluster(make_config: Make) -> None:
         "cd / && sudo -u airbyte env DOCKER_HOST=unix:///run/user/2002/docker.sock"
         " docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf"
         " --namespace airbyte-abctl logs deployment/airbyte-abctl-server"
-        " --since=60s --follow"
+        f" --since=60s --follow {SHOWN}"
     )
     assert "docker compose -p airbyte" in command(make_config(), "airbyte")
 

@@ -14,6 +14,10 @@ import stat
 from dataclasses import dataclass, field
 
 TEMPORARY = ".hangar-"
+LARGEST = 512 << 20
+"""Bytes of a file that are taken in: what is written here is smaller, and somebody else may have put a file in its
+place that is larger than the memory.
+"""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -113,9 +117,17 @@ def split(path: str) -> tuple[str, str]:
     return os.path.dirname(path), os.path.basename(path)
 
 
-def _read(parent: int, name: str) -> bytes:
-    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent), "rb") as stream:
-        return stream.read()
+def _read(parent: int, name: str, path: str) -> bytes:
+    # Without O_NONBLOCK a pipe that has come into the file's place would be waited at.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise FileProblem(f"{path}: changed while it was looked at")
+        content = stream.read(LARGEST + 1) if found.st_size <= LARGEST else b""
+    if found.st_size > LARGEST or len(content) > LARGEST:
+        raise FileProblem(f"{path}: is larger than {LARGEST >> 20} MiB, so it is none of ours; not read")
+    return content
 
 
 def look(path: str) -> State:
@@ -128,7 +140,7 @@ def look(path: str) -> State:
         found = os.lstat(name, dir_fd=parent)
         kind, content = "other", b""
         if stat.S_ISREG(found.st_mode):
-            kind, content = "file", _read(parent, name)
+            kind, content = "file", _read(parent, name, path)
         elif stat.S_ISLNK(found.st_mode):
             kind, content = "link", os.fsencode(os.readlink(name, dir_fd=parent))
         elif stat.S_ISDIR(found.st_mode):

@@ -34,6 +34,7 @@ PROGRAM = "/usr/local/lib/hangar/interlock"
 LOGGED_AS = "hangar-interlock"  # one name in the log for the units of all undos, each of which has its own
 KEYS = "/etc/ssh/authorized_keys/"
 PEOPLE = "/etc/hangar/people.json"
+_KEY = re.compile(rb'(?:^|\s)(?:sk-)?(?:ssh|ecdsa)-[^\s"]+\s+(AAAA[^\s"]*)')
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -225,8 +226,11 @@ def _restore_account(name: str, before: dict[str, Any]) -> list[str]:
 
 
 def _blobs(text: bytes) -> list[bytes]:
-    """Return the keys themselves; options before and comments behind do not matter."""
-    return [word for word in text.split() if word.startswith(b"AAAA")]
+    """Return the keys themselves, one a line: options before do not matter, nor comments behind, in which somebody may
+    have put the key of another who stays.
+    """
+    lines = (line for line in text.splitlines() if not line.startswith(b"#"))
+    return [found[1] for line in lines if (found := _KEY.search(line))]
 
 
 def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:

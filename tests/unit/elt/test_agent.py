@@ -154,7 +154,7 @@ def test_gold_is_read_as_reader_and_only_some_rows_leave(psql: Path) -> None:
     ]
     calls = [json.loads(line) for line in psql.read_text().splitlines()]
     assert all("reader" in call["argv"] for call in calls)
-    assert '"of""quote"::text' in calls[1]["sql"]
+    assert 'left("of""quote"::text, 1000)' in calls[1]["sql"]
     assert "limit 5" in calls[1]["sql"].split('gold."customers"')[0]
     assert "limit" not in calls[1]["sql"].split('gold."customers"')[1]
 

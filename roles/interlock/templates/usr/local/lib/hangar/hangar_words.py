@@ -5,8 +5,11 @@ import contextlib
 import re
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SHORTEST = 8
@@ -42,14 +45,23 @@ def clean(text: str) -> str:
 
 
 def show(argv: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a program and print what it says, as it may be shown; returns how it ended. Whoever stops reading ends us."""
+    """Run a program and print what it says and complains of, as it may be shown; returns how it ended. Whoever stops
+    reading ends us.
+    """
     masks = Masks()
     for leaving in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(leaving, signal.SIG_DFL)
+
+    def pass_on(said: IO[str] | None, place: IO[str]) -> None:
+        for line in said or ():
+            print(masks.hide(clean(line)), file=place)
+
     with subprocess.Popen(
-        argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, encoding="utf-8",
-        errors="replace",
+        argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
-        for line in process.stdout or ():
-            print(masks.hide(clean(line)))
+        complaints = threading.Thread(target=pass_on, args=(process.stderr, sys.stderr), daemon=True)
+        complaints.start()
+        pass_on(process.stdout, sys.stdout)
+        complaints.join()
     return process.returncode

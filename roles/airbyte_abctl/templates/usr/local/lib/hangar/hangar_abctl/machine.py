@@ -93,13 +93,20 @@ def deployed() -> str:
     return label.stdout.strip().removeprefix("airbyte-") if label.returncode == 0 else ""
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """The platform does not choose whom root asks instead, nor who gets the administrator's token."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Api:
     """Airbyte's public API on the machine's loopback."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}/api/public/v1"
         # It is on this machine: no proxy of the environment has a part in it.
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay()).open
 
     def healthy(self) -> bool:
         return self.ask("GET", "/health")[0] == 200

@@ -4,7 +4,6 @@
 import base64
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from . import files, inside
 from .databases import ASKED, DUMPED, PATIENCE, plain
 from .described import HOME, WORK, Described, Refused
 from .records import write_whole
-from .running import run
+from .running import run, wipe
 from .scratch import cluster
 from .standing_in import swap
 
@@ -69,7 +68,7 @@ def make(place: Path) -> None:
         write_whole(folder / CONTENT, json.dumps(content))
         files.pack(folder.iterdir(), place, folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
 
 
 def tried(described: Described, archive: Path) -> int:
@@ -90,7 +89,7 @@ def tried(described: Described, archive: Path) -> int:
             raise Refused("The dumps of Airbyte's platform hold no table")
         return tables
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
 
 
 def stop() -> None:
@@ -131,7 +130,7 @@ def restore(archive: Path) -> None:
         require_same(content)
         _put_databases_back(content["databases"], folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
     # On standard input: an argument list is read by everybody on the machine.
     patch = _kubectl("patch", "secret", SECRET, "--type", "merge", "--patch-file", "/dev/stdin")
     given = json.dumps({"data": content["secret"]})
@@ -166,7 +165,7 @@ def require_fits(archive: Path) -> None:
     try:
         require_same(_unpacked(archive, folder))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
 
 
 def start() -> None:
@@ -207,7 +206,7 @@ def _names(found: list[str]) -> list[str]:
 
 
 def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
+    wipe(folder)
     folder.mkdir(mode=0o700)
     return folder
 

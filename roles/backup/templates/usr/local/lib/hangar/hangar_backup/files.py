@@ -4,7 +4,6 @@
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from . import inside
 from .described import Refused
-from .running import run
+from .running import run, wipe
 
 ROOT = Path("/srv")
 """All that is copied lies under it, and nothing is put back elsewhere."""
@@ -39,13 +38,17 @@ def found(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Changes when anything of it is written, gets other rights, comes or goes."""
+    """Changes when anything of it is written, gets other rights, comes or goes; "" where not all can be looked at, such
+    as what lies deeper than a path is long.
+    """
     digest = hashlib.sha256()
     for path in found(paths):
         try:
             seen = path.lstat()
         except FileNotFoundError:
             continue
+        except OSError:
+            return ""
         size = 0 if path.is_dir() and not path.is_symlink() else seen.st_size
         line = f"{path} {seen.st_mode} {seen.st_uid} {seen.st_gid} {size} {seen.st_mtime_ns}\n"
         digest.update(line.encode(errors="surrogateescape"))
@@ -55,14 +58,15 @@ def fingerprint(paths: Iterable[Path]) -> str:
 def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
     """Pack them with names from `root` on, with owners, rights and access lists (tar's own: Python's knows no lists).
 
-    What changes or vanishes meanwhile is as it was found; sockets are nobody's data.
+    What changes or vanishes meanwhile is as it was found; sockets are nobody's data. Of a file that is mostly holes
+    only the rest is read: anybody can make one that is larger than all disks.
 
     Raises:
         Refused: there is no room, or something cannot be read.
     """
     names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
-    argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", f"--file={place}",
-            f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
+    argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", "--sparse",
+            f"--file={place}", f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
     run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED), timeout=PACKED)
 
 
@@ -85,7 +89,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         Refused: a member leads out of the folder, or the archive is damaged.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    wipe(folder)
     folder.mkdir(mode=0o700)
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -134,7 +138,7 @@ def replace(folder: Path, place: Path) -> None:
 
 def _remove(name: str, folder: int) -> None:
     if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
-        shutil.rmtree(name, dir_fd=folder)
+        wipe(f"/proc/{os.getpid()}/fd/{folder}/{name}")
     else:
         os.unlink(name, dir_fd=folder)
 

@@ -20,7 +20,7 @@ from . import databases, files, sending, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
 from .records import Backup, Sealed, moment, when, write
-from .running import make_work
+from .running import make_work, wipe
 from .scratch import cluster
 from .sealing import seal
 
@@ -51,7 +51,7 @@ def make(described: Described) -> Backup:
             state.remember(problem=str(problem))
             raise Refused(str(problem)) from None
         finally:
-            shutil.rmtree(WORK, ignore_errors=True)
+            wipe(WORK)
             spool.prune(described.kept)
             with contextlib.suppress(OSError):
                 state.tell(described, state.read())

@@ -15,7 +15,7 @@ from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
 from .loading import Load, Server, quoted
 from .making import alone, numbers
-from .running import make_work, run
+from .running import make_work, run, wipe
 from .standing_in import swap, take_the_place_of
 
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
@@ -50,8 +50,8 @@ def is_littered() -> bool:
 def clean() -> None:
     """Remove them, unless somebody is at work."""
     with contextlib.suppress(Refused), alone():
-        shutil.rmtree(WORK, ignore_errors=True)
-        shutil.rmtree(INCOMING, ignore_errors=True)
+        wipe(WORK)
+        wipe(INCOMING)
 
 
 def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -77,8 +77,8 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
         except (FileProblem, OSError) as problem:
             raise Refused(str(problem)) from None
         state.tell(described, state.remember(unfinished="", problem=""))
-        shutil.rmtree(WORK, ignore_errors=True)
-        shutil.rmtree(INCOMING, ignore_errors=True)
+        wipe(WORK)
+        wipe(INCOMING)
 
 
 def _put_back(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:

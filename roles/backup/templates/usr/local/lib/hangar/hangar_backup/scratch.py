@@ -10,7 +10,7 @@ from . import inside
 from .databases import plain
 from .described import WORK, Described
 from .loading import Load, Server, quoted
-from .running import Failed, account, run
+from .running import Failed, account, run, wipe
 
 USER = "postgres"
 UNIT = "hangar-backup-trial.service"
@@ -77,7 +77,7 @@ def cluster(described: Described, owner: str, roles: Iterable[str], work: Path =
     """A cluster that is gone, with all that was in it, when the block ends. `owner` is its superuser."""
     folder, data = work / "scratch", work / "scratch" / "data"
     stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    wipe(folder)
     folder.mkdir(mode=0o700)
     shutil.chown(folder, account(USER)["user"], account(USER)["group"])
     words = [f"--pgdata={data}", f"--username={owner}", "--auth=peer", "--no-sync", *LOCALE]
@@ -90,7 +90,7 @@ def cluster(described: Described, owner: str, roles: Iterable[str], work: Path =
         yield Scratch(described, folder, owner)
     finally:
         stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
 
 
 def start(described: Described, folder: Path) -> None:

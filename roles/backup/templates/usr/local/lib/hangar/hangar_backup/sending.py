@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import bucket
 from .described import KNOWN_HOSTS, SENDING_KEY, SPOOL, Bucket, Host, Refused
-from .running import Failed, TookTooLong, run
+from .running import Failed, TookTooLong, last_words, run
 
 HOURS = 6.0
 """A transfer that takes longer is given up; the next backup sends all that the host lacks."""
@@ -62,7 +62,7 @@ def send(target: Host | Bucket, names: Sequence[str], spool: Path = SPOOL) -> No
 
 def reason(said: str) -> str:
     """OpenSSH's words as a sentence."""
-    return next((words for mark, words in REASONS if mark in said), said.strip() or "it gave no reason")
+    return next((words for mark, words in REASONS if mark in said), last_words(said) or "it gave no reason")
 
 
 def argv(host: Host) -> list[str]:

@@ -55,7 +55,7 @@ def tell(described: Described, state: State, figures: Path = FIGURES) -> None:
     """The figures that the alerts BackupOld and BackupFailed look at. Where nothing watches, nothing is told."""
     if not figures.is_dir():
         return
-    why = state.problem.replace("\\", "/").replace('"', "'").replace("\n", " ")[:200]
+    why = plain(state.problem)
     lines = [
         f"hangar_backup_max_age_seconds {described.max_age_hours * 3600}",
         f'hangar_backup_failed{{why="{why}"}} {int(bool(state.problem))}',
@@ -65,6 +65,12 @@ def tell(described: Described, state: State, figures: Path = FIGURES) -> None:
     if state.good:
         lines.append(f"hangar_backup_last_success_timestamp_seconds {state.good:.0f}")
     write_whole(figures / "backup.prom", "\n".join([*lines, ""]), 0o644)
+
+
+def plain(words: str) -> str:
+    """Words for an alert. Another host may have chosen some of them, and a chat takes <...>, @ and & for its own."""
+    quiet = "".join(letter if letter.isprintable() else " " for letter in words)
+    return quiet.translate(str.maketrans('\\"<>@&|`', "/'()????"))[:200]
 
 
 def now() -> float:

@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -11,6 +12,9 @@ from typing import Any
 
 PASSWORD = Path("/srv/airflow/secrets/admin_password")
 TIMEOUT = 30.0
+MOST, LONGEST = 16 << 20, 120.0
+"""Bytes of an answer, and seconds that it may take to come: who writes DAGs chooses what much of it says."""
+
 BUSY = ("running", "queued", "restarting")
 """States of a task that has begun, or that an executor has already. One that waits for a trigger goes on afterwards."""
 
@@ -19,12 +23,19 @@ class Unreachable(Exception):
     """Airflow did not do what it was asked, and why."""
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Root asks nobody else, and nobody else gets the administrator's token."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Airflow:
     """As the generated administrator."""
 
     def __init__(self, port: int, password: Path = PASSWORD) -> None:
         self._base, self._password, self._token = f"http://127.0.0.1:{port}", password, ""
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay()).open
 
     def pools(self) -> dict[str, int]:
         """The slots of each pool, by its name."""
@@ -62,7 +73,8 @@ class Airflow:
                     raise
                 return self._send(method, f"/api/v2{path}", body, self._log_in())
         except urllib.error.HTTPError as problem:
-            said = problem.read(300).decode(errors="replace")
+            text = problem.read(300).decode(errors="replace")
+            said = "".join(letter if letter.isprintable() else " " for letter in text)
             raise Unreachable(f"Airflow refused {method} {path}: HTTP {problem.code}, {said}") from problem
         except (OSError, http.client.HTTPException, ValueError, KeyError) as problem:
             raise Unreachable(f"Airflow does not answer: {problem}") from problem
@@ -79,4 +91,20 @@ class Airflow:
             head["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self._base + path, data, head, method=method)
         with self._open(request, timeout=TIMEOUT) as said:
-            return json.loads(said.read() or b"null")
+            return json.loads(_whole(said) or b"null")
+
+
+def _whole(answer: Any) -> bytes:
+    """What comes, piece by piece.
+
+    Raises:
+        Unreachable: it is too much, or takes too long.
+    """
+    said, until = bytearray(), time.monotonic() + LONGEST
+    while piece := answer.read1(65536):
+        said += piece
+        if len(said) > MOST:
+            raise Unreachable(f"Airflow's answer has more than {MOST >> 20} MiB")
+        if time.monotonic() > until:
+            raise Unreachable(f"Airflow's answer has not come to its end within {LONGEST:g} s")
+    return bytes(said)

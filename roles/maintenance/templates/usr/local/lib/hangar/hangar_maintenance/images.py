@@ -10,6 +10,10 @@ BUILD = "/usr/local/lib/hangar/service-images"
 WAIT = "; containers take them in the window, or with the next `up`, `upgrade apply` or start"
 
 
+LAST = 2000
+"""Bytes of what a service's user complains of that are kept, the last: how much it is, is theirs to choose."""
+
+
 class Failed(Exception):
     """What could not be done for a service, and what it said."""
 
@@ -51,9 +55,17 @@ def take(user: str) -> None:
 
 
 def _run(user: str, *argv: str) -> None:
-    done = subprocess.run(
-        ["as-service", user, *argv], capture_output=True, text=True, errors="replace", check=False
-    )
-    if done.returncode != 0:
-        last = "; ".join(done.stderr.strip().splitlines()[-3:]) or "it gave no reason"
-        raise Failed(f"{argv[0]} of {user} ended with {done.returncode}: {last}")
+    said = b""
+    with subprocess.Popen(
+        ["as-service", user, *argv],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        while process.stderr and (piece := process.stderr.read1(LAST)):
+            said = (said + piece)[-LAST:]
+    if process.returncode != 0:
+        text = said.decode(errors="replace").strip()
+        lines = [
+            "".join(letter if letter.isprintable() else " " for letter in line) for line in text.splitlines()
+        ]
+        last = "; ".join(lines[-3:]) or "it gave no reason"
+        raise Failed(f"{argv[0]} of {user} ended with {process.returncode}: {last}")

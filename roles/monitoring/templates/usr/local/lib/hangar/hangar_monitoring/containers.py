@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .figures import Figure, figure
+from .figures import Figure, figure, named
 from .run import MOST, Unmeasured, answer
 
 FORM = [
@@ -54,7 +54,7 @@ def memory(user: str, uid: int) -> Iterator[Figure]:
 
 
 def name_of(one: dict[str, Any]) -> str:
-    return str(one["Labels"].get(MAIN_LABEL) or one["Names"][0].removeprefix("/"))
+    return named(one["Labels"].get(MAIN_LABEL) or one["Names"][0].removeprefix("/"))
 
 
 def _listed(uid: int, path: str) -> list[dict[str, Any]]:

@@ -25,6 +25,13 @@ def figure(name: str, value: float, /, **labels: str) -> Figure:
     return Figure(name, float(value), tuple(sorted((key, str(said)[:250]) for key, said in labels.items())))
 
 
+def named(said: object) -> str:
+    """A unit's, container's or component's name as its program would let it be. It is told by a service's own user, and
+    an alert carries it into a chat, which reads commands, links and names of people in other letters.
+    """
+    return re.sub(r"[^A-Za-z0-9_.:@\\-]|(?<![A-Za-z0-9_])@", "?", str(said))
+
+
 def text(figures: Iterable[Figure]) -> str:
     """The exposition format: all values of a name together, as it demands. Of a value given twice the last counts."""
     names: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}

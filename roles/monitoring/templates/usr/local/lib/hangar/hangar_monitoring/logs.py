@@ -127,16 +127,9 @@ def _commands(
             "--timestamps",
         ]
         yield [*command, *some, *follows], partial(entries.of_container, service=name)
-    matches = [f"{field}={unit}" for unit in source.get("units", []) for field in ("_SYSTEMD_UNIT", "UNIT")]
-    matches += [
-        f"{field}={unit}"
-        for unit in source.get("user_units", [])
-        for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")
-    ]
-    matches += [f"SYSLOG_IDENTIFIER={one}" for one in source.get("identifiers", [])]
-    if matches:
+    if matches := _matches(source):
         some = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
-        words = [word for match in matches for word in (match, "+")][:-1]
+        words = [word for match in matches for word in (*match, "+")][:-1]
         command = [
             "journalctl",
             "--quiet",
@@ -147,6 +140,24 @@ def _commands(
             *(["--follow"] if follow else []),
         ]
         yield [*command, *words], partial(entries.of_journal, service=name)
+
+
+def _matches(source: dict[str, Any]) -> list[list[str]]:
+    """What the journal is asked for. Fields without an underscore are whatever the writer says, and anybody may have a
+    user unit of any name: so of the first kind only systemd's own count, of the second those of service users.
+    """
+    accounts = [f"_UID={uid}" for uid in source.get("accounts", [])]
+    matches = [
+        match
+        for unit in source.get("units", [])
+        for match in ([f"_SYSTEMD_UNIT={unit}"], [f"UNIT={unit}", "_PID=1"])
+    ]
+    matches += [
+        [f"{field}={unit}", *accounts]
+        for unit in source.get("user_units", [])
+        for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")
+    ]
+    return matches + [[f"SYSLOG_IDENTIFIER={one}"] for one in source.get("identifiers", [])]
 
 
 def _tasks(since: float, most: int | None) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .figures import Figure, figure
+from .figures import Figure, figure, named
 from .run import MOST, Unmeasured, answer
 
 TIMEOUT = 5.0
@@ -26,6 +26,13 @@ select (select count(*) from pg_stat_activity where backend_type = 'client backe
 """
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A service does not choose whom root asks instead, nor who gets the operator's token."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def airflow(port: int) -> Iterator[Figure]:
     """What Airflow says of its parts' heartbeats; it asks nobody who they are for this."""
     try:
@@ -36,7 +43,7 @@ def airflow(port: int) -> Iterator[Figure]:
     yield figure("hangar_airflow_healthy", 1, component="api-server")
     for component, one in said.items():
         if isinstance(one, dict) and one.get("status"):
-            yield figure("hangar_airflow_healthy", one["status"] == "healthy", component=component)
+            yield figure("hangar_airflow_healthy", one["status"] == "healthy", component=named(component))
 
 
 class Airbyte:
@@ -143,7 +150,7 @@ def _json(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
     asked = urllib.request.Request(
         url, body, {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
     with opener.open(asked, timeout=TIMEOUT) as said:
         whole = said.read(MOST + 1)
     if len(whole) > MOST:

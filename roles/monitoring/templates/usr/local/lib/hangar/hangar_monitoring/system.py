@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .figures import Figure, figure
+from .figures import Figure, figure, named
 from .run import Unmeasured, answer, as_user
+
+MOST_UNITS = 100
+"""Failed units of one manager that are told apart: a service's user may make as many as they like."""
 
 FAILED_LOGIN = re.compile(
     r"Failed \w+ for|Invalid user|maximum authentication attempts|"
@@ -29,8 +32,8 @@ def units(users: dict[str, int]) -> Iterator[Figure]:
             continue
         found = json.loads(answer(command, uid=uid, env=as_user(uid) if uid is not None else None) or "[]")
         yield figure("hangar_units_failed", len(found), user=user)
-        for one in found:
-            yield figure("hangar_unit_failed", 1, user=user, unit=one["unit"])
+        for one in found[:MOST_UNITS]:
+            yield figure("hangar_unit_failed", 1, user=user, unit=named(one["unit"]))
 
 
 def updates() -> Iterator[Figure]:

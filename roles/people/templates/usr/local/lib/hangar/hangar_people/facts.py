@@ -79,10 +79,10 @@ def processes() -> dict[int, set[int]]:
     for path in PROC.iterdir():
         if path.name.isdigit():
             try:
-                status = (path / "status").read_text()
+                status = text(path / "status")
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile
-            lines = {line.split(":")[0]: line.split()[1:] for line in status.splitlines() if ":" in line}
+            lines = {line.split(":")[0]: line.split()[1:] for line in status.split("\n") if ":" in line}
             if lines["State"][0] != "Z":
                 found[int(path.name)] = {int(uid) for uid in lines["Uid"]}
     return found
@@ -99,7 +99,14 @@ def _accounts() -> dict[str, Account]:
 
 
 def _lines(name: str) -> list[list[str]]:
-    return [line.split(":") for line in (ETC / name).read_text().splitlines() if line]
+    return [line.split(":") for line in text(ETC / name).split("\n") if line]
+
+
+def text(path: Path) -> str:
+    """A file in which others choose words: any bytes, of which a newline alone ends a line. People name their processes
+    and control groups so.
+    """
+    return path.read_bytes().decode(errors="surrogateescape")
 
 
 def _words(text: str) -> tuple[str, ...]:

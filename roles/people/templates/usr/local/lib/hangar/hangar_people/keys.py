@@ -1,17 +1,22 @@
 # Written by Hangar (role people). Changes made here are lost at the next run.
 """The files that sshd reads: one an account, all of them root's."""
 
+import re
 from collections.abc import Iterator
 
 from . import facts, sessions
 from .described import Person, write
 
+KEY = re.compile(r'(?:^|\s)(?:sk-)?(?:ssh|ecdsa)-[^\s"]+\s+(AAAA[^\s"]*)')
+
 
 def blobs(text: str) -> Iterator[str]:
-    """The keys themselves: options before and comments behind do not matter."""
+    """The keys themselves, one a line: options before do not matter, nor comments behind, in which somebody may have
+    put another's key to have it taken with their own.
+    """
     for line in text.splitlines():
-        if not line.startswith("#"):
-            yield from (word for word in line.split() if word.startswith("AAAA"))
+        if not line.startswith("#") and (key := KEY.search(line)):
+            yield key[1]
 
 
 def give(person: Person) -> None:

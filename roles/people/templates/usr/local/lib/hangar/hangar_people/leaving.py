@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -89,12 +88,14 @@ def end(name: str, uid: int) -> None:
 
 
 def _end_once(uid: int) -> set[int]:
-    """Kill what runs now; return what did. The kernel ends the whole slice at once, so no fork gets away."""
-    kill = SLICES / f"user-{uid}.slice" / "cgroup.kill"
-    inside = _members(kill.parent)
-    if inside:
+    """Kill what runs now; return what may not have ended yet. The kernel ends the whole slice at once, so no fork gets
+    away: before anything of it is looked at, whose shape is the person's own choice.
+    """
+    group = SLICES / f"user-{uid}.slice"
+    if _is_populated(group):
         with contextlib.suppress(OSError):  # the slice went while we looked
-            kill.write_text("1")
+            (group / "cgroup.kill").write_text("1")
+    inside = _members(group)
     # Jobs of cron and at run outside of the slice.
     outside = {pid for pid, uids in facts.processes().items() if uid in uids}
     for pid in outside:
@@ -105,14 +106,21 @@ def _end_once(uid: int) -> set[int]:
     return outside | inside
 
 
-def _members(group: Path) -> set[int]:
+def _is_populated(group: Path) -> bool:
     try:
-        events = (group / "cgroup.events").read_text()
-        if "populated 1" not in events:
-            return set()
-        found = {int(pid) for path in group.rglob("cgroup.procs") for pid in path.read_text().split()}
-    except (FileNotFoundError, OSError):
-        return set()  # the slice went while we looked
+        return "populated 1" in (group / "cgroup.events").read_text()
+    except OSError:
+        return False  # nobody of that number is here
+
+
+def _members(group: Path) -> set[int]:
+    """What runs in a slice and in the groups below it: one that is threaded, or gone by now, tells of nothing."""
+    if not _is_populated(group):
+        return set()
+    found = set[int]()
+    for folder, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):
+            found |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()}
     return found & set(facts.processes())
 
 
@@ -148,7 +156,7 @@ def archive(name: str) -> None:
         Refused: it cannot be packed; the home stays where it is.
     """
     home, gone = ledger.HOMES / name, ledger.HOMES / f".gone-{name}"
-    shutil.rmtree(gone, ignore_errors=True)  # a killed call's
+    _wipe(gone)  # a killed call's
     if not home.is_dir():
         return
     ARCHIVE.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -168,7 +176,13 @@ def archive(name: str) -> None:
         os.fsync(stream.fileno())
     partial.rename(_free_name(name))
     home.rename(gone)
-    shutil.rmtree(gone)
+    _wipe(gone)
+
+
+def _wipe(folder: Path) -> None:
+    """All of it goes, also what lies deeper than a path is long, where Python's own way does not come to the end."""
+    argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(folder)]
+    subprocess.run(argv, capture_output=True, check=False)
 
 
 def _free_name(name: str) -> Path:

@@ -170,11 +170,11 @@ def processes() -> dict[int, Process]:
     for path in facts.PROC.iterdir():
         if path.name.isdigit():
             try:
-                status, groups = (path / "status").read_text(errors="replace"), (path / "cgroup").read_text()
+                status, groups = facts.text(path / "status"), facts.text(path / "cgroup")
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile
-            lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-            group = next((line[3:] for line in groups.splitlines() if line.startswith("0::")), "")
+            lines = dict(line.split(":\t", 1) for line in status.split("\n") if ":\t" in line)
+            group = next((line[3:] for line in groups.split("\n") if line.startswith("0::")), "")
             if not lines["State"].startswith("Z"):
                 uid = int(lines["Uid"].split()[0])
                 found[int(path.name)] = Process(lines["Name"], int(lines["PPid"]), uid, group)

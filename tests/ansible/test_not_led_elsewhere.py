@@ -1,0 +1,70 @@
+"""What root asks a service is asked of nobody else: an answer that leads elsewhere would have root's way through the
+firewall, and what was meant for the service, at the service's choice.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from hangar.paths import REPO
+from hangar.rotation import agent as rotation
+
+for role in ("interlock", "service_users", "monitoring", "airbyte_abctl"):
+    sys.path.append(str(REPO / f"roles/{role}/templates/usr/local/lib/hangar"))
+
+from hangar_abctl.machine import Api  # noqa: E402  (found above)
+from hangar_monitoring import services  # noqa: E402  (found above)
+
+
+class Leading(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(302 if self.path != "/elsewhere" else 200)
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: what is asked is the test's own."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    Leading.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Leading) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_who_measures_stays(port: int) -> None:
+    (found,) = services.airflow(port)
+    assert (found.name, found.value) == ("hangar_airflow_healthy", 0.0)
+    assert Leading.asked == ["/api/v2/monitor/health"]
+
+
+def test_who_keeps_airbytes_platform_stays(port: int) -> None:
+    assert Api(port).ask("GET", "/applications", token="the-token")[0] == 302
+    assert Leading.asked == ["/api/public/v1/applications"]
+
+
+def test_who_proves_a_new_secret_stays(port: int) -> None:
+    assert rotation.ask(f"http://127.0.0.1:{port}/api/v1/status/buildinfo", login="admin:secret")[0] == 302
+    assert Leading.asked == ["/api/v1/status/buildinfo"]
+
+
+@pytest.mark.parametrize("package", ["airbyte", "elt", "rotation"])
+def test_every_agent_asks_in_that_way(package: str) -> None:
+    text = (REPO / f"hangar/{package}/agent.py").read_text()
+    assert "web().open" in text
+    assert "build_opener" not in text
+    assert "urlopen" not in text

@@ -1,0 +1,149 @@
+"""Whoever is to leave has chosen what their processes and control groups are called, and what those look like: none of
+it keeps anybody from being shut out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
+
+from hangar_people import facts, keys, leaving, ledger, sessions  # noqa: E402
+
+NAMED = """
+import ctypes, sys, time
+ctypes.CDLL(None).prctl(15, b"\\xff\\xfe\\rUid:\\t0")
+print("named", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def named() -> Iterator[int]:
+    """A process of ours whose name is no text, and looks like a line of another's."""
+    with subprocess.Popen([sys.executable, "-c", NAMED], stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"named\n"
+        yield child.pid
+        child.kill()
+
+
+def test_a_process_whose_name_is_no_text_is_seen_as_what_it_is(named: int) -> None:
+    assert facts.processes()[named] == {os.getuid()}
+    assert sessions.processes()[named].uid == os.getuid()
+
+
+def test_a_control_group_whose_name_is_no_text_belongs_to_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "PROC", tmp_path)
+    (tmp_path / "41").mkdir()
+    (tmp_path / "41/status").write_text(
+        "Name:\tsleep\nState:\tS\nPPid:\t7\nUid:\t20001\t20001\t20001\t20001\n"
+    )
+    (tmp_path / "41/cgroup").write_bytes(b"0::/user.slice/session-7.scope/\xff\r0::/system.slice\n")
+    group = sessions.processes()[41].group
+    assert os.fsencode(group) == b"/user.slice/session-7.scope/\xff\r0::/system.slice"
+
+
+def test_accounts_are_read_though_a_field_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "ETC", tmp_path)
+    (tmp_path / "passwd").write_bytes(b"ana:x:20001:20001:\xff\x1c,:/srv/people/home/ana:/bin/bash\n")
+    (tmp_path / "shadow").write_text("ana:*:20000:0:99999:7:::\n")
+    assert facts._accounts()["ana"].home == "/srv/people/home/ana"
+
+
+class Slice:
+    """A person's slice with a group below it that tells of no process (threaded), and one that does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "user-20001.slice"
+        # To read it fails, as the kernel has it.
+        (self.folder / "a-threaded/cgroup.procs").mkdir(parents=True)
+        (self.folder / "plain").mkdir()
+        (self.folder / "plain/cgroup.procs").write_text("41\n")
+        (self.folder / "cgroup.procs").write_text("")
+        self.is_populated(True)
+
+    def is_populated(self, there: bool) -> None:
+        (self.folder / "cgroup.events").write_text(f"populated {there:d}\nfrozen 0\n")
+
+    @property
+    def is_killed(self) -> bool:
+        kill = self.folder / "cgroup.kill"
+        return kill.exists() and kill.read_text() == "1"
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slice:
+    monkeypatch.setattr(leaving, "SLICES", tmp_path)
+    monkeypatch.setattr(facts, "processes", lambda: {41: {0}, 42: {1000}})
+    return Slice(tmp_path)
+
+
+def test_a_threaded_group_hides_nobody_from_being_ended(own: Slice) -> None:
+    assert leaving._end_once(20_001) == {41}
+    assert own.is_killed
+
+
+def test_a_slice_is_ended_before_its_groups_are_looked_through(
+    own: Slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+
+    def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        killed.append(own.is_killed)
+        yield str(folder), [], []
+
+    monkeypatch.setattr(leaving.os, "walk", walk)
+    leaving._end_once(20_001)
+    assert killed == [True]
+
+
+def test_an_empty_slice_is_left_alone(own: Slice) -> None:
+    own.is_populated(False)
+    assert leaving._end_once(20_001) == set()
+    assert not own.is_killed
+
+
+ADA, MAL = "ssh-ed25519 AAAAC3NzaC1hZGE=", "ssh-ed25519 AAAAC3NzaC1tYWw="
+
+
+def test_a_key_in_anothers_comment_is_not_taken_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Public keys are public: whoever is to leave may have handed one in with an administrator's behind it."""
+    ended: list[tuple[set[str], object]] = []
+    monkeypatch.setattr(facts, "KEYS", tmp_path)
+    monkeypatch.setattr(
+        sessions, "end", lambda lost, admitted, closed: ended.append((set(lost), set(closed)))
+    )
+    (tmp_path / "hangar").write_text(f"{ADA} ada\n{MAL} mal {ADA}\n")
+    (tmp_path / "mal").write_text(f'expiry-time="20270101Z" {MAL} mal {ADA}\n')
+    keys.take("mal")
+    assert (tmp_path / "hangar").read_text() == f"{ADA} ada\n"
+    assert ended == [(sessions.fingerprints(["AAAAC3NzaC1tYWw="]), {"hangar"})]
+    assert not (tmp_path / "mal").exists()
+
+
+def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "HOMES", tmp_path / "home")
+    monkeypatch.setattr(leaving, "ARCHIVE", tmp_path / "archive")
+    (tmp_path / "home/mal").mkdir(parents=True)
+    here = os.open(tmp_path / "home/mal", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    leaving.archive("mal")
+    assert list((tmp_path / "home").iterdir()) == []
+    assert len(list((tmp_path / "archive").iterdir())) == 1
