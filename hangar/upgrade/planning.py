@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from packaging.version import Version
 
 from hangar.upgrade import apt, pins
-from hangar.upgrade.records import Facts, Group, Item, Lock, Plan, Refusal, Service, Wanted
+from hangar.upgrade.records import Facts, Group, Item, Lock, Pins, Plan, Refusal, Service, Wanted
 
 AIRFLOW, CORE = "/opt/airflow/venv", "apache-airflow"
 GUIDE = "docs/updates.md"
@@ -36,9 +36,8 @@ def _groups(facts: Facts, wanted: Wanted) -> Iterator[Group]:
     for name in wanted.locks:
         if service := facts.services.get(name):
             yield from _image(name, service, wanted)
-    if facts.chart and wanted.chart and facts.chart != wanted.chart:
-        change = Item("release", facts.chart, wanted.chart)
-        yield Group(PLATFORM, "Airbyte's platform", (change,), NO_WAY_BACK, (change.name,))
+    if changes := tuple(_platform(facts, wanted)):
+        yield Group(PLATFORM, "Airbyte's platform", changes, NO_WAY_BACK)
     if wanted.revision and wanted.relation != "same":
         change = Item("revision", facts.revision or "not recorded", wanted.revision)
         yield Group("roles", "our own roles", (change,), "what each changes: ./provision.py plan")
@@ -81,6 +80,30 @@ def _image(name: str, service: Service, wanted: Wanted) -> Iterator[Group]:
         yield Group("images", f"{TITLES[name]}: containers that wait", (change,), ENDS, (change.name,))
 
 
+def _platform(facts: Facts, wanted: Wanted) -> Iterator[Item]:
+    """Its release, and which of its settings change; never what they say."""
+    if not (facts.chart and wanted.chart):
+        return
+    if facts.chart != wanted.chart:
+        yield Item("release", facts.chart, wanted.chart)
+    old, new = facts.platform, wanted.platform
+    if not (old and new):
+        return
+    if old.low_resource != new.low_resource:
+        yield Item("low_resource", str(old.low_resource).lower(), str(new.low_resource).lower())
+    if old.values != new.values:
+        yield from _settings(old.settings, new.settings or {})
+
+
+def _settings(old: Pins | None, new: Pins) -> Iterator[Item]:
+    if old is None:
+        yield Item("Helm values", "as installed (no record says which)", "as described")
+        return
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield Item(name, "as installed" if name in old else "", "as described" if name in new else "")
+
+
 def _is_chief(name: str) -> bool:
     return name in CHIEF or name.startswith("apache-airflow-providers-")
 
@@ -112,6 +135,13 @@ def _refusals(facts: Facts, wanted: Wanted) -> Iterator[Refusal]:
             f"Airbyte's platform would go back from {facts.chart} to {wanted.chart}, "
             "and its database knows no way back",
             f"Describe {facts.chart} or newer (platform.yml: airbyte.abctl.chart)",
+        )
+    if facts.platform and wanted.platform and facts.platform.port != wanted.platform.port:
+        yield Refusal(
+            f"Airbyte's platform would move from port {facts.platform.port} to {wanted.platform.port}, and abctl keeps "
+            "a cluster at the port that it was made with",
+            f"Keep it (platform.yml: airbyte.port: {facts.platform.port}), or install it anew over its data: "
+            f"{GUIDE}#another-port-for-airbytes-platform",
         )
     airflow = facts.services.get("airflow")
     if airflow and airflow.running:

@@ -37,10 +37,22 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Platform:
+    """What Airbyte's platform is installed with, or is to be. `values` is the checksum of all that Helm is given,
+    `settings` has a print of each of them (`remote.prints`): values may be secrets. None where no record has them.
+    """
+
+    port: int
+    low_resource: bool
+    values: str
+    settings: Pins | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a machine says. `simulated` is apt-get's own answer, `apt_problem` why it may be an old one, `apt_refusal`
     why it would upgrade nothing. `postgres` has the major version of the data of `airflow` and `warehouse`, `chart` the
-    release of Airbyte's platform, if any.
+    release of Airbyte's platform, if any, `platform` its settings.
     """
 
     simulated: str = ""
@@ -51,6 +63,7 @@ class Facts:
     services: Mapping[str, Service] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
     chart: str = ""
+    platform: Platform | None = None
     lint: tuple[str, ...] = ()
     reboot: bool = False
     cut: Cut | None = None
@@ -78,6 +91,7 @@ class Wanted:
     postgres: Mapping[str, str]
     docker: tuple[str, ...]
     chart: str = ""
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True)

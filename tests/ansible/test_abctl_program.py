@@ -52,6 +52,8 @@ def word(**found: Any) -> str:
         ({"installed": {**WANTED, "chart": "2.3.9"}, **RUNS, "allowed": frozenset({"upgrade"})}, "upgrade"),
         ({"installed": {**WANTED, "values": "b"}, **RUNS}, "refuse"),
         ({"installed": {**WANTED, "values": "b"}, **RUNS, "allowed": frozenset({"upgrade"})}, "upgrade"),
+        ({"installed": {**WANTED, "port": 8010}, **RUNS}, "refuse"),
+        ({"installed": {**WANTED, "port": 8010}, **RUNS, "allowed": frozenset({"upgrade"})}, "refuse"),
         ({"installed": OTHER, **RUNS, "allowed": frozenset({"upgrade", "resume"})}, "refuse"),
         ({"installed": {**WANTED, "chart": "2.10.0"}, **RUNS, "allowed": frozenset({"upgrade"})}, "refuse"),
         # what was interrupted
@@ -78,6 +80,11 @@ def test_a_refusal_says_what_to_do_next() -> None:
         " ./provision.py up ENVIRONMENT --set airbyte.abctl.upgrade=true. Or keep what is there:"
         " airbyte.abctl.chart: 2.4.0 in platform.yml"
     )
+    moved = decide(Found(wanted=WANTED, installed={**WANTED, "port": 8010}, node="running", healthy=True)).why
+    assert moved.startswith(
+        "Airbyte is installed at port 8010 and 8000 is described; abctl keeps a cluster at the port"
+    )
+    assert "-e airbyte_abctl_state=absent" in moved
     interrupted = decide(Found(wanted=WANTED, begun=WANTED, node="exited")).why
     assert "-e airbyte_abctl_resume=true" in interrupted
     assert "sudo airbyte-abctl uninstall --data" in interrupted
@@ -383,6 +390,9 @@ def test_the_call_after_one_that_died_takes_its_secrets_away(
     apply(monkeypatch, deployed=GIVEN["chart"])
     assert [path.name for path in left.iterdir()] == ["database_password"]
     assert machine.read_record("installed.json") == GIVEN
+    assert (machine.STATE / "installed.json").stat().st_mode & 0o777 == 0o600, (
+        "what Helm is given stands in it"
+    )
 
 
 def test_a_refusal_leaves_no_secrets_either(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:

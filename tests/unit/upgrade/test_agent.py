@@ -312,6 +312,19 @@ def test_what_the_machine_has(machine: Machine, monkeypatch: pytest.MonkeyPatch)
     assert found["lint"] == ["Removed `check_slas`."]
 
 
+def test_airbytes_platform_is_told_without_what_its_settings_say(machine: Machine) -> None:
+    assert ask("look")["ok"]["platform"] is None
+    record = {"chart": "2.4.0", "port": 8000, "low_resource": False, "values": "1"}
+    machine.file("srv/airbyte/abctl/state/installed.json", json.dumps(record))
+    found = ask("look")["ok"]
+    assert (found["chart"], found["platform"]["settings"]) == ("2.4.0", None)
+    given = {"global": {"storage": {"key": "hunter2"}, "env": [{"name": "x"}], "none": {}}}
+    machine.file("srv/airbyte/abctl/state/installed.json", json.dumps({**record, "helm": given}))
+    found = ask("look")["ok"]
+    assert set(found["platform"]["settings"]) == {"global.storage.key", "global.env", "global.none"}
+    assert "hunter2" not in json.dumps(found)
+
+
 def test_a_mirror_that_does_not_answer_and_containers_that_do_not(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

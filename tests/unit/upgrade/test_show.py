@@ -9,7 +9,7 @@ from hangar import console
 from hangar.commands import upgrade
 from hangar.upgrade import show, stage
 from hangar.upgrade.machine import facts
-from hangar.upgrade.records import Cut, Facts, Group, Item, Plan, Refusal, Service
+from hangar.upgrade.records import Cut, Facts, Group, Item, Plan, Platform, Refusal, Service
 
 IMAGE = Group(
     "airflow", "Airflow's image, /opt/airflow/venv",
@@ -114,10 +114,12 @@ def test_a_machines_answer_as_a_record() -> None:
     said = {
         "simulated": "", "apt_problem": "", "revision": "aaaa", "drains": True, "postgres": {"airflow": "17"},
         "services": {"airflow": {"running": False, "outdated": True, "waiting": False}}, "chart": "", "reboot": False,
+        "platform": {"port": 8000, "low_resource": False, "values": "1", "settings": {"a.b": "2"}},
         "lint": ["x"], "cut": {"since": "s", "revision": "r", "held": True, "broken": ["b"]},
     }  # fmt: skip
     assert facts(said) == Facts(
         revision="aaaa", services={"airflow": Service(outdated=True)}, postgres={"airflow": "17"}, lint=("x",),
-        cut=Cut("s", "r", True, ("b",)),
+        platform=Platform(8000, False, "1", {"a.b": "2"}), cut=Cut("s", "r", True, ("b",)),
     )  # fmt: skip
-    assert facts({**said, "cut": None}).cut is None
+    without = facts({**said, "cut": None, "platform": None})
+    assert (without.cut, without.platform) == (None, None)
