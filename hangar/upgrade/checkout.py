@@ -40,7 +40,13 @@ def wanted(config: "Config", machine: str) -> Wanted:
 
 def _platform(options: contracts.Options) -> Platform:
     given = contracts.of_role(options, "airbyte_abctl", "__airbyte_abctl_wanted")
-    return Platform(given["port"], given["low_resource"], given["values"], prints(given["helm"]))
+    return Platform(
+        given["port"],
+        given["low_resource"],
+        given["values"],
+        prints(given["helm"]),
+        given["external_database"],
+    )
 
 
 def _airflow(options: Mapping[str, Any]) -> dict[str, tuple[Lock, ...]]:

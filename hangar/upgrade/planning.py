@@ -13,8 +13,9 @@ MENDED = "sudo apt-get --fix-broken install"
 CHIEF = ("apache-airflow", "airbyte", "dbt-core", "dbt-postgres", "dlt")
 """Packages whose versions people know, and what begins with the first of them."""
 
-PLATFORM = "platform"
-NO_WAY_BACK = "its database is copied first, on the machine; it does not go back by itself"
+PLATFORM, RELEASE = "platform", "release"
+COPIED = "its database is copied first, on the machine"
+NO_WAY_BACK = f"{COPIED}; it does not go back by itself"
 ENDS = "containers stop and are made anew"
 TITLES = {"airflow": "Airflow's image", "airbyte": "the embedded engine's image"}
 
@@ -26,6 +27,7 @@ def plan(facts: Facts, wanted: Wanted) -> Plan:
         refusals=tuple(_refusals(facts, wanted)),
         warnings=tuple(_warnings(facts, wanted)),
         notes=tuple(_notes(facts, wanted)),
+        way_back=tuple(_way_back(facts, wanted)),
         cut=facts.cut,
         made_from=facts.revision,
     )
@@ -37,7 +39,8 @@ def _groups(facts: Facts, wanted: Wanted) -> Iterator[Group]:
         if service := facts.services.get(name):
             yield from _image(name, service, wanted)
     if changes := tuple(_platform(facts, wanted)):
-        yield Group(PLATFORM, "Airbyte's platform", changes, NO_WAY_BACK)
+        effect = NO_WAY_BACK if facts.chart != wanted.chart else COPIED
+        yield Group(PLATFORM, "Airbyte's platform", changes, effect)
     if wanted.revision and wanted.relation != "same":
         change = Item("revision", facts.revision or "not recorded", wanted.revision)
         yield Group("roles", "our own roles", (change,), "what each changes: ./provision.py plan")
@@ -85,7 +88,7 @@ def _platform(facts: Facts, wanted: Wanted) -> Iterator[Item]:
     if not (facts.chart and wanted.chart):
         return
     if facts.chart != wanted.chart:
-        yield Item("release", facts.chart, wanted.chart)
+        yield Item(RELEASE, facts.chart, wanted.chart)
     old, new = facts.platform, wanted.platform
     if not (old and new):
         return
@@ -219,3 +222,26 @@ def _notes(facts: Facts, wanted: Wanted) -> Iterator[str]:
             yield f"what {name} runs cannot be told: its containers do not answer"
     if facts.reboot:
         yield "an earlier update waits for a reboot: it comes in the window (updates.window)"
+
+
+def _way_back(facts: Facts, wanted: Wanted) -> Iterator[str]:
+    """Said before anybody agrees: another release migrates the database of Airbyte's platform for good."""
+    if not (facts.chart and wanted.chart) or facts.chart == wanted.chart:
+        return
+    yield (
+        f"Airbyte {wanted.chart} migrates its database, which {facts.chart} does not read afterwards: whatever fails, "
+        "this does not go back by itself. What brings it back, with all data as the backup has them:"
+    )
+    yield from return_of_platform(wanted.environment, facts.chart, "ID")
+    if wanted.platform and wanted.platform.external:
+        yield "its database is in a Postgres of yours, which no backup of Hangar's has: copy it yourself, now"
+
+
+def return_of_platform(environment: str, chart: str, backup: str) -> Iterator[str]:
+    """The commands, in their order. `backup` is the one that was made before the upgrade, "" where none was."""
+    yield f"./provision.py ssh {environment} -- sudo airbyte-abctl uninstall --data"
+    yield f"./provision.py up {environment}      # with airbyte.abctl.chart: {chart} in platform.yml"
+    if backup:
+        yield f"./provision.py backup restore {environment} --from {backup}"
+    else:
+        yield "and, for want of a backup, the copy in /srv/airbyte/backups by hand (pg_dumpall's)"

@@ -39,13 +39,15 @@ class Cut:
 @dataclass(frozen=True)
 class Platform:
     """What Airbyte's platform is installed with, or is to be. `values` is the checksum of all that Helm is given,
-    `settings` has a print of each of them (`remote.prints`): values may be secrets. None where no record has them.
+    `settings` has a print of each of them (`remote.prints`): values may be secrets. None where no record has them. Its
+    database is `external` where it is a Postgres of one's own.
     """
 
     port: int
     low_resource: bool
     values: str
     settings: Pins | None = None
+    external: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Refusal:
 @dataclass(frozen=True)
 class Plan:
     """`warnings` are known incompatibilities that a person should read; `notes` what this verb leaves to others.
+    `way_back` says what does not go back by itself, and then what a person types to bring it back.
     `made_from` is the revision that made the machine, "" where that is not known.
     """
 
@@ -132,6 +135,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    way_back: tuple[str, ...] = ()
     cut: Cut | None = None
     made_from: str = ""
 

@@ -307,6 +307,13 @@ def test_another_release_of_airbytes_platform_is_part_of_it() -> None:
     (group,) = found.groups
     assert (group.title, group.items) == ("Airbyte's platform", (Item("release", "2.4.0", "2.10.0"),))
     assert group.effect == "its database is copied first, on the machine; it does not go back by itself"
+    assert found.way_back == (
+        "Airbyte 2.10.0 migrates its database, which 2.4.0 does not read afterwards: whatever fails, this does "
+        "not go back by itself. What brings it back, with all data as the backup has them:",
+        "./provision.py ssh local -- sudo airbyte-abctl uninstall --data",
+        "./provision.py up local      # with airbyte.abctl.chart: 2.4.0 in platform.yml",
+        "./provision.py backup restore local --from ID",
+    )
     assert found.needs_drain
     assert found.refusals == ()
     assert planning.plan(replace(FACTS, chart="2.4.0"), replace(WANTED, chart="2.4.0")).groups == ()
@@ -354,7 +361,17 @@ def test_changed_settings_of_airbytes_platform_are_named_without_what_they_say()
         ),
     )
     assert found.needs_drain
+    assert (group.effect, found.way_back) == ("its database is copied first, on the machine", ()), (
+        "they go back"
+    )
     assert planning.plan(INSTALLED_AS, described()).groups == ()
+
+
+def test_a_database_of_ones_own_is_copied_by_oneself() -> None:
+    found = planning.plan(INSTALLED_AS, replace(described(external=True), chart="2.5.0"))
+    assert found.way_back[-1] == (
+        "its database is in a Postgres of yours, which no backup of Hangar's has: copy it yourself, now"
+    )
 
 
 def test_settings_of_which_the_machine_has_no_record_are_told_all_the_same() -> None:

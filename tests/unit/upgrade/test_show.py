@@ -2,11 +2,13 @@
 
 import argparse
 import json
+from collections.abc import Callable
 
 import pytest
 
 from hangar import console
 from hangar.commands import upgrade
+from hangar.errors import HangarError
 from hangar.upgrade import show, stage
 from hangar.upgrade.machine import facts
 from hangar.upgrade.records import Cut, Facts, Group, Item, Plan, Platform, Refusal, Service
@@ -93,6 +95,38 @@ class TestPlan:
         told = json.loads(capsys.readouterr().out)
         assert (told["changes"], told["drains"]) == (True, True)
         assert [item["name"] for item in told["groups"][1]["items"]] == ["apache-airflow", "httpx", "idna"]
+
+
+@pytest.mark.usefixtures("repo")
+def test_what_does_not_go_back_is_said_before_anybody_agrees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Plan(
+        (DEBIAN,), way_back=("It stays. What brings it back:", "./provision.py one", "./provision.py two")
+    )
+    told = "! It stays. What brings it back:\n    ./provision.py one\n    ./provision.py two\n"
+
+    def applied(config: object, agree: Callable[[Plan], None], **_: object) -> stage.Done:
+        agree(found)
+        raise AssertionError("nobody agreed")
+
+    def asked(question: str) -> bool:
+        assert told in capsys.readouterr().out
+        return False
+
+    monkeypatch.setattr(stage, "apply", applied)
+    monkeypatch.setattr(console, "confirm", asked)
+    args = argparse.Namespace(
+        action="apply",
+        environment="local",
+        overrides=[],
+        json=False,
+        without_backup=False,
+        minutes=1.0,
+        break_lock=False,
+    )
+    with pytest.raises(HangarError, match=r"^hangar-local was left as it is\.$"):
+        upgrade.run(args)
 
 
 def test_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
