@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.server import Server
@@ -125,53 +120,6 @@ def test_streams_that_do_not_fit_are_refused(server: Server, stream: dict[str, A
         configurations={"streams": [stream]},
     )  # fmt: skip
     assert found == detail
-
-
-def asked_of(server: Server, word: Path, wait: Callable[[], httpx.Response]) -> Future[httpx.Response]:
-    """`wait` in a thread of its own, as far as the source having been asked for its streams."""
-    pool = ThreadPoolExecutor(1)
-    answer = pool.submit(wait)
-    pool.shutdown(wait=False)
-    deadline = time.monotonic() + 60
-    while not word.with_suffix(".asked").exists():
-        assert time.monotonic() < deadline, server.output()
-        time.sleep(0.02)
-    return answer
-
-
-def fields_of(streams: Any) -> list[str]:
-    return [name for (name,) in streams[0]["propertyFields"]]
-
-
-@pytest.mark.parametrize("query", [{}, {"ignoreCache": "true"}])
-def test_streams_of_a_source_that_changed_while_it_was_asked_are_those_of_its_new_configuration(
-    server: Server, tmp_path: Path, query: dict[str, str]
-) -> None:
-    word = tmp_path / "word"
-    source = server.source("discovers_when_told", marker=str(word))
-    answer = asked_of(
-        server, word, lambda: server.ask("GET", "/streams", params={"sourceId": source, **query})
-    )
-    renewed = server.ask("PATCH", f"/sources/{source}", json={"configuration": {"behaviour": "grown"}})
-    assert renewed.status_code == 200, renewed.text
-    word.touch()
-    assert "extra" in fields_of(answer.result(60).json())
-    assert "extra" in fields_of(server.get("/streams", sourceId=source))
-
-
-def test_a_connection_is_not_made_of_a_source_that_was_deleted_while_it_was_asked(
-    server: Server, tmp_path: Path
-) -> None:
-    word = tmp_path / "word"
-    source, destination = server.source("discovers_when_told", marker=str(word)), server.destination()
-    body = {"sourceId": source, "destinationId": destination}
-    answer = asked_of(server, word, lambda: server.ask("POST", "/connections", json=body))
-    assert server.ask("DELETE", f"/sources/{source}").status_code == 204
-    word.touch()
-    refused = answer.result(60)
-    assert (refused.status_code, refused.json()["title"]) == (404, "resource-not-found")
-    kept = server.get("/connections", limit=100)["data"]
-    assert [one for one in kept if one["sourceId"] == source] == []
 
 
 def test_a_stream_without_a_key_takes_one_of_the_connections_own(server: Server) -> None:

@@ -186,6 +186,8 @@ def main() -> None:
     if verb == "check" and config["behaviour"] == "check_hangs":
         time.sleep(3600)
     if verb == "check":
+        if config["behaviour"] == "checks_when_told":
+            wait_for(Path(config["marker"]))
         bad = config["behaviour"] == "refuses"
         status = {"status": "FAILED", "message": "wrong password"} if bad else {"status": "SUCCEEDED"}
         say("CONNECTION_STATUS", connectionStatus=status)
