@@ -1,11 +1,10 @@
 """The bucket of Cloud Storage that takes the machine's backups, seen by whoever is logged in to Google here."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from hangar.backup.records import Backup, is_ours, read
+from hangar.backup.records import Backup, fetched, is_ours
 from hangar.cloud.gcp.api import Api
 from hangar.config import Config
 
@@ -45,11 +44,7 @@ class Bucket:
 
     def indexes(self, names: Iterable[str]) -> list[Backup]:
         """The indexes of these names; a torn one is none."""
-        names = list(names)
-        with tempfile.TemporaryDirectory() as folder:
-            self.get(names, Path(folder))
-            found = [read(Path(folder) / name) for name in names]
-        return [one for one in found if one]
+        return fetched(names, self.get)
 
     def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
         """Files into a folder; `as_fresh` under the names that they have until they are known to be whole."""

@@ -1,13 +1,12 @@
 """The host that takes the machine's backups by SFTP, seen by the account that may read and remove them."""
 
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hangar import machine, paths, process
-from hangar.backup.records import Backup, is_ours, moment, read
+from hangar.backup.records import Backup, fetched, is_ours, moment
 from hangar.backup.retention import SAFE_DAYS
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
@@ -36,11 +35,7 @@ class Host:
 
     def indexes(self, names: Iterable[str]) -> list[Backup]:
         """The indexes of these names; a torn one is none."""
-        names = list(names)
-        with tempfile.TemporaryDirectory() as folder:
-            self.get(names, Path(folder))
-            found = [read(Path(folder) / name) for name in names]
-        return [one for one in found if one]
+        return fetched(names, self.get)
 
     def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
         """Files into a folder; `as_fresh` under the names that they have until they are known to be whole."""

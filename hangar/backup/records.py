@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,6 +83,15 @@ def read(path: Path) -> Backup | None:
         return parse(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
+
+
+def fetched(names: Iterable[str], get: Callable[[Sequence[str], Path], None]) -> list[Backup]:
+    """The indexes of these names, which `get` brings into a folder; a torn one is none."""
+    names = list(names)
+    with tempfile.TemporaryDirectory() as folder:
+        get(names, Path(folder))
+        found = [read(Path(folder) / name) for name in names]
+    return [one for one in found if one]
 
 
 def text(backup: Backup) -> str:

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_vali
 from hangar.config.fields import Section, Size, all_wrong, empty_if_none, section, setting, wrong
 
 PORT = {"ge": 1024, "le": 65535}
-LEVELS = ("critical", "warning", "grow")
 SMALLEST = 512 * 2**20
 """Bytes that figures need at least: Prometheus keeps what is newest in pieces of up to 128 MB."""
 

@@ -13,7 +13,6 @@ SETTINGS = REPO / "roles" / "remote_ssh" / "files" / "settings.json"
 """What the machine gives every editor too; the workspace repeats it for accounts that have settings of their own."""
 
 LIVE = "/srv/airflow/dags"
-RELEASED = "/srv/airflow/released/current"
 
 
 def link(host: str, folder: str) -> str:

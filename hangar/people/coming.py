@@ -27,7 +27,6 @@ class Outcome:
 
     person: Person
     has_machine: bool
-    changed_file: bool
 
 
 def read_key(given: str) -> str:
@@ -137,7 +136,7 @@ def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:
         config = rewrite(config, before, after)
     person = person_of(config, name)
     assert person is not None
-    return Outcome(person, enact(config, person, progress), after != before)
+    return Outcome(person, enact(config, person, progress))
 
 
 def set_expiry(config: Config, name: str, day: date | None, progress: Progress) -> Outcome:
@@ -155,7 +154,7 @@ def set_expiry(config: Config, name: str, day: date | None, progress: Progress) 
         config = rewrite(config, before, after)
     person = person_of(config, name)
     assert person is not None
-    return Outcome(person, enact(config, person, progress), after != before)
+    return Outcome(person, enact(config, person, progress))
 
 
 def enact(config: Config, person: Person, progress: Progress, *, lost: Sequence[str] = ()) -> bool:

@@ -82,7 +82,7 @@ def change(config: Config, name: str, more: list[str], gone: list[str], progress
         config = rewrite(config, before, after)
     person = require(config, name)
     has_machine = enact(config, person, progress, lost=[str(key) for key in lost])
-    return Outcome(person, has_machine, after != before)
+    return Outcome(person, has_machine)
 
 
 def _on_the_machine(config: Config, name: str) -> dict[str, PublicKey]:

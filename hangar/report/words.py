@@ -16,8 +16,10 @@ ROLES = {
     "interlock": "Changes that cannot lock you out",
     "base": "The base: packages, time, updates",
     "service_users": "The services' accounts",
+    "people": "People",
     "ssh_server": "The way in: SSH",
     "firewall": "The firewall",
+    "secret_manager": "Secrets from Google Secret Manager",
     "docker_host": "Containers without root",
     "warehouse": "The warehouse",
     "airbyte": "Airbyte (embedded engine)",
@@ -25,6 +27,9 @@ ROLES = {
     "airflow": "Airflow",
     "remote_ssh": "Editors and tools",
     "monitoring": "Monitoring",
+    "ops_agent": "Figures and logs sent to Google Cloud",
+    "maintenance": "What updates need: images, restarts, reboots",
+    "backup": "Backups",
     "hardening_accounts": "Hardening: passwords, sudo, accounts",
     "hardening_kernel": "Hardening: the kernel",
     "hardening_system": "Hardening: what a server does not need",
@@ -36,6 +41,7 @@ KINDS = {
     "container": "a container on this computer",
     "vm": "a virtual machine on this computer",
     "gcp": "a virtual machine on Compute Engine",
+    "existing": "a machine that was there already",
 }
 
 CANNOT = {

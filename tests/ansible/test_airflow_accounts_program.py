@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,27 @@ def test_a_look_changes_nothing(airflow: Airflow) -> None:
     assert (done.returncode, done.stdout) == (0, "ana: make\n")
     assert airflow.transactions == []
     assert list((airflow.place / "passwords").iterdir()) == []
+
+
+def test_a_lock_in_airflows_database_ends_the_question(tmp_path: Path) -> None:
+    """Whoever runs DAGs can lock its tables for as long as they like."""
+    asked = tmp_path / "asked"
+    (tmp_path / "as-service").write_text(f"#!/bin/sh\ncat > {asked}\nexec sleep 30\n")
+    (tmp_path / "as-service").chmod(0o755)
+    (tmp_path / "accounts.json").write_text('{"ana": {}}')
+    text = render("airflow", "/usr/local/sbin/airflow-accounts")
+    text = text.replace("PATIENCE = 60\n", "PATIENCE = 1\n").replace("/srv/people/", f"{tmp_path}/")
+    text = text.replace("/etc/hangar/people.json", f"{tmp_path}/none")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", text, "apply"],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert time.monotonic() - begun < 15
+    assert (done.returncode, done.stderr) == (
+        1, "airflow-accounts: Airflow's database does not answer within 1 s; the next call tries again\n",
+    )  # fmt: skip
+    assert asked.read_text().startswith("set lock_timeout = '20s'; set statement_timeout = '40s';\n")

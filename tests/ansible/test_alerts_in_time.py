@@ -6,19 +6,15 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from typing import Any
 
 import pytest
 import yaml
+from hangar_monitoring import loop
 
 from hangar import promql
 from hangar.paths import REPO
 from tests.templates.render import render
-
-sys.path.append(str(REPO / "roles/monitoring/templates/usr/local/lib/hangar"))
-
-from hangar_monitoring import loop
 
 WITHIN = 90
 """Seconds from a cause to whoever is told, at most."""

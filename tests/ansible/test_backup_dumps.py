@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "backup"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-from hangar_backup import scratch  # noqa: E402
-from hangar_backup.described import Described, Refused  # noqa: E402
-from hangar_backup.loading import Load  # noqa: E402
-from hangar_backup.running import run  # noqa: E402
+from hangar_backup import scratch
+from hangar_backup.described import Described, Refused
+from hangar_backup.loading import Load
+from hangar_backup.running import run
 
 VERSIONS = sorted(
     path.name for path in Path("/usr/lib/postgresql").glob("*") if (path / "bin/initdb").exists()

@@ -5,20 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "backup"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-from hangar_backup import databases, files, inside, keys_and_people, standing_in  # noqa: E402
-from hangar_backup.described import Refused  # noqa: E402
-from hangar_files import FileProblem  # noqa: E402
+from hangar_backup import databases, files, inside, keys_and_people, standing_in
+from hangar_backup.described import Refused
+from hangar_files import FileProblem
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what root does in others' folders")
 AIRBYTE = 2002

@@ -10,14 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hangar_words
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "monitoring"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-import hangar_words  # noqa: E402  (found above)
-from hangar_monitoring import entries, logs, newest, programs, task_logs  # noqa: E402  (found above)
+from hangar_monitoring import entries, logs, newest, programs, task_logs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AIRFLOW = {"name": "airflow", "project": "airflow", "user": "airflow"}

@@ -12,14 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-sys.path.append(str(ROLES / "monitoring/templates/usr/local/lib/hangar"))
-
-from hangar_monitoring import containers, loop, run, services, system  # noqa: E402  (found above)
-from hangar_monitoring.figures import Figure, figure, text, write  # noqa: E402
-from hangar_monitoring.run import Unmeasured, answer  # noqa: E402
-from hangar_monitoring.statsd import Airflow  # noqa: E402
+from hangar_monitoring import containers, loop, run, services, system
+from hangar_monitoring.figures import Figure, figure, text, write
+from hangar_monitoring.run import Unmeasured, answer
+from hangar_monitoring.statsd import Airflow
 
 ENDLESS = "import os\nwhile True: os.write({}, b'x' * 65536)"
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
-
-from hangar_people import facts, keys, sessions  # noqa: E402
-from hangar_people.described import Person, Refused  # noqa: E402
-from hangar_people.sessions import Process  # noqa: E402
+from hangar_people import facts, keys, sessions
+from hangar_people.described import Person, Refused
+from hangar_people.sessions import Process
 
 ADA, BEA, NEW = "AAAAC3NzaC1hZGE=", "AAAAC3NzaC1iZWE=", "AAAAC3NzaC1uZXc="
 OPERATOR = f"ssh-ed25519 {ADA} ada\nssh-ed25519 {BEA} bea\n"

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from hangar.paths import REPO
-
-sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
-
 from hangar_maintenance import renewal
 
 

@@ -7,12 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hangar_words
 import pytest
 
 LIBRARY = Path(__file__).resolve().parents[2] / "roles/interlock/templates/usr/local/lib/hangar"
-sys.path.append(str(LIBRARY))
-
-import hangar_words  # noqa: E402 - found above
 
 
 @pytest.fixture

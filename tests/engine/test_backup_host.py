@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hangar_backup import described, sending
+from hangar_backup.described import Refused
 
 from hangar import engine
 from hangar.backup import fetching, retention
@@ -27,11 +28,6 @@ from tests.unit.backup.conftest import Make, folder, make, settings  # noqa: F40
 from tests.unit.conftest import make_config, own_sockets, repo  # noqa: F401  (fixtures)
 
 REPO = Path(__file__).resolve().parents[2]
-for role in ("interlock", "backup"):
-    sys.path.append(str(REPO / "roles" / role / "templates/usr/local/lib/hangar"))
-
-from hangar_backup import described, sending  # noqa: E402
-from hangar_backup.described import Refused  # noqa: E402
 
 NAME = "hangar-engine-backup-host"
 FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import pytest
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
+from hangar_backup import bucket, described, sending
+from hangar_backup.described import Refused
 
 from hangar import paths, process
 from hangar.backup import bucket as seen_from_here
@@ -27,11 +28,6 @@ from tests.google.client import Google
 from tests.google.discovery import catalog
 
 REPO = Path(__file__).resolve().parents[2]
-for role in ("interlock", "backup"):
-    sys.path.append(str(REPO / "roles" / role / "templates/usr/local/lib/hangar"))
-
-from hangar_backup import bucket, described, sending  # noqa: E402
-from hangar_backup.described import Refused  # noqa: E402
 
 FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
 BUCKET = described.Bucket("acme-backups", "hangar/production")

@@ -187,14 +187,43 @@ def test_the_readme_names_every_verb() -> None:
     assert [verb for verb in verbs if f"provision.py {verb}" not in readme] == []
 
 
+def headings(text: str) -> set[str]:
+    """The anchors that GitHub makes of them."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.*)$", outside, flags=re.MULTILINE)
+    plain = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", one).lower() for one in found]
+    return {re.sub(r"[^\w\- ]", "", one).strip().replace(" ", "-") for one in plain}
+
+
 def test_links_in_the_documents_lead_somewhere() -> None:
     broken = []
     for name in TRACKED:
         if name.endswith(".md"):
-            for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (REPO / name).read_text()):
-                if "://" not in target and not (REPO / name).parent.joinpath(target).exists():
-                    broken.append(f"{name}: {target}")
+            for path, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", (REPO / name).read_text()):
+                place = (REPO / name).parent / path if path else REPO / name
+                if "://" in path:
+                    continue
+                if not place.exists() or (anchor and anchor not in headings(place.read_text())):
+                    broken.append(f"{name}: {path}#{anchor}")
     assert broken == []
+
+
+NAMED = re.compile(
+    r"`((?:hangar|roles|playbooks|molecule|services|tests|templates|bench)/[\w./-]+\.(?:py|yml|sh|lock|md))`"
+)
+"""A file in a sentence. A word in capitals within it stands for a name."""
+
+
+def test_files_that_the_documents_name_are_here() -> None:
+    documents = [REPO / name for name in TRACKED if name.endswith(".md") and name != "CHANGELOG.md"]
+    found = [(path, name) for path in documents for name in NAMED.findall(path.read_text())]
+    found = [(path, name) for path, name in found if not re.search(r"[A-Z]{4}", name)]
+    assert len(found) > 20
+    assert [
+        f"{path.name}: {name}"
+        for path, name in found
+        if not ((REPO / name).exists() or (path.parent / name).exists())
+    ] == []
 
 
 def test_the_accounts_are_the_same_with_and_without_a_plan() -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+import hangar_words
 import pytest
 
 from tests.e2e import plain
 
 REPO = Path(__file__).resolve().parents[2]
-sys.path.append(str(REPO / "roles/interlock/templates/usr/local/lib/hangar"))
-
-import hangar_words  # noqa: E402 - found above
 
 FOLDER = re.compile(r"/srv/[a-z_]+/(?:secrets|passwords)\b|/run/hangar-secrets\b")
 

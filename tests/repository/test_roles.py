@@ -160,6 +160,13 @@ def test_site_lists_every_role_with_its_own_tag() -> None:
     assert [role for role, tags in listed.items() if role not in tags] == []
 
 
+def test_the_report_has_a_title_for_every_role() -> None:
+    from hangar.report import words
+
+    assert set(words.ROLES) == set(ROLES)
+    assert [title for role, title in words.ROLES.items() if title == role] == []
+
+
 @each_role
 def test_main_only_imports(role: str) -> None:
     """tasks/main.yml reads as a table of contents, unless the role is a handful of tasks."""

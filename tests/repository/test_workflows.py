@@ -36,6 +36,20 @@ def test_workflows_call_verbs_that_exist_and_put_no_expression_into_a_shell(path
         assert set(re.findall(r"\./provision\.py ([a-z-]+)", step.get("run", ""))) <= set(VERBS)
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_an_action_is_the_commit_that_was_read_and_leaves_no_token_behind(path: Path) -> None:
+    """A tag can be moved to other code, which would run beside the token that deploys."""
+    used = re.findall(r"uses: (.+)", path.read_text())
+    assert used
+    assert [use for use in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", use)] == []
+    checkouts = [
+        step
+        for step in steps(yaml.safe_load(path.read_text()))
+        if "actions/checkout@" in step.get("uses", "")
+    ]
+    assert [step.get("with") for step in checkouts] == [{"persist-credentials": False}] * len(checkouts)
+
+
 def test_develop_goes_to_the_sandbox_and_main_to_production_after_the_checks() -> None:
     workflow = yaml.safe_load(next(path for path in WORKFLOWS if path.stem == "deploy").read_text())
     assert workflow["on"] == {"push": {"branches": ["develop", "main"]}}

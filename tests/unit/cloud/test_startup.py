@@ -88,7 +88,6 @@ def test_where_there_is_no_such_agent_no_file_is_made(
 
 
 DEVICE = "/dev/disk/by-id/google-hangar-data"
-DISK_PART = 'if [ -n "$device" ] && ! mountpoint -q /srv; then'
 
 
 def run_disk_part(

@@ -11,11 +11,11 @@ from hangar import cli, config, paths
 from hangar.config.people import today
 from hangar.config.public_keys import parse
 from hangar.ssh import keys
-from tests.unit.commands.test_people import ADMINS, Machine, key, machine, say, written
+from tests.unit.commands.entries import ADMINS, Machine, Say, written
+from tests.unit.commands.entries import key as key
+from tests.unit.commands.entries import machine as machine
+from tests.unit.commands.entries import say as say
 
-__all__ = ["key", "machine", "say"]
-
-Say = Callable[..., int]
 Make = Callable[[str], Path]
 
 

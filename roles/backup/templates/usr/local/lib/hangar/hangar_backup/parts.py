@@ -8,7 +8,6 @@ from pathlib import Path
 from . import abctl, databases, files
 from .described import Described
 
-AIRBYTE = Path("/srv/airbyte/data")
 FILES = (Path("/srv/airflow/released"), Path("/srv/airflow/dags"), Path("/srv/airflow/data"))
 SECRETS = (
     Path("/srv/airflow/secrets"),

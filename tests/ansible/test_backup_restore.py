@@ -1,0 +1,153 @@
+"""How a backup is put back: nothing is touched before all is there, and half of it is no backup."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hangar_backup import files, keys_and_people, making, program, putting_back, state
+from hangar_backup.described import Described, Refused
+
+from tests.ansible.backups import DESCRIBED, FIRST
+from tests.ansible.backups import remembered as remembered
+
+
+def test_a_restore_waits_for_whoever_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    monkeypatch.setattr(putting_back, "INCOMING", tmp_path / "incoming")
+    held = making.alone()
+    held.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda seconds: held.__exit__(None, None, None))
+    putting_back.receive("files", io.BytesIO(b"whole"))
+    assert (tmp_path / "incoming/files").read_bytes() == b"whole"
+
+
+def test_plain_copies_of_a_killed_call_are_seen_and_go_and_those_of_one_at_work_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    for name in ("INCOMING", "WORK"):
+        monkeypatch.setattr(putting_back, name, tmp_path / name)
+    assert not putting_back.is_littered()
+    (tmp_path / "INCOMING").mkdir()
+    (tmp_path / "INCOMING/secrets").write_text("the Fernet key")
+    with making.alone():
+        assert not putting_back.is_littered()
+        putting_back.clean()
+        assert (tmp_path / "INCOMING/secrets").exists()
+    assert putting_back.is_littered()
+    putting_back.clean()
+    assert not (tmp_path / "INCOMING").exists()
+
+
+def test_after_half_a_restore_no_backup_is_made_until_it_is_whole(
+    remembered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"id": FIRST, "parts": {}, "numbers": {}, "roles": []}
+    steps: list[str] = []
+
+    def cut_short(described: Described, wanted: object) -> Any:
+        yield "stop what works with the data"
+        raise Refused("the disk is full")
+
+    monkeypatch.setattr(putting_back, "_put_back", cut_short)
+    with pytest.raises(Refused, match="the disk is full"):
+        steps += putting_back.restore(DESCRIBED, wanted)
+    assert FIRST in state.read().problem, "the alert says which"
+    with pytest.raises(Refused) as refused:
+        making.make(DESCRIBED)
+    assert str(refused.value) == (
+        f"{FIRST} was put back in part: what is here is a mixture, and no backup is made of it. "
+        f"Finish that: ./provision.py backup restore --from {FIRST}"
+    )
+    monkeypatch.setattr(putting_back, "_put_back", lambda described, wanted: iter(["start everything again"]))
+    assert list(putting_back.restore(DESCRIBED, wanted)) == ["start everything again"]
+    assert (state.read().unfinished, state.read().problem) == ("", "")
+
+
+def test_a_restore_goes_on_when_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w"))
+    program.say("stop what works with the data")
+    program.say("put back keys and passwords")
+    sys.stdout.close()
+
+
+def test_a_part_that_has_not_come_whole_stops_before_anything_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    monkeypatch.setattr(putting_back, "INCOMING", tmp_path / "incoming")
+    putting_back.receive("files", io.BytesIO(b"half"))
+    wanted = {"id": FIRST, "parts": {"files": {"bytes": 8, "sha256": "0"}}, "numbers": {}, "roles": []}
+    with pytest.raises(Refused) as refused:
+        next(putting_back.restore(DESCRIBED, wanted))
+    assert str(refused.value) == "The part files has not come whole (4 of 8 bytes); nothing was touched"
+    wanted["parts"]["files"]["bytes"] = 4
+    with pytest.raises(Refused, match="The part files has changed on its way; nothing was touched"):
+        next(putting_back.restore(DESCRIBED, wanted))
+    with pytest.raises(Refused, match=r"There is no part '\.\./x'"):
+        putting_back.receive("../x", io.BytesIO())
+
+
+def test_files_of_other_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(putting_back, "numbers", lambda: {"airflow": 2001, "airbyte": 2002})
+    putting_back._require_numbers({"airflow": 2001, "warehouse": 700})
+    with pytest.raises(
+        Refused, match=r"belong to other numbers: airflow 1500 \(here 2001\)\. Nothing was touched"
+    ):
+        putting_back._require_numbers({"airflow": 1500})
+
+
+def test_people_of_the_backup_are_known_but_take_nobodys_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, old = tmp_path / "accounts.json", tmp_path / "old.json"
+    here.write_text('{"ana": {"uid": 20001, "came": "2026-11-25", "left": ""}}')
+    old.write_text(
+        '{"ana": {"uid": 20009, "came": "2026-01-01", "left": ""},'
+        ' "ben": {"uid": 20002, "came": "2026-01-01", "left": ""},'
+        ' "cy": {"uid": 20001, "came": "2026-01-01", "left": "2026-02-01"}}'
+    )
+    monkeypatch.setattr(keys_and_people, "LEDGER", here)
+    keys_and_people._merge_ledger(old)
+    assert {name: line["uid"] for name, line in json.loads(here.read_text()).items()} == {
+        "ana": 20001,
+        "ben": 20002,
+    }
+
+
+def test_secrets_go_back_and_of_people_those_who_are_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, people in ((old, ("ana", "ben")), (new, ("ana",))):
+        for path in ("airflow/secrets/fernet_key", *(f"people/passwords/{one}" for one in people)):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(folder.name)
+            (folder / path).chmod(0o440)
+    (old / "airbyte/secrets").mkdir(parents=True)
+    (old / "airbyte/secrets/airbyte_client_id").touch()
+    (old / "airflow/pipelines").mkdir(mode=0o750)
+    (old / "airflow/pipelines/ledger").touch()
+    (new / "people/passwords/ana").chmod(0o400)
+    files.pack([old / "airflow", old / "people", old / "airbyte"], tmp_path / "secrets", root=old)
+    monkeypatch.setattr(keys_and_people, "WORK", tmp_path)
+    monkeypatch.setattr(keys_and_people, "LEDGER", new / "people/accounts.json")
+    (tmp_path / "archive").mkdir()
+    archive = (tmp_path / "secrets").rename(tmp_path / "archive/secrets")
+    keys_and_people.put_back(archive, new)
+    found = {str(path.relative_to(new)): path for path in new.rglob("*") if path.is_file()}
+    assert {name: path.read_text() for name, path in found.items()} == {
+        "airflow/secrets/fernet_key": "old", "airflow/pipelines/ledger": "", "people/passwords/ana": "old",
+    }  # fmt: skip
+    assert found["airflow/secrets/fernet_key"].stat().st_mode & 0o777 == 0o440
+    assert (new / "airflow/pipelines").stat().st_mode & 0o777 == 0o750
+    assert found["people/passwords/ana"].stat().st_mode & 0o777 == 0o400
