@@ -1,5 +1,6 @@
 """What a role's contract may know: the options in force, found the way Ansible finds them."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -33,6 +34,17 @@ class Options(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.variables)
+
+
+def of_role(options: Options, role: str, name: str) -> Any:
+    """What a variable of the role's own (vars/main.yml) comes to on this machine, as JSON has it."""
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+
+    loader = DataLoader()
+    own = loader.load_from_file(str(REPO / "roles" / role / "vars/main.yml"), trusted_as_template=True)
+    templar = Templar(loader, variables={**options.variables, **own})
+    return json.loads(templar.template(trust_as_template(f"{{{{ {name} | to_json }}}}")))
 
 
 def absent_roles(options: Options, site: Path = REPO / "playbooks/site.yml") -> set[str]:

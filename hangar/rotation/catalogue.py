@@ -77,12 +77,14 @@ def _renew(name: str) -> Step:
 
 def _airbyte(config: Config) -> Iterator[Secret]:
     embedded = config.airbyte_engine == "embedded"
+    # The platform itself does not know Airflow's secret; the filter in front of it does.
+    port = config.airbyte.port if embedded else config.airbyte.abctl.filter_port
     # The platform's tokens speak for themselves until their quarter of an hour is over.
     tokens = "end at once" if embedded else "end within 15 minutes"
     yield Secret(
         "airbyte-token", "Airflow's client secret at Airbyte", f"{NOTHING}; tokens of the old one {tokens}",
         (Step("make a new secret", ("airbyte-secrets", "renew", "airflow")), CONNECTIONS),
-        {"kind": "airbyte", "folder": "/srv/airflow/secrets", "port": config.airbyte.port},
+        {"kind": "airbyte", "folder": "/srv/airflow/secrets", "port": port},
     )  # fmt: skip
     if not embedded:
         return  # the operator is the platform's own administrator, whose secret Airbyte does not renew alone

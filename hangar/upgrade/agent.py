@@ -16,7 +16,7 @@ from hangar_maintenance.airflow import Airflow, Unreachable
 
 from hangar.serving import Refusal, answered, serve
 from hangar.upgrade.remote import keeping, looking
-from hangar.upgrade.remote.running import CONTAINERS, SRV, described, installed, read, recipe, run, why
+from hangar.upgrade.remote.running import CONTAINERS, SRV, described, installed, recipe, run, why
 
 LOCK = Path("/srv/maintenance/lock")
 RESUME = Path("/usr/local/sbin/maintenance")
@@ -53,7 +53,8 @@ class Agent:
             "drains": RESUME.exists(),
             "services": {user: looking.service(user) for user in CONTAINERS if recipe(user)},
             "postgres": dict(looking.postgres()),
-            "chart": str(read(SRV / "airbyte/abctl/state/installed.json").get("chart", "")),
+            "chart": str(looking.abctl().get("chart", "")),
+            "platform": looking.platform(),
             "lint": looking.lint(),
             "reboot": Path("/run/reboot-required").exists(),
             "cut": looking.cut(),

@@ -8,7 +8,8 @@ import yaml
 
 from hangar import contracts, paths, revision
 from hangar.upgrade.planning import AIRFLOW
-from hangar.upgrade.records import Lock, Wanted
+from hangar.upgrade.records import Lock, Platform, Wanted
+from hangar.upgrade.remote.prints import prints
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -20,6 +21,7 @@ def wanted(config: "Config", machine: str) -> Wanted:
     """What `up` would make of a machine that was made from the revision `machine`. hosts.yml is written already."""
     options = contracts.effective_options(paths.hosts_file(config.environment))
     embedded = bool(options["airbyte_enabled"]) and options["airbyte_engine"] == "embedded"
+    abctl = bool(options["airbyte_enabled"]) and not embedded
     return Wanted(
         environment=config.environment,
         revision=revision.here(),
@@ -31,7 +33,19 @@ def wanted(config: "Config", machine: str) -> Wanted:
         },
         postgres={"airflow": str(options["airflow_postgres_version"])} | _warehouse(options),
         docker=tuple(options["base_packages_upgraded_by_hand"]),
-        chart="" if embedded or not options["airbyte_enabled"] else str(options["airbyte_abctl_chart"]),
+        chart=str(options["airbyte_abctl_chart"]) if abctl else "",
+        platform=_platform(options) if abctl else None,
+    )
+
+
+def _platform(options: contracts.Options) -> Platform:
+    given = contracts.of_role(options, "airbyte_abctl", "__airbyte_abctl_wanted")
+    return Platform(
+        given["port"],
+        given["low_resource"],
+        given["values"],
+        prints(given["helm"]),
+        given["external_database"],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hangar import agents, paths, process
 from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, HangarError
-from hangar.upgrade.records import Cut, Facts, Item, Service
+from hangar.upgrade.records import Cut, Facts, Item, Platform, Service
 
 ROLES = paths.REPO / "roles"
 DRAINING = ROLES / "maintenance/templates/usr/local/lib/hangar/hangar_maintenance"
@@ -24,7 +24,8 @@ BESIDE = [
     *((f"hangar_backup.{name}", RESTORING / f"{name}.py")
       for name in ("described", "running", "inside", "databases", "standing_in")),
     ("hangar.upgrade", HERE / "__init__.py"), ("hangar.upgrade.remote", HERE / "remote/__init__.py"),
-    *((f"hangar.upgrade.remote.{name}", HERE / f"remote/{name}.py") for name in ("running", "keeping", "looking")),
+    *((f"hangar.upgrade.remote.{name}", HERE / f"remote/{name}.py")
+      for name in ("running", "keeping", "prints", "looking")),
 ]  # fmt: skip
 """What the agent needs beside it, draining and restoring included: both ends have to be of one version."""
 
@@ -119,9 +120,10 @@ class Machine:
 def facts(said: dict[str, Any]) -> Facts:
     """The machine's answer as a record."""
     known = dict(said)
-    cut = known.pop("cut")
+    cut, platform = known.pop("cut"), known.pop("platform")
     services = {name: Service(**one) for name, one in known.pop("services").items()}
     return Facts(
         **{**known, "lint": tuple(known["lint"])}, services=services,
+        platform=Platform(**platform) if platform else None,
         cut=Cut(**{**cut, "broken": tuple(cut["broken"])}) if cut else None,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from packaging.version import Version
 
 from hangar.upgrade import apt, pins
-from hangar.upgrade.records import Facts, Group, Item, Lock, Plan, Refusal, Service, Wanted
+from hangar.upgrade.records import Facts, Group, Item, Lock, Pins, Plan, Refusal, Service, Wanted
 
 AIRFLOW, CORE = "/opt/airflow/venv", "apache-airflow"
 GUIDE = "docs/updates.md"
@@ -13,8 +13,9 @@ MENDED = "sudo apt-get --fix-broken install"
 CHIEF = ("apache-airflow", "airbyte", "dbt-core", "dbt-postgres", "dlt")
 """Packages whose versions people know, and what begins with the first of them."""
 
-PLATFORM = "platform"
-NO_WAY_BACK = "its database is copied first, on the machine; it does not go back by itself"
+PLATFORM, RELEASE = "platform", "release"
+COPIED = "its database is copied first, on the machine"
+NO_WAY_BACK = f"{COPIED}; it does not go back by itself"
 ENDS = "containers stop and are made anew"
 TITLES = {"airflow": "Airflow's image", "airbyte": "the embedded engine's image"}
 
@@ -26,6 +27,7 @@ def plan(facts: Facts, wanted: Wanted) -> Plan:
         refusals=tuple(_refusals(facts, wanted)),
         warnings=tuple(_warnings(facts, wanted)),
         notes=tuple(_notes(facts, wanted)),
+        way_back=tuple(_way_back(facts, wanted)),
         cut=facts.cut,
         made_from=facts.revision,
     )
@@ -36,9 +38,9 @@ def _groups(facts: Facts, wanted: Wanted) -> Iterator[Group]:
     for name in wanted.locks:
         if service := facts.services.get(name):
             yield from _image(name, service, wanted)
-    if facts.chart and wanted.chart and facts.chart != wanted.chart:
-        change = Item("release", facts.chart, wanted.chart)
-        yield Group(PLATFORM, "Airbyte's platform", (change,), NO_WAY_BACK, (change.name,))
+    if changes := tuple(_platform(facts, wanted)):
+        effect = NO_WAY_BACK if facts.chart != wanted.chart else COPIED
+        yield Group(PLATFORM, "Airbyte's platform", changes, effect)
     if wanted.revision and wanted.relation != "same":
         change = Item("revision", facts.revision or "not recorded", wanted.revision)
         yield Group("roles", "our own roles", (change,), "what each changes: ./provision.py plan")
@@ -81,6 +83,30 @@ def _image(name: str, service: Service, wanted: Wanted) -> Iterator[Group]:
         yield Group("images", f"{TITLES[name]}: containers that wait", (change,), ENDS, (change.name,))
 
 
+def _platform(facts: Facts, wanted: Wanted) -> Iterator[Item]:
+    """Its release, and which of its settings change; never what they say."""
+    if not (facts.chart and wanted.chart):
+        return
+    if facts.chart != wanted.chart:
+        yield Item(RELEASE, facts.chart, wanted.chart)
+    old, new = facts.platform, wanted.platform
+    if not (old and new):
+        return
+    if old.low_resource != new.low_resource:
+        yield Item("low_resource", str(old.low_resource).lower(), str(new.low_resource).lower())
+    if old.values != new.values:
+        yield from _settings(old.settings, new.settings or {})
+
+
+def _settings(old: Pins | None, new: Pins) -> Iterator[Item]:
+    if old is None:
+        yield Item("Helm values", "as installed (no record says which)", "as described")
+        return
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield Item(name, "as installed" if name in old else "", "as described" if name in new else "")
+
+
 def _is_chief(name: str) -> bool:
     return name in CHIEF or name.startswith("apache-airflow-providers-")
 
@@ -112,6 +138,13 @@ def _refusals(facts: Facts, wanted: Wanted) -> Iterator[Refusal]:
             f"Airbyte's platform would go back from {facts.chart} to {wanted.chart}, "
             "and its database knows no way back",
             f"Describe {facts.chart} or newer (platform.yml: airbyte.abctl.chart)",
+        )
+    if facts.platform and wanted.platform and facts.platform.port != wanted.platform.port:
+        yield Refusal(
+            f"Airbyte's platform would move from port {facts.platform.port} to {wanted.platform.port}, and abctl keeps "
+            "a cluster at the port that it was made with",
+            f"Keep it (platform.yml: airbyte.port: {facts.platform.port}), or install it anew over its data: "
+            f"{GUIDE}#another-port-for-airbytes-platform",
         )
     airflow = facts.services.get("airflow")
     if airflow and airflow.running:
@@ -189,3 +222,26 @@ def _notes(facts: Facts, wanted: Wanted) -> Iterator[str]:
             yield f"what {name} runs cannot be told: its containers do not answer"
     if facts.reboot:
         yield "an earlier update waits for a reboot: it comes in the window (updates.window)"
+
+
+def _way_back(facts: Facts, wanted: Wanted) -> Iterator[str]:
+    """Said before anybody agrees: another release migrates the database of Airbyte's platform for good."""
+    if not (facts.chart and wanted.chart) or facts.chart == wanted.chart:
+        return
+    yield (
+        f"Airbyte {wanted.chart} migrates its database, which {facts.chart} does not read afterwards: whatever fails, "
+        "this does not go back by itself. What brings it back, with all data as the backup has them:"
+    )
+    yield from return_of_platform(wanted.environment, facts.chart, "ID")
+    if wanted.platform and wanted.platform.external:
+        yield "its database is in a Postgres of yours, which no backup of Hangar's has: copy it yourself, now"
+
+
+def return_of_platform(environment: str, chart: str, backup: str) -> Iterator[str]:
+    """The commands, in their order. `backup` is the one that was made before the upgrade, "" where none was."""
+    yield f"./provision.py ssh {environment} -- sudo airbyte-abctl uninstall --data"
+    yield f"./provision.py up {environment}      # with airbyte.abctl.chart: {chart} in platform.yml"
+    if backup:
+        yield f"./provision.py backup restore {environment} --from {backup}"
+    else:
+        yield "and, for want of a backup, the copy in /srv/airbyte/backups by hand (pg_dumpall's)"

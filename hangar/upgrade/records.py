@@ -37,10 +37,24 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Platform:
+    """What Airbyte's platform is installed with, or is to be. `values` is the checksum of all that Helm is given,
+    `settings` has a print of each of them (`remote.prints`): values may be secrets. None where no record has them. Its
+    database is `external` where it is a Postgres of one's own.
+    """
+
+    port: int
+    low_resource: bool
+    values: str
+    settings: Pins | None = None
+    external: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a machine says. `simulated` is apt-get's own answer, `apt_problem` why it may be an old one, `apt_refusal`
     why it would upgrade nothing. `postgres` has the major version of the data of `airflow` and `warehouse`, `chart` the
-    release of Airbyte's platform, if any.
+    release of Airbyte's platform, if any, `platform` its settings.
     """
 
     simulated: str = ""
@@ -51,6 +65,7 @@ class Facts:
     services: Mapping[str, Service] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
     chart: str = ""
+    platform: Platform | None = None
     lint: tuple[str, ...] = ()
     reboot: bool = False
     cut: Cut | None = None
@@ -78,6 +93,7 @@ class Wanted:
     postgres: Mapping[str, str]
     docker: tuple[str, ...]
     chart: str = ""
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,7 @@ class Refusal:
 @dataclass(frozen=True)
 class Plan:
     """`warnings` are known incompatibilities that a person should read; `notes` what this verb leaves to others.
+    `way_back` says what does not go back by itself, and then what a person types to bring it back.
     `made_from` is the revision that made the machine, "" where that is not known.
     """
 
@@ -118,6 +135,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    way_back: tuple[str, ...] = ()
     cut: Cut | None = None
     made_from: str = ""
 

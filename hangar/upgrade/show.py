@@ -20,6 +20,8 @@ def show(plan: Plan) -> None:
         console.say(f"= {note}")
     for warning in plan.warnings:
         console.say(f"! {warning}", "bold yellow")
+    for number, line in enumerate(plan.way_back):
+        console.say(f"! {line}" if number == 0 else f"    {line}", "bold yellow")
     for refusal in plan.refusals:
         console.say(f"✗ {refusal.text}", "bold red")
         console.say(f"    {refusal.cure}")

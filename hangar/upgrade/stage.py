@@ -15,6 +15,7 @@ from hangar.errors import HangarError
 from hangar.upgrade import checkout, excuses, planning
 from hangar.upgrade.machine import Machine, Refused
 from hangar.upgrade.records import Item, Plan
+from hangar.upgrade.remote.running import PLATFORM_BACK
 
 BETWEEN_LOOKS = 2.0
 LONGEST = 1440
@@ -257,15 +258,28 @@ class _Attempt:
             if packages
             else ""
         )
-        if self.wanted.changes(planning.PLATFORM):
-            kept += "\n* not put back: Airbyte's platform (its copies from before: /srv/airbyte/backups)"
+        stays, cure = self._platform_stays(said, made)
         return Undone(
             "The upgrade failed; what was there before is in service again, and tasks begin.",
-            f"{why}\n" + "\n".join(f"* put back: {one}" for one in said) + kept
+            f"{why}\n" + "\n".join(f"* put back: {one}" for one in said) + kept + stays
             + "\n* stay as this checkout has them: the other roles' files, and DAGs that were released",
             f"Prove it: ./provision.py verify {env}\nThe other roles' files come back with the earlier checkout's "
-            f"./provision.py up {env}",
+            f"./provision.py up {env}{cure}",
         )  # fmt: skip
+
+    def _platform_stays(self, said: Sequence[str], made: str) -> tuple[str, str]:
+        """Of Airbyte's platform, where it did not go back: that it did not, and what brings it back."""
+        release = [item for group in self.wanted.groups if group.name == planning.PLATFORM for item in group.items
+                   if item.name == planning.RELEASE]  # fmt: skip
+        if PLATFORM_BACK in said or not self.wanted.changes(planning.PLATFORM):
+            return "", ""
+        steps = "".join(
+            f"\n  {line}"
+            for item in release
+            for line in planning.return_of_platform(self.config.environment, item.old, made)
+        )
+        copies = "\n* not put back: Airbyte's platform (its copies from before: /srv/airbyte/backups)"
+        return copies, steps and f"\nAirbyte's platform comes back by hand:{steps}"
 
 
 def with_leave(config: Config) -> Config:

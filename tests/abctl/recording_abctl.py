@@ -32,6 +32,7 @@ NODE = "airbyte-abctl-control-plane"
 IMAGE = "hangar-test/recording-abctl:1"
 INSIDE = Path("/state.json")
 PASSWORD = "stand-in-password"
+ADMINISTRATOR = ("stand-in-admin", "stand-in-admin-secret-0123456789-0123456789")
 
 
 def record(**what: object) -> None:
@@ -108,7 +109,7 @@ def uninstall(flags: list[str]) -> None:
 
 
 def state() -> dict:
-    return json.loads(INSIDE.read_text()) if INSIDE.exists() else {"chart": "", "applications": {}, "next": 1}
+    return json.loads(INSIDE.read_text()) if INSIDE.exists() else {"chart": ""}
 
 
 def keep(found: dict) -> None:
@@ -132,8 +133,8 @@ def kubectl(words: list[str]) -> None:
         key: base64.b64encode(value.encode()).decode()
         for key, value in {
             "instance-admin-password": PASSWORD,
-            "instance-admin-client-id": "stand-in-admin",
-            "instance-admin-client-secret": "stand-in-admin-secret-0123456789-0123456789",
+            "instance-admin-client-id": ADMINISTRATOR[0],
+            "instance-admin-client-secret": ADMINISTRATOR[1],
         }.items()
     }
     if "get secret airbyte-auth-secrets" in text:
@@ -176,43 +177,26 @@ class Platform(http.server.BaseHTTPRequestHandler):
                 200 if found["chart"] else 503, "Successful operation (a stand-in for Airbyte's platform)"
             )
         elif path == "/applications/token":
-            self.token(body, found)
-        elif not self.known(found):
+            self.token(body)
+        elif not self.known():
             self.answer(401, {"status": 401, "title": "unauthorized"})
         elif path == "/applications" and self.command == "POST":
-            self.make_application(str(body.get("name")), found)
-        elif path.startswith("/applications/") and self.command == "DELETE":
-            found["applications"].pop(path.rpartition("/")[2], None)
-            keep(found)
-            self.answer(200, {})
+            # Airbyte Core has its administrator's application and makes no others.
+            self.answer(500, {"status": 500, "title": "unexpected-problem"})
         else:
             self.answer(200, {"method": self.command, "path": self.path, "host": self.headers.get("Host"), "data": [],
                               "upgrade": self.headers.get("Upgrade")})  # fmt: skip
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
-    def secrets(self, found: dict) -> dict[str, str]:
-        known = {one["clientId"]: one["clientSecret"] for one in found["applications"].values()}
-        return {**known, "stand-in-admin": "stand-in-admin-secret-0123456789-0123456789"}
-
-    def token(self, body: dict, found: dict) -> None:
-        if self.secrets(found).get(str(body.get("client_id")), "") == body.get("client_secret"):
-            self.answer(
-                200, {"access_token": f"token.{body['client_id']}", "token_type": "Bearer", "expires_in": 900}
-            )
+    def token(self, body: dict) -> None:
+        if (body.get("client_id"), body.get("client_secret")) == ADMINISTRATOR:
+            self.answer(200, {"access_token": "token.stand-in", "token_type": "Bearer", "expires_in": 900})
         else:
-            self.answer(401, {"status": 401, "title": "unauthorized"})
+            self.answer(400, {"status": 400, "title": "bad-request"})
 
-    def known(self, found: dict) -> bool:
-        given = (self.headers.get("Authorization") or "").removeprefix("Bearer token.")
-        return given in self.secrets(found)
-
-    def make_application(self, name: str, found: dict) -> None:
-        number = found["next"]
-        made = {"id": f"00000000-0000-0000-0000-{number:012d}", "name": name, "clientId": f"{name}-{number}",
-                "clientSecret": base64.urlsafe_b64encode(os.urandom(36)).decode()}  # fmt: skip
-        keep({**found, "next": number + 1, "applications": {**found["applications"], made["id"]: made}})
-        self.answer(200, made)
+    def known(self) -> bool:
+        return self.headers.get("Authorization") == "Bearer token.stand-in"
 
     def log_message(self, *_: object) -> None:
         pass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import grp
 import hashlib
 import io
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -50,6 +52,8 @@ def word(**found: Any) -> str:
         ({"installed": {**WANTED, "chart": "2.3.9"}, **RUNS, "allowed": frozenset({"upgrade"})}, "upgrade"),
         ({"installed": {**WANTED, "values": "b"}, **RUNS}, "refuse"),
         ({"installed": {**WANTED, "values": "b"}, **RUNS, "allowed": frozenset({"upgrade"})}, "upgrade"),
+        ({"installed": {**WANTED, "port": 8010}, **RUNS}, "refuse"),
+        ({"installed": {**WANTED, "port": 8010}, **RUNS, "allowed": frozenset({"upgrade"})}, "refuse"),
         ({"installed": OTHER, **RUNS, "allowed": frozenset({"upgrade", "resume"})}, "refuse"),
         ({"installed": {**WANTED, "chart": "2.10.0"}, **RUNS, "allowed": frozenset({"upgrade"})}, "refuse"),
         # what was interrupted
@@ -76,6 +80,11 @@ def test_a_refusal_says_what_to_do_next() -> None:
         " ./provision.py up ENVIRONMENT --set airbyte.abctl.upgrade=true. Or keep what is there:"
         " airbyte.abctl.chart: 2.4.0 in platform.yml"
     )
+    moved = decide(Found(wanted=WANTED, installed={**WANTED, "port": 8010}, node="running", healthy=True)).why
+    assert moved.startswith(
+        "Airbyte is installed at port 8010 and 8000 is described; abctl keeps a cluster at the port"
+    )
+    assert "-e airbyte_abctl_state=absent" in moved
     interrupted = decide(Found(wanted=WANTED, begun=WANTED, node="exited")).why
     assert "-e airbyte_abctl_resume=true" in interrupted
     assert "sudo airbyte-abctl uninstall --data" in interrupted
@@ -147,76 +156,182 @@ def test_what_is_no_archive_is_refused_in_words(folder: Path) -> None:
         archive.unpack(hashlib.sha256(b"<html>").hexdigest())
 
 
-class Platform:
-    """Airbyte's API as far as credentials go."""
+ADMINISTRATOR = {"instance-admin-client-id": "admin", "instance-admin-client-secret": "admin-secret"}
+PORT, FILTER_PORT = 8000, 8001
 
-    def __init__(self, port: int) -> None:
-        self.known = {"admin": "admin-secret"}
-        self.made: dict[str, str] = {}
-        self.count = 0
-        self.up = True
 
-    def healthy(self) -> bool:
-        return self.up
+class Machine:
+    """Airbyte's API and the filter in front of it, as far as tokens go. The filter knows what it read at its start."""
 
-    def token(self, identifier: str, secret: str) -> str:
-        return "token" if self.known.get(identifier) == secret else ""
+    def __init__(self, state: Path) -> None:
+        self.state, self.up = state, True
+        self.administrator = dict(ADMINISTRATOR)
+        self.read: dict[str, str] = {}
+        self.restarts = 0
 
-    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
-        if token != "token":
-            return 401, None
-        if method == "DELETE":
-            self.known.pop(self.made.pop(path.rpartition("/")[2]), None)
-            return 200, {}
-        self.count += 1
-        number = f"id-{self.count}"
-        client = {"clientId": f"{body['name']}-{number}", "clientSecret": f"secret-of-{number}"}
-        self.known[client["clientId"]] = client["clientSecret"]
-        self.made[number] = client["clientId"]
-        return 200, {"id": number, **client}
+    def restart(self, argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        assert argv == ["systemctl", "restart", "airbyte-filter.service"]
+        self.restarts += 1
+        self.read = {name: (self.state / name).read_text() for name in (credentials.KNOWN, credentials.ASKED)}
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    def token(self, port: int, identifier: str, secret: str) -> str:
+        if port == FILTER_PORT:
+            known = hashlib.sha256(f"{identifier}:{secret}".encode()).hexdigest().upper()
+            if known not in self.read.get(credentials.KNOWN, "").split("\n"):
+                return ""
+            asked = json.loads(self.read[credentials.ASKED])
+            identifier, secret = asked["client_id"], asked["client_secret"]
+        return "token" if [identifier, secret] == list(self.administrator.values()) else ""
 
 
 @pytest.fixture
-def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> credentials.Clients:
-    group = grp.getgrgid(os.getegid()).gr_name
-    made = {"airflow": {"folder": str(tmp_path / "airflow"), "group": group},
-            "operator": {"folder": str(tmp_path / "operator"), "group": group}}  # fmt: skip
-    for name in (*made, "state"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(credentials, "Api", Platform)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    (tmp_path / "state").mkdir()
+    found = Machine(tmp_path / "state")
+
+    class Api:
+        def __init__(self, port: int) -> None:
+            self.port = port
+
+        def healthy(self) -> bool:
+            return found.up
+
+        def token(self, identifier: str, secret: str) -> str:
+            return found.token(self.port, identifier, secret)
+
+    monkeypatch.setattr(credentials, "Api", Api)
     monkeypatch.setattr(machine, "STATE", tmp_path / "state")
-    secret = {"instance-admin-client-id": "admin", "instance-admin-client-secret": "admin-secret"}
-    monkeypatch.setattr(credentials, "auth_secret", lambda: secret)
-    return credentials.Clients(made, 8000)
+    monkeypatch.setattr(credentials, "auth_secret", lambda: found.administrator)
+    monkeypatch.setattr(credentials.subprocess, "run", found.restart)
+    return found
+
+
+@pytest.fixture
+def clients(here: Machine, tmp_path: Path) -> credentials.Clients:
+    group = grp.getgrgid(os.getegid()).gr_name
+    made = {name: {"folder": str(tmp_path / name), "group": group} for name in ("airflow", "operator")}
+    for name in made:
+        (tmp_path / name).mkdir()
+    return credentials.Clients(made, PORT, FILTER_PORT)
+
+
+def of_airflow(clients: credentials.Clients) -> list[str]:
+    return [place.read_text() for place in clients.places("airflow")]
 
 
 @needs_root
-def test_credentials_are_made_once_and_put_right_when_they_stop_working(clients: credentials.Clients) -> None:
-    assert sorted(clients.wrong()) == ["airflow", "operator"]
+def test_credentials_are_made_once_and_put_right_when_they_stop_working(
+    clients: credentials.Clients, here: Machine
+) -> None:
+    assert clients.wrong() == ["airflow", "operator"]
     clients.ensure()
     assert clients.wrong() == []
-    before = [place.read_text() for place in clients.places("airflow")]
+    before = of_airflow(clients)
     clients.ensure()
-    assert [place.read_text() for place in clients.places("airflow")] == before
-    clients._api.known.pop(before[0])  # a cluster that was made anew does not know it
-    assert clients.wrong() == ["airflow"]
+    assert (of_airflow(clients), here.restarts) == (before, 1)
+    here.administrator["instance-admin-client-secret"] = "of a cluster that was made anew"
+    assert clients.wrong() == ["airflow", "operator"]
     clients.ensure()
     assert clients.wrong() == []
+    assert of_airflow(clients) == before, "Airflow needs no new one for it"
 
 
 @needs_root
-def test_a_renewed_secret_ends_the_old_one(clients: credentials.Clients) -> None:
+def test_airbyte_itself_knows_none_of_the_clients_and_the_filter_keeps_no_secret_of_theirs(
+    clients: credentials.Clients, here: Machine
+) -> None:
     clients.ensure()
-    old = [place.read_text() for place in clients.places("airflow")]
+    identifier, secret = of_airflow(clients)
+    assert here.token(FILTER_PORT, identifier, secret) == "token"
+    assert here.token(PORT, identifier, secret) == ""
+    assert here.token(FILTER_PORT, *ADMINISTRATOR.values()) == ""
+    assert secret not in "".join(path.read_text() for path in here.state.iterdir())
+    assert {path.name: path.stat().st_mode & 0o777 for path in here.state.iterdir()} == {
+        credentials.KNOWN: 0o440, credentials.ASKED: 0o440,
+    }  # fmt: skip
+
+
+@needs_root
+def test_a_renewed_secret_ends_the_old_one(clients: credentials.Clients, here: Machine) -> None:
+    clients.ensure()
+    old = of_airflow(clients)
     clients.ensure(renewed="airflow")
-    assert [place.read_text() for place in clients.places("airflow")] != old
-    assert clients._api.token(*old) == ""
-    assert len(clients._api.made) == 1
+    new = of_airflow(clients)
+    assert (new[0], new[1] != old[1]) == (old[0], True)
+    assert here.token(FILTER_PORT, *old) == ""
+    assert here.token(FILTER_PORT, *new) == "token"
+
+
+class Killed(BaseException):
+    """As a kill ends it: nothing of the program runs after it."""
+
+
+RENEWED = 7  # two files of Airflow's, the mark, two files of the filter's, its restart, the mark again
+FIRST = RENEWED + 2  # the operator's before them
 
 
 @needs_root
-def test_nobody_is_asked_while_airbyte_does_not_answer(clients: credentials.Clients) -> None:
-    clients._api.up = False
+@pytest.mark.parametrize(
+    ("renewed", "after"),
+    [*((False, step) for step in range(FIRST)), *((True, step) for step in range(RENEWED))],
+)
+def test_a_kill_between_two_steps_leaves_no_old_secret_valid(
+    clients: credentials.Clients, here: Machine, monkeypatch: pytest.MonkeyPatch, renewed: bool, after: int
+) -> None:
+    if renewed:
+        clients.ensure()
+    old = of_airflow(clients) if renewed else []
+    steps = itertools.count()
+
+    def counted(step: Any) -> Any:
+        def run(*given: Any, **more: Any) -> Any:
+            if next(steps) == after:
+                raise Killed
+            return step(*given, **more)
+
+        return run
+
+    with monkeypatch.context() as patched:
+        for name in ("keep", "write_record", "drop_record"):
+            patched.setattr(credentials, name, counted(getattr(credentials, name)))
+        patched.setattr(credentials.subprocess, "run", counted(here.restart))
+        with pytest.raises(Killed):
+            clients.ensure(renewed="airflow" if renewed else "")
+    if clients.wrong():  # what the role asks before it calls the program
+        clients.ensure()
+    assert clients.wrong() == []
+    assert here.token(FILTER_PORT, *of_airflow(clients)) == "token"
+    if renewed and after > 0:
+        assert here.token(FILTER_PORT, *old) == ""
+    elif renewed:
+        assert of_airflow(clients) == old, "killed before anything of the new one was there"
+    assert len(here.read[credentials.KNOWN].split("\n")) == 1
+
+
+@needs_root
+def test_a_filter_that_does_not_start_or_gives_no_token_is_told(
+    clients: credentials.Clients, here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(argv, 1, "", "Job failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(credentials.subprocess, "run", fails)
+        with pytest.raises(
+            SystemExit, match=r"^The filter in front of Airbyte does not start: sudo journalctl"
+        ):
+            clients.ensure()
+    monkeypatch.setattr(here, "token", lambda port, *_: "token" if port == PORT else "")
+    with pytest.raises(
+        SystemExit, match=r"^No token for airflow: sudo journalctl --unit airbyte-filter\.service$"
+    ):
+        clients.ensure()
+
+
+@needs_root
+def test_nobody_is_asked_while_airbyte_does_not_answer(clients: credentials.Clients, here: Machine) -> None:
+    here.up = False
     with pytest.raises(SystemExit, match="Airbyte does not answer"):
         clients.ensure()
 
@@ -275,6 +390,9 @@ def test_the_call_after_one_that_died_takes_its_secrets_away(
     apply(monkeypatch, deployed=GIVEN["chart"])
     assert [path.name for path in left.iterdir()] == ["database_password"]
     assert machine.read_record("installed.json") == GIVEN
+    assert (machine.STATE / "installed.json").stat().st_mode & 0o777 == 0o600, (
+        "what Helm is given stands in it"
+    )
 
 
 def test_a_refusal_leaves_no_secrets_either(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:

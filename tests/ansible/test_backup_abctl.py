@@ -68,7 +68,6 @@ class Cluster:
         })  # fmt: skip
         (folder / "running").write_text("1 3")
         self.write("state/installed.json", {"chart": "2.4.0", "external_database": False})
-        self.write("state/applications.json", {"airflow": "id-of-then"})
 
     def write(self, name: str, content: Any) -> None:
         (self.folder / name).parent.mkdir(exist_ok=True)
@@ -135,13 +134,11 @@ def test_connections_and_jobs_are_copied_tried_and_come_back(cluster: Cluster) -
     assert abctl.tried(PLATFORM, archive) == 3  # tables, of both databases
     # Another machine: nothing of all that, and credentials of its own.
     ask(cluster.server, "db-airbyte", "airbyte", "truncate jobs; insert into jobs values (9, 'failed')")
-    cluster.write("state/applications.json", {"airflow": "id-of-now"})
     abctl.stop()
     abctl.restore(archive)
     abctl.start()
     assert cluster.jobs() == "succeeded,running"
     assert json.loads((cluster.folder / "patched.json").read_text()) == {"data": SECRET}
-    assert json.loads((cluster.folder / "state/applications.json").read_text()) == {"airflow": "id-of-then"}
     assert cluster.asked("scale") == [
         "scale deployment --all --replicas=0",
         "scale deployment airbyte-abctl-server --replicas=1",
@@ -226,7 +223,7 @@ def test_a_dump_that_no_postgres_takes_is_no_backup(cluster: Cluster) -> None:
 def test_an_archive_with_names_of_its_own_is_refused(cluster: Cluster, name: str) -> None:
     folder = cluster.folder / "unpacked"
     folder.mkdir()
-    content = {"chart": "2.4.0", "databases": [name], "secret": {}, "applications": {}}
+    content = {"chart": "2.4.0", "databases": [name], "secret": {}}
     (folder / "platform.json").write_text(json.dumps(content))
     archive = cluster.folder / "archive"
     files.pack(folder.iterdir(), archive, folder)

@@ -30,11 +30,13 @@ LONG = 300
 
 @contextmanager
 def deployed(machine: Checkout, seconds: int = 90) -> Iterator[None]:
-    """The DAG, among those that people work on."""
-    machine.ssh(f"tee {PLACE}", input=TEXT.replace("SECONDS", str(seconds)))
-    Airflow.of(machine).wait_for_dag(NAME)
-    yield
-    machine.ssh(f"rm {PLACE}")
+    """The DAG, among those that people work on, however the test ends: the next one gets its machine as it was."""
+    try:
+        machine.ssh(f"tee {PLACE}", input=TEXT.replace("SECONDS", str(seconds)))
+        Airflow.of(machine).wait_for_dag(NAME)
+        yield
+    finally:
+        machine.ssh(f"rm --force {PLACE}")
 
 
 def begun(airflow: Airflow) -> str:

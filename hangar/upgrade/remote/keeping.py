@@ -16,6 +16,7 @@ from hangar.serving import Refusal
 from hangar.upgrade.remote.running import (
     CONTAINERS,
     DESCRIBED,
+    PLATFORM_BACK,
     SRV,
     as_docker,
     described,
@@ -35,10 +36,14 @@ KEPT = (
     "srv/airflow/stack", "srv/airbyte/stack", "etc/systemd/user", "etc/docker", "etc/hangar/airbyte.json",
     "etc/systemd/system/airflow-*", "usr/local/lib/hangar/service-images", "usr/local/sbin/as-service",
     "usr/local/sbin/docker-hosts", "usr/local/sbin/airflow-*", "usr/local/sbin/airbyte-*",
+    "usr/local/lib/hangar/hangar_abctl", "etc/systemd/system/airbyte-filter.service", "etc/hangar/airbyte-filter.*",
 )  # fmt: skip
-"""The files of the roles docker_host, airflow and airbyte. Who gets in, the firewall and the hardening are not among
-them: their roles have a way back of their own.
+"""The files of the roles docker_host, airflow, airbyte and airbyte_abctl. Who gets in, the firewall and the hardening
+are not among them: their roles have a way back of their own.
 """
+
+OF_PLATFORM = ("bin", "inside", "install", "values.yaml", "wanted.json")
+"""What Airbyte's platform is described by; programs and the filter are among the others."""
 
 HEADS = "select tablename from pg_tables where tablename like '%alembic_version%' order by 1"
 
@@ -57,6 +62,10 @@ def keep(broken: list[str]) -> None:
             run(in_database("pg_dump", "--format=custom", "--compress=zstd:3"), sink=sink)
     if "airbyte" in users and state_of_airbyte().exists():
         heads["airbyte"] = copy_airbyte(KEEPING / "state.sqlite")
+    if chart := chart_of_platform():
+        heads["platform"] = chart
+        (KEEPING / "platform").mkdir()
+        run(["cp", "--archive", *(str(platform() / name) for name in OF_PLATFORM), str(KEEPING / "platform")])
     state = {
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "revision": str(described().get("revision", "")), "broken": broken, "heads": heads,
@@ -90,6 +99,8 @@ def put_back() -> list[str]:
         said.append(put_airflow_back(state["heads"]["airflow"]))
     if "airbyte" in state["heads"]:
         said.append(put_airbyte_back(state["heads"]["airbyte"]))
+    if "platform" in state["heads"] and put_platform_back(state["heads"]["platform"]):
+        said.append(PLATFORM_BACK)
     for user in state["services"]:
         run(["as-service", user, "touch", str(SRV / user / "state/settings-changed")])
         run(["as-service", user, "/usr/local/lib/hangar/service-images", "build"])
@@ -223,6 +234,31 @@ def put_airbyte_back(heads: str) -> str:
     except FileProblem as problem:
         raise Refusal("failed", str(problem)) from None
     return "Airbyte's records as they were before they were migrated"
+
+
+def put_platform_back(chart: str) -> bool:
+    """Its settings, unless another release was begun: what that has migrated, no earlier one reads."""
+    if chart_of_platform() != chart or (platform() / "state/begun.json").exists():
+        return False
+    for name in OF_PLATFORM:
+        fresh = platform() / f".{name}.before"
+        remove(fresh)
+        run(["cp", "--archive", "--no-target-directory", str(BEFORE / "platform" / name), str(fresh)])
+        remove(platform() / name)
+        fresh.rename(platform() / name)
+    run(["systemctl", "try-restart", "airbyte-filter.service"], check=False)
+    run(["airbyte-abctl", "apply", "--upgrade"])
+    run(["airbyte-secrets", "ensure"])
+    return True
+
+
+def platform() -> Path:
+    return SRV / "airbyte/abctl"
+
+
+def chart_of_platform() -> str:
+    """The release of Airbyte's platform that is installed, nothing where there is none."""
+    return str(read(platform() / "state/installed.json").get("chart", ""))
 
 
 def airflow_heads() -> str:

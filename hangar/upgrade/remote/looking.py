@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hangar.upgrade.remote.keeping import BEFORE
+from hangar.upgrade.remote.prints import prints
 from hangar.upgrade.remote.running import CONTAINERS, SRV, in_container, read, recipe, run
 
 DRAINED = Path("/srv/maintenance/drained.json")
@@ -55,6 +56,19 @@ def postgres() -> Iterator[tuple[str, str]]:
         yield "airflow", str(max(versions))
     with contextlib.suppress(OSError):
         yield "warehouse", (SRV / "warehouse/postgres/PG_VERSION").read_text().strip()
+
+
+def abctl() -> dict[str, Any]:
+    """What Airbyte's platform was installed with; empty where there is none."""
+    return read(SRV / "airbyte/abctl/state/installed.json")
+
+
+def platform() -> dict[str, Any] | None:
+    """The settings of Airbyte's platform, without what they say."""
+    if not (found := abctl()):
+        return None
+    known = {name: found[name] for name in ("port", "low_resource", "values")}
+    return {**known, "settings": prints(found["helm"]) if "helm" in found else None}
 
 
 def cut() -> dict[str, Any] | None:

@@ -14,6 +14,9 @@ DESCRIBED = Path("/etc/hangar/maintenance.json")
 CONTAINERS = {"airflow": "airflow-scheduler-1", "airbyte": "airbyte-engine-1"}
 """The services whose images are made here, each with the container that tells what it runs."""
 
+PLATFORM_BACK = "Airbyte's platform as it was"
+"""What is said of a way back that it went too."""
+
 PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", "--file=-")
 
 

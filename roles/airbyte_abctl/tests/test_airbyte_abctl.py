@@ -14,7 +14,7 @@ WIDE_OPEN = "nft insert rule inet hangar_firewall input tcp dport {} accept"
 # Runs on the machine: what it reads there (credentials, tokens) stands in no command line and no log.
 ASK = """
 import http.client, json, sys
-port, folder, secret, requests = json.load(sys.stdin)
+port, gives, folder, secret, requests = json.load(sys.stdin)
 def call(port, method, path, body=None, headers={}):
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     given = None if body is None else json.dumps(body)
@@ -27,7 +27,7 @@ if folder:
     read = lambda name: open(folder + "/airbyte_client_" + name).read()
     credentials = {"client_id": read("id"), "client_secret": secret or read("secret")}
     credentials["grant_type"] = "client_credentials"
-    status, text = call(port, "POST", base + "/applications/token", credentials)
+    status, text = call(gives, "POST", base + "/applications/token", credentials)
     if status != 200:
         sys.exit(print(json.dumps([[status, ""]] * len(requests))))
     bearer = {"Authorization": "Bearer " + json.loads(text)["access_token"]}
@@ -39,12 +39,19 @@ SOMEBODY = "00000000-0000-0000-0000-000000000001"
 
 @pytest.fixture(scope="module")
 def ask(host, options):
-    """Answers as (status, body): each request is (method, path[, body[, headers]]), asked on the machine's loopback."""
+    """Answers as (status, body): each request is (method, path[, body[, headers]]), asked on the machine's loopback
+    with a token that the port `gives` gave."""
 
-    def call(*requests, port="airbyte_abctl_filter_port", client="airflow", secret=""):
+    def call(
+        *requests,
+        port="airbyte_abctl_filter_port",
+        gives="airbyte_abctl_filter_port",
+        client="airflow",
+        secret="",
+    ):
         whole = [[*request, *(None, {})[len(request) - 2 :]] for request in requests]
         folder = options["airbyte_abctl_clients"][client]["folder"] if client else ""
-        told = json.dumps([int(options[port]), folder, secret, whole])
+        told = json.dumps([int(options[port]), int(options[gives]), folder, secret, whole])
         said = host.check_output(f"printf %s {shlex.quote(told)} | python3 -c {shlex.quote(ASK)}")
         return [tuple(one) for one in json.loads(said)]
 
@@ -83,6 +90,14 @@ def test_airbyte_answers_and_nobody_gets_further_without_a_token(ask):
 def test_a_wrong_secret_gets_no_token(ask):
     assert statuses(ask(("GET", f"{BASE}/workspaces"), secret="wrong")) == [401]
     assert statuses(ask(("GET", f"{BASE}/workspaces"))) == [200]
+
+
+def test_airflows_secret_is_worth_nothing_at_airbyte_itself(ask):
+    """Airflow's secret is worth nothing at Airbyte itself, nor the operator's at the filter"""
+    itself = "airbyte_abctl_port"
+    assert statuses(ask(("GET", f"{BASE}/workspaces"), gives=itself, port=itself)) != [200]
+    assert statuses(ask(("GET", f"{BASE}/workspaces"), client="operator")) == [401]
+    assert statuses(ask(("GET", f"{BASE}/workspaces"), client="operator", gives=itself, port=itself)) == [200]
 
 
 def test_airflow_may_read_and_start_and_cancel_jobs(ask):

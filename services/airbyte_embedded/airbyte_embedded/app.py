@@ -23,7 +23,7 @@ from airbyte_embedded import ENGINE, VERSION, auth
 from airbyte_embedded.api import actors, applications, connections, jobs, streams, workspaces
 from airbyte_embedded.auth import ADMIN, ORCHESTRATOR
 from airbyte_embedded.call import Call
-from airbyte_embedded.problems import Problem, bad_request
+from airbyte_embedded.problems import Problem, bad_request, unavailable
 from airbyte_embedded.service import Service
 
 BASE = "/api/public/v1"
@@ -93,10 +93,13 @@ class Door:
         async def endpoint(request: Request) -> Response:
             handler, scopes = ways[request.method if request.method != "HEAD" else "GET"]
             client = None
-            if scopes != ANYONE:
-                client = self._service.tokens.judge(request.headers.get("authorization"))
-                auth.require(client, scopes)
-            return await handler(await self._call(request, client))
+            try:
+                if scopes != ANYONE:
+                    client = self._service.tokens.judge(request.headers.get("authorization"))
+                    auth.require(client, scopes)
+                return await handler(await self._call(request, client))
+            except Exception as error:
+                return _answer_to(error, f"{request.method} {path}")
 
         return Route(BASE + path, endpoint, methods=list(ways))
 
@@ -129,39 +132,32 @@ def answer(problem: Problem) -> Response:
     return JSONResponse(problem.body(), problem.status, headers, media_type="application/problem+json")
 
 
-async def _on_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return answer(error)
+def _answer_to(error: Exception, asked: str) -> Response:
+    """A full disk is nobody's mistake and passes. What nobody expected is told to the log alone, and answered here:
+    the server would answer it too, and hang up on the client, whose next request would find nobody.
+    """
+    match error:
+        case Problem():
+            return answer(error)
+        case sqlite3.OperationalError():
+            log.error("the state cannot be written: %s", error)
+            return answer(unavailable(f"The service's state cannot be written: {error}."))
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            log.error("there is no room: %s", error)
+            return answer(unavailable(f"The service has no room on its disk: {error.strerror}."))
+    log.error("%s failed", asked, exc_info=error)
+    return answer(
+        Problem(500, "unexpected-problem", "The service failed at this request; its log says more.")
+    )
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     """Paths and methods that do not exist."""
     assert isinstance(error, HTTPException)
     title = {404: "resource-not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
-    return answer(Problem(error.status_code, title, f"{request.method} is not known at this path."))
-
-
-async def _on_database(_: Request, error: Exception) -> Response:
-    log.error("the state cannot be written: %s", error)
-    return answer(Problem(503, "service-unavailable", f"The service's state cannot be written: {error}."))
-
-
-async def _on_system(_: Request, error: Exception) -> Response:
-    """A full disk is nobody's mistake and passes; whatever else the system refuses is a failure like any other."""
-    assert isinstance(error, OSError)
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        raise error
-    log.error("there is no room: %s", error)
-    return answer(
-        Problem(503, "service-unavailable", f"The service has no room on its disk: {error.strerror}.")
-    )
-
-
-async def _on_anything(_: Request, error: Exception) -> Response:
-    """The traceback goes to the log (by the server), never to the client."""
-    return answer(
-        Problem(500, "unexpected-problem", "The service failed at this request; its log says more.")
-    )
+    said = answer(Problem(error.status_code, title, f"{request.method} is not known at this path."))
+    said.headers.update(error.headers or {})  # of a method that does not exist: those that do
+    return said
 
 
 def build(service: Service) -> Starlette:
@@ -181,11 +177,5 @@ def build(service: Service) -> Starlette:
     return Starlette(
         routes=[door.route(path) for path in dict.fromkeys(path for _, path, _, _ in TABLE)],
         lifespan=lifespan,
-        exception_handlers={
-            Problem: _on_problem,
-            HTTPException: _on_http,
-            sqlite3.OperationalError: _on_database,
-            OSError: _on_system,
-            Exception: _on_anything,
-        },
+        exception_handlers={HTTPException: _on_http},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -39,12 +39,15 @@ class Call:
 
     def parse(self, model: type[BodyModel]) -> BodyModel:
         """The body as the model has it. Raises Problem 400 with every fault and its place."""
-        if not self.content_type.startswith("application/json"):
+        if not self._is("application/json"):
             raise bad_request("The body must be JSON, with the content type application/json.")
         try:
             return model.model_validate_json(self.body)
         except ValidationError as error:
             raise bad_request(faults(error)) from None
+
+    def _is(self, kind: str) -> bool:
+        return self.content_type.partition(";")[0].strip() == kind
 
     def page(self) -> tuple[int, int]:
         """Limit and offset, within Airbyte's bounds. Raises Problem 400."""
@@ -54,7 +57,8 @@ class Call:
         value = self.query.get(name)
         if value is None or value == "":
             return usual
-        if not value.isascii() or not value.isdigit() or not least <= int(value[:12]) <= most:
+        # a hundred digits are no page of anybody's, and more than Python would read
+        if not value.isascii() or not value.isdigit() or len(value) > 20 or not least <= int(value) <= most:
             raise bad_request(f"{name} must be a number from {least} to {most}.")
         return int(value)
 
@@ -62,7 +66,7 @@ class Call:
         return self._choice(name, ("true", "false"), "false") == "true"
 
     def _choice(self, name: str, known: tuple[str, ...], usual: str) -> str:
-        value = self.query.get(name, usual).lower()
+        value = (self.query.get(name) or usual).lower()
         if value not in known:
             raise bad_request(f"{name} must be one of {', '.join(known)}.")
         return value
@@ -72,18 +76,21 @@ class Call:
         return self._choice(name, known, "") if self.query.get(name) else None
 
     def moment(self, name: str) -> float | None:
-        """A date and time as seconds since 1970. Raises Problem 400."""
+        """A date and time as seconds since 1970; one without an offset is in UTC. Raises Problem 400."""
         value = self.query.get(name)
         if not value:
             return None
         try:
-            return datetime.fromisoformat(value).timestamp()
+            given = datetime.fromisoformat(value)
         except ValueError:
             raise bad_request(f"{name} must be a date and time such as 2026-01-31T12:00:00Z.") from None
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
 
     def workspaces(self) -> list[str]:
         """The workspaces to list: repeated parameters or one list with commas."""
-        return [part for value in self.query.getlist("workspaceIds") for part in value.split(",") if part]
+        return [
+            part.lower() for value in self.query.getlist("workspaceIds") for part in value.split(",") if part
+        ]
 
     def listing(self, data: list[Json], total: int) -> JSONResponse:
         """One page in Airbyte's envelope: where there is no other page, its address is empty."""
@@ -108,7 +115,7 @@ def faults(error: ValidationError) -> str:
 
 def parse_token_request(call: Call, model: type[BodyModel]) -> BodyModel:
     """JSON or a form, as OAuth clients send it. Raises Problem 400."""
-    if call.content_type.startswith("application/x-www-form-urlencoded"):
+    if call.content_type.partition(";")[0].strip() == "application/x-www-form-urlencoded":
         fields = dict(parse_qsl(call.body.decode(errors="replace"), keep_blank_values=True))
         try:
             return model.model_validate_json(json.dumps(fields))

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for other numbers: what was stored with one could never be answered again."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("finite_number", "Numbers should be finite")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(part)
+    return value
+
+
+Configuration = Annotated[dict[str, Any], AfterValidator(_finite)]
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 FieldPath = Annotated[list[str], Field(min_length=1)]
@@ -94,19 +108,19 @@ class ActorCreate(Model):
 
     name: Name
     workspace_id: UUID
-    configuration: dict[str, Any]
+    configuration: Configuration
     definition_id: UUID | None = None
 
 
 class ActorPatch(Model):
     name: Name | None = None
     workspace_id: UUID | None = None
-    configuration: dict[str, Any] | None = None
+    configuration: Configuration | None = None
 
 
 class ActorPut(Model):
     name: Name
-    configuration: dict[str, Any]
+    configuration: Configuration
 
 
 class SelectedField(Model):

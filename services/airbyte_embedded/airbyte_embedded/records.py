@@ -1,4 +1,4 @@
-"""Finding a record by its id, or answering Problem 404: deleted ones are not found."""
+"""Finding a record by its id, or answering Problem 404: deleted ones are not found. An id is the same in capitals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def destination(database: Database, identifier: str) -> Row:
 
 def actor(database: Database, kind: str, identifier: str) -> Row:
     row = database.one(
-        "SELECT * FROM actors WHERE id = ? AND kind = ? AND deleted_at IS NULL", (identifier, kind)
+        "SELECT * FROM actors WHERE id = ? AND kind = ? AND deleted_at IS NULL", (identifier.lower(), kind)
     )
     if row is None:
         raise not_found(kind, identifier)
@@ -46,7 +46,7 @@ def job(database: Database, identifier: str) -> Row:
 
 
 def _find(database: Database, sql: str, kind: str, identifier: str) -> Row:
-    row = database.one(sql, (identifier,))
+    row = database.one(sql, (identifier.lower(),))
     if row is None:
         raise not_found(kind, identifier)
     return row

@@ -111,6 +111,13 @@ def catalog(config: dict) -> list[dict]:
     return [keyless(one) for one in streams] if config.get("keyless") else streams
 
 
+def wait_for(word: Path) -> None:
+    """Say that the question has arrived, and answer it when the test says so."""
+    word.with_suffix(".asked").touch()
+    while not word.exists():
+        time.sleep(0.02)
+
+
 def read(config: dict) -> None:
     behaviour, rows = config["behaviour"], config.get("rows", 10)
     wanted = {item["stream"]["name"]: item["sync_mode"] for item in argument("--catalog")["streams"]}
@@ -179,10 +186,14 @@ def main() -> None:
     if verb == "check" and config["behaviour"] == "check_hangs":
         time.sleep(3600)
     if verb == "check":
+        if config["behaviour"] == "checks_when_told":
+            wait_for(Path(config["marker"]))
         bad = config["behaviour"] == "refuses"
         status = {"status": "FAILED", "message": "wrong password"} if bad else {"status": "SUCCEEDED"}
         say("CONNECTION_STATUS", connectionStatus=status)
     elif verb == "discover":
+        if config["behaviour"] == "discovers_when_told":
+            wait_for(Path(config["marker"]))
         say("CATALOG", catalog={"streams": catalog(config)})
     elif verb == "read":
         read(config)

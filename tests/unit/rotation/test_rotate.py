@@ -170,6 +170,22 @@ def test_airbytes_platform_keeps_its_administrators_secret(make_config: Make) ->
     assert usual["airbyte-token"] == "nothing restarts; tokens of the old one end at once"
 
 
+def test_airflows_secret_is_tried_where_it_is_known(make_config: Make) -> None:
+    """The platform itself knows its administrator alone; the filter in front of it knows Airflow."""
+    ports = {
+        engine: {one.name: one.proof.get("port") for one in catalogue.secrets(make_config(*settings))}
+        for engine, settings in {
+            "abctl": (
+                "airbyte.engine=abctl",
+                f"airbyte.abctl.sha256={'a' * 64}",
+                "airbyte.abctl.filter_port=8011",
+            ),
+            "embedded": ("airbyte.port=8010",),
+        }.items()
+    }
+    assert (ports["abctl"]["airbyte-token"], ports["embedded"]["airbyte-token"]) == (8011, 8010)
+
+
 def test_the_list_is_for_people_and_for_programs(
     make_config: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

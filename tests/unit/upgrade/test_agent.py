@@ -57,6 +57,8 @@ PROGRAMS = (
     "docker-hosts",
     "maintenance",
     "airflow-accounts",
+    "airbyte-abctl",
+    "airbyte-secrets",
 )
 
 
@@ -268,6 +270,45 @@ def test_records_that_an_upgrade_broke_are_what_they_were(machine: Machine) -> N
     assert sqlite3.connect(place).execute("select count(*) from jobs").fetchone()[0] == 0
 
 
+def with_platform(machine: Machine, said: str, **record: object) -> None:
+    """Airbyte's platform as the role leaves it, described by `said`."""
+    for name in ("inside", "install", "values.yaml", "wanted.json", "bin/a1/abctl"):
+        machine.file(f"srv/airbyte/abctl/{name}", said)
+    machine.file("srv/airbyte/abctl/state/installed.json", json.dumps({"chart": "2.4.0", **record}))
+
+
+def test_settings_of_airbytes_platform_go_back(machine: Machine) -> None:
+    with_platform(machine, "old\n")
+    machine.file("usr/local/lib/hangar/hangar_abctl/machine.py", "old\n")
+    ask("keep", broken=[])
+    with_platform(machine, "new\n")
+    machine.file("usr/local/lib/hangar/hangar_abctl/machine.py", "new\n")
+    machine.file("srv/airbyte/abctl/bin/b2/abctl", "new\n")
+    said = ask("undo")["ok"]
+    assert said[-1] == running.PLATFORM_BACK == "Airbyte's platform as it was"
+    assert {
+        machine.text(f"srv/airbyte/abctl/{name}") for name in ("inside", "values.yaml", "wanted.json")
+    } == {"old\n"}
+    assert [path.name for path in (machine.root / "srv/airbyte/abctl/bin").iterdir()] == ["a1"]
+    assert machine.text("usr/local/lib/hangar/hangar_abctl/machine.py") == "old\n"
+    assert machine.asked().index("airbyte-abctl apply --upgrade") < machine.asked().index(
+        "airbyte-secrets ensure"
+    )
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_another_release_of_airbytes_platform_stays(machine: Machine, begun: bool) -> None:
+    """Nothing is described that cannot read what is there; nor is one touched that was cut short."""
+    with_platform(machine, "old\n")
+    ask("keep", broken=[])
+    with_platform(machine, "new\n", chart="2.4.0" if begun else "2.5.0")
+    if begun:
+        machine.file("srv/airbyte/abctl/state/begun.json", json.dumps({"chart": "2.5.0"}))
+    assert running.PLATFORM_BACK not in ask("undo")["ok"]
+    assert machine.text("srv/airbyte/abctl/wanted.json") == "new\n"
+    assert [line for line in machine.asked() if line.startswith("airbyte-")] == []
+
+
 def test_half_a_copy_is_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAILS", "*pg_dump*")
     answer = ask("keep", broken=[])
@@ -310,6 +351,19 @@ def test_what_the_machine_has(machine: Machine, monkeypatch: pytest.MonkeyPatch)
     assert found["services"] == {"airflow": {**inside, "running": True, "outdated": True, "waiting": False}}
     assert found["postgres"] == {"airflow": "17", "warehouse": "17"}
     assert found["lint"] == ["Removed `check_slas`."]
+
+
+def test_airbytes_platform_is_told_without_what_its_settings_say(machine: Machine) -> None:
+    assert ask("look")["ok"]["platform"] is None
+    record = {"chart": "2.4.0", "port": 8000, "low_resource": False, "values": "1"}
+    machine.file("srv/airbyte/abctl/state/installed.json", json.dumps(record))
+    found = ask("look")["ok"]
+    assert (found["chart"], found["platform"]["settings"]) == ("2.4.0", None)
+    given = {"global": {"storage": {"key": "hunter2"}, "env": [{"name": "x"}], "none": {}}}
+    machine.file("srv/airbyte/abctl/state/installed.json", json.dumps({**record, "helm": given}))
+    found = ask("look")["ok"]
+    assert set(found["platform"]["settings"]) == {"global.storage.key", "global.env", "global.none"}
+    assert "hunter2" not in json.dumps(found)
 
 
 def test_a_mirror_that_does_not_answer_and_containers_that_do_not(

@@ -2,14 +2,16 @@
 
 import argparse
 import json
+from collections.abc import Callable
 
 import pytest
 
 from hangar import console
 from hangar.commands import upgrade
+from hangar.errors import HangarError
 from hangar.upgrade import show, stage
 from hangar.upgrade.machine import facts
-from hangar.upgrade.records import Cut, Facts, Group, Item, Plan, Refusal, Service
+from hangar.upgrade.records import Cut, Facts, Group, Item, Plan, Platform, Refusal, Service
 
 IMAGE = Group(
     "airflow", "Airflow's image, /opt/airflow/venv",
@@ -95,6 +97,38 @@ class TestPlan:
         assert [item["name"] for item in told["groups"][1]["items"]] == ["apache-airflow", "httpx", "idna"]
 
 
+@pytest.mark.usefixtures("repo")
+def test_what_does_not_go_back_is_said_before_anybody_agrees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Plan(
+        (DEBIAN,), way_back=("It stays. What brings it back:", "./provision.py one", "./provision.py two")
+    )
+    told = "! It stays. What brings it back:\n    ./provision.py one\n    ./provision.py two\n"
+
+    def applied(config: object, agree: Callable[[Plan], None], **_: object) -> stage.Done:
+        agree(found)
+        raise AssertionError("nobody agreed")
+
+    def asked(question: str) -> bool:
+        assert told in capsys.readouterr().out
+        return False
+
+    monkeypatch.setattr(stage, "apply", applied)
+    monkeypatch.setattr(console, "confirm", asked)
+    args = argparse.Namespace(
+        action="apply",
+        environment="local",
+        overrides=[],
+        json=False,
+        without_backup=False,
+        minutes=1.0,
+        break_lock=False,
+    )
+    with pytest.raises(HangarError, match=r"^hangar-local was left as it is\.$"):
+        upgrade.run(args)
+
+
 def test_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     upgrade._say_done(stage.Done(PLAN, (), "20261128T220000Z", ("base: Time is kept",)), "local")
     told = capsys.readouterr()
@@ -114,10 +148,12 @@ def test_a_machines_answer_as_a_record() -> None:
     said = {
         "simulated": "", "apt_problem": "", "revision": "aaaa", "drains": True, "postgres": {"airflow": "17"},
         "services": {"airflow": {"running": False, "outdated": True, "waiting": False}}, "chart": "", "reboot": False,
+        "platform": {"port": 8000, "low_resource": False, "values": "1", "settings": {"a.b": "2"}},
         "lint": ["x"], "cut": {"since": "s", "revision": "r", "held": True, "broken": ["b"]},
     }  # fmt: skip
     assert facts(said) == Facts(
         revision="aaaa", services={"airflow": Service(outdated=True)}, postgres={"airflow": "17"}, lint=("x",),
-        cut=Cut("s", "r", True, ("b",)),
+        platform=Platform(8000, False, "1", {"a.b": "2"}), cut=Cut("s", "r", True, ("b",)),
     )  # fmt: skip
-    assert facts({**said, "cut": None}).cut is None
+    without = facts({**said, "cut": None, "platform": None})
+    assert (without.cut, without.platform) == (None, None)

@@ -108,6 +108,35 @@ def test_all_goes_well(stages: Stages, make_config: Make) -> None:
     assert stages.cloud.held == ["provision.py upgrade apply local", "let go"]
 
 
+SETTING = Group("platform", "Airbyte's platform", (Item("global.x", "as installed", "as described"),))
+
+
+@pytest.mark.parametrize(("plan", "went", "told"), [
+    (SETTING, True, (False, False)), (SETTING, False, (True, False)), ("CHART", True, (False, False)),
+])  # fmt: skip
+def test_airbytes_platform_that_went_back_is_told_as_such(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch, plan: Group | str, went: bool,
+    told: tuple[bool, bool],
+) -> None:  # fmt: skip
+    """Settings go back; so does a release that had not been begun. Commands are given for a release alone."""
+    stages.plan = Plan((plan if isinstance(plan, Group) else CHART,))
+    stages.fails["playbook"] = PlaybookFailed("The playbook failed.")
+    monkeypatch.setattr(stages, "undo", lambda: ["Airbyte's platform as it was"] if went else ["x"])
+    with pytest.raises(stage.Undone) as undone:
+        apply(make_config())
+    assert ("not put back" in undone.value.details, "by hand" in undone.value.resolution) == told
+
+
+def test_without_a_backup_the_copy_on_the_machine_is_what_there_is(stages: Stages, make_config: Make) -> None:
+    stages.plan = Plan((CHART,))
+    stages.fails["playbook"] = PlaybookFailed("The playbook failed.")
+    with pytest.raises(stage.Undone) as undone:
+        apply(make_config(), without_backup=True)
+    assert undone.value.resolution.endswith(
+        "\n  and, for want of a backup, the copy in /srv/airbyte/backups by hand (pg_dumpall's)"
+    )
+
+
 CHART = Group("platform", "Airbyte's platform", (Item("release", "2.4.0", "2.5.0"),))
 
 
@@ -128,6 +157,12 @@ def test_airbytes_platform_may_change_for_this_once(
         assert (
             "* not put back: Airbyte's platform (its copies from before: /srv/airbyte/backups)"
             in undone.value.details
+        )
+        assert undone.value.resolution.endswith(
+            "\nAirbyte's platform comes back by hand:\n"
+            "  ./provision.py ssh local -- sudo airbyte-abctl uninstall --data\n"
+            "  ./provision.py up local      # with airbyte.abctl.chart: 2.4.0 in platform.yml\n"
+            "  ./provision.py backup restore local --from 20261128T220000Z"
         )
     else:
         apply(make_config())

@@ -88,6 +88,7 @@ class Actors:
         definition_id = str(wanted.definition_id) if wanted.definition_id else None
         judge = await JUDGES[self.kind](call.service, type_, definition_id)
         await self._accept(judge, given)
+        workspace = records.workspace(call.service.database, workspace["id"])  # it may be gone since
         identifier = str(uuid.uuid4())
         call.service.database.insert(
             "actors",
@@ -113,14 +114,15 @@ class Actors:
         wanted = call.parse(models.ActorPatch)
         if wanted.workspace_id and str(wanted.workspace_id) != row["workspace_id"]:
             raise bad_request(f"A {self.kind} cannot be moved to another workspace.")
-        old = call.service.vault.open(row["configuration"])
-        given = {**old, **wanted.configuration} if wanted.configuration is not None else None
-        return await self._change(call, row, wanted.name, given)
+        changes = wanted.configuration
+        return await self._change(
+            call, wanted.name, None if changes is None else lambda old: {**old, **changes}
+        )
 
     async def put(self, call: Call) -> Response:
-        row = records.actor(call.service.database, self.kind, call.path["id"])
+        records.actor(call.service.database, self.kind, call.path["id"])
         wanted = call.parse(models.ActorPut)
-        return await self._change(call, row, wanted.name, dict(wanted.configuration))
+        return await self._change(call, wanted.name, lambda old: dict(wanted.configuration))
 
     async def delete(self, call: Call) -> Response:
         """The actor and the connections that use it; what runs is cancelled first."""
@@ -129,17 +131,34 @@ class Actors:
         call.service.database.update("actors", row["id"], {"deleted_at": int(time.time())})
         return Response(status_code=204)
 
-    async def _change(self, call: Call, row: Row, name: str | None, given: Json | None) -> Response:
-        changed: Json = {"name": name or row["name"]}
-        if given is not None:
-            given.pop(self._type_key, None)
-            judge = await JUDGES[self.kind](call.service, row["type"], None)
-            full = vault.unmasked(given, judge.specification, call.service.vault.open(row["configuration"]))
-            await self._accept(judge, full)
-            # the streams may be others now
-            changed |= {"configuration": call.service.vault.seal(full), "catalog": None}
-        call.service.database.update("actors", row["id"], changed)
-        return await self._answer(call.service, row["id"])
+    async def _change(self, call: Call, name: str | None, new: Callable[[Json], Json] | None) -> Response:
+        """`new` makes the configuration of the old one. What somebody else changes while the connector is asked stays:
+        it is asked again with that.
+        """
+        service = call.service
+        while True:
+            row = records.actor(service.database, self.kind, call.path["id"])
+            changed: Json = {"name": name} if name else {}
+            if new:
+                old = service.vault.open(row["configuration"])
+                given = new(old)
+                given.pop(self._type_key, None)
+                judge = await JUDGES[self.kind](service, row["type"], None)
+                full = vault.unmasked(given, judge.specification, old)
+                await self._accept(judge, full)
+                # the streams may be others now
+                changed |= {"configuration": service.vault.seal(full), "catalog": None}
+            if not changed or self._store(service, row, changed):
+                return await self._answer(service, row["id"])
+
+    def _store(self, service: Service, row: Row, changed: Json) -> bool:
+        """False where the actor is no more what it was; sealed anew, even the same configuration looks different."""
+        sets = ", ".join(f"{name} = ?" for name in changed)
+        stored = service.database.run(
+            f"UPDATE actors SET {sets} WHERE id = ? AND configuration = ? AND deleted_at IS NULL",
+            (*changed.values(), row["id"], row["configuration"]),
+        )
+        return stored.rowcount == 1
 
     async def _accept(self, judge: Judge, configuration: Json) -> None:
         """Raises Problem 422 for a configuration against the specification, 400 for one that does not work."""

@@ -53,6 +53,7 @@ async def create(call: Call) -> Response:
         "tags": [],
     }
     offered = await streams.offered_by(call.service, source)
+    records.destination(database, destination["id"])  # it may be gone since; of the source that was looked at
     chosen = wanted.configurations.streams if wanted.configurations else None
     body = _changed(body, wanted) | {"streams": catalog.configured(chosen, offered)}
     identifier = str(uuid.uuid4())
@@ -84,14 +85,17 @@ async def patch(call: Call) -> Response:
     database = call.service.database
     row = records.connection(database, call.path["id"])
     wanted = call.parse(models.ConnectionPatch)
-    body = _changed(json.loads(row["body"]), wanted)
-    values: Json = {"name": wanted.name or row["name"]}
+    values: Json = {"name": wanted.name} if wanted.name else {}
+    chosen: Json = {}
     if wanted.configurations and wanted.configurations.streams is not None:
+        _changed(json.loads(row["body"]), wanted)  # what is refused anyway needs no source to be asked
         # asked again: a column that appeared since becomes known only by a change like this one
         source = records.source(database, row["source_id"])
         offered = await streams.offered_by(call.service, source, fresh=True)
-        body["streams"] = catalog.configured(wanted.configurations.streams, offered)
+        chosen["streams"] = catalog.configured(wanted.configurations.streams, offered)
         values["known_columns"] = json.dumps({stream["name"]: catalog.columns(stream) for stream in offered})
+        row = records.connection(database, row["id"])  # as others left it meanwhile
+    body = _changed(json.loads(row["body"]), wanted) | chosen
     if status := _status(wanted):
         values |= {"status": status, "status_reason": None}
     values |= {"body": json.dumps(body), "next_run": _due(body, status or row["status"])}

@@ -41,7 +41,7 @@ def _order(wanted: str) -> str:
 def _filters(call: Call) -> tuple[str, list[Any]]:
     clauses, values = ["1"], []
     equal = {
-        "connection_id": call.query.get("connectionId"),
+        "connection_id": (call.query.get("connectionId") or "").lower() or None,
         "type": call.choice("jobType", get_args(models.JobType)),
         "status": call.choice("status", get_args(models.JobStatus)),
     }

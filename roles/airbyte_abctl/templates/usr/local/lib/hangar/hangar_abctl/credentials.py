@@ -1,10 +1,15 @@
 # Written by Hangar (role airbyte_abctl). Changes made here are lost at the next run.
-"""Who may ask the platform for tokens: the operator as the platform's own administrator, others by applications.
+"""Who may ask for tokens: the operator as the platform's own administrator, others by credentials of this machine.
 
-Airbyte's applications inherit every right of whoever made them; what Airflow may do with its own is decided by the
-filter in front of the platform.
+Airbyte's platform (Core) has one application, its administrator's, and makes no others. So the filter in front of it
+knows the others by credentials that are made here, and asks Airbyte in their place: nothing of theirs is kept in
+Airbyte, and nothing old can stay valid there.
 """
 
+import hashlib
+import json
+import secrets
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,31 +18,45 @@ sys.path.insert(0, "/usr/local/lib/hangar")
 
 from secret_files import is_right, keep
 
-from hangar_abctl.machine import Api, auth_secret, fail, read_record, write_record
+from hangar_abctl import machine
+from hangar_abctl.machine import Api, auth_secret, drop_record, fail, write_record
 
 OPERATOR = "operator"
+FILTER = "airbyte-filter.service"
+KNOWN, ASKED, DUE = "filter-clients", "filter-operator.json", "filter-due.json"
+RECORDS = (KNOWN, ASKED, DUE)
+"""What the filter reads at its start: hashes of those it knows, and the question that it asks Airbyte. The third is
+there from before those change until the filter has them."""
 
 
 class Clients:
     """The clients of the role, each with the folder and group of its two files."""
 
-    def __init__(self, clients: dict[str, dict[str, str]], port: int) -> None:
-        self._clients, self._api = clients, Api(port)
+    def __init__(self, clients: dict[str, dict[str, str]], port: int, filter_port: int) -> None:
+        self._clients, self._api, self._filter = clients, Api(port), Api(filter_port)
 
     def places(self, name: str) -> tuple[Path, Path]:
         folder = Path(self._clients[name]["folder"])
         return folder / "airbyte_client_id", folder / "airbyte_client_secret"
 
     def wrong(self) -> list[str]:
-        """The clients whose files are missing, are readable by others, or get no token."""
-        return [name for name in self._clients if not self._works(name)]
+        """The clients whose files are missing, are readable by others, or get no token; and a filter that knows
+        others than it should.
+        """
+        clients = [name for name in self._clients if not self._works(name)]
+        return clients if clients or self._taught() else ["filter"]
+
+    def _whole(self, name: str) -> bool:
+        group = self._clients[name]["group"]
+        return all(file.is_file() and is_right(file, file.read_text(), group) for file in self.places(name))
 
     def _works(self, name: str) -> bool:
-        group = self._clients[name]["group"]
-        files = self.places(name)
-        if not all(file.is_file() and is_right(file, file.read_text(), group) for file in files):
-            return False
-        return bool(self._api.token(*(file.read_text() for file in files)))
+        asked = self._api if name == OPERATOR else self._filter
+        return self._whole(name) and bool(asked.token(*self._read(name)))
+
+    def _read(self, name: str) -> tuple[str, str]:
+        identifier, secret = (file.read_text() for file in self.places(name))
+        return identifier, secret
 
     def ensure(self, *, renewed: str = "") -> None:
         """Make what is missing or does not work; a renewed client's old secret ends at once."""
@@ -47,36 +66,41 @@ class Clients:
             found = auth_secret()
             self._keep(OPERATOR, found["instance-admin-client-id"], found["instance-admin-client-secret"])
         for name in self._clients:
-            if name != OPERATOR and (name == renewed or not self._works(name)):
-                self._make_application(name)
+            if name != OPERATOR and (name == renewed or not self._whole(name)):
+                # The id stays, so that it and the secret fit together whenever this is interrupted.
+                place = self.places(name)[0]
+                identifier = place.read_text() if place.is_file() else f"{name}-{secrets.token_hex(8)}"
+                self._keep(name, identifier, secrets.token_urlsafe(48))
+        if self.wrong():
+            self._teach()
 
     def _keep(self, name: str, identifier: str, secret: str) -> None:
         place, secret_place = self.places(name)
-        # The secret first: a reader that meets the new id beside the old secret would be refused.
         keep(secret_place, secret, self._clients[name]["group"])
         keep(place, identifier, self._clients[name]["group"])
 
-    def _make_application(self, name: str) -> None:
-        token = self._api.token(*(place.read_text() for place in self.places(OPERATOR)))
-        if not token:
-            fail("Airbyte does not know its own administrator's credentials: sudo airbyte-abctl status")
-        status, made = self._api.ask("POST", "/applications", {"name": f"hangar-{name}"}, token)
-        if status != 200 or not isinstance(made, dict):
-            fail(f"Airbyte made no application for {name} (HTTP {status})")
-        applications = dict(read_record("applications.json") or {})
-        old = applications.get(name)
-        # On record before anything else: an application that nobody knows of would stay for ever.
-        write_record("applications.json", {**applications, name: made["id"]}, 0o600)
-        self._keep(name, made["clientId"], made["clientSecret"])
-        if old:
-            self._end(str(old), token)
+    def _lessons(self) -> dict[Path, str]:
+        """The files of the filter as they should be."""
+        others = [name for name in self._clients if name != OPERATOR]
+        prints = [hashlib.sha256(":".join(self._read(name)).encode()).hexdigest().upper() for name in others]
+        asked = dict(zip(("client_id", "client_secret"), self._read(OPERATOR), strict=True))
+        question = json.dumps({**asked, "grant_type": "client_credentials"})
+        return {machine.STATE / KNOWN: "\n".join(prints), machine.STATE / ASKED: question}
 
-    def _end(self, identifier: str, token: str) -> None:
-        status, _ = self._api.ask("DELETE", f"/applications/{identifier}", None, token)
-        if status not in (200, 204, 404):
-            fail(
-                f"The old application {identifier} is still there (HTTP {status}): remove it in Airbyte's settings"
-            )
+    def _taught(self) -> bool:
+        due = (machine.STATE / DUE).exists()
+        return not due and all(is_right(path, value, "root") for path, value in self._lessons().items())
+
+    def _teach(self) -> None:
+        write_record(DUE, {})
+        for path, value in self._lessons().items():
+            keep(path, value, "root")
+        done = subprocess.run(["systemctl", "restart", FILTER], check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            fail(f"The filter in front of Airbyte does not start: sudo journalctl --unit {FILTER}")
+        drop_record(DUE)
+        if wrong := self.wrong():
+            fail(f"No token for {', '.join(wrong)}: sudo journalctl --unit {FILTER}")
 
     def __contains__(self, name: Any) -> bool:
         return name in self._clients

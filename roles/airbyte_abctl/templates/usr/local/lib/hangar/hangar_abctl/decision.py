@@ -86,6 +86,14 @@ def _installed(found: Found, installed: dict[str, Any]) -> Decision:
         return Decision("nothing" if found.node == "running" and found.healthy else "start")
     if _older(found.wanted["chart"], installed["chart"]):
         return _downgrade(installed["chart"], found.wanted["chart"])
+    if found.wanted["port"] != installed["port"]:
+        return Decision(
+            "refuse",
+            f"Airbyte is installed at port {installed['port']} and {found.wanted['port']} is described; abctl"
+            " keeps a cluster at the port that it was made with. Keep it"
+            f" (airbyte.port: {installed['port']}), or take the cluster away, its data stay, and install it anew:"
+            f" ansible-playbook … --tags airbyte -e airbyte_abctl_state=absent, then {AGAIN}",
+        )
     if "upgrade" in found.allowed:
         return Decision("upgrade")
     return Decision(
@@ -103,7 +111,7 @@ def _same(wanted: dict[str, Any], installed: dict[str, Any]) -> bool:
 def _difference(wanted: dict[str, Any], installed: dict[str, Any]) -> str:
     if wanted["chart"] != installed["chart"]:
         return f"Airbyte {installed['chart']} is installed and {wanted['chart']} is described"
-    names = [name for name in ("port", "values", "low_resource") if wanted[name] != installed[name]]
+    names = [name for name in ("values", "low_resource") if wanted[name] != installed[name]]
     return f"Airbyte {installed['chart']} is installed with other settings ({', '.join(names)}) than are described"
 
 

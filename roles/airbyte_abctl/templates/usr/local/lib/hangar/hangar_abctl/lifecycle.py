@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hangar_abctl import names, passed
+from hangar_abctl import credentials, names, passed
 from hangar_abctl.decision import Decision, Found, decide
 from hangar_abctl.machine import (
     AUTH_SECRET,
@@ -198,7 +198,7 @@ def uninstall(*, data: bool) -> None:
             drop_record("kept.json")
         elif last:
             write_record("kept.json", last)
-        for name in ("installed.json", "begun.json", "applications.json"):
+        for name in ("installed.json", "begun.json", *credentials.RECORDS):
             drop_record(name)
 
 

@@ -143,15 +143,14 @@ def read_record(name: str) -> dict[str, Any] | None:
     return dict(json.loads(path.read_text())) if path.exists() else None
 
 
-def write_record(name: str, content: dict[str, Any], mode: int = 0o644) -> None:
-    """Whole or not at all."""
+def write_record(name: str, content: dict[str, Any]) -> None:
+    """Whole or not at all, for root alone: what Helm is given stands in it."""
     path = STATE / name
     fresh = path.with_name(f".{name}.new")
     fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         json.dump(content, stream, indent=1, sort_keys=True)
-        os.fchmod(descriptor, mode)  # whatever the umask is
         stream.flush()
         os.fsync(descriptor)
     fresh.rename(path)

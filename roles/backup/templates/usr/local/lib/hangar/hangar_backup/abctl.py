@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import files, inside
+from . import files
 from .databases import ASKED, DUMPED, PATIENCE, plain
 from .described import HOME, WORK, Described, Refused
 from .records import write_whole
@@ -44,7 +44,7 @@ STOPPED = 300.0
 
 
 def make(place: Path) -> None:
-    """An archive of one dump a database, the credentials, and what Hangar knows of its applications there.
+    """An archive of one dump a database, and the credentials.
 
     Raises:
         Refused: nothing is installed, or the cluster does not answer.
@@ -57,10 +57,7 @@ def make(place: Path) -> None:
         found = [] if installed.get("external_database") else _names(_ask(DATABASES).split("\n"))
         secret = json.loads(run(_kubectl("get", "secret", SECRET, "--output", "json"),
                                 "Reading Airbyte's credentials", timeout=ASKED))  # fmt: skip
-        content = {
-            "chart": installed["chart"], "databases": found, "secret": secret["data"],
-            "applications": _record("applications.json"),
-        }  # fmt: skip
+        content = {"chart": installed["chart"], "databases": found, "secret": secret["data"]}
         for name in found:
             with (folder / f"{name}.dump").open("xb") as sink:
                 argv = _in_database("pg_dump", "--format=custom", PATIENCE, database=name)
@@ -135,8 +132,6 @@ def restore(archive: Path) -> None:
     patch = _kubectl("patch", "secret", SECRET, "--type", "merge", "--patch-file", "/dev/stdin")
     given = json.dumps({"data": content["secret"]})
     run(patch, "Putting Airbyte's credentials back", text=given, timeout=ASKED)
-    if content["applications"]:
-        inside.put_text(json.dumps(content["applications"]), RECORDS / "applications.json")
 
 
 def _put_databases_back(names: list[str], folder: Path) -> None:
