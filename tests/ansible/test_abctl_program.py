@@ -9,20 +9,14 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("service_users", "airbyte_abctl"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-import secret_files  # noqa: E402  (found by the lines above, as on the machine)
-from hangar_abctl import archive, credentials, lifecycle, machine, names, passed  # noqa: E402
-from hangar_abctl.decision import Found, decide  # noqa: E402
+import secret_files
+from hangar_abctl import archive, credentials, lifecycle, machine, names, passed
+from hangar_abctl.decision import Found, decide
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
 

@@ -6,27 +6,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hangar_abctl import machine
+from hangar_backup import abctl, files, making, putting_back, scratch
+from hangar_backup.described import Refused
+from hangar_backup.parts import parts
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "backup", "airbyte_abctl"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-from hangar_abctl import machine  # noqa: E402  (found by the lines above, as on the machine)
-from hangar_backup import abctl, files, making, putting_back, scratch  # noqa: E402
-from hangar_backup.described import Refused  # noqa: E402
-from hangar_backup.parts import parts  # noqa: E402
-
-from tests.ansible.test_backup_dumps import DESCRIBED, ask  # noqa: E402
-from tests.ansible.test_backup_dumps import place as place  # noqa: E402
-from tests.ansible.test_backup_dumps import pytestmark as pytestmark  # noqa: E402
-from tests.templates.render import value  # noqa: E402
+from tests.ansible.test_backup_dumps import DESCRIBED, ask
+from tests.ansible.test_backup_dumps import place as place
+from tests.ansible.test_backup_dumps import pytestmark as pytestmark
+from tests.templates.render import value
 
 PLATFORM = replace(DESCRIBED, airbyte=False, abctl=True)
 

@@ -8,14 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-for role in ("interlock", "backup"):
-    sys.path.append(str(ROLES / role / "templates/usr/local/lib/hangar"))
-
-from hangar_backup import databases, files, running, sending, state  # noqa: E402
-from hangar_backup.described import Refused  # noqa: E402
-from hangar_backup.running import Failed, TookTooLong, run  # noqa: E402
+from hangar_backup import databases, files, running, sending, state
+from hangar_backup.described import Refused
+from hangar_backup.running import Failed, TookTooLong, run
 
 ENDLESS = "import os\nwhile True: os.write({}, b'x' * 65536)"
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x9b2Jfull\r"

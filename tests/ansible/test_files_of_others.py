@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-import pytest
-
-from hangar.paths import REPO
-
-sys.path.append(str(REPO / "roles/interlock/templates/usr/local/lib/hangar"))
-
 import hangar_files as files
+import pytest
 
 
 def test_a_file_larger_than_the_memory_is_not_read(tmp_path: Path) -> None:

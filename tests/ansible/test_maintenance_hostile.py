@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,11 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-
-from hangar.paths import REPO
-
-sys.path.insert(0, str(REPO / "roles/maintenance/templates/usr/local/lib/hangar"))
-
 from hangar_maintenance import airflow, images
 from hangar_maintenance.airflow import Airflow, Unreachable
 

@@ -4,22 +4,17 @@ firewall, and what was meant for the service, at the service's choice.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from hangar_abctl.machine import Api
+from hangar_monitoring import services
 
 from hangar.paths import REPO
 from hangar.rotation import agent as rotation
-
-for role in ("interlock", "service_users", "monitoring", "airbyte_abctl"):
-    sys.path.append(str(REPO / f"roles/{role}/templates/usr/local/lib/hangar"))
-
-from hangar_abctl.machine import Api  # noqa: E402  (found above)
-from hangar_monitoring import services  # noqa: E402  (found above)
 
 
 class Leading(BaseHTTPRequestHandler):

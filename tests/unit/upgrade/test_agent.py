@@ -14,13 +14,8 @@ from typing import Any
 
 import pytest
 
-from hangar.paths import REPO
-
-for role in ("interlock", "backup", "maintenance"):
-    sys.path.append(str(REPO / "roles" / role / "templates/usr/local/lib/hangar"))
-
-from hangar.upgrade import agent  # noqa: E402
-from hangar.upgrade.remote import keeping, looking, running  # noqa: E402
+from hangar.upgrade import agent
+from hangar.upgrade.remote import keeping, looking, running
 
 LISTENS = """#!/bin/sh
 echo "${{0##*/}} $*" >> {place}/asked
