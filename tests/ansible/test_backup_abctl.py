@@ -75,7 +75,10 @@ class Cluster:
 
     def jobs(self) -> str:
         return ask(
-            self.server, "db-airbyte", "airbyte", "select string_agg(status, ',' order by id) from jobs"
+            self.server,
+            "db-airbyte",
+            "airbyte",
+            "select string_agg(status, ',' order by id) from public.jobs",
         ).strip()
 
 
@@ -93,10 +96,15 @@ def cluster(place: Path, server: scratch.Scratch, tmp_path: Path, monkeypatch: p
         ask(server, "postgres", "airbyte", f'drop database if exists "{name}" with (force);')
         ask(server, "postgres", "airbyte", f'create database "{name}" template template0;')
     ask(server, "db-airbyte", "airbyte",
-        "create extension pgcrypto; create table jobs (id int primary key, status text);"
+        "set search_path = public; create extension pgcrypto; create table jobs (id int primary key, status text);"
         "create table connection (id uuid default gen_random_uuid());"
         "insert into jobs values (1, 'succeeded'), (2, 'running');")  # fmt: skip
-    ask(server, "temporal", "airbyte", "create extension btree_gin; create table executions (id int);")
+    ask(
+        server,
+        "temporal",
+        "airbyte",
+        "set search_path = public; create extension btree_gin; create table executions (id int);",
+    )
     found = Cluster(tmp_path, server, place)
     # Its folder, in a place that the trial's account may pass.
     work = place / "work"
@@ -127,7 +135,12 @@ def test_connections_and_jobs_are_copied_tried_and_come_back(cluster: Cluster) -
     archive = copy(cluster)
     assert abctl.tried(PLATFORM, archive) == 3  # tables, of both databases
     # Another machine: nothing of all that, and credentials of its own.
-    ask(cluster.server, "db-airbyte", "airbyte", "truncate jobs; insert into jobs values (9, 'failed')")
+    ask(
+        cluster.server,
+        "db-airbyte",
+        "airbyte",
+        "truncate public.jobs; insert into public.jobs values (9, 'failed')",
+    )
     abctl.stop()
     abctl.restore(archive)
     abctl.start()
