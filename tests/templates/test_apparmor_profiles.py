@@ -165,6 +165,14 @@ def test_the_measuring_daemon_may_start_what_it_asks() -> None:
     assert allows("hangar.measure", "/usr/lib/postgresql/17/bin/psql", "x")
 
 
+@each_profile
+def test_who_may_read_resolv_conf_may_read_it_where_resolved_keeps_it(profile: str) -> None:
+    """There /etc/resolv.conf is a link, and AppArmor looks at the file that it leads to."""
+    if allows(profile, "/etc/resolv.conf", "r"):
+        assert allows(profile, "/run/systemd/resolve/stub-resolv.conf", "r")
+        assert allows(profile, "/run/systemd/resolve/resolv.conf", "r")
+
+
 def test_these_tests_read_rules_as_apparmor_does() -> None:
     assert allows("hangar.prometheus", "/srv/monitoring/prometheus/wal/1", "w")
     assert not allows("hangar.prometheus", "/srv/monitoring/alertmanager/1", "r")
