@@ -25,6 +25,9 @@ from hangar.trust import Certificate, certificates
 ANYWHERE = ("0.0.0.0/0", "::/0")
 """Where log-ins come from when nobody says it: a machine of the user's own."""
 
+EMULATED_PROOF = 300
+"""Seconds for the login that keeps a change, where each step of it takes ten: a minute was too short beside Airflow."""
+
 LOCAL = ("container", "vm")
 """Clouds whose machines are on this computer."""
 
@@ -70,6 +73,7 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         "ansible_control_path": control_path(server),
         "ansible_python_interpreter": "/usr/bin/python3",
         "interlock_login_proof": login_proof(server.environment),
+        **({"interlock_after": EMULATED_PROOF} if server.emulated else {}),
     }
 
 

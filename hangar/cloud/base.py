@@ -42,8 +42,9 @@ class Jump:
 class Server:
     """A machine that runs. `host_keys` are lines `type base64`, learned from the cloud, never from the
     network. `ssh_sources` are the networks that log-ins come from. `limits` are pytest markers of promises
-    that this kind of machine cannot show. `proxy_command` is the program, word by word, whose standard input and
-    output lead to the machine's SSH; without one, `address` and `port` do. It leads over `jump`, where there is one.
+    that this kind of machine cannot show. `emulated` says of its processor that everything takes several times as
+    long. `proxy_command` is the program, word by word, whose standard input and output lead to the machine's SSH;
+    without one, `address` and `port` do. It leads over `jump`, where there is one.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Server:
     host_keys: tuple[str, ...]
     ssh_sources: tuple[str, ...]
     limits: tuple[str, ...] = ()
+    emulated: bool = False
     proxy_command: tuple[str, ...] = ()
     jump: Jump | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import subprocess
@@ -66,6 +67,13 @@ def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, 
         f"-o UserKnownHostsFile={state}/known_hosts -o GlobalKnownHostsFile=/dev/null "
         "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local"
     )
+
+
+def test_a_change_has_longer_to_be_proven_where_a_login_takes_longer(tmp_path: Path) -> None:
+    """Within a minute, beside Airflow, an emulated processor did not come to the end of one that was right."""
+    slow = inventory.connection(dataclasses.replace(SERVER, emulated=True), tmp_path)
+    assert slow["interlock_after"] == 300
+    assert "interlock_after" not in inventory.connection(SERVER, tmp_path), "the role's own minute"
 
 
 def test_no_environment_switches_the_pinned_host_keys_off(

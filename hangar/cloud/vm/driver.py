@@ -185,6 +185,7 @@ class VmCloud(LocalCloud):
             admin=_observed(found).spec.admin,
             host_keys=keys,
             ssh_sources=(self._gateway(found),),
+            emulated=self._accelerator() == "emulation",
         )
 
 

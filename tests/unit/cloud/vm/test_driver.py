@@ -51,6 +51,7 @@ def test_a_machine_is_made_of_two_images_and_two_disks(
     ]  # fmt: skip
     assert list(vm_engine.containers_) == ["hangar-local"], "the builder is gone"
     assert (server.cloud, server.address, server.limits) == ("vm", "127.0.0.1", ())
+    assert not server.emulated, "it did not say how it runs"
     assert server.host_keys == ("ssh-ed25519 AAAAC3Nz", "ssh-rsa AAAAB3Nz")
     assert server.ssh_sources == ("172.30.0.1/32",), "whose firewall sees the bridge, and not QEMU's 10.0.2.2"
 
@@ -113,6 +114,9 @@ def test_it_says_when_the_processor_is_emulated(vm: VmCloud, vm_engine: FakeEngi
     said: list[str] = []
     make(vm, spec(), said)
     assert "wait for the machine to boot (its processor is emulated: several times slower)" in said
+    server = vm.server()
+    assert server
+    assert server.emulated
 
 
 def test_a_machine_that_does_not_boot_shows_its_console(
