@@ -11,11 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-sys.path.append(str(ROLES / "people/templates/usr/local/lib/hangar"))
-
-from hangar_people import facts, keys, leaving, ledger, sessions  # noqa: E402
+from hangar_people import facts, keys, leaving, ledger, sessions
 
 NAMED = """
 import ctypes, sys, time
