@@ -400,7 +400,7 @@ def test_secrets_stay_while_abctl_reads_them_and_go_when_it_has_ended(
 ) -> None:
     seen: list[list[str]] = []
 
-    def unit(*argv: str) -> subprocess.CompletedProcess[str]:
+    def unit(*argv: str, **_: float) -> subprocess.CompletedProcess[str]:
         seen.append(sorted(path.name for path in left.glob("hangar-*")))
         return subprocess.CompletedProcess(argv, 0, "", "")
 
@@ -411,7 +411,9 @@ def test_secrets_stay_while_abctl_reads_them_and_go_when_it_has_ended(
 
 
 def test_secrets_go_with_the_platform(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "as_airbyte", lambda *argv: subprocess.CompletedProcess(argv, 0, "", ""))
+    monkeypatch.setattr(
+        lifecycle, "as_airbyte", lambda *argv, **_: subprocess.CompletedProcess(argv, 0, "", "")
+    )
     monkeypatch.setattr(lifecycle, "node", lambda: "absent")
     lifecycle.uninstall(data=False)
     assert [path.name for path in left.iterdir()] == ["database_password"]
