@@ -17,9 +17,6 @@ from hangar.errors import CommandFailed, MachineUnreachable
 BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','exec'))"
 """What the machine's python3 is given as an argument; the program follows as the first line of its input."""
 
-BOUNDS = paths.REPO / "roles/interlock/templates/usr/local/lib/hangar/hangar_bounds.py"
-"""How much of an answer is taken in, and for how long: one file for the agents and for what the roles install."""
-
 MODULE = """\
 import sys, types
 for name, text in {modules!r}:
@@ -36,7 +33,8 @@ def program(package: str, beside: Sequence[tuple[str, Path]] = ()) -> str:
     """
     serving = files("hangar").joinpath("serving.py").read_text(encoding="utf-8")
     agent = files(package).joinpath("agent.py").read_text(encoding="utf-8")
-    modules = [(BOUNDS.stem, BOUNDS.read_text(encoding="utf-8")), ("hangar", ""), ("hangar.serving", serving)]
+    bounds = files("hangar").joinpath("bounds.py").read_text(encoding="utf-8")
+    modules = [("hangar_bounds", bounds), ("hangar", ""), ("hangar.serving", serving)]
     modules += [(name, path.read_text(encoding="utf-8")) for name, path in beside]
     return json.dumps(MODULE.format(modules=modules, agent=agent))
 

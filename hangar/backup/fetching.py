@@ -7,7 +7,7 @@ from pathlib import Path
 from hangar import paths
 from hangar.backup.folder import Folder
 from hangar.backup.machine import Machine
-from hangar.backup.records import Backup, Sealed
+from hangar.backup.records import Backup, Sealed, indexes_of
 from hangar.backup.retention import kept
 from hangar.backup.target import Target
 from hangar.config import Config
@@ -31,9 +31,10 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     came = [one for one in there if one.id in wanted]
     clashing = {one.id: other for one in came if (other := folder.taken_by(one))}
     for backup in (one for one in came if one.id not in clashing):
+        folder.require_room(backup)
         for part in (one for one in backup.parts if one.object in folder.missing(backup)):
             report(f"fetch {part.object}")
-            machine.get(part.object, folder.fresh(part.object))
+            machine.get(part.object, folder.fresh(part.object), part.bytes)
             accept(folder, part)
         folder.write_index(backup)
     for identifier, other in clashing.items():
@@ -44,8 +45,7 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
 def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> None:
     """The one backup that is named, or the newest for `latest`, unless it is here."""
     sizes = target.sizes()
-    names = sorted((name for name in sizes if name.endswith(".json")), reverse=True)
-    for name in names:
+    for name in indexes_of(sizes):
         if wanted not in ("latest", name[:-5]):
             continue
         if wanted == "latest" and not _is_of(target, folder, name):
@@ -72,9 +72,10 @@ def _is_here(folder: Folder, name: str) -> bool:
 def _bring(target: Target, folder: Folder, backup: Backup, report: Report) -> None:
     if other := folder.taken_by(backup):
         raise _clash(folder, backup.id, other)
+    folder.require_room(backup)
     for part in (one for one in backup.parts if one.object in folder.missing(backup)):
         report(f"fetch {part.object} from {target.name}")
-        target.get([part.object], folder.fresh(part.object).parent, as_fresh=True)
+        target.get([part.object], folder.fresh(part.object).parent, as_fresh=True, most=part.bytes)
         accept(folder, part)
     folder.write_index(backup)
 

@@ -1,5 +1,6 @@
 """The folder on this computer that keeps the backups. What is listed is whole: an index comes after its objects."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from hangar.backup.records import ID, OBJECT, Backup, read, text
 from hangar.config import Config
 from hangar.errors import HangarError
 from hangar.ssh.files import write_atomically
+
+ROOM = 256 << 20
+"""Bytes that stay free on this computer's disk."""
 
 LEFT = 24 * 3600.0
 """Seconds after which an object without an index is what a killed fetch left. A fetch writes the index last."""
@@ -49,6 +53,23 @@ class Folder:
     def missing(self, backup: Backup) -> list[str]:
         """The objects of a backup that are not here in their size."""
         return [part.object for part in backup.parts if not self._has(part.object, part.bytes)]
+
+    def require_room(self, backup: Backup) -> None:
+        """Returns where what is missing of a backup fits here: how much that is, somebody else says.
+
+        Raises:
+            HangarError: it does not.
+        """
+        gone = set(self.missing(backup))
+        needed = sum(part.bytes for part in backup.parts if part.object in gone)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.path).free
+        if needed and needed > free - ROOM:
+            raise HangarError(
+                f"There is no room for the backup {backup.id}.",
+                f"* It says that it has {needed >> 20} MiB; {free >> 20} MiB are free in {paths.shown(self.path)}",
+                "Make room, or name another folder in platform.yml: backup.folder",
+            )
 
     def _has(self, name: str, size: int) -> bool:
         place = self.path / name

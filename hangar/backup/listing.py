@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from hangar.backup.folder import Folder
-from hangar.backup.records import Backup
+from hangar.backup.records import Backup, indexes_of
 from hangar.backup.target import Target
 from hangar.config import Config
 from hangar.watched import span
@@ -54,7 +54,7 @@ def unfetched(config: Config, now: datetime) -> str:
 def _at(target: Target, folder: Folder, spool: dict[str, Place]) -> dict[str, Place]:
     """With what the target has. Indexes that are known are not brought again."""
     here = {one.id for one in folder.backups()}
-    there = [name[:-5] for name in target.sizes() if name.endswith(".json")]
+    there = [name[:-5] for name in indexes_of(target.sizes())]
     unknown = [name for name in there if name not in here and name not in spool]
     found = {
         one.id: Place(one, f"at {target.name} only")

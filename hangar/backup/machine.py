@@ -84,10 +84,10 @@ class Machine:
         """The machine's own key, for the host that takes its backups; "" where there is none."""
         return self._ask(["backup", "key"], ASKED).stdout.strip()
 
-    def get(self, name: str, place: Path) -> None:
-        """An encrypted object, into a file."""
+    def get(self, name: str, place: Path, most: int) -> None:
+        """An encrypted object, into a file; no more than so many bytes: the machine may be somebody else's by now."""
         try:
-            process.carry(self._argv(["backup", "send", name]), place)
+            process.carry(self._argv(["backup", "send", name]), place, most)
         except CommandFailed as error:
             raise MachineUnreachable(
                 f"{name} could not be fetched from {self.name}.", error.details, "Run the same command again."

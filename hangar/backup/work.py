@@ -5,7 +5,7 @@ from hangar.backup import fetching, keys, opening, target
 from hangar.backup.folder import Folder
 from hangar.backup.host import Host
 from hangar.backup.machine import BackupFailed, Machine
-from hangar.backup.records import Backup
+from hangar.backup.records import Backup, indexes_of
 from hangar.backup.retention import kept
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
@@ -45,8 +45,7 @@ def thin_out(config: Config, report: Report) -> list[str]:
     gone = set(folder.keep(kept([one.id for one in folder.backups()], config.backup.keep)))
     if config.backup.sftp.host:
         host = Host(config)
-        names = [name for name in host.sizes() if name.endswith(".json")]
-        indexes = host.indexes(names)
+        indexes = host.indexes(indexes_of(host.sizes()))
         ours = [one.id for one in indexes if one.machine == config.server_name]
         others = {one.id for one in indexes} - set(ours)
         gone |= set(host.keep(kept(ours, config.backup.keep) | others, indexes))

@@ -32,7 +32,7 @@ class FakeMachine:
     def show(self) -> Spool:
         return Spool(self.backups, (), 0.0, "", "", "")
 
-    def get(self, name: str, place: Path) -> None:
+    def get(self, name: str, place: Path, most: int) -> None:
         self.asked.append(name)
         place.write_bytes((self.spool / name).read_bytes()[: 9 if name == self.fail_at else None])
         if name == self.fail_at:

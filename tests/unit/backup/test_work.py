@@ -23,7 +23,7 @@ def spool_of(place: Path, *backups: Backup) -> dict[str, Callable[..., object]]:
     """A machine whose spool is a folder."""
     return {
         "show": lambda self: Spool(backups, (), 0.0, "", "", ""),
-        "get": lambda self, name, fresh: shutil.copy(place / name, fresh),
+        "get": lambda self, name, fresh, most: shutil.copy(place / name, fresh),
     }
 
 
