@@ -27,6 +27,7 @@ from hangar_abctl.machine import (
     WORKED,
     Api,
     as_airbyte,
+    complaint,
     deployed,
     drop_record,
     fail,
@@ -158,7 +159,7 @@ def backup() -> Path:
     BACKUPS.chmod(0o700)
     secret = kubectl("--namespace", NAMESPACE, "get", "secret", AUTH_SECRET, "--output", "json")
     if secret.returncode != 0:
-        fail(f"No backup: Airbyte's credentials cannot be read: {said(secret)}")
+        fail(f"No backup: Airbyte's credentials cannot be read: {complaint(secret)}")
     (folder / "credentials.json").write_text(json.dumps(json.loads(secret.stdout)["data"]))
     if not wanted()["external_database"]:
         dump(folder / "database.sql.gz")

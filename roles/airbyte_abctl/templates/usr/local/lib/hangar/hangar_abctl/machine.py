@@ -63,6 +63,11 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return "\n".join(lines[-10:])
 
 
+def complaint(done: "subprocess.CompletedProcess[str]") -> str:
+    """The same of a command that prints secrets: what it printed is none of it."""
+    return "\n".join(done.stderr.strip().splitlines()[-10:]) or f"exit {done.returncode}"
+
+
 def node() -> str:
     """`absent`, `running`, or what else Docker says of the node's container."""
     found = as_airbyte(
@@ -85,7 +90,7 @@ def auth_secret() -> dict[str, str]:
     """The platform's own credentials. `abctl local credentials` prints prose; this is where it reads them."""
     found = kubectl("--namespace", NAMESPACE, "get", "secret", AUTH_SECRET, "--output", "json")
     if found.returncode != 0:
-        fail(f"Airbyte's credentials cannot be read: {said(found)}")
+        fail(f"Airbyte's credentials cannot be read: {complaint(found)}")
     return {key: base64.b64decode(value).decode() for key, value in json.loads(found.stdout)["data"].items()}
 
 
