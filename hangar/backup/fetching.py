@@ -13,6 +13,9 @@ from hangar.backup.target import Target
 from hangar.config import Config
 from hangar.errors import HangarError
 
+AT_ONCE = 50
+"""Indexes that are asked for in one connection."""
+
 Report = Callable[[str], None]
 
 
@@ -26,7 +29,7 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
         MachineUnreachable: the machine does not answer.
     """
     there = [one for one in machine.show().backups if one.machine == folder.machine]
-    known = {one.id for one in folder.backups() if not folder.missing(one)}
+    known = {one.id for one in folder.ours() if not folder.missing(one)}
     wanted = kept([*known, *(one.id for one in there)], config.backup.keep) - known
     came = [one for one in there if one.id in wanted]
     clashing = {one.id: other for one in came if (other := folder.taken_by(one))}
@@ -42,26 +45,32 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     return [one.id for one in came]
 
 
-def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> None:
-    """The one backup that is named, or the newest for `latest`, unless it is here."""
+def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> list[str]:
+    """The one backup that is named, or for `latest` the newest that is proven to be the machine's, unless it is here.
+    Returns newer ones that are not proven, and were left aside.
+    """
     sizes = target.sizes()
-    for name in indexes_of(sizes):
-        if wanted not in ("latest", name[:-5]):
-            continue
-        if wanted == "latest" and not _is_of(target, folder, name):
-            continue
-        if _is_here(folder, name):
-            return
-        found = target.indexes([name])
-        if found and all(sizes.get(part.object) == part.bytes for part in found[0].parts):
-            _bring(target, folder, found[0], report)
-            return
-
-
-def _is_of(target: Target, folder: Folder, name: str) -> bool:
-    """Whether it is the machine's own: several may send to one place."""
-    known = folder.find(name[:-5]) or next(iter(target.indexes([name])), None)
-    return known is not None and known.machine == folder.machine
+    names = [name for name in indexes_of(sizes) if wanted in ("latest", name[:-5])]
+    aside: list[str] = []
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
+        found = {one.id: one for one in target.indexes(name for name in some if not _is_here(folder, name))}
+        for name in some:
+            if _is_here(folder, name):
+                if wanted != "latest" or name[:-5] in {one.id for one in folder.ours()}:
+                    return aside
+                continue
+            backup = found.get(name[:-5])
+            if backup is None or any(sizes.get(part.object) != part.bytes for part in backup.parts):
+                continue
+            if wanted == "latest" and backup.machine != folder.machine:
+                continue  # several may send to one place
+            if wanted == "latest" and folder.signers.doubt(backup):
+                aside.append(backup.id)
+                continue
+            _bring(target, folder, backup, report)
+            return aside
+    return aside
 
 
 def _is_here(folder: Folder, name: str) -> bool:

@@ -37,7 +37,7 @@ class Sealed:
 @dataclass(frozen=True)
 class Backup:
     """`seconds` is what it took; `numbers` are the uids that own its files, `roles` those of the warehouse; `new` the
-    parts that no earlier backup has.
+    parts that no earlier backup has; `signature` is the machine's, of all the rest.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Backup:
     roles: tuple[str, ...]
     new: tuple[str, ...]
     format: int = FORMAT
+    signature: str = ""
 
     @property
     def bytes(self) -> int:
@@ -105,6 +106,7 @@ def _fits(backup: Backup) -> bool:
         and len(backup.made) < 40 and backup.made.isprintable()
         and 0 <= backup.seconds < 10**7
         and bool(backup.parts)
+        and backup.signature.isascii()
         and all(isinstance(name, str) and 0 <= number < 2**32 for name, number in backup.numbers.items())
         and all(isinstance(one, str) and one.isprintable() for one in (*backup.roles, *backup.new))
     )  # fmt: skip
@@ -136,6 +138,11 @@ def fetched(names: Iterable[str], get: Callable[[Sequence[str], Path], None]) ->
         get(names, Path(folder))
         found = [read(Path(folder) / name) for name in names]
     return [one for one in found if one]
+
+
+def plain(backup: Backup) -> str:
+    """What of an index is signed: all of it, in one form."""
+    return json.dumps({**asdict(backup), "signature": ""}, sort_keys=True)
 
 
 def text(backup: Backup) -> str:
