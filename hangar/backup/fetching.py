@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hangar import paths
+from hangar import console, paths
 from hangar.backup.folder import Folder
 from hangar.backup.machine import Machine
 from hangar.backup.records import Backup, Sealed, indexes_of
@@ -13,6 +14,9 @@ from hangar.backup.target import Target
 from hangar.config import Config
 from hangar.errors import HangarError
 
+AHEAD = timedelta(days=1)
+"""How far a machine's clock may be before ours."""
+
 AT_ONCE = 50
 """Indexes that are asked for in one connection."""
 
@@ -20,8 +24,9 @@ Report = Callable[[str], None]
 
 
 def from_machine(machine: Machine, folder: Folder, config: Config, report: Report) -> list[str]:
-    """What the spool has and retention would keep; returns what came. A call that is killed leaves nothing listed
-    that is not whole; the next one goes on.
+    """What the spool has and retention would keep, the oldest first; returns what came. A call that is killed leaves
+    nothing listed that is not whole; the next one goes on. What is older than the newest here, or is of days to come,
+    stays there: whoever has taken the machine could push what was fetched before out of retention by it.
 
     Raises:
         HangarError: an object has not come as it was made; or another machine's backup has the name of one, which was
@@ -30,8 +35,11 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     """
     there = [one for one in machine.show().backups if one.machine == folder.machine]
     known = {one.id for one in folder.ours() if not folder.missing(one)}
-    wanted = kept([*known, *(one.id for one in there)], config.backup.keep) - known
-    came = [one for one in there if one.id in wanted]
+    credible = [one for one in there if _is_credible(one, folder, max(known, default=""))]
+    if ahead := [one.id for one in there if one.when >= now() + AHEAD]:
+        console.warn(f"Left on {folder.machine}: {', '.join(ahead[:5])}, of days to come. See its clock.")
+    wanted = kept([*known, *(one.id for one in credible)], config.backup.keep) - known
+    came = sorted((one for one in credible if one.id in wanted), key=lambda one: one.id)
     clashing = {one.id: other for one in came if (other := folder.taken_by(one))}
     for backup in (one for one in came if one.id not in clashing):
         folder.require_room(backup)
@@ -43,6 +51,15 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     for identifier, other in clashing.items():
         raise _clash(folder, identifier, other)
     return [one.id for one in came]
+
+
+def _is_credible(backup: Backup, folder: Folder, newest: str) -> bool:
+    """Whether an honest machine would have it: it is later than what is here, or was here before."""
+    return (newest < backup.id and backup.when < now() + AHEAD) or folder.find(backup.id) == backup
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> list[str]:

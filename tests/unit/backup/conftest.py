@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from hangar import config, paths, process
-from hangar.backup import keys, signers
+from hangar.backup import fetching, keys, signers
 from hangar.backup.folder import Folder
 from hangar.backup.records import Backup, Sealed, plain
 
@@ -24,6 +25,12 @@ def settings(make_config: Callable[..., config.Config]) -> config.Config:
     found = make_config()
     keys.ensure(found)
     return found
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the tests run, their backups were made in the last days."""
+    monkeypatch.setattr(fetching, "now", lambda: datetime(2026, 11, 4, tzinfo=UTC))
 
 
 @pytest.fixture
