@@ -33,7 +33,8 @@ def program(package: str, beside: Sequence[tuple[str, Path]] = ()) -> str:
     """
     serving = files("hangar").joinpath("serving.py").read_text(encoding="utf-8")
     agent = files(package).joinpath("agent.py").read_text(encoding="utf-8")
-    modules = [("hangar", ""), ("hangar.serving", serving)]
+    bounds = files("hangar").joinpath("bounds.py").read_text(encoding="utf-8")
+    modules = [("hangar_bounds", bounds), ("hangar", ""), ("hangar.serving", serving)]
     modules += [(name, path.read_text(encoding="utf-8")) for name, path in beside]
     return json.dumps(MODULE.format(modules=modules, agent=agent))
 

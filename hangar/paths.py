@@ -54,6 +54,16 @@ def backup_key(env: str) -> Path:
     return state_dir(env) / "backup-key"
 
 
+def backup_signers(env: str) -> Path:
+    """The public keys by which the environment's machines have signed their backups. They outlive the machine."""
+    return state_dir(env) / "backup_signers"
+
+
+def backup_newest(env: str) -> Path:
+    """The newest backup that its machine was seen to have. It outlives the machine."""
+    return state_dir(env) / "backup_newest"
+
+
 def backups_dir(env: str) -> Path:
     """Where encrypted backups are kept unless `backup.folder` says otherwise. They outlive the machine."""
     return state_dir(env) / "backups"

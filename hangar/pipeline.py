@@ -20,7 +20,16 @@ from hangar.elt import first_run
 from hangar.elt import machine as elt
 from hangar.elt.records import Gold
 from hangar.errors import HangarError, MachineMissing
-from hangar.paths import backup_key, backups_dir, hosts_file, known_hosts, shown, state_dir
+from hangar.paths import (
+    backup_key,
+    backup_newest,
+    backup_signers,
+    backups_dir,
+    hosts_file,
+    known_hosts,
+    shown,
+    state_dir,
+)
 from hangar.plan import Plan, Removal
 from hangar.playbook import Recap
 from hangar.report import Report, show_plan
@@ -49,6 +58,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False,
             arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
+            backup.meet(config)
         if restore:
             with progress.stage("Restore"):
                 backup.put_back(config, wanted, progress.report)
@@ -238,16 +248,21 @@ def _backups(config: Config, *, opens_more: bool) -> set[Path]:
     nothing is nobody's loss.
     """
     folder, key = backups_dir(config.environment), backup_key(config.environment)
+    proofs = {
+        path
+        for path in (backup_signers(config.environment), backup_newest(config.environment))
+        if path.exists()
+    }
     pair = {path for path in (key, public_path(key)) if path.exists()}
     if any(folder.glob("*.json")):
-        return {folder, *pair}
-    return pair if opens_more or backup.places_elsewhere(config) else set()
+        return {folder, *pair, *proofs}
+    return pair | proofs if opens_more or backup.places_elsewhere(config) else set()
 
 
 def kept_backups(config: Config, *, data_stays: bool = False, is_unsure: bool = False) -> list[str]:
     """What `destroy` leaves here, in words."""
     stays = _backups(config, opens_more=data_stays or is_unsure)
-    if not stays:
+    if not stays & {backups_dir(config.environment), backup_key(config.environment)}:
         return []
     folder = backups_dir(config.environment)
     if folder in stays:

@@ -16,10 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from hangar import bounds
 from hangar.errors import CommandFailed, MissingTool
 
 PATIENCE = 10.0
 """Seconds that an interrupted program gets to end by itself."""
+
+LONGEST = 256 << 20
+"""Bytes of an answer in a conversation: the machine may be somebody else's by now."""
 
 LEAVE_PATIENCE = 3.0
 """Seconds that a program gets to end by itself once nobody is connected to it."""
@@ -43,7 +47,8 @@ def run(
     timeout: float | None = None,
     capture: bool = True,
 ) -> Completed:
-    """Runs a program to its end. `env` is added to our environment; `timeout` is in seconds.
+    """Runs a program to its end. `env` is added to our environment; `timeout` is in seconds. For a program that says
+    what somebody else wants there is `bounded`.
 
     Raises:
         MissingTool: the program is not installed.
@@ -65,6 +70,34 @@ def run(
         ) from error
     completed = Completed(argv, done.returncode, done.stdout or "", done.stderr or "")
     if check and done.returncode != 0:
+        raise failure(completed)
+    return completed
+
+
+def bounded(
+    argv: Sequence[str], *, input: str, timeout: float, most: int = bounds.SAID, written: int | None = None
+) -> Completed:
+    """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say so many bytes, and
+    write so many into a file.
+
+    Raises:
+        MissingTool: the program is not installed.
+        CommandFailed: it ended with another status than 0, or was ended: it said or wrote too much, or took too long.
+    """
+    argv = tuple(argv)
+    try:
+        done = bounds.run(argv, seconds=timeout, text=input, most=most, written=written)
+    except bounds.Unbounded as error:
+        raise CommandFailed(f"{Path(argv[0]).name} was ended: it {error}.", describe(argv)) from error
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    completed = Completed(argv, done.returncode, done.stdout, done.stderr)
+    if done.returncode == -signal.SIGXFSZ:
+        raise CommandFailed(
+            f"{Path(argv[0]).name} was ended: it is given a file of more than {written} bytes.",
+            describe(argv),
+        )
+    if done.returncode != 0:
         raise failure(completed)
     return completed
 
@@ -124,8 +157,9 @@ class Carried(NamedTuple):
     sha256: str
 
 
-def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
-    """What `source` prints goes to the standard input of `sink`, into the file that it is, or nowhere.
+def carry(source: Sequence[str], sink: Sequence[str] | Path | None, most: int | None = None) -> Carried:
+    """What `source` prints goes to the standard input of `sink`, into the file that it is, or nowhere. Where it
+    prints more than `most` bytes it is ended.
 
     Raises:
         MissingTool: one of them is not installed.
@@ -144,6 +178,10 @@ def carry(source: Sequence[str], sink: Sequence[str] | Path | None) -> Carried:
             while block := giver.process.stdout.read(2**20):
                 digest.update(block)
                 count += len(block)
+                if most is not None and count > most:
+                    raise CommandFailed(
+                        f"{Path(source[0]).name} was ended: it says more than {most} bytes.", describe(source)
+                    )
                 if place:
                     place.write(block)
             if place:
@@ -216,7 +254,11 @@ class Conversation:
         with contextlib.suppress(BrokenPipeError):  # then the answer is empty too
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
-        answer = self._process.stdout.readline().decode(errors="replace")
+        answer = self._process.stdout.readline(LONGEST).decode(errors="replace")
+        if len(answer) >= LONGEST:
+            raise CommandFailed(
+                f"{Path(self._argv[0]).name} was given up: its answer has no end.", describe(self._argv)
+            )
         if not answer.endswith("\n"):
             said = self._log.read_text(encoding="utf-8", errors="replace")
             raise failure(Completed(self._argv, self._process.wait(PATIENCE), "", said))

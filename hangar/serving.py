@@ -6,7 +6,6 @@ It travels to the machine with each agent (`hangar.agents`), where Python's stan
 import contextlib
 import json
 import sys
-import urllib.request
 from collections.abc import Collection
 from typing import Any, Protocol
 
@@ -17,18 +16,6 @@ class Refusal(Exception):
     def __init__(self, kind: str, text: str, **more: Any) -> None:
         super().__init__(text)
         self.answer = {"kind": kind, "text": text, **more}
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """A service does not choose whom root asks in its stead, nor who gets what was meant for it."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def web() -> urllib.request.OpenerDirector:
-    """What opens an address of this machine's own: no proxy of the environment has a part in it, and no redirection."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
 
 
 class Answering(Protocol):

@@ -40,7 +40,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar.serving import Refusal, answered, serve, web
+from hangar_bounds import web, whole
+
+from hangar.serving import Refusal, answered, serve
 
 SETTINGS = "/etc/hangar/airbyte.json"
 QUICK = 30.0
@@ -227,9 +229,9 @@ class Api:
         request = urllib.request.Request(base + path, data=data, headers=headers, method=method)
         try:
             with self._open(request, timeout=timeout) as answer:
-                text = answer.read().decode()
+                text = whole(answer, timeout).decode()
         except urllib.error.HTTPError as error:
-            text = error.read().decode(errors="replace")
+            text = excuse(error)
             raise Refusal("refused", said(text) or error.reason, status=error.code) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Refusal("unreachable", f"{getattr(error, 'reason', error)}", url=base) from None
@@ -237,6 +239,14 @@ class Api:
             return json.loads(text) if text.strip() else None
         except ValueError:
             raise Refusal("refused", f"not JSON: {text[:200]}", status=200) from None
+
+
+def excuse(error: urllib.error.HTTPError) -> str:
+    """As much of an answer that says no as is taken in."""
+    try:
+        return str(whole(error, QUICK).decode(errors="replace"))
+    except (OSError, http.client.HTTPException):
+        return str(error.reason)
 
 
 def said(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from hangar.backup.records import Backup, fetched, is_ours
+from hangar.backup.records import LARGEST_INDEX, Backup, fetched, is_ours
 from hangar.cloud.gcp.api import Api
 from hangar.config import Config
 
@@ -46,8 +46,12 @@ class Bucket:
         """The indexes of these names; a torn one is none."""
         return fetched(names, self.get)
 
-    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
-        """Files into a folder; `as_fresh` under the names that they have until they are known to be whole."""
+    def get(
+        self, names: Sequence[str], folder: Path, as_fresh: bool = False, most: int = LARGEST_INDEX
+    ) -> None:
+        """Files into a folder, none larger than `most`; `as_fresh` under the names that they have until they are known
+        to be whole.
+        """
         for name in names:
             place = folder / (f".{name}.new" if as_fresh else name)
-            self._rest.save(f"{self._path}/{quote(self._prefix + name, safe='')}", place)
+            self._rest.save(f"{self._path}/{quote(self._prefix + name, safe='')}", place, most)

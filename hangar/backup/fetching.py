@@ -2,23 +2,31 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hangar import paths
+from hangar import console, paths
 from hangar.backup.folder import Folder
 from hangar.backup.machine import Machine
-from hangar.backup.records import Backup, Sealed
+from hangar.backup.records import Backup, Sealed, indexes_of
 from hangar.backup.retention import kept
 from hangar.backup.target import Target
 from hangar.config import Config
 from hangar.errors import HangarError
 
+AHEAD = timedelta(days=1)
+"""How far a machine's clock may be before ours."""
+
+AT_ONCE = 50
+"""Indexes that are asked for in one connection."""
+
 Report = Callable[[str], None]
 
 
 def from_machine(machine: Machine, folder: Folder, config: Config, report: Report) -> list[str]:
-    """What the spool has and retention would keep; returns what came. A call that is killed leaves nothing listed
-    that is not whole; the next one goes on.
+    """What the spool has and retention would keep, the oldest first; returns what came. A call that is killed leaves
+    nothing listed that is not whole; the next one goes on. What is older than the newest here, or is of days to come,
+    stays there: whoever has taken the machine could push what was fetched before out of retention by it.
 
     Raises:
         HangarError: an object has not come as it was made; or another machine's backup has the name of one, which was
@@ -26,14 +34,18 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
         MachineUnreachable: the machine does not answer.
     """
     there = [one for one in machine.show().backups if one.machine == folder.machine]
-    known = {one.id for one in folder.backups() if not folder.missing(one)}
-    wanted = kept([*known, *(one.id for one in there)], config.backup.keep) - known
-    came = [one for one in there if one.id in wanted]
+    known = {one.id for one in folder.ours() if not folder.missing(one)}
+    credible = [one for one in there if _is_credible(one, folder, max(known, default=""))]
+    if ahead := [one.id for one in there if one.when >= now() + AHEAD]:
+        console.warn(f"Left on {folder.machine}: {', '.join(ahead[:5])}, of days to come. See its clock.")
+    wanted = kept([*known, *(one.id for one in credible)], config.backup.keep) - known
+    came = sorted((one for one in credible if one.id in wanted), key=lambda one: one.id)
     clashing = {one.id: other for one in came if (other := folder.taken_by(one))}
     for backup in (one for one in came if one.id not in clashing):
+        folder.require_room(backup)
         for part in (one for one in backup.parts if one.object in folder.missing(backup)):
             report(f"fetch {part.object}")
-            machine.get(part.object, folder.fresh(part.object))
+            machine.get(part.object, folder.fresh(part.object), part.bytes)
             accept(folder, part)
         folder.write_index(backup)
     for identifier, other in clashing.items():
@@ -41,27 +53,41 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     return [one.id for one in came]
 
 
-def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> None:
-    """The one backup that is named, or the newest for `latest`, unless it is here."""
+def _is_credible(backup: Backup, folder: Folder, newest: str) -> bool:
+    """Whether an honest machine would have it: it is later than what is here, or was here before."""
+    return (newest < backup.id and backup.when < now() + AHEAD) or folder.find(backup.id) == backup
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def from_target(target: Target, folder: Folder, wanted: str, report: Report) -> list[str]:
+    """The one backup that is named, or for `latest` the newest that is proven to be the machine's, unless it is here.
+    Returns newer ones that are not proven, and were left aside.
+    """
     sizes = target.sizes()
-    names = sorted((name for name in sizes if name.endswith(".json")), reverse=True)
-    for name in names:
-        if wanted not in ("latest", name[:-5]):
-            continue
-        if wanted == "latest" and not _is_of(target, folder, name):
-            continue
-        if _is_here(folder, name):
-            return
-        found = target.indexes([name])
-        if found and all(sizes.get(part.object) == part.bytes for part in found[0].parts):
-            _bring(target, folder, found[0], report)
-            return
-
-
-def _is_of(target: Target, folder: Folder, name: str) -> bool:
-    """Whether it is the machine's own: several may send to one place."""
-    known = folder.find(name[:-5]) or next(iter(target.indexes([name])), None)
-    return known is not None and known.machine == folder.machine
+    names = [name for name in indexes_of(sizes) if wanted in ("latest", name[:-5])]
+    aside: list[str] = []
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
+        found = {one.id: one for one in target.indexes(name for name in some if not _is_here(folder, name))}
+        for name in some:
+            if _is_here(folder, name):
+                if wanted != "latest" or name[:-5] in {one.id for one in folder.ours()}:
+                    return aside
+                continue
+            backup = found.get(name[:-5])
+            if backup is None or any(sizes.get(part.object) != part.bytes for part in backup.parts):
+                continue
+            if wanted == "latest" and backup.machine != folder.machine:
+                continue  # several may send to one place
+            if wanted == "latest" and folder.signers.doubt(backup):
+                aside.append(backup.id)
+                continue
+            _bring(target, folder, backup, report)
+            return aside
+    return aside
 
 
 def _is_here(folder: Folder, name: str) -> bool:
@@ -72,9 +98,10 @@ def _is_here(folder: Folder, name: str) -> bool:
 def _bring(target: Target, folder: Folder, backup: Backup, report: Report) -> None:
     if other := folder.taken_by(backup):
         raise _clash(folder, backup.id, other)
+    folder.require_room(backup)
     for part in (one for one in backup.parts if one.object in folder.missing(backup)):
         report(f"fetch {part.object} from {target.name}")
-        target.get([part.object], folder.fresh(part.object).parent, as_fresh=True)
+        target.get([part.object], folder.fresh(part.object).parent, as_fresh=True, most=part.bytes)
         accept(folder, part)
     folder.write_index(backup)
 

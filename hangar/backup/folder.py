@@ -1,13 +1,18 @@
 """The folder on this computer that keeps the backups. What is listed is whole: an index comes after its objects."""
 
+import shutil
 import time
 from pathlib import Path
 
 from hangar import paths
 from hangar.backup.records import ID, OBJECT, Backup, read, text
+from hangar.backup.signers import Signers
 from hangar.config import Config
 from hangar.errors import HangarError
 from hangar.ssh.files import write_atomically
+
+ROOM = 256 << 20
+"""Bytes that stay free on this computer's disk."""
 
 LEFT = 24 * 3600.0
 """Seconds after which an object without an index is what a killed fetch left. A fetch writes the index last."""
@@ -18,16 +23,22 @@ class Folder:
     `machine`'s is neither listed nor removed, and is put back only by its name.
     """
 
-    def __init__(self, path: Path, machine: str) -> None:
+    def __init__(self, path: Path, machine: str, signers: Signers | None = None) -> None:
         self.path, self.machine = path, machine
+        self.signers = signers or Signers(machine, ())
 
     @classmethod
     def of(cls, config: Config) -> "Folder":
-        return cls(config.backup.folder or paths.backups_dir(config.environment), config.server_name)
+        place = config.backup.folder or paths.backups_dir(config.environment)
+        return cls(place, config.server_name, Signers.of(config))
 
     def backups(self) -> list[Backup]:
         """Every backup of the machine with an index that can be read, the newest first."""
         return [one for one in self._all() if one.machine == self.machine]
+
+    def ours(self) -> list[Backup]:
+        """Those without what another machine of that name has signed: only they are thinned out or the latest."""
+        return [one for one in self.backups() if not self.signers.is_strange(one)]
 
     def _all(self) -> list[Backup]:
         found = [read(path) for path in self.path.glob("*.json") if ID.fullmatch(path.stem)]
@@ -50,6 +61,23 @@ class Folder:
         """The objects of a backup that are not here in their size."""
         return [part.object for part in backup.parts if not self._has(part.object, part.bytes)]
 
+    def require_room(self, backup: Backup) -> None:
+        """Returns where what is missing of a backup fits here: how much that is, somebody else says.
+
+        Raises:
+            HangarError: it does not.
+        """
+        gone = set(self.missing(backup))
+        needed = sum(part.bytes for part in backup.parts if part.object in gone)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.path).free
+        if needed and needed > free - ROOM:
+            raise HangarError(
+                f"There is no room for the backup {backup.id}.",
+                f"* It says that it has {needed >> 20} MiB; {free >> 20} MiB are free in {paths.shown(self.path)}",
+                "Make room, or name another folder in platform.yml: backup.folder",
+            )
+
     def _has(self, name: str, size: int) -> bool:
         place = self.path / name
         return place.is_file() and place.stat().st_size == size
@@ -70,7 +98,7 @@ class Folder:
         """Removes every other backup, then the objects that none names any more; returns what went. Objects that never
         had an index stay for a day: another machine's fetch may be at work.
         """
-        going = [one for one in self.backups() if one.id not in identifiers]
+        going = [one for one in self.ours() if one.id not in identifiers]
         for backup in going:
             (self.path / f"{backup.id}.json").unlink()
         named = {part.object for backup in self._all() for part in backup.parts}
@@ -88,7 +116,7 @@ class Folder:
         Raises:
             HangarError: it is not here, or not whole.
         """
-        known = self.backups()
+        known = self.ours()
         found = known[0] if known and wanted == "latest" else self.find(wanted)
         if found is None:
             raise HangarError(

@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hangar import machine, paths, process
-from hangar.backup.records import Backup, fetched, is_ours, moment
+from hangar.backup.records import LARGEST_INDEX, Backup, fetched, is_ours, moment
 from hangar.backup.retention import SAFE_DAYS
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
 from hangar.ssh.files import write_atomically
+
+HOURS = 6.0
+"""A transfer that takes longer is given up, as on the machine (roles/backup)."""
 
 LISTED = re.compile(r"^\S+\s+\S+\s+\S+\s+\S+\s+(\d+)\s.*\s(?:\S*/)?(\S+)$")
 """A line of `ls -ln`: size and name."""
@@ -37,8 +40,15 @@ class Host:
         """The indexes of these names; a torn one is none."""
         return fetched(names, self.get)
 
-    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
-        """Files into a folder; `as_fresh` under the names that they have until they are known to be whole."""
+    def get(
+        self, names: Sequence[str], folder: Path, as_fresh: bool = False, most: int = LARGEST_INDEX
+    ) -> None:
+        """Files into a folder, none larger than `most`; `as_fresh` under the names that they have until they are known
+        to be whole.
+
+        Raises:
+            HangarError: the host does not hand them out, or sends more.
+        """
         lines = []
         for name in names:
             there = f'"{self._sftp.folder}/{name}"'
@@ -47,7 +57,7 @@ class Host:
                 f'get {there} "{folder / (f".{name}.new" if as_fresh else name)}"',
             ]
         if lines:
-            self._say(lines)
+            self._say(lines, most)
 
     def keep(
         self, identifiers: set[str], indexes: Iterable[Backup], now: datetime | None = None
@@ -73,10 +83,11 @@ class Host:
             self._say([f'rm "{self._sftp.folder}/{name}"' for name in [*going, *old]])
         return [name[:-5] for name in going]
 
-    def _say(self, lines: Sequence[str]) -> str:
-        """What sftp prints for these commands."""
+    def _say(self, lines: Sequence[str], most: int = LARGEST_INDEX) -> str:
+        """What sftp prints for these commands. It writes no file of more than `most` bytes, whatever the host sends."""
         try:
-            return process.run(self._argv(), input="\n".join([*lines, ""])).stdout
+            text = "\n".join([*lines, ""])
+            return process.bounded(self._argv(), input=text, timeout=HOURS * 3600, written=most).stdout
         except CommandFailed as error:
             raise HangarError(
                 f"The host {self.name} does not hand its backups out.", error.details,

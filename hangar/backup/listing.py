@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import NamedTuple
 
 from hangar.backup.folder import Folder
-from hangar.backup.records import Backup
+from hangar.backup.records import Backup, indexes_of
 from hangar.backup.target import Target
 from hangar.config import Config
 from hangar.watched import span
 
 
 class Place(NamedTuple):
-    """`where` is for people: "here", "damaged" (here, and not whole), or where else it lies."""
+    """`where` is for people: "here", "damaged" (here, and not whole), or where else it lies; "not proven" where nobody
+    known here has signed it."""
 
     backup: Backup
     where: str
@@ -28,7 +29,9 @@ def places(folder: Folder, spool: Iterable[Backup], target: Target | None) -> li
     if target:
         found = _at(target, folder, found)
     for one in folder.backups():
-        found[one.id] = Place(one, "damaged" if folder.missing(one) else "here")
+        strange = ", not proven" if folder.signers.is_strange(one) else ""
+        where = "damaged" if folder.missing(one) else f"here{strange}"
+        found[one.id] = Place(one, where)
     return sorted(found.values(), key=lambda place: place.backup.id, reverse=True)
 
 
@@ -54,10 +57,10 @@ def unfetched(config: Config, now: datetime) -> str:
 def _at(target: Target, folder: Folder, spool: dict[str, Place]) -> dict[str, Place]:
     """With what the target has. Indexes that are known are not brought again."""
     here = {one.id for one in folder.backups()}
-    there = [name[:-5] for name in target.sizes() if name.endswith(".json")]
+    there = [name[:-5] for name in indexes_of(target.sizes())]
     unknown = [name for name in there if name not in here and name not in spool]
     found = {
-        one.id: Place(one, f"at {target.name} only")
+        one.id: Place(one, f"at {target.name} only{', not proven' if folder.signers.doubt(one) else ''}")
         for one in target.indexes(f"{name}.json" for name in unknown)
         if one.machine == folder.machine
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hangar import paths, process
+from hangar.backup import signers
 from hangar.backup.records import Backup, parse
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 
@@ -27,7 +28,8 @@ class BackupFailed(HangarError):
 @dataclass(frozen=True)
 class Spool:
     """What the machine says of its backups. `good` is when the last good one ended (seconds since 1970, 0: never),
-    `problem` why the last attempt was none, `next` and `last` when the timer strikes and struck, as it says them.
+    `problem` why the last attempt was none, `next` and `last` when the timer strikes and struck, as it says them,
+    `signer` the public key that proves its backups.
     """
 
     backups: tuple[Backup, ...]
@@ -36,6 +38,7 @@ class Spool:
     problem: str
     next: str
     last: str
+    signer: str = ""
 
 
 class Machine:
@@ -46,7 +49,7 @@ class Machine:
         self.name = f"hangar-{environment}"
 
     def show(self) -> Spool:
-        """What there is.
+        """What there is. Its key for backups is remembered, and the newest that it has.
 
         Raises:
             MachineUnreachable: it does not answer.
@@ -60,10 +63,12 @@ class Machine:
             )  # fmt: skip
         found = json.loads(done.stdout)
         known = tuple(one for entry in found["backups"] if (one := parse(entry)))
+        signers.remember(self.environment, str(found.get("signer", "")), [one.id for one in known])
         timer = found["timer"]
         return Spool(
             known, tuple(found["recipients"]), float(found["good"]), str(found["problem"]),
             str(timer.get("NextElapseUSecRealtime", "")), str(timer.get("LastTriggerUSec", "")),
+            str(found.get("signer", "")),
         )  # fmt: skip
 
     def make(self) -> None:
@@ -84,10 +89,10 @@ class Machine:
         """The machine's own key, for the host that takes its backups; "" where there is none."""
         return self._ask(["backup", "key"], ASKED).stdout.strip()
 
-    def get(self, name: str, place: Path) -> None:
-        """An encrypted object, into a file."""
+    def get(self, name: str, place: Path, most: int) -> None:
+        """An encrypted object, into a file; no more than so many bytes: the machine may be somebody else's by now."""
         try:
-            process.carry(self._argv(["backup", "send", name]), place)
+            process.carry(self._argv(["backup", "send", name]), place, most)
         except CommandFailed as error:
             raise MachineUnreachable(
                 f"{name} could not be fetched from {self.name}.", error.details, "Run the same command again."

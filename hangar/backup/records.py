@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 1
+LARGEST_INDEX, MOST_INDEXES = 64 << 10, 10_000
+"""Bytes of an index that is read, and how many of a place: an hour's each would be there for more than a year."""
+
 ID = re.compile(r"\d{8}T\d{6}Z")
 OBJECT = re.compile(r"[a-z]+-\d{8}T\d{6}Z\.age")
+MACHINE = re.compile(r"[a-z0-9-]{1,80}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 """Names that are looked for and asked for. An index that names anything else is none."""
 
 
@@ -32,7 +37,7 @@ class Sealed:
 @dataclass(frozen=True)
 class Backup:
     """`seconds` is what it took; `numbers` are the uids that own its files, `roles` those of the warehouse; `new` the
-    parts that no earlier backup has.
+    parts that no earlier backup has; `signature` is the machine's, of all the rest.
     """
 
     id: str
@@ -44,6 +49,7 @@ class Backup:
     roles: tuple[str, ...]
     new: tuple[str, ...]
     format: int = FORMAT
+    signature: str = ""
 
     @property
     def bytes(self) -> int:
@@ -61,7 +67,23 @@ def moment(identifier: str) -> datetime:
 
 def is_ours(name: str) -> bool:
     """Whether it is named as the machine names an index or an object."""
-    return bool(OBJECT.fullmatch(name) or (name.endswith(".json") and ID.fullmatch(name[:-5])))
+    is_named = OBJECT.fullmatch(name) or (name.endswith(".json") and ID.fullmatch(name[:-5]))
+    return bool(is_named) and _is_moment(name.rpartition(".")[0].rpartition("-")[2])
+
+
+def _is_moment(identifier: str) -> bool:
+    """Not each number is a day."""
+    try:
+        moment(identifier)
+    except ValueError:
+        return False
+    return True
+
+
+def indexes_of(sizes: Mapping[str, int]) -> list[str]:
+    """The names of the indexes among a place's files, the newest first; no more, and none larger, than is read."""
+    found = (name for name, size in sizes.items() if name.endswith(".json") and size <= LARGEST_INDEX)
+    return sorted(found, reverse=True)[:MOST_INDEXES]
 
 
 def parse(found: Any) -> Backup | None:
@@ -70,18 +92,42 @@ def parse(found: Any) -> Backup | None:
         parts = tuple(Sealed(**part) for part in found["parts"])
         lists = {"parts": parts, "roles": tuple(found["roles"]), "new": tuple(found["new"])}
         backup = Backup(**{**found, **lists})
-        names_fit = all(OBJECT.fullmatch(part.object) and part.part.isalpha() for part in parts)
-        fits = backup.format == FORMAT and ID.fullmatch(backup.id) and parts and names_fit
-    except (KeyError, TypeError, AttributeError):
+        return backup if _fits(backup) and all(map(_is_part, parts)) else None
+    except (KeyError, TypeError, AttributeError, ValueError):
         return None
-    return backup if fits else None
+
+
+def _fits(backup: Backup) -> bool:
+    """Whether each value is of its kind: whoever writes where backups lie chooses them, and some go to a terminal."""
+    moment(backup.id)
+    return (
+        backup.format == FORMAT
+        and bool(ID.fullmatch(backup.id) and MACHINE.fullmatch(backup.machine))
+        and len(backup.made) < 40 and backup.made.isprintable()
+        and 0 <= backup.seconds < 10**7
+        and bool(backup.parts)
+        and backup.signature.isascii()
+        and all(isinstance(name, str) and 0 <= number < 2**32 for name, number in backup.numbers.items())
+        and all(isinstance(one, str) and one.isprintable() for one in (*backup.roles, *backup.new))
+    )  # fmt: skip
+
+
+def _is_part(part: Sealed) -> bool:
+    return (
+        bool(OBJECT.fullmatch(part.object) and SHA256.fullmatch(part.sha256) and ID.fullmatch(part.made))
+        and part.part.isalpha() and part.part.isascii()
+        and isinstance(part.bytes, int) and 0 < part.bytes < 2**60
+        and isinstance(part.tables, int)
+    )  # fmt: skip
 
 
 def read(path: Path) -> Backup | None:
     """The index in a file, or None as for `parse`."""
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_INDEX + 1)
+        return parse(json.loads(content)) if len(content) <= LARGEST_INDEX else None
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -92,6 +138,11 @@ def fetched(names: Iterable[str], get: Callable[[Sequence[str], Path], None]) ->
         get(names, Path(folder))
         found = [read(Path(folder) / name) for name in names]
     return [one for one in found if one]
+
+
+def plain(backup: Backup) -> str:
+    """What of an index is signed: all of it, in one form."""
+    return json.dumps({**asdict(backup), "signature": ""}, sort_keys=True)
 
 
 def text(backup: Backup) -> str:

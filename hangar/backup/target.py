@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hangar.backup.host import Host
-from hangar.backup.records import Backup
+from hangar.backup.records import LARGEST_INDEX, Backup
 from hangar.config import Config
 
 
@@ -22,8 +22,12 @@ class Target(Protocol):
     def indexes(self, names: Iterable[str]) -> list[Backup]:
         """The indexes of these names; a torn one is none."""
 
-    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
-        """Files into a folder; `as_fresh` under the names that they have until they are known to be whole."""
+    def get(
+        self, names: Sequence[str], folder: Path, as_fresh: bool = False, most: int = LARGEST_INDEX
+    ) -> None:
+        """Files into a folder, none larger than `most`; `as_fresh` under the names that they have until they are known
+        to be whole.
+        """
 
 
 def of(config: Config) -> Target | None:

@@ -1,11 +1,11 @@
 """What the verbs do, one function each."""
 
-from hangar import console
-from hangar.backup import fetching, keys, opening, target
+from hangar import console, paths
+from hangar.backup import fetching, keys, opening, signers, target
 from hangar.backup.folder import Folder
 from hangar.backup.host import Host
 from hangar.backup.machine import BackupFailed, Machine
-from hangar.backup.records import Backup
+from hangar.backup.records import Backup, indexes_of
 from hangar.backup.retention import kept
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
@@ -33,7 +33,7 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
         fetching.from_machine(machine, folder, config, report)
         raise
     fetching.from_machine(machine, folder, config, report)
-    return folder.backups()[0], thin_out(config, report)
+    return folder.ours()[0], thin_out(config, report)
 
 
 def thin_out(config: Config, report: Report) -> list[str]:
@@ -42,12 +42,13 @@ def thin_out(config: Config, report: Report) -> list[str]:
     """
     report("remove what need not be kept")
     folder = Folder.of(config)
-    gone = set(folder.keep(kept([one.id for one in folder.backups()], config.backup.keep)))
+    gone = set(folder.keep(kept([one.id for one in folder.ours()], config.backup.keep)))
     if config.backup.sftp.host:
         host = Host(config)
-        names = [name for name in host.sizes() if name.endswith(".json")]
-        indexes = host.indexes(names)
-        ours = [one.id for one in indexes if one.machine == config.server_name]
+        indexes = host.indexes(indexes_of(host.sizes()))
+        # Another checkout's machine may have the same name; its key is another.
+        strange = folder.signers.is_strange
+        ours = [one.id for one in indexes if one.machine == config.server_name and not strange(one)]
         others = {one.id for one in indexes} - set(ours)
         gone |= set(host.keep(kept(ours, config.backup.keep) | others, indexes))
     return sorted(gone)
@@ -73,13 +74,62 @@ def require(config: Config, wanted: str, report: Report) -> Backup:
     """
     folder = Folder.of(config)
     if there := target.of(config):
-        fetching.from_target(there, folder, wanted, report)
+        aside = fetching.from_target(there, folder, wanted, report)
+        if aside and not folder.ours():
+            raise _unproven(config, there.name, aside)
+        if aside:
+            console.warn(
+                f"Left aside at {there.name}, since no key known here has signed them: {', '.join(aside[:5])}"
+            )
     backup = folder.require(wanted)
+    _doubt(config, folder, backup, wanted)
     report("see whether the key opens it")
     opening.require_opens(config, folder, backup)
     if said := left_out(config, backup):
         console.warn(said)
     return backup
+
+
+def _doubt(config: Config, folder: Folder, backup: Backup, wanted: str) -> None:
+    """Says what speaks against a backup.
+
+    Raises:
+        HangarError: it is not as the machine made it.
+    """
+    doubt = folder.signers.doubt(backup)
+    if doubt == signers.FORGED:
+        raise HangarError(
+            f"The index of {backup.id} was changed after the machine had signed it.",
+            f"* In: {paths.shown(folder.path)}", "Take another: ./provision.py backup list names them",
+        )  # fmt: skip
+    if doubt:
+        console.warn(
+            f"Nothing proves that {backup.id} is of {backup.machine}: {doubt}. Whoever can write where it lay may have "
+            "made it."
+        )
+    last = signers.newest(config.environment)
+    if wanted == "latest" and last > backup.id:
+        console.warn(
+            f"{config.server_name} has made {last} since, which is not to be had: {backup.id} is the latest."
+        )
+
+
+def _unproven(config: Config, place: str, aside: list[str]) -> HangarError:
+    return HangarError(
+        f"Nothing proves that a backup at {place} is of {config.server_name}.",
+        "\n".join(f"* {one}: no key that is known here has signed it" for one in aside[:10]),
+        "Name the machine's key in platform.yml (backup.signers; `backup schedule` shows it), or take one by its name: "
+        f"./provision.py up {config.environment} --restore {aside[0]}",
+    )  # fmt: skip
+
+
+def meet(config: Config) -> None:
+    """Learns by which key the machine signs its backups, while there is one to ask: later only they may be left."""
+    if config.backup.enabled:
+        try:
+            Machine(config.environment).show()
+        except HangarError as error:
+            console.warn(f"The key that proves this machine's backups was not learned: {error.brief}")
 
 
 def left_out(config: Config, backup: Backup) -> str:

@@ -126,7 +126,7 @@ def _target(config: "Config") -> "Target | None":
 
 
 def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
-    from hangar.backup import keys, opening
+    from hangar.backup import keys, opening, signers
     from hangar.backup.folder import Folder
 
     folder = Folder.of(config)
@@ -137,7 +137,15 @@ def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
     with console.Progress() as progress, progress.stage("Verification"):
         progress.report("decrypt every object")
         trials = opening.try_all(folder, backups, keys.require(config))
+    trials += [
+        opening.Trial(f"{one.id}.json", signers.FORGED) for one in backups
+        if folder.signers.doubt(one) == signers.FORGED
+    ]  # fmt: skip
     bad = [trial for trial in trials if trial.problem]
+    if unproven := [
+        one.id for one in backups if folder.signers.doubt(one) in (signers.UNSIGNED, signers.UNKNOWN)
+    ]:
+        console.note(f"No key that is known here has signed {', '.join(unproven)}.")
     if as_json:
         console.json({"backups": [one.id for one in backups], "objects": len(trials),
                       "problems": {one.object: one.problem for one in bad}})  # fmt: skip
@@ -193,6 +201,7 @@ def _schedule(config: "Config", *, as_json: bool) -> None:
         ("last problem", spool.problem or "none"),
         ("sent to", there.name if there else "nowhere: this computer fetches it"),
     ]  # fmt: skip
+    facts.append(("signed by", spool.signer or "nobody"))
     if config.backup.sftp.host:
         facts.append(("the machine's key", machine.public_key()))
     if config.backup.gcs.bucket:

@@ -101,6 +101,11 @@ class Backup(Section):
         (), "Public keys that open the backups (age1… or ssh-ed25519 …); none means that Hangar makes one.",
         "a list of public keys",
     )  # fmt: skip
+    signers: Names = setting(
+        (), "Public keys that prove a machine's backups, beside those of the machines that this computer has met "
+        "(`backup schedule` shows them). Whoever restores elsewhere needs them.",
+        "a list of lines such as ssh-ed25519 AAAA…",
+    )  # fmt: skip
     key: File | None = setting(
         None, "The private key that reads them; null means the one that Hangar made (.hangar/ENV/backup-key).",
         "the path of a private key, or null",
@@ -126,6 +131,12 @@ class Backup(Section):
         if any("PRIVATE" in key or key.startswith("AGE-SECRET") for key in value):
             raise wrong("this is a private key, which belongs on its owner's computer alone")
         check_each(value, RECIPIENT, "a public key of age or SSH")
+        return value
+
+    @field_validator("signers")
+    @classmethod
+    def _signing(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_each(value, r"ssh-ed25519 [A-Za-z0-9+/]+=*", "a machine's public key, without a comment")
         return value
 
     @field_validator("folders")

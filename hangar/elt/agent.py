@@ -8,14 +8,15 @@ warehouse is asked by the account `reader`, which may read gold and nothing else
 import http.client
 import json
 import os
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar.serving import Refusal, answered, serve, web
+from hangar_bounds import run, web, whole
+
+from hangar.serving import Refusal, answered, serve
 
 RELEASED = Path("/srv/airflow/released/current")
 AIRFLOW_PASSWORD = Path("/srv/airflow/secrets/admin_password")
@@ -87,13 +88,21 @@ class Airflow:
         request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)
         try:
             with self._open(request, timeout=SECONDS) as answer:
-                return json.loads(answer.read() or b"null")
+                return json.loads(whole(answer, SECONDS) or b"null")
         except urllib.error.HTTPError as error:
-            raise Refusal("refused", said(error.read().decode(errors="replace")), status=error.code) from None
+            raise Refusal("refused", said(excuse(error)), status=error.code) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             why = getattr(error, "reason", error)
             kind = "late" if isinstance(why, TimeoutError) else "unreachable"
             raise Refusal(kind, f"{self._url}: {why}") from None
+
+
+def excuse(error: urllib.error.HTTPError) -> str:
+    """As much of an answer that says no as is taken in."""
+    try:
+        return str(whole(error, SECONDS).decode(errors="replace"))
+    except (OSError, http.client.HTTPException):
+        return str(error.reason)
 
 
 def said(text: str) -> str:
@@ -115,14 +124,13 @@ def query(port: int, sql: str) -> Any:
         os.fchmod(descriptor, 0o600)
         os.write(descriptor, f"*:*:*:*:{READER_PASSWORD.read_text().strip()}\n".encode())
         argv = [PSQL, "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(port)]
-        done = subprocess.run(
+        done = run(
             [*argv, "-U", "reader", "-d", "warehouse", "-f", "-"],
-            input=sql,
+            seconds=SECONDS, text=sql, pass_fds=[descriptor],
             env={"PATH": "/usr/bin:/bin", "PGPASSFILE": f"/proc/self/fd/{descriptor}", "PGCONNECT_TIMEOUT": "10"},
-            pass_fds=[descriptor], capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Refusal("warehouse", str(error)) from None
+    except OSError as error:
+        raise Refusal("warehouse", f"{PSQL}: {error}") from None
     finally:
         os.close(descriptor)
     if done.returncode:

@@ -15,7 +15,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar.serving import Refusal, answered, serve, web
+from hangar_bounds import run as bounded
+from hangar_bounds import web, whole
+
+from hangar.serving import Refusal, answered, serve
 
 AIRFLOW = Path("/srv/airflow/secrets")
 WAREHOUSE = Path("/srv/warehouse/secrets")
@@ -38,7 +41,7 @@ def ask(url: str, body: Any = None, token: str = "", login: str = "") -> tuple[i
     opened = web().open
     try:
         with opened(urllib.request.Request(url, data=data, headers=headers), timeout=SECONDS) as answer:
-            return answer.status, json.loads(answer.read() or b"null")
+            return answer.status, json.loads(whole(answer, SECONDS) or b"null")
     except urllib.error.HTTPError as error:
         return error.code, None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -192,12 +195,10 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """A program with `text` as its input, run to its end."""
     try:
-        return subprocess.run(
-            argv, input=text, env=env, pass_fds=pass_fds, capture_output=True, text=True,
-            timeout=STEP_SECONDS, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Refusal("failed", str(error)) from None
+        done = bounded(argv, seconds=STEP_SECONDS, text=text, env=env, pass_fds=pass_fds)
+    except OSError as error:
+        raise Refusal("failed", f"{argv[0]}: {error}") from None
+    return subprocess.CompletedProcess(argv, done.returncode, done.stdout, done.stderr)
 
 
 class Agent:

@@ -16,7 +16,7 @@ from hangar_maintenance.airflow import Airflow, Unreachable
 
 from hangar.serving import Refusal, answered, serve
 from hangar.upgrade.remote import keeping, looking
-from hangar.upgrade.remote.running import CONTAINERS, SRV, described, installed, recipe, run, why
+from hangar.upgrade.remote.running import CONTAINERS, SRV, WORKED, described, installed, recipe, run, why
 
 LOCK = Path("/srv/maintenance/lock")
 RESUME = Path("/usr/local/sbin/maintenance")
@@ -43,8 +43,10 @@ class Agent:
 
     def look(self) -> dict[str, Any]:
         """What the machine has. Debian's lists are fetched, as the machine does every day; nothing else changes."""
-        fetched = run(["apt-get", "--quiet", "--quiet", "update"], check=False, env=APT)
-        simulated = run(["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], check=False, env=APT)
+        fetched = run(["apt-get", "--quiet", "--quiet", "update"], check=False, env=APT, seconds=WORKED)
+        simulated = run(
+            ["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], check=False, env=APT, seconds=WORKED
+        )
         return {
             "simulated": simulated.stdout,
             "apt_problem": why(fetched),
@@ -109,8 +111,12 @@ class Agent:
         """
         before = installed()
         # What a power cut left half installed is finished first.
-        run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], env=APT)
-        run(["apt-get", "--quiet", "--yes", *APT_OPTIONS, "upgrade"], env=APT)
+        run(
+            ["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"],
+            env=APT,
+            seconds=WORKED,
+        )
+        run(["apt-get", "--quiet", "--yes", *APT_OPTIONS, "upgrade"], env=APT, seconds=WORKED)
         after = installed()
         changed = [
             [name, before.get(name, ""), after[name]]
@@ -121,13 +127,13 @@ class Agent:
         if any(name.startswith("postgresql-") for name in names):
             run(["systemctl", "try-restart", "warehouse.service"])
         if names & set(docker):
-            run(["docker-hosts", "reload"])
-            run(["docker-hosts", "ensure"])
+            run(["docker-hosts", "reload"], seconds=WORKED)
+            run(["docker-hosts", "ensure"], seconds=WORKED)
             for user in CONTAINERS:
                 if recipe(user):
-                    run(["as-service", user, str(SRV / user / "stack/ensure")])
+                    run(["as-service", user, str(SRV / user / "stack/ensure")], seconds=WORKED)
         if changed:
-            run(["maintenance", "renew"], check=False)
+            run(["maintenance", "renew"], check=False, seconds=WORKED)
         return changed
 
     def undo(self) -> list[str]:

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 import pytest
-from hangar_backup import making, putting_back, spool, state
+from hangar_backup import making, putting_back, signing, spool, state
 from hangar_backup.described import Described, Host
 from hangar_backup.records import Backup, Sealed
 
@@ -35,6 +35,7 @@ def remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(state, "write", functools.partial(state.write, path=place))
     monkeypatch.setattr(state, "tell", functools.partial(state.tell, figures=tmp_path / "figures"))
     monkeypatch.setattr(putting_back, "make_work", lambda: None)
+    monkeypatch.setattr(signing, "SIGNING_KEY", tmp_path / "secrets" / "signing")
     (tmp_path / "spool").mkdir()
     for module in (making, putting_back):
         for name in ("HOME", "INCOMING", "WORK", "SPOOL"):

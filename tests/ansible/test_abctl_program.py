@@ -9,14 +9,18 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import hangar_words
 import pytest
 import secret_files
 from hangar_abctl import archive, credentials, lifecycle, machine, names, passed
 from hangar_abctl.decision import Found, decide
+
+from tests.templates.render import render
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
 
@@ -400,7 +404,7 @@ def test_secrets_stay_while_abctl_reads_them_and_go_when_it_has_ended(
 ) -> None:
     seen: list[list[str]] = []
 
-    def unit(*argv: str) -> subprocess.CompletedProcess[str]:
+    def unit(*argv: str, **_: float) -> subprocess.CompletedProcess[str]:
         seen.append(sorted(path.name for path in left.glob("hangar-*")))
         return subprocess.CompletedProcess(argv, 0, "", "")
 
@@ -411,8 +415,60 @@ def test_secrets_stay_while_abctl_reads_them_and_go_when_it_has_ended(
 
 
 def test_secrets_go_with_the_platform(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "as_airbyte", lambda *argv: subprocess.CompletedProcess(argv, 0, "", ""))
+    monkeypatch.setattr(
+        lifecycle, "as_airbyte", lambda *argv, **_: subprocess.CompletedProcess(argv, 0, "", "")
+    )
     monkeypatch.setattr(lifecycle, "node", lambda: "absent")
     lifecycle.uninstall(data=False)
     assert [path.name for path in left.iterdir()] == ["database_password"]
     assert machine.read_record("begun.json") is None
+
+
+FAILING = """
+import base64, subprocess, sys
+from hangar_abctl import machine
+OPERATOR = "operator"
+class Clients:
+    def __init__(self, *_): pass
+    def wrong(self): return []
+    def ensure(self):
+        {text}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "machine.fail('Airbyte says: the-secret-of-airbyte is wrong\\x1b[2J!')",
+            "Airbyte says: *** is wrong!\n",
+        ),
+        (
+            "raise ValueError('the-secret-of-airbyte')",
+            "airbyte-secrets: ValueError: ***\n",
+        ),
+        (
+            "machine.fail(machine.complaint(subprocess.CompletedProcess([], 7, 'c2VjcmV0', '')))",
+            "exit 7\n",
+        ),
+        ("pass", ""),
+    ],
+)
+def test_why_credentials_could_not_be_made_is_told_without_secrets(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    """Ansible hides the task itself, and would hide the reason with it."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/one").write_text("the-secret-of-airbyte\n")
+    (tmp_path / "wanted.json").write_text(json.dumps({"port": 1}))
+    (tmp_path / "clients.py").write_text(FAILING.format(text=text))
+    program = render("airbyte_abctl", "/usr/local/sbin/airbyte-secrets")
+    program = program.replace("Masks()", f"Masks({str(tmp_path / 'secrets/*')!r})")
+    program = program.replace("hangar_abctl.credentials import", "clients import")
+    program = program.replace("from hangar_abctl.machine import wanted", "wanted = lambda: {'port': 1}")
+    library = Path(machine.__file__).parents[1], Path(hangar_words.__file__).parent, tmp_path
+    done = subprocess.run(
+        [sys.executable, "-c", program, "ensure"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": ":".join(map(str, library))},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (1 if told else 0, "", told)

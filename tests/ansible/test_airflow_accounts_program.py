@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import hangar_bounds
 import pytest
 
 from tests.templates.render import render
@@ -28,6 +29,15 @@ with open({book!r}, "a") as book:
     book.write(sql + "\\n--\\n")
 """
 """Plays the database: it has these accounts, and refuses an account with an address that another has."""
+
+
+def surroundings(place: Path) -> dict[str, str]:
+    """With the programs of `place`, and what the interlock installs for all programs."""
+    return {
+        **os.environ,
+        "PATH": f"{place}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(hangar_bounds.__file__).parent),
+    }
 
 
 class Airflow:
@@ -65,7 +75,7 @@ class Airflow:
         text = text.replace("os.fchown(descriptor, 0,", "os.fchown(descriptor, -1,")
         return subprocess.run(
             [sys.executable, "-c", text, verb], capture_output=True, text=True,
-            env={**os.environ, "PATH": f"{self.place}:{os.environ['PATH']}"},
+            env=surroundings(self.place),
         )  # fmt: skip
 
     @property
@@ -125,11 +135,10 @@ def test_a_lock_in_airflows_database_ends_the_question(tmp_path: Path) -> None:
     text = render("airflow", "/usr/local/sbin/airflow-accounts")
     text = text.replace("PATIENCE = 60\n", "PATIENCE = 1\n").replace("/srv/people/", f"{tmp_path}/")
     text = text.replace("/etc/hangar/people.json", f"{tmp_path}/none")
-    path = f"{tmp_path}:{os.environ['PATH']}"
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", text, "apply"],
-        env={**os.environ, "PATH": path},
+        env=surroundings(tmp_path),
         capture_output=True,
         text=True,
     )
@@ -148,3 +157,19 @@ def test_nobody_is_asked_about_but_those_who_are_known(airflow: Airflow) -> None
     asked = (airflow.place / "sql.asked").read_text()
     assert "from ab_user u where u.username in ('ana', 'zoe');" in asked
     assert "limit 9" in asked
+
+
+def test_an_answer_without_end_is_not_taken_in(airflow: Airflow) -> None:
+    """Whoever runs DAGs can take the place of the database, and the memory is root's."""
+    airflow.describe(ana="ana@example.org")
+    text = render("airflow", "/usr/local/sbin/airflow-accounts")
+    text = text.replace("/srv/people/", f"{airflow.place}/").replace("/etc/hangar/", f"{airflow.place}/")
+    text = text.replace("grp.getgrnam(name)", f"grp.getgrnam({airflow.own!r})")
+    (airflow.place / "as-service").write_text("#!/bin/sh\nexec yes\n")
+    (airflow.place / "as-service").chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", text, "look"], capture_output=True, text=True, env=surroundings(airflow.place)
+    )
+    assert (done.returncode, done.stderr) == (
+        1, "airflow-accounts: Airflow's database was given up: it says more than 64 MiB\n",
+    )  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import time
 from pathlib import Path
 
+import hangar_bounds
 import pytest
 from hangar_backup import databases, files, running, sending, state
 from hangar_backup.described import Refused
@@ -21,10 +23,36 @@ def program(text: str) -> list[str]:
 
 
 def test_an_answer_without_end_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "SAID", 1 << 20)
+    monkeypatch.setattr(hangar_bounds, "SAID", 1 << 20)
     with pytest.raises(Refused) as refused:
         run(program(ENDLESS.format(1)), "Asking")
     assert str(refused.value) == "Asking failed: it says more than 1 MiB"
+
+
+def test_an_answer_without_end_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written into a file is not seen by us: the kernel ends it."""
+    monkeypatch.setattr(hangar_bounds, "_room", lambda _: 1 << 20)
+    with (tmp_path / "dump").open("xb") as sink, pytest.raises(Refused) as refused:
+        run(program(ENDLESS.format(1)), "Dumping", sink=sink)
+    assert str(refused.value) == "Dumping failed: it says more than 1 MiB"
+    assert (tmp_path / "dump").stat().st_size == 1 << 20
+
+
+def test_the_disk_keeps_room_for_the_databases(tmp_path: Path) -> None:
+    with (tmp_path / "dump").open("xb") as sink:
+        found = os.fstatvfs(sink.fileno())
+        assert hangar_bounds._room(sink) < found.f_bavail * found.f_frsize
+
+
+def test_whoever_takes_too_long_is_ended_with_what_they_started(tmp_path: Path) -> None:
+    """As root starts a service's program: by one of ours in between, which waits for it."""
+    script = f"sleep 600 & echo $! > {tmp_path}/pid; wait"
+    with pytest.raises(TookTooLong):
+        run(["sh", "-c", script], "Asking", timeout=1)
+    child = Path("/proc") / (tmp_path / "pid").read_text().strip() / "stat"
+    until = time.monotonic() + 10
+    while child.exists() and child.read_text().split()[2] != "Z":  # dead, and waits for its parent
+        assert time.monotonic() < until
 
 
 def test_a_complaint_without_end_takes_no_longer_than_is_given() -> None:
@@ -35,7 +63,7 @@ def test_a_complaint_without_end_takes_no_longer_than_is_given() -> None:
 def test_of_a_long_complaint_the_end_is_kept() -> None:
     with pytest.raises(Failed) as failed:
         run(program("import sys; sys.stderr.write('x' * 10**7 + '\\nfull\\n'); sys.exit(1)"), "Sending")
-    assert len(failed.value.said) <= running.COMPLAINED
+    assert len(failed.value.said) <= hangar_bounds.COMPLAINED
     assert failed.value.said.endswith("x\nfull\n")
     assert len(str(failed.value)) < 1000
 
@@ -73,6 +101,49 @@ def test_records_that_take_for_ever_hold_up_nobody_elses_backup(
     with pytest.raises(TookTooLong) as late:
         databases.copy_airbyte(tmp_path / "copy", records)
     assert str(late.value) == "Copying Airbyte's records took longer than 2 seconds"
+
+
+def test_records_that_grow_beyond_the_memory_are_not_taken_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "LARGEST", 2 << 20)
+    place = tmp_path / "state.sqlite"
+    with sqlite3.connect(place) as live:
+        live.execute("create table jobs (said)")
+        live.execute("insert into jobs values (zeroblob(1 << 20))")
+    databases.copy_airbyte(tmp_path / "fits", place)
+    assert (tmp_path / "fits").stat().st_size == place.stat().st_size
+    with sqlite3.connect(place) as live:
+        live.execute("insert into jobs values (zeroblob(1 << 20))")
+    with pytest.raises(Failed) as large:
+        databases.copy_airbyte(tmp_path / "copy", place)
+    assert str(large.value) == "Copying Airbyte's records failed: they are larger than 2 MiB"
+
+
+def test_what_reading_the_records_runs_has_no_more_memory_than_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check of theirs asks for most of a gigabyte."""
+    monkeypatch.setattr(databases, "MEMORY", 400 << 20)
+    place = tmp_path / "state.sqlite"
+    with sqlite3.connect(place) as live:
+        live.execute("pragma ignore_check_constraints = on")
+        live.execute("create table jobs (id check (length(hex(zeroblob(400000000 + id))) > 0))")
+        live.execute("insert into jobs values (1)")
+    with pytest.raises(Failed, match=r"^Copying Airbyte's records failed: .*(MemoryError|out of memory)"):
+        databases.copy_airbyte(tmp_path / "copy", place)
+
+
+def test_the_shape_of_the_records_is_told_by_their_owner(tmp_path: Path) -> None:
+    place = tmp_path / "state.sqlite"
+    with sqlite3.connect(place) as live:
+        live.execute("pragma journal_mode = wal")
+        live.execute("create table jobs (id)")
+    databases.copy_airbyte(tmp_path / "copy", place)
+    assert databases.shape_of_airbyte(tmp_path / "copy", place) == "0 [('CREATE TABLE jobs (id)',)]"
+    (tmp_path / "copy").write_bytes(b"no database " * 99)
+    with pytest.raises(Failed, match="file is not a database"):
+        databases.shape_of_airbyte(tmp_path / "copy", place)
 
 
 def test_records_that_are_not_sound_are_no_backup(tmp_path: Path) -> None:

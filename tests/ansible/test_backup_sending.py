@@ -21,7 +21,10 @@ from tests.ansible.backups import FIRST, HOST
         ),
         ("Host key verification failed.", "its key is not the one that platform.yml names"),
         ("drop@vault: Permission denied (publickey).", "it does not let this machine in"),
-        ('dest open "/drop/a.age": Permission denied', "it lets nothing be written into the folder"),
+        (
+            'dest open "/drop/a.age": Permission denied',
+            "it lets nothing be written into the folder, or has a file of that name",
+        ),
         ('write remote "/drop/a.age": Failure', "it takes no more data; it may be full"),
         ("ssh: connect to host vault port 22: Connection refused", "nothing answers there"),
         ("ssh: connect to host vault port 22: Connection timed out", "it does not answer"),

@@ -24,7 +24,7 @@ from hangar.config import Config
 from hangar.errors import HangarError
 from hangar.ssh.keys import ensure_key
 from tests.engine import slow_way
-from tests.unit.backup.conftest import Make, folder, make, settings  # noqa: F401  (fixtures)
+from tests.unit.backup.conftest import Make, folder, make, settings, sign, signing_key  # noqa: F401  (fixtures)
 from tests.unit.conftest import make_config, own_sockets, repo  # noqa: F401  (fixtures)
 
 REPO = Path(__file__).resolve().parents[2]

@@ -7,7 +7,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.auth.transport.requests import Request
@@ -17,11 +19,12 @@ from hangar_backup.described import Refused
 
 from hangar import paths, process
 from hangar.backup import bucket as seen_from_here
-from hangar.backup import fetching, keys, target
+from hangar.backup import fetching, keys, signers, target
 from hangar.backup.folder import Folder
-from hangar.backup.records import Backup
+from hangar.backup.records import Backup, parse, plain
 from hangar.cloud.gcp.errors import GoogleRefused
 from hangar.config import Config
+from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
 from tests.google import schema
 from tests.google.client import Google
@@ -104,8 +107,19 @@ def lay(settings: Config, identifier: str, *parts: str) -> Backup:
                        "sha256": fetching._digest(place), "made": identifier})  # fmt: skip
     index = {"id": identifier, "machine": "hangar-production", "made": "", "seconds": 1.0, "parts": sealed,
              "numbers": {}, "roles": [], "new": list(parts)}  # fmt: skip
-    (folder.path / f"{identifier}.json").write_text(json.dumps(index))
+    folder.write_index(signed(index))
     return folder.require(identifier)
+
+
+def signed(index: dict[str, Any]) -> Backup:
+    """By the machine's key, which this computer has met."""
+    key = paths.state_dir("production") / "signing"
+    public = ensure_key(key, "hangar-production signs backups").split()[:2]
+    signers.remember("production", " ".join(public), [])
+    made = parse(index)
+    assert made
+    argv = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", signers.NAMESPACE]
+    return replace(made, signature=process.run(argv, input=plain(made)).stdout)
 
 
 def names(backup: Backup) -> list[str]:

@@ -46,7 +46,7 @@ def test_one_module_starts_processes() -> None:
     assert modules_that_import("subprocess") == {
         "hangar/process.py",
         "hangar/installers.py",
-        "hangar/elt/agent.py",
+        "hangar/bounds.py",
         "hangar/root_shell/agent.py",
         "hangar/rotation/agent.py",
         "hangar/upgrade/remote/running.py",

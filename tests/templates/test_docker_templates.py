@@ -67,6 +67,38 @@ def test_a_daemon_that_its_unit_gave_up_is_given_up_at_once(tmp_path: Path) -> N
     assert not (tmp_path / "tries").exists()
 
 
+def test_whoever_holds_root_up_holds_up_nobody_elses_daemon(tmp_path: Path) -> None:
+    """A user rules their own manager, and may stop it in the middle of an answer."""
+    users = [
+        {"name": name, "uid": uid, "subids": 100 * uid}
+        for name, uid in (("airbyte", 2002), ("airflow", 2001))
+    ]
+    text = render("docker_host", "/usr/local/sbin/docker-hosts", docker_host_users=users)
+    text = text.replace("patience=900\n", "patience=1\n").replace("altogether=1800\n", "altogether=1\n")
+    manager = f"""#!/bin/sh
+        [ "$1" = airflow ] || exec sleep 60
+        echo "$*" >> {tmp_path}/calls
+    """
+    for name, program in (("docker-hosts", text), ("as-service", manager)):
+        (tmp_path / name).write_text(program)
+        (tmp_path / name).chmod(0o755)
+    for verb, words in (
+        (
+            "ensure",
+            "the daemon of airbyte does not run: sudo as-service airbyte systemctl --user status docker",
+        ),
+        ("look", None),
+    ):
+        done = subprocess.run(
+            [tmp_path / "docker-hosts", verb], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+        assert done.returncode == (1 if words else 0)
+        assert done.stderr == (f"docker-hosts: {words}\n" if words else "")
+        assert words or "stopped airbyte" in done.stdout
+    assert "airflow systemctl --user start docker.service" in (tmp_path / "calls").read_text()
+
+
 DOCKER = """#!/bin/sh
 # Stands in for Docker's client, with the containers that the file `containers` describes.
 cd "{folder}"

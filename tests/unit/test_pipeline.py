@@ -55,6 +55,7 @@ class Stages:
         monkeypatch.setattr(pipeline.verification, "verify", self._stage("verify", PROMISES))
         monkeypatch.setattr(pipeline.backup, "require", self._stage("backup", BACKUP))
         monkeypatch.setattr(pipeline.backup, "put_back", self._stage("put back", None))
+        monkeypatch.setattr(pipeline.backup, "meet", self._stage("backup's signer", None))
         monkeypatch.setattr(pipeline.tunnel, "ensure", self._stage("tunnel", FORWARDS))
         monkeypatch.setattr(pipeline.tunnel, "current", self._stage("tunnel?", FORWARDS))
         self.tunnel_was_open = True
@@ -88,8 +89,8 @@ def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
 def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> None:
     report = pipeline.up(make_config())
     assert stages.calls == [
-        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "pipelines", "first run",
-        "verify", "tunnel",
+        "prepare", "plan", "ensure", "pin", "ssh_config", "hosts.yml", "playbook", "backup's signer",
+        "pipelines", "first run", "verify", "tunnel",
     ]  # fmt: skip
     assert (report.server, report.promises, report.forwards) == (SERVER, PROMISES, FORWARDS)
     assert (report.changed, report.gold) == (4, GOLD)
@@ -110,7 +111,7 @@ def test_a_machine_that_lacks_an_end_gets_no_pipelines(
 ) -> None:
     pipeline.up(make_config(f"{missing}.enabled=false"))
     assert not {"pipelines", "first run"} & set(stages.calls)
-    assert stages.calls[6:9] == ["playbook", "verify", "tunnel"]
+    assert stages.calls[6:10] == ["playbook", "backup's signer", "verify", "tunnel"]
 
 
 @pytest.mark.parametrize("setting", ["pipelines.first_run=false", "airflow.examples=false"])

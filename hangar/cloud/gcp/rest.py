@@ -53,8 +53,8 @@ class Rest:
         """The content of an object of Storage."""
         return self._answer("GET", "storage", path, {"alt": "media"}).content
 
-    def save(self, path: str, place: Path) -> None:
-        """The content of an object of Storage into a file, however large it is."""
+    def save(self, path: str, place: Path, most: int) -> None:
+        """The content of an object of Storage into a file: `most` bytes at most, and one more where there are more."""
 
         def ask() -> None:
             with self._session.http.get(
@@ -63,7 +63,9 @@ class Rest:
                 require_success(got)
                 with place.open("wb") as sink:
                     for block in got.iter_content(BLOCK):
-                        sink.write(block)
+                        sink.write(block[: most + 1 - sink.tell()])
+                        if sink.tell() > most:
+                            break
 
         address = self._address("storage")
         self._session.renew()

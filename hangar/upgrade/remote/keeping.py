@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from hangar.upgrade.remote.running import (
     DESCRIBED,
     PLATFORM_BACK,
     SRV,
+    WORKED,
     as_docker,
     described,
     in_database,
@@ -59,20 +59,23 @@ def keep(broken: list[str]) -> None:
     if "airflow" in users:
         heads["airflow"] = airflow_heads()
         with (KEEPING / "airflow.dump").open("xb") as sink:
-            run(in_database("pg_dump", "--format=custom", "--compress=zstd:3"), sink=sink)
+            run(in_database("pg_dump", "--format=custom", "--compress=zstd:3"), sink=sink, seconds=WORKED)
     if "airbyte" in users and state_of_airbyte().exists():
         heads["airbyte"] = copy_airbyte(KEEPING / "state.sqlite")
     if chart := chart_of_platform():
         heads["platform"] = chart
         (KEEPING / "platform").mkdir()
-        run(["cp", "--archive", *(str(platform() / name) for name in OF_PLATFORM), str(KEEPING / "platform")])
+        run(
+            ["cp", "--archive", *(str(platform() / name) for name in OF_PLATFORM), str(KEEPING / "platform")],
+            seconds=WORKED,
+        )
     state = {
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "revision": str(described().get("revision", "")), "broken": broken, "heads": heads,
         "services": {user: keep_images(user) for user in users},
     }  # fmt: skip
     (KEEPING / "state.json").write_text(json.dumps(state))
-    run(["sync", "--file-system", str(KEEPING)])
+    run(["sync", "--file-system", str(KEEPING)], seconds=WORKED)
     shutil.rmtree(BEFORE, ignore_errors=True)
     KEEPING.rename(BEFORE)
 
@@ -103,8 +106,8 @@ def put_back() -> list[str]:
         said.append(PLATFORM_BACK)
     for user in state["services"]:
         run(["as-service", user, "touch", str(SRV / user / "state/settings-changed")])
-        run(["as-service", user, "/usr/local/lib/hangar/service-images", "build"])
-        run(["as-service", user, str(SRV / user / "stack/ensure")])
+        run(["as-service", user, "/usr/local/lib/hangar/service-images", "build"], seconds=WORKED)
+        run(["as-service", user, str(SRV / user / "stack/ensure")], seconds=WORKED)
     if "airflow" in state["services"]:
         run(["airflow-accounts", "apply"])
     remember_revision(state["revision"])
@@ -178,7 +181,7 @@ def prune_containers(user: str) -> None:
 
 def keep_files(folder: Path) -> None:
     there = [str(path.relative_to(ROOT)) for pattern in KEPT for path in ROOT.glob(pattern)]
-    run(["cp", "--archive", "--parents", *there, str(folder)], cwd=ROOT)
+    run(["cp", "--archive", "--parents", *there, str(folder)], cwd=ROOT, seconds=WORKED)
 
 
 def put_files_back() -> None:
@@ -192,7 +195,7 @@ def put_files_back() -> None:
         for name in sorted(was):
             fresh = (ROOT / name).with_name(f".{name.name}.before")
             remove(fresh)
-            run(["cp", "--archive", "--no-target-directory", str(files / name), str(fresh)])
+            run(["cp", "--archive", "--no-target-directory", str(files / name), str(fresh)], seconds=WORKED)
             remove(ROOT / name)
             fresh.rename(ROOT / name)
 
@@ -206,7 +209,7 @@ def remove(path: Path) -> None:
 
 def put_airflow_back(heads: str) -> str:
     compose = ["docker", "compose", "--progress", "quiet", "--project-directory", str(SRV / "airflow/stack")]
-    run(["as-service", "airflow", *compose, "up", "--detach", "--wait", "postgres"])
+    run(["as-service", "airflow", *compose, "up", "--detach", "--wait", "postgres"], seconds=WORKED)
     if airflow_heads() == heads:
         return "Airflow's database had not been migrated and was left as it is"
     sql(
@@ -214,7 +217,7 @@ def put_airflow_back(heads: str) -> str:
         "postgres",
     )
     with (BEFORE / "airflow.dump").open("rb") as source:
-        run(in_database("pg_restore", "--exit-on-error", database="restored"), source=source)
+        run(in_database("pg_restore", "--exit-on-error", database="restored"), source=source, seconds=WORKED)
     sql(standing_in.swap("airflow"), "postgres")
     return "Airflow's database as it was before it was migrated"
 
@@ -243,11 +246,14 @@ def put_platform_back(chart: str) -> bool:
     for name in OF_PLATFORM:
         fresh = platform() / f".{name}.before"
         remove(fresh)
-        run(["cp", "--archive", "--no-target-directory", str(BEFORE / "platform" / name), str(fresh)])
+        run(
+            ["cp", "--archive", "--no-target-directory", str(BEFORE / "platform" / name), str(fresh)],
+            seconds=WORKED,
+        )
         remove(platform() / name)
         fresh.rename(platform() / name)
     run(["systemctl", "try-restart", "airbyte-filter.service"], check=False)
-    run(["airbyte-abctl", "apply", "--upgrade"])
+    run(["airbyte-abctl", "apply", "--upgrade"], seconds=WORKED)
     run(["airbyte-secrets", "ensure"])
     return True
 
@@ -274,7 +280,8 @@ def state_of_airbyte() -> Path:
 
 
 def copy_airbyte(place: Path) -> str:
-    """Through SQLite's own copy: the engine is writing. Its owner reads it, so that nothing of root's stays beside it.
+    """Through SQLite's own copy: the engine is writing. Its owner reads it and the copy, in so much memory
+    and time: nothing of root's stays beside it, and whoever writes it chooses what reading it runs.
 
     Returns:
         The shape of the records.
@@ -284,15 +291,10 @@ def copy_airbyte(place: Path) -> str:
     """
     try:
         databases.copy_airbyte(place, state_of_airbyte())
-        with contextlib.closing(sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)) as copy:
-            (version,) = copy.execute("pragma user_version").fetchone()
-            shape = copy.execute(
-                "select sql from sqlite_master where sql is not null order by name"
-            ).fetchall()
-    except (Refused, FileProblem, sqlite3.Error) as problem:
+        place.chmod(0o600)
+        return str(databases.shape_of_airbyte(place, state_of_airbyte()))
+    except (Refused, FileProblem) as problem:
         raise Refusal("failed", str(problem)) from None
-    place.chmod(0o600)
-    return f"{version} {shape}"
 
 
 def remember_revision(known: str) -> None:

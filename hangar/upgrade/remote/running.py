@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import hangar_bounds
+
 from hangar.serving import Refusal
 
 SRV = Path("/srv")
@@ -16,6 +18,9 @@ CONTAINERS = {"airflow": "airflow-scheduler-1", "airbyte": "airbyte-engine-1"}
 
 PLATFORM_BACK = "Airbyte's platform as it was"
 """What is said of a way back that it went too."""
+
+ANSWERED, WORKED = 600.0, 4 * 3600.0
+"""Seconds that a question to a service may take, and work: services rule what is asked, and can hold it up."""
 
 PSQL = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", "--file=-")
 
@@ -67,6 +72,7 @@ def run(
     argv: Sequence[str],
     *,
     check: bool = True,
+    seconds: float = ANSWERED,
     text: str | None = None,
     source: IO[bytes] | None = None,
     sink: IO[bytes] | None = None,
@@ -76,17 +82,15 @@ def run(
     """A program, run to its end.
 
     Raises:
-        Refusal: it ended badly, with the end of what it said.
+        Refusal: it ended badly, with the end of what it said, or was ended: it said too much, or took too long.
     """
-    stdin: Any = source or subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            list(argv), input=text, stdin=None if text is not None else stdin, stdout=sink or subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**os.environ, **(env or {})}, cwd=cwd, text=True, errors="replace",
-            check=False,
+        done: subprocess.CompletedProcess[str] = hangar_bounds.run(
+            argv, seconds=seconds, text=text or "", source=source, sink=sink,
+            env={**os.environ, **(env or {})}, cwd=cwd,
         )  # fmt: skip
     except OSError as error:
-        raise Refusal("failed", f"{argv[0]}: {error}") from None
+        raise Refusal("failed", f"{' '.join(argv[:8])}: {error}") from None
     if check and done.returncode != 0:
         said = (done.stderr or done.stdout or "").strip().splitlines()[-15:]
         raise Refusal("failed", "\n".join([f"* Command: {' '.join(argv[:8])}", *said]))

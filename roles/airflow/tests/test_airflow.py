@@ -18,11 +18,9 @@ SERVICES = {"postgres", "api-server", "scheduler", "dag-processor", "triggerer"}
 SECRETS = "/srv/airflow/secrets"
 GENERATED = ("admin_password", "api_secret_key", "fernet_key", "jwt_secret", "postgres_password")
 
-# Runs on the machine, so that no secret leaves it: argument 1 is a port; prints what each attempt came to.
-ATTEMPTS = """
+# How the two programs below ask an API that begins at `base`: status and content.
+ASK = """
 import json, sys, urllib.error, urllib.request
-base = f"http://127.0.0.1:{sys.argv[1]}"
-password = open("/srv/airflow/secrets/admin_password").read()
 def ask(path, body=None, token=None):
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(base + path, data, {"Content-Type": "application/json"})
@@ -33,6 +31,14 @@ def ask(path, body=None, token=None):
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, {}
+"""
+
+# Runs on the machine, so that no secret leaves it: argument 1 is a port; prints what each attempt came to.
+ATTEMPTS = (
+    ASK
+    + """
+base = f"http://127.0.0.1:{sys.argv[1]}"
+password = open("/srv/airflow/secrets/admin_password").read()
 login = lambda secret: ask("/auth/token", {"username": "admin", "password": secret})
 status, answer = login(password)
 token = answer.get("access_token")
@@ -48,23 +54,17 @@ print(json.dumps({
     "version": ask("/api/v2/version")[1],
 }))
 """
+)
 
 # Runs in the scheduler's container: over the network that DAGs have, with the connection that they find. Argument 1 are
 # ports of the machine.
-FROM_INSIDE = """
-import concurrent.futures, json, socket, sys, urllib.error, urllib.request
+FROM_INSIDE = (
+    ASK
+    + """
+import concurrent.futures, socket
 ports = json.loads(sys.argv[1])
 airbyte = json.load(open("/run/connections/connections.json")).get("airbyte_default")
-def ask(path, body=None, token=None):
-    data = json.dumps(body).encode() if body else None
-    request = urllib.request.Request(airbyte["host"] + path, data, {"Content-Type": "application/json"})
-    if token:
-        request.add_header("Authorization", "Bearer " + token)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, {}
+base = airbyte and airbyte["host"]
 def answers(port):
     try:
         socket.create_connection(("host.docker.internal", port), 15).close()
@@ -82,6 +82,7 @@ print(json.dumps({
     "reached": [port for port, is_so in zip(ports, reached) if is_so], "airbyte": airbyte and workspaces(),
 }))
 """
+)
 
 # Prints the names of the secrets that stand in what COMMAND prints. The values stay on the machine.
 LEAKS = """

@@ -1,6 +1,7 @@
 """What is backed up, that nobody but the operator's key opens it, and that half a backup is none."""
 
 import json
+import shlex
 
 import pytest
 
@@ -65,6 +66,29 @@ def test_a_backup_is_made_tried_and_sealed(host, options):
         assert "postgres" not in host.check_output("pgrep -ax postgres | grep -c scratch || true").strip("0")
     for part in parts.values():
         assert host.check_output(f"head -n 1 {SPOOL}/{part['object']}") == SEALED
+
+
+# Prints whether the newest index is signed, as it is and with another word, by the key that the machine names.
+SIGNED = """
+import dataclasses, subprocess, sys, tempfile
+sys.path.insert(0, "/usr/local/lib/hangar")
+from hangar_backup import records, signing, spool
+newest = spool.backups()[0]
+with tempfile.NamedTemporaryFile("w") as signature, tempfile.NamedTemporaryFile("w") as allowed:
+    print(newest.signature, file=signature, flush=True)
+    print(newest.machine, signing.public_key(), file=allowed, flush=True)
+    argv = ["ssh-keygen", "-Y", "verify", "-n", "hangar-backup", "-I", newest.machine]
+    argv += ["-f", allowed.name, "-s", signature.name]
+    for one in (newest, dataclasses.replace(newest, roles=("another",))):
+        print(subprocess.run(argv, input=records.plain(one), text=True, capture_output=True).returncode == 0)
+"""
+
+
+@pytest.mark.disturbs
+def test_a_backup_is_signed_by_the_machine_to_the_last_word(host, shown):
+    assert shown["signer"].startswith("ssh-ed25519 ")
+    assert host.check_output(f"python3 -c {shlex.quote(SIGNED)}").split() == ["True", "False"]
+    assert host.check_output("stat -c '%a %U' /srv/backup/secrets/signing") == "600 root"
 
 
 @pytest.mark.disturbs

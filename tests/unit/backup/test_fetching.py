@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from hangar.backup.machine import Spool
 from hangar.backup.records import Backup
 from hangar.errors import HangarError, MachineUnreachable
 
-from .conftest import Make
+from .conftest import Make, Sign
 
 FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
 
@@ -32,7 +32,7 @@ class FakeMachine:
     def show(self) -> Spool:
         return Spool(self.backups, (), 0.0, "", "", "")
 
-    def get(self, name: str, place: Path) -> None:
+    def get(self, name: str, place: Path, most: int) -> None:
         self.asked.append(name)
         place.write_bytes((self.spool / name).read_bytes()[: 9 if name == self.fail_at else None])
         if name == self.fail_at:
@@ -55,8 +55,8 @@ def fetch(there: FakeMachine, folder: Folder, settings: config.Config) -> list[s
 def test_each_object_comes_once_and_a_second_fetch_brings_nothing(
     there: FakeMachine, folder: Folder, settings: config.Config
 ) -> None:
-    assert fetch(there, folder, settings) == [SECOND, FIRST]
-    assert there.asked == [f"files-{SECOND}.age", f"files-{FIRST}.age"]
+    assert fetch(there, folder, settings) == [FIRST, SECOND]
+    assert there.asked == [f"files-{FIRST}.age", f"files-{SECOND}.age"]
     assert [folder.missing(one) for one in folder.backups()] == [[], []]
     assert fetch(there, folder, settings) == []
 
@@ -64,13 +64,13 @@ def test_each_object_comes_once_and_a_second_fetch_brings_nothing(
 def test_a_fetch_that_breaks_off_lists_nothing_and_the_next_goes_on(
     there: FakeMachine, folder: Folder, settings: config.Config
 ) -> None:
-    there.fail_at = f"files-{FIRST}.age"
+    there.fail_at = f"files-{SECOND}.age"
     with pytest.raises(MachineUnreachable):
         fetch(there, folder, settings)
-    assert folder.backups() == []
+    assert [one.id for one in folder.backups()] == [FIRST]
     there.fail_at, there.asked[:] = "", []
-    assert fetch(there, folder, settings) == [SECOND, FIRST]
-    assert there.asked == [f"files-{FIRST}.age"], "what came whole is not asked for again"
+    assert fetch(there, folder, settings) == [SECOND]
+    assert there.asked == [f"files-{SECOND}.age"], "what came whole is not asked for again"
 
 
 def test_an_object_that_was_changed_on_the_machine_is_refused(
@@ -81,7 +81,7 @@ def test_an_object_that_was_changed_on_the_machine_is_refused(
     with pytest.raises(HangarError) as refused:
         fetch(there, folder, settings)
     assert refused.value.brief == f"files-{SECOND}.age has not come as it was made."
-    assert folder.backups() == []
+    assert [one.id for one in folder.backups()] == [FIRST]
 
 
 def test_what_retention_would_remove_is_not_fetched(
@@ -106,3 +106,33 @@ def test_a_backup_whose_name_another_machines_has_replaces_nothing(
     assert [one.id for one in folder.backups()] == [FIRST], "what can come has come"
     assert folder.find(SECOND) == theirs
     assert folder.missing(theirs) == []
+
+
+def test_a_machine_that_was_taken_pushes_nothing_out_of_retention(
+    there: FakeMachine,
+    folder: Folder,
+    settings: config.Config,
+    sign: Sign,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its new owner signs what they like: one at the end of each day that was, and of days to come."""
+    fetch(there, folder, settings)
+    second, first = there.backups
+    forged = [
+        sign(replace(first, id=f"{day}T235959Z")) for day in ("20261031", "20261101", "20261106", "99991231")
+    ]
+    there.backups = (*forged, second, first)
+    assert fetch(there, folder, settings) == []
+    assert [one.id for one in folder.backups()] == [SECOND, FIRST]
+    ahead = "20261106T235959Z, 99991231T235959Z"
+    assert (
+        capsys.readouterr().err
+        == f"warning: Left on hangar-local: {ahead}, of days to come. See its clock.\n"
+    )
+
+
+def test_what_was_lost_here_comes_again(there: FakeMachine, folder: Folder, settings: config.Config) -> None:
+    fetch(there, folder, settings)
+    (folder.path / f"files-{FIRST}.age").unlink()
+    assert fetch(there, folder, settings) == [FIRST, SECOND]
+    assert [folder.missing(one) for one in folder.backups()] == [[], []]

@@ -13,7 +13,7 @@ from hangar.backup import listing
 from hangar.backup.folder import Folder
 from hangar.backup.records import Backup
 from hangar.config import Config
-from tests.unit.backup.conftest import Make
+from tests.unit.backup.conftest import Make, Sign
 
 FIRST, SECOND, THIRD = "20261101T031500Z", "20261102T031500Z", "20261103T031500Z"
 
@@ -33,7 +33,7 @@ class Vault:
         self.asked = tuple(names)
         return [one for one in self.held if f"{one.id}.json" in self.asked]
 
-    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False) -> None:
+    def get(self, names: Sequence[str], folder: Path, as_fresh: bool = False, most: int = 0) -> None:
         raise AssertionError("a list brings nothing here")
 
 
@@ -47,9 +47,11 @@ def test_the_newest_first_and_what_is_here_is_told_as_here(folder: Folder, make:
     ]  # fmt: skip
 
 
-def test_what_lies_elsewhere_is_told_and_no_index_is_brought_twice(folder: Folder, make: Make) -> None:
+def test_what_lies_elsewhere_is_told_and_no_index_is_brought_twice(
+    folder: Folder, make: Make, sign: Sign
+) -> None:
     first = make(FIRST)
-    second, third = replace(first, id=SECOND), replace(first, id=THIRD)
+    second, third = sign(replace(first, id=SECOND)), sign(replace(first, id=THIRD))
     vault = Vault([first, second, third])
     found = listing.places(folder, [third], vault)
     assert [(place.backup.id, place.where) for place in found] == [

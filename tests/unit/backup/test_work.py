@@ -14,7 +14,7 @@ from hangar.backup.folder import Folder
 from hangar.backup.machine import BackupFailed, Machine, Spool
 from hangar.backup.records import Backup, Sealed
 from hangar.config import Config
-from tests.unit.backup.conftest import Make
+from tests.unit.backup.conftest import Make, Sign
 
 FIRST = "20261101T031500Z"
 
@@ -23,7 +23,7 @@ def spool_of(place: Path, *backups: Backup) -> dict[str, Callable[..., object]]:
     """A machine whose spool is a folder."""
     return {
         "show": lambda self: Spool(backups, (), 0.0, "", "", ""),
-        "get": lambda self, name, fresh: shutil.copy(place / name, fresh),
+        "get": lambda self, name, fresh, most: shutil.copy(place / name, fresh),
     }
 
 
@@ -56,7 +56,7 @@ def test_what_could_not_be_sent_on_comes_here_and_the_failure_is_told(
     ],
 )
 def test_what_a_restore_does_not_bring_back_is_said_before_anything_is_touched(
-    engine: str, part: str, said: str, make: Make, make_config: Callable[..., Config],
+    engine: str, part: str, said: str, make: Make, sign: Sign, make_config: Callable[..., Config],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     made = make(FIRST)
@@ -64,7 +64,7 @@ def test_what_a_restore_does_not_bring_back_is_said_before_anything_is_touched(
         (Sealed(part, f"files-{FIRST}.age", made.bytes, made.parts[0].sha256, FIRST),) if part else ()
     )
     config = make_config(f"airbyte.engine={engine}", f"airbyte.abctl.sha256={'a' * 64}")
-    Folder.of(config).write_index(replace(made, parts=index))
+    Folder.of(config).write_index(sign(replace(made, parts=index)))
     assert work.require(config, "latest", lambda _: None).id == FIRST
     assert capsys.readouterr().err == (said and (
         f"warning: The backup {FIRST} does not bring back the connections and jobs {said} "

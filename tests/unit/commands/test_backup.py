@@ -16,9 +16,9 @@ from hangar.backup.records import Sealed
 from hangar.commands import backup
 from hangar.config import Config
 from hangar.errors import HangarError, LockHeld, PromiseBroken
-from tests.unit.backup.conftest import Make, folder, make, settings
+from tests.unit.backup.conftest import Make, folder, make, settings, sign, signing_key
 
-__all__ = ["folder", "make", "settings"]
+__all__ = ["folder", "make", "settings", "sign", "signing_key"]
 
 FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
 

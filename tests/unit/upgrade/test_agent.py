@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hangar_bounds
 import pytest
 
+from hangar.serving import Refusal
 from hangar.upgrade import agent
 from hangar.upgrade.remote import keeping, looking, running
 
@@ -302,6 +304,29 @@ def test_another_release_of_airbytes_platform_stays(machine: Machine, begun: boo
     assert running.PLATFORM_BACK not in ask("undo")["ok"]
     assert machine.text("srv/airbyte/abctl/wanted.json") == "new\n"
     assert [line for line in machine.asked() if line.startswith("airbyte-")] == []
+
+
+def test_records_larger_than_the_memory_stop_no_upgrade_half_way(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping.databases, "LARGEST", 1 << 20)
+    machine.file("srv/airbyte/stack/image/images.json", json.dumps({"images": ["hangar/airbyte-embedded:1"]}))
+    place = machine.file("srv/airbyte/data/state.sqlite", "")
+    with sqlite3.connect(place) as live:
+        live.execute("create table jobs as select zeroblob(1 << 20)")
+    text = "Copying Airbyte's records failed: they are larger than 1 MiB"
+    assert ask("keep", broken=[])["error"]["text"] == text
+    assert ask("look")["ok"]["cut"] is None
+
+
+def test_a_service_cannot_hold_root_up_nor_fill_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refusal) as held:
+        running.run(["sleep", "60"], check=False, seconds=1)
+    assert held.value.answer["text"] == "sleep 60: took longer than 1 seconds"
+    monkeypatch.setattr(hangar_bounds, "SAID", 1 << 20)
+    with pytest.raises(Refusal) as endless:
+        running.run(["yes"])
+    assert endless.value.answer["text"] == "yes: says more than 1 MiB"
 
 
 def test_half_a_copy_is_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,15 @@
 
 import contextlib
 import fcntl
-import gzip
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from hangar_bounds import Unbounded, run
 
 from hangar_abctl import credentials, names, passed
 from hangar_abctl.decision import Decision, Found, decide
@@ -24,8 +24,10 @@ from hangar_abctl.machine import (
     NODE,
     STATE,
     UNIT,
+    WORKED,
     Api,
     as_airbyte,
+    complaint,
     deployed,
     drop_record,
     fail,
@@ -101,7 +103,7 @@ def apply(allowed: frozenset[str]) -> None:
 def run_installer(described: dict[str, Any]) -> None:
     """Start abctl in a unit of its own, or join one that runs: it goes on although whoever called us is gone."""
     as_airbyte("systemctl", "--user", "daemon-reload")
-    done = as_airbyte("systemctl", "--user", "start", INSTALL_UNIT)
+    done = as_airbyte("systemctl", "--user", "start", INSTALL_UNIT, seconds=WORKED)
     passed.remove_secret_files(described)
     if done.returncode != 0:
         fail(
@@ -124,12 +126,12 @@ def settle(described: dict[str, object]) -> None:
 def start(described: dict[str, object]) -> None:
     """The node's container runs and the API answers."""
     as_airbyte("systemctl", "--user", "daemon-reload")
-    done = as_airbyte("systemctl", "--user", "start", UNIT)
+    done = as_airbyte("systemctl", "--user", "start", UNIT, seconds=WORKED)
     if done.returncode != 0:
         fail(f"The cluster's node does not start: {said(done)}")
     if node() != "running":
         # The unit stands as it was left; its container does not.
-        as_airbyte("systemctl", "--user", "restart", UNIT)
+        as_airbyte("systemctl", "--user", "restart", UNIT, seconds=WORKED)
     api = Api(int(str(described["port"])))
     deadline = time.monotonic() + 600  # a cluster that was off pulls itself together for some minutes
     while not api.healthy():
@@ -157,7 +159,7 @@ def backup() -> Path:
     BACKUPS.chmod(0o700)
     secret = kubectl("--namespace", NAMESPACE, "get", "secret", AUTH_SECRET, "--output", "json")
     if secret.returncode != 0:
-        fail(f"No backup: Airbyte's credentials cannot be read: {said(secret)}")
+        fail(f"No backup: Airbyte's credentials cannot be read: {complaint(secret)}")
     (folder / "credentials.json").write_text(json.dumps(json.loads(secret.stdout)["data"]))
     if not wanted()["external_database"]:
         dump(folder / "database.sql.gz")
@@ -171,28 +173,34 @@ def dump(target: Path) -> None:
         "as-service", "airbyte", "docker", "exec", NODE, "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf",
         "--namespace", NAMESPACE, "exec", "airbyte-db-0", "--", "pg_dumpall", "--username", "airbyte",
     ]  # fmt: skip
-    with gzip.open(target, "wb") as packed, subprocess.Popen(argv, stdout=subprocess.PIPE) as dumping:
-        assert dumping.stdout
-        shutil.copyfileobj(dumping.stdout, packed)
-    if dumping.returncode != 0 or not target.stat().st_size:
+    piped = ["bash", "-o", "pipefail", "-c", '"$@" | gzip', "dump"]
+    try:
+        with target.open("xb") as packed:
+            done = run([*piped, *argv], seconds=WORKED, sink=packed)
+        problem = f"ended with {done.returncode}: {said(done)}" if done.returncode else ""
+    except Unbounded as unbounded:
+        problem = str(unbounded)
+    if problem:
         target.unlink()
-        fail(f"No backup: pg_dumpall in the pod airbyte-db-0 ended with {dumping.returncode}")
+        fail(f"No backup: pg_dumpall in the pod airbyte-db-0 {problem}")
 
 
 def uninstall(*, data: bool) -> None:
     """Take the cluster away; with `data` everything that Airbyte ever kept here, backups excepted."""
     with alone():
-        as_airbyte("systemctl", "--user", "stop", INSTALL_UNIT, UNIT)
+        as_airbyte("systemctl", "--user", "stop", INSTALL_UNIT, UNIT, seconds=WORKED)
         for name in ("installed.json", "begun.json"):
             passed.remove_secret_files(read_record(name) or {})
         if node() != "absent":
-            done = as_airbyte(INSIDE, "local", "uninstall", *(["--persisted"] if data else []))
+            done = as_airbyte(
+                INSIDE, "local", "uninstall", *(["--persisted"] if data else []), seconds=WORKED
+            )
             if done.returncode != 0 or node() != "absent":
                 fail(f"abctl did not remove its cluster: {said(done)}")
         last = read_record("installed.json") or read_record("begun.json")
         if data:
             # Its files belong to sub-ids, whose root the service user is inside its own namespace only.
-            done = as_airbyte(INSIDE, "--run", "rm", "-rf", str(DATA.parent))
+            done = as_airbyte(INSIDE, "--run", "rm", "-rf", str(DATA.parent), seconds=WORKED)
             if done.returncode != 0 or DATA.parent.exists():
                 fail(f"{DATA.parent} could not be removed: {said(done)}")
             drop_record("kept.json")

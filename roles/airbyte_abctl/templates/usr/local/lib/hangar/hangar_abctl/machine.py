@@ -6,6 +6,7 @@ Kubernetes is asked inside the node, so that no port and no kubeconfig of the cl
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from hangar_bounds import Unbounded, run, web, whole
 
 FOLDER = Path("/srv/airbyte/abctl")
 STATE = FOLDER / "state"
@@ -26,6 +29,10 @@ RELEASE = "airbyte-abctl"
 AUTH_SECRET = "airbyte-auth-secrets"
 INSTALL_UNIT = "airbyte-abctl-install.service"
 UNIT = "airbyte-abctl.service"
+ASKED, ANSWERED, WORKED = 20, 300.0, 2 * 3600.0
+"""Seconds for an answer of Airbyte's, for one of its daemon's or its cluster's, and for work of theirs: abctl's unit
+gives up after 70 minutes.
+"""
 
 
 def fail(text: str) -> Any:
@@ -38,18 +45,27 @@ def wanted() -> dict[str, Any]:
     return dict(json.loads((FOLDER / "wanted.json").read_text()))
 
 
-def as_airbyte(*argv: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run something as the service user, with its Docker daemon and its user manager in reach."""
-    more: dict[str, Any] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
-    return subprocess.run(
-        ["as-service", "airbyte", *argv], check=False, capture_output=True, text=True, **more
-    )
+def as_airbyte(
+    *argv: str, given: str | None = None, seconds: float = ANSWERED
+) -> "subprocess.CompletedProcess[str]":
+    """Run something as the service user, with its Docker daemon and its user manager in reach. Whoever rules those does
+    not hold us up for longer than that, and gives us no more than fits: the program ends with a sentence.
+    """
+    try:
+        return run(["as-service", "airbyte", *argv], seconds=seconds, text=given or "")
+    except Unbounded as problem:
+        return fail(f"as-service airbyte {' '.join(argv[:4])}: {problem}")
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
     """The last words of a command that failed."""
     lines = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()
     return "\n".join(lines[-10:])
+
+
+def complaint(done: "subprocess.CompletedProcess[str]") -> str:
+    """The same of a command that prints secrets: what it printed is none of it."""
+    return "\n".join(done.stderr.strip().splitlines()[-10:]) or f"exit {done.returncode}"
 
 
 def node() -> str:
@@ -74,7 +90,7 @@ def auth_secret() -> dict[str, str]:
     """The platform's own credentials. `abctl local credentials` prints prose; this is where it reads them."""
     found = kubectl("--namespace", NAMESPACE, "get", "secret", AUTH_SECRET, "--output", "json")
     if found.returncode != 0:
-        fail(f"Airbyte's credentials cannot be read: {said(found)}")
+        fail(f"Airbyte's credentials cannot be read: {complaint(found)}")
     return {key: base64.b64decode(value).decode() for key, value in json.loads(found.stdout)["data"].items()}
 
 
@@ -93,20 +109,12 @@ def deployed() -> str:
     return label.stdout.strip().removeprefix("airbyte-") if label.returncode == 0 else ""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """The platform does not choose whom root asks instead, nor who gets the administrator's token."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class Api:
     """Airbyte's public API on the machine's loopback."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}/api/public/v1"
-        # It is on this machine: no proxy of the environment has a part in it.
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay()).open
+        self._open = web().open
 
     def healthy(self) -> bool:
         return self.ask("GET", "/health")[0] == 200
@@ -119,17 +127,21 @@ class Api:
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with self._open(request, timeout=20) as answer:
-                text = answer.read().decode(errors="replace")
-                status = answer.status
-        except urllib.error.HTTPError as error:
-            text, status = error.read().decode(errors="replace"), error.code
-        except OSError:
+            with self._answered(request) as answer:
+                text, status = whole(answer, ASKED).decode(errors="replace"), answer.status
+        except (OSError, http.client.HTTPException):
             return 0, None
         try:
             return status, json.loads(text)
         except ValueError:
             return status, text
+
+    def _answered(self, request: urllib.request.Request) -> Any:
+        """One that says no is an answer too."""
+        try:
+            return self._open(request, timeout=ASKED)
+        except urllib.error.HTTPError as error:
+            return error
 
     def token(self, client_id: str, client_secret: str) -> str:
         """A token for these credentials, or nothing where they are refused."""

@@ -14,6 +14,7 @@ WORK = HOME / "work"
 INCOMING = HOME / "incoming"
 RECIPIENTS = HOME / "recipients"
 SENDING_KEY = HOME / "secrets" / "id_ed25519"
+SIGNING_KEY = HOME / "secrets" / "signing"
 FIGURES = Path("/srv/monitoring/figures")
 
 

@@ -16,7 +16,7 @@ from typing import IO
 
 from hangar_files import FileProblem
 
-from . import databases, files, sending, spool, state
+from . import databases, files, sending, signing, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
 from .records import Backup, Sealed, moment, when, write
@@ -97,6 +97,7 @@ def _make(described: Described) -> tuple[Backup, list[str]]:
     seconds = round(time.monotonic() - began, 1)
     made = datetime.now(UTC).isoformat(timespec="seconds")
     backup = Backup(identifier, described.machine, made, seconds, sealed, numbers(), roles, new)
+    backup = signing.signed(described, backup)
     write(backup, SPOOL)
     state.remember(circumstances=circumstances, delivered=before.delivered, prints=maker.prints)
     return backup, maker.failed

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NoReturn
 
-from . import making, putting_back, spool, state
-from .described import HOME, RECIPIENTS, SENDING_KEY, SPOOL, Described, Refused, load
+from . import making, putting_back, signing, spool, state
+from .described import HOME, RECIPIENTS, SENDING_KEY, SIGNING_KEY, SPOOL, Described, Refused, load
 from .records import write_whole
 from .running import run
 
@@ -77,6 +77,8 @@ def look(described: Described) -> list[str]:
         found.append("recipients")
     if described.sftp and not SENDING_KEY.exists():
         found.append("key")
+    if not SIGNING_KEY.exists():
+        found.append("signer")
     if subprocess.run(["systemctl", "is-active", "--quiet", TIMER], check=False).returncode != 0:
         found.append("timer")
     if putting_back.is_littered():
@@ -107,6 +109,7 @@ def ensure(described: Described) -> None:
     """
     for folder in (SPOOL, SENDING_KEY.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signing.ensure(described)
     wanted = _recipients(described)
     if wanted is not None:
         write_whole(RECIPIENTS, wanted, 0o644)
@@ -127,6 +130,7 @@ def show() -> dict[str, object]:
     return {
         "backups": [asdict(backup) for backup in spool.backups()],
         "recipients": RECIPIENTS.read_text().splitlines() if RECIPIENTS.is_file() else [],
+        "signer": signing.public_key(),
         "last": found.last, "good": found.good, "problem": found.problem,
         "timer": timer, "free": os.statvfs(HOME).f_bavail * os.statvfs(HOME).f_frsize,
     }  # fmt: skip

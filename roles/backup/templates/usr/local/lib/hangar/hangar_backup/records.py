@@ -40,6 +40,12 @@ class Backup:
     roles: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     format: int = FORMAT
+    signature: str = ""
+
+
+def plain(backup: Backup) -> str:
+    """What of an index is signed: all of it, in one form."""
+    return json.dumps({**asdict(backup), "signature": ""}, sort_keys=True)
 
 
 def moment(now: datetime | None = None) -> str:

@@ -3,22 +3,16 @@
 
 import os
 import pwd
-import select
-import selectors
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import hangar_bounds
+from hangar_bounds import TooLong, TooMuch
 from hangar_words import clean
 
 from .described import WORK, Refused
-
-SAID, COMPLAINED = 64 << 20, 64 << 10
-"""Bytes of what a program says that are taken in, and of what it complains of, its last. Service users and other hosts
-choose how much that is, and the memory is root's.
-"""
 
 SHOWN = 300
 """Letters of a line of theirs in a sentence of ours."""
@@ -47,9 +41,12 @@ def run(
     text: str | None = None,
     user: str | os.stat_result = "root",
     timeout: float | None = None,
+    most: int | None = None,
+    memory: int | None = None,
     fine: tuple[int, ...] = (0,),
 ) -> str:
     """Run a program to its end, as `user`; `source` and `sink` are its standard input and output, `text` its input.
+    `most` are the bytes that it may say (else as `hangar_bounds.run` has it), `memory` those that it may take.
 
     `fine` are the statuses that are no failure.
 
@@ -61,72 +58,20 @@ def run(
         TookTooLong: it did not end in `timeout` seconds.
         Refused: it could not be started, or says more than can be taken in.
     """
-    words = [str(word) for word in argv]
-    given = None if text is None else text.encode()
     try:
-        process = subprocess.Popen(
-            words, stdin=subprocess.PIPE if given is not None else source or subprocess.DEVNULL,
-            stdout=sink or subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **account(user),
+        done = hangar_bounds.run(
+            argv, seconds=timeout, text=text or "", source=source, sink=sink, most=most, memory=memory, cwd="/",
+            **account(user),
         )  # fmt: skip
-        with process:
-            try:
-                until = None if timeout is None else time.monotonic() + timeout
-                said, complaint = _converse(process, given or b"", until, what)
-            except BaseException:
-                process.kill()
-                raise
-    except subprocess.TimeoutExpired:
-        raise TookTooLong(f"{what} took longer than {timeout:g} seconds") from None
+    except TooLong as problem:
+        raise TookTooLong(f"{what} {problem}") from None
+    except TooMuch as problem:
+        raise Refused(f"{what} failed: it {problem}") from None
     except OSError as error:
         raise Refused(f"{what} failed: {error}") from None
-    if process.returncode not in fine:
-        raise Failed(failure(what, complaint), complaint)
-    return said
-
-
-def _converse(
-    process: "subprocess.Popen[bytes]", given: bytes, until: float | None, what: str
-) -> tuple[str, str]:
-    """Give a program its input, and take in what it says and the end of what it complains of until it has ended."""
-    said, complaint, left = bytearray(), bytearray(), memoryview(given)
-    with selectors.DefaultSelector() as ways:
-        for way in (process.stdout, process.stderr):
-            if way:
-                ways.register(way, selectors.EVENT_READ)
-        if process.stdin:
-            ways.register(process.stdin, selectors.EVENT_WRITE)
-        while ways.get_map():
-            if _left(until) == 0:
-                raise subprocess.TimeoutExpired(process.args, 0)
-            for key, _ in ways.select(_left(until)):
-                if key.fileobj is process.stdin:
-                    left = _give(process.stdin, left)
-                    is_done = not left
-                else:
-                    piece = os.read(key.fd, 65536)
-                    kept = said if key.fileobj is process.stdout else complaint
-                    kept += piece
-                    is_done = not piece
-                if is_done:
-                    ways.unregister(key.fileobj)
-                    key.fileobj.close()
-            if len(said) > SAID:
-                raise Refused(f"{what} failed: it says more than {SAID >> 20} MiB")
-            del complaint[:-COMPLAINED]
-    process.wait(_left(until))
-    return said.decode(errors="replace"), complaint.decode(errors="replace")
-
-
-def _left(until: float | None) -> float | None:
-    return None if until is None else max(0.0, until - time.monotonic())
-
-
-def _give(sink: IO[bytes], left: memoryview) -> memoryview:
-    """What is still to be given; nothing to a program that has had enough."""
-    try:
-        return left[os.write(sink.fileno(), left[: select.PIPE_BUF]) :]
-    except BrokenPipeError:
-        return left[:0]
+    if done.returncode not in fine:
+        raise Failed(failure(what, done.stderr), done.stderr)
+    return done.stdout
 
 
 def failure(what: str, said: str) -> str:

@@ -24,7 +24,7 @@ REASONS = (
     ),
     ("Host key verification failed", "its key is not the one that platform.yml names. Nothing was sent"),
     ("Permission denied (", "it does not let this machine in (its public key: sudo backup key)"),
-    ("Permission denied", "it lets nothing be written into the folder"),
+    ("Permission denied", "it lets nothing be written into the folder, or has a file of that name"),
     ("No such file or directory", "the folder is not there"),
     ("Connection refused", "nothing answers there"),
     ("timed out", "it does not answer"),

@@ -10,9 +10,12 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from hangar_bounds import web, whole
+
 from .described import SCRAPER, SECRETS, Refused
 
-TIMEOUT = 10.0
+TIMEOUT, MOST = 10.0, 16 << 20
+"""Seconds for an answer, and bytes of it: services shape figures, and the memory is root's."""
 
 LABELS = ("mountpoint", "pool", "user", "container", "path", "person")
 """What tells one value of a figure from another, for whoever shows them."""
@@ -151,10 +154,8 @@ def _open(url: str, body: bytes | None = None) -> bytes:
     password = (SECRETS / "scraper_password").read_text()
     token = base64.b64encode(f"{SCRAPER}:{password}".encode()).decode()
     headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
-    # No proxy: what is on loopback is asked directly.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, body, headers), timeout=TIMEOUT) as answer:
-            return bytes(answer.read())
+        with web().open(urllib.request.Request(url, body, headers), timeout=TIMEOUT) as answer:
+            return bytes(whole(answer, TIMEOUT, MOST))
     except (OSError, http.client.HTTPException) as problem:
         raise Refused(f"{url.split('?')[0]} does not answer: {problem}") from None

@@ -6,7 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from hangar_bounds import Unbounded, run
+
 from .described import OWNER, SOCKETS, UNIT, Described, Refused
+
+ANSWERED = 300.0
+"""Seconds for an answer of the server's."""
 
 REPLACED = re.compile(r"\s/usr/\S+ \(deleted\)$", re.MULTILINE)
 """A program or library in a process's memory whose file has been replaced."""
@@ -92,10 +97,14 @@ def account(described: Described) -> dict[str, Any]:
 
 
 def psql(described: Described, database: str, sql: str) -> subprocess.CompletedProcess[str]:
-    """Run statements as the owner; they go through a pipe, so that no list of processes shows them."""
+    """Run statements as the owner; they go through a pipe, so that no list of processes shows them.
+
+    Raises:
+        Refused: the server does not come to an end, in what it says or with it: whoever works there can lock things.
+    """
     plain = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1",
              "--set", "VERBOSITY=terse", "--file", "-"]  # fmt: skip
-    return subprocess.run(
-        [*command(described, database), *plain], input=sql, capture_output=True, text=True,
-        **account(described),
-    )  # fmt: skip
+    try:
+        return run([*command(described, database), *plain], seconds=ANSWERED, text=sql, **account(described))
+    except Unbounded as problem:
+        raise Refused(f"The warehouse's server was given up: it {problem}") from None
