@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
-from hangar.errors import HangarError, LockHeld, MachineUnreachable
+from hangar.errors import ConfigError, HangarError, LockHeld, MachineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
     action, name, args.environment = split(args.words, args.environment)
     if args.overrides:
         raise HangarError("People are what platform.yml says; --set means nothing here.")
-    from hangar.config import load
-
-    config = load(args.environment)
+    config = _settings(args.environment, name if action == "remove" else "")
     match action:
         case "add":
             _add(config, name, args)
@@ -71,6 +69,26 @@ def run(args: argparse.Namespace) -> int:
         case _:
             _list(config, as_json=args.json)
     return 0
+
+
+def _settings(env: str, leaver: str) -> "Config":
+    """The environment's settings. Where they are wrong, whoever is to be out need not stay until they are mended."""
+    from hangar import paths
+    from hangar.config import load
+
+    try:
+        return load(env)
+    except ConfigError as error:
+        if leaver and paths.ssh_config(env).exists():
+            error.resolution += f"\n{_at_once(env, leaver)}"
+        raise
+
+
+def _at_once(env: str, name: str) -> str:
+    return (
+        f"To end their access before that: ./provision.py ssh {env} sudo people remove {name}\n"
+        "Then run this again all the same: it changes platform.yml, by which the next `up` goes."
+    )
 
 
 def split(words: list[str], default: str) -> tuple[str, str, str]:
@@ -151,8 +169,7 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
     except LockHeld as held:
         raise LockHeld(
             held.brief, held.details,
-            f"{held.resolution}\nTo end their access before that: ./provision.py ssh {env} sudo people remove {name}\n"
-            "Then run this again all the same: it changes platform.yml, by which the next `up` goes.",
+            f"{held.resolution}\n{_at_once(env, name)}",
         ) from None  # fmt: skip
     _tell_out(config, gone)
     _as_json(args.json, asdict(gone))

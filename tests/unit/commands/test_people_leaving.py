@@ -109,6 +109,20 @@ def test_whoever_must_leave_while_another_command_is_at_work_can(
     assert say("remove", "ana", "--yes") == 0
 
 
+def test_whoever_must_leave_while_platform_yml_is_wrong_can(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    paths.platform_file("local").write_text(f"{written()}machine: {{cpus: many}}\n")
+    capsys.readouterr()
+    assert say("remove", "ana", "--yes") == 2
+    said = capsys.readouterr().err
+    assert "machine.cpus: " in said
+    assert "To end their access before that: ./provision.py ssh local sudo people remove ana\n" in said
+    assert say("expire", "ana", "--expires", "never") == 2
+    assert "sudo people remove" not in capsys.readouterr().err
+
+
 def test_the_last_admin_stays(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
