@@ -25,7 +25,12 @@ SHARED = (Path("/srv/airflow/dags"), Path("/srv/airflow/data/drop"))
 """Where people write beside each other. What they made stays, and is nobody's whose account is gone."""
 SHARING = Path("/usr/local/sbin/airflow-live")
 """Comes with the role airflow, where the machine has it."""
-SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
+SCRATCH = (
+    "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/screen", "/var/spool/cron/atspool",
+)  # fmt: skip
+"""Where everybody may put something: also shared memory, message queues, locks, and what their at jobs had to say."""
+SYSTEM_V = {"shm": "--shmem-id", "sem": "--semaphore-id", "msg": "--queue-id"}
+"""What has no file and outlives its processes, by its list in /proc/sysvipc, with ipcrm's word for it."""
 
 PATIENCE = 5.0
 """Seconds until nothing of theirs may run any more."""
@@ -139,6 +144,7 @@ def clear(name: str, uid: int) -> None:
     subprocess.run(
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
+    _free(uid)
     # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
     if SHARING.exists():
         subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
@@ -147,6 +153,18 @@ def clear(name: str, uid: int) -> None:
         argv = ["find", *shared, "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
         argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
         subprocess.run(argv, capture_output=True, check=False)
+
+
+def _free(uid: int) -> None:
+    """Shared memory, semaphores and queues of System V: logind frees those of sessions that it knew, not a job's."""
+    for kind, option in SYSTEM_V.items():
+        path = facts.PROC / "sysvipc" / kind
+        head, *rows = [line.split() for line in facts.text(path).split("\n")] if path.exists() else [[]]
+        for row in filter(None, rows):
+            one = dict(zip(head, row, strict=True))
+            if str(uid) in (one["uid"], one["cuid"]):
+                # The second word is its number. It may have gone meanwhile.
+                subprocess.run(["ipcrm", option, row[1]], capture_output=True, check=False)
 
 
 def archive(name: str) -> None:
