@@ -201,6 +201,9 @@ def _tell_out(config: "Config", gone: "Departure") -> None:
     console.say(f"{gone.name} is out: the last process ended after {gone.seconds:.1f} s{proof}.")
     if gone.archive:
         console.say(f"The home is archived on the machine: {gone.archive} (for root alone)")
+    if gone.knew:
+        console.say(f"They could read {gone.knew}. Change what of it opens something elsewhere;")
+        console.say(f"what the machine made itself is made anew by: ./provision.py rotate --list {env}")
     if config.cloud == "gcp":
         console.say(f"Google's tunnel admits them no more{_others_bindings(config, gone)}")
 

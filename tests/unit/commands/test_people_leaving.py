@@ -31,6 +31,32 @@ def test_whoever_leaves_is_out_of_the_file_first_and_a_login_attempt_proves_it(
     out = capsys.readouterr().out
     assert "ana is out: the last process ended after 0.4 s; the machine refuses each of their keys." in out
     assert "/srv/people/archive/ana-20261125.tar" in out
+    assert "They could read" not in out
+
+
+@pytest.mark.parametrize(
+    ("role", "live", "knew"),
+    [
+        ("admin", "false", "every secret of the machine"),
+        ("developer", "true", "what Airflow holds, by a DAG"),
+        ("developer", "false", ""),
+        ("viewer", "true", ""),
+    ],
+)
+def test_what_whoever_left_has_read_is_told_with_what_to_do_about_it(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str],
+    role: str, live: str, knew: str,
+) -> None:  # fmt: skip
+    """A key can be taken away, and knowledge cannot"""
+    paths.platform_file("local").write_text(f"airflow: {{live_dags: {live}}}\n")
+    for name in ("ana", "ada"):
+        say("add", name, "--role", role, "--key", str(key(name)))
+    capsys.readouterr()
+    assert say("remove", "ana", "--yes") == 0
+    out = capsys.readouterr().out
+    said = f"They could read {knew}. Change what of it opens something elsewhere;\n"
+    assert (said in out) == bool(knew)
+    assert ("./provision.py rotate --list local\n" in out) == bool(knew)
 
 
 def test_whoever_left_is_let_in_by_no_playbook_that_is_run_by_hand(
