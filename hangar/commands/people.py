@@ -135,8 +135,9 @@ def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
 def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
     env = config.environment
     if not has_machine:
+        then = "keeps them out" if person.is_expired else "lets them in"
         console.say(
-            f"{person.name} stands in platform.yml. {env} has no machine that runs: the next `up` lets them in."
+            f"{person.name} stands in platform.yml. {env} has no machine that runs: the next `up` {then}."
         )
         return
     if person.is_expired:
@@ -237,7 +238,8 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         _require_second_word(config, name, args.myself)
     with _at_work(config, args, f"people expire {name}") as progress:
         outcome = coming.set_expiry(config, name, day, progress)
-    console.say(f"{name} has access {f'until the day before {day}' if day else 'without an end'}.")
+    ends = f"until the day before {day}" if day else "without an end"
+    console.say(f"{name} has {'no access from now on' if day == today() else f'access {ends}'}.")
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
     _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
 

@@ -240,6 +240,26 @@ def test_today_means_now(machine: Machine, say: Say, key: Callable[[str], Path])
     assert "ana" in machine.admits
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_who_is_cut_off_and_who_comes_back_is_said_as_it_is(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], runs: bool
+) -> None:
+    """Also where no machine runs: the next `up` keeps out whoever's day has come"""
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.server = SERVER if runs else None
+    down = "ana stands in platform.yml. local has no machine that runs: the next `up` {} them {}."
+    capsys.readouterr()
+    assert say("expire", "ana", "--expires", "today", "--yes") == 0
+    out = capsys.readouterr().out
+    assert "ana has no access from now on.\n" in out
+    assert ("ana is out: the machine refuses each of their keys." in out) == runs
+    assert (down.format("keeps", "out") in out) == (not runs)
+    assert say("expire", "ana", "--expires", "2999-01-01") == 0
+    out = capsys.readouterr().out
+    assert "ana has access until the day before 2999-01-01.\n" in out
+    assert (down.format("lets", "in") in out) == (not runs)
+
+
 def test_nobody_is_cut_off_without_a_question(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
