@@ -2,6 +2,7 @@
 """How somebody leaves: shut out, ended, cleared away, archived, forgotten. Each step may be taken again."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -29,8 +30,10 @@ SCRATCH = (
     "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/screen", "/var/spool/cron/atspool",
 )  # fmt: skip
 """Where everybody may put something: also shared memory, message queues, locks, and what their at jobs had to say."""
-SYSTEM_V = {"shm": "--shmem-id", "sem": "--semaphore-id", "msg": "--queue-id"}
-"""What has no file and outlives its processes, by its list in /proc/sysvipc, with ipcrm's word for it."""
+SYSTEM_V = {"shm": "shmctl", "sem": "semctl", "msg": "msgctl"}
+"""What has no file and outlives its processes, by its list in /proc/sysvipc, with the C library's word for it."""
+IPC_RMID = 0
+"""linux/ipc.h"""
 
 PATIENCE = 5.0
 """Seconds until nothing of theirs may run any more."""
@@ -157,14 +160,15 @@ def clear(name: str, uid: int) -> None:
 
 def _free(uid: int) -> None:
     """Shared memory, semaphores and queues of System V: logind frees those of sessions that it knew, not a job's."""
-    for kind, option in SYSTEM_V.items():
+    library = ctypes.CDLL(None)
+    for kind, call in SYSTEM_V.items():
         path = facts.PROC / "sysvipc" / kind
         head, *rows = [line.split() for line in facts.text(path).split("\n")] if path.exists() else [[]]
         for row in filter(None, rows):
             one = dict(zip(head, row, strict=True))
             if str(uid) in (one["uid"], one["cuid"]):
-                # The second word is its number. It may have gone meanwhile.
-                subprocess.run(["ipcrm", option, row[1]], capture_output=True, check=False)
+                # A semaphore's is the third word, and a zero stands before it; what went meanwhile is no trouble.
+                getattr(library, call)(int(row[1]), IPC_RMID, IPC_RMID)
 
 
 def archive(name: str) -> None:
