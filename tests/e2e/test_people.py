@@ -358,6 +358,20 @@ def test_a_number_is_never_given_to_somebody_else(machine: Checkout, people: dic
     assert people["ana"].can("test ! -e ~/work.txt")
 
 
+def test_whose_day_is_today_is_out_with_what_runs_and_may_come_back(
+    machine: Checkout, people: dict[str, Person]
+) -> None:
+    """The account and the home stay"""
+    ana = people["ana"]
+    ana.run("echo mine > ~/mine.txt; nohup setsid sleep 605 >/dev/null 2>&1 </dev/null &")
+    uid = machine.ssh("id -u ana").stdout.strip()
+    ana.people("expire", "--expires", "today")
+    assert not ana.can("true")
+    assert machine.ssh(f"pgrep -U {uid}", check=False).stdout == ""
+    ana.people("expire", "--expires", "never")
+    assert ana.run("cat ~/mine.txt").stdout == "mine\n"
+
+
 def test_the_machine_keeps_its_promises_with_people_on_it(
     machine: Checkout, people: dict[str, Person]
 ) -> None:
