@@ -12,9 +12,9 @@ from hangar.ssh.files import write_atomically
 SETTINGS = REPO / "roles" / "remote_ssh" / "files" / "settings.json"
 """What the machine gives every editor too; the workspace repeats it for accounts that have settings of their own."""
 
-EXTENSIONS = SETTINGS.with_name("extensions.json")
-"""What the work with DAGs, dbt and Hangar's own files is easier with; it lies in homes and in the shared folder too. VS
-Code asks before it installs one.
+EXTENSIONS = "extensions.json"
+"""Beside them: what the work with DAGs, dbt and Hangar's own files is easier with. It lies in homes and in the shared
+folder too. VS Code asks before it installs one.
 """
 
 LIVE = "/srv/airflow/dags"
@@ -55,7 +55,7 @@ def workspace(host: str, folder: str) -> dict[str, Any]:
         "remoteAuthority": f"ssh-remote+{host}",
         "settings": known,
         "launch": launch,
-        "extensions": json.loads(EXTENSIONS.read_text(encoding="utf-8")),
+        "extensions": json.loads(SETTINGS.with_name(EXTENSIONS).read_text(encoding="utf-8")),
     }
 
 
