@@ -20,6 +20,7 @@ from bench.cloud import cloud_figures
 from bench.figure import Figure
 from bench.memory import machine_memory, peak_of_tree
 from bench.monitoring import monitoring_figures
+from bench.people import people_figures
 from bench.relay import relay_figures
 
 REPO = Path(__file__).resolve().parents[1]
@@ -91,6 +92,7 @@ def machine_figures(work: Path) -> list[Figure]:
         )
         idle = machine_memory(ENVIRONMENT)
         watched = monitoring_figures(home, ENVIRONMENT)
+        people = people_figures(home, ENVIRONMENT)
     finally:
         timed(["./provision.py", "destroy", ENVIRONMENT, "--yes"], home)
     print(
@@ -104,6 +106,7 @@ def machine_figures(work: Path) -> list[Figure]:
         Figure("peak memory of the controller (all its processes)", peak / MIB, 300, "MiB"),
         Figure("the idle machine, everything running", idle / MIB, 3072, "MiB"),
         *watched,
+        *people,
     ]
 
 

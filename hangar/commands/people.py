@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
-from hangar.errors import HangarError, LockHeld, MachineUnreachable
+from hangar.errors import ConfigError, HangarError, LockHeld, MachineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
     action, name, args.environment = split(args.words, args.environment)
     if args.overrides:
         raise HangarError("People are what platform.yml says; --set means nothing here.")
-    from hangar.config import load
-
-    config = load(args.environment)
+    config = _settings(args.environment, name if action == "remove" else "")
     match action:
         case "add":
             _add(config, name, args)
@@ -71,6 +69,26 @@ def run(args: argparse.Namespace) -> int:
         case _:
             _list(config, as_json=args.json)
     return 0
+
+
+def _settings(env: str, leaver: str) -> "Config":
+    """The environment's settings. Where they are wrong, whoever is to be out need not stay until they are mended."""
+    from hangar import paths
+    from hangar.config import load
+
+    try:
+        return load(env)
+    except ConfigError as error:
+        if leaver and paths.ssh_config(env).exists():
+            error.resolution += f"\n{_at_once(env, leaver)}"
+        raise
+
+
+def _at_once(env: str, name: str) -> str:
+    return (
+        f"To end their access before that: ./provision.py ssh {env} sudo people remove {name}\n"
+        "Then run this again all the same: it changes platform.yml, by which the next `up` goes."
+    )
 
 
 def split(words: list[str], default: str) -> tuple[str, str, str]:
@@ -117,8 +135,9 @@ def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
 def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
     env = config.environment
     if not has_machine:
+        then = "keeps them out" if person.is_expired else "lets them in"
         console.say(
-            f"{person.name} stands in platform.yml. {env} has no machine that runs: the next `up` lets them in."
+            f"{person.name} stands in platform.yml. {env} has no machine that runs: the next `up` {then}."
         )
         return
     if person.is_expired:
@@ -151,8 +170,7 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
     except LockHeld as held:
         raise LockHeld(
             held.brief, held.details,
-            f"{held.resolution}\nTo end their access before that: ./provision.py ssh {env} sudo people remove {name}\n"
-            "Then run this again all the same: it changes platform.yml, by which the next `up` goes.",
+            f"{held.resolution}\n{_at_once(env, name)}",
         ) from None  # fmt: skip
     _tell_out(config, gone)
     _as_json(args.json, asdict(gone))
@@ -184,6 +202,9 @@ def _tell_out(config: "Config", gone: "Departure") -> None:
     console.say(f"{gone.name} is out: the last process ended after {gone.seconds:.1f} s{proof}.")
     if gone.archive:
         console.say(f"The home is archived on the machine: {gone.archive} (for root alone)")
+    if gone.knew:
+        console.say(f"They could read {gone.knew}. Change what of it opens something elsewhere;")
+        console.say(f"what the machine made itself is made anew by: ./provision.py rotate --list {env}")
     if config.cloud == "gcp":
         console.say(f"Google's tunnel admits them no more{_others_bindings(config, gone)}")
 
@@ -217,7 +238,8 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         _require_second_word(config, name, args.myself)
     with _at_work(config, args, f"people expire {name}") as progress:
         outcome = coming.set_expiry(config, name, day, progress)
-    console.say(f"{name} has access {f'until the day before {day}' if day else 'without an end'}.")
+    ends = f"until the day before {day}" if day else "without an end"
+    console.say(f"{name} has {'no access from now on' if day == today() else f'access {ends}'}.")
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
     _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
 

@@ -1,5 +1,6 @@
 """The vocabulary of the settings: how one is declared, and the kinds of value that several share."""
 
+import os
 import re
 import zoneinfo
 from collections.abc import Sequence
@@ -20,8 +21,13 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from hangar.config.public_keys import PRIVATE
+
 PEOPLE = range(20_000, 30_000)
 """The uids of people's accounts (roles/people). What is above may be anybody's: systemd's, a directory's."""
+
+LONGEST_NAME = 255
+"""Bytes that the name of one file may have."""
 
 SUBIDS = 65536
 """How many subordinate ids a service user gets: what a container's users need."""
@@ -113,8 +119,15 @@ def locate(value: object, info: ValidationInfo) -> Path:
     """A path as written in platform.yml: `~` is the home, anything else starts at the file's folder."""
     if not isinstance(value, str) or not value:
         raise wrong(f"{quoted(value)} is not a path")
+    if PRIVATE.search(value):
+        raise wrong("this is the text of a private key, which belongs into a file of its own")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(value).parts):
+        raise wrong("this is too long for a path")  # it may be a piece of a key, so it is not repeated
     folder: Path = (info.context or {}).get("folder", Path())
-    return (folder / Path(value).expanduser()).resolve()
+    try:
+        return (folder / Path(value).expanduser()).resolve()
+    except RuntimeError:
+        raise wrong(f"{quoted(value)} begins with the home of somebody who has none here") from None
 
 
 def existing_file(path: Path) -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from hangar.config.public_keys import PRIVATE
 from hangar.errors import Problem
 
 
@@ -76,7 +77,14 @@ def _syntax(error: yaml.YAMLError) -> Problem:
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
     """Writes `path=value` into the data; returns what could not be applied."""
-    return [Problem(f"--set {one}", wrong) for one in overrides if (wrong := _apply(data, one))]
+    return [_refused(one, wrong) for one in overrides if (wrong := _apply(data, one))]
+
+
+def _refused(override: str, wrong: str) -> Problem:
+    """The override with what is wrong with it. A private key, pasted by mistake, is not repeated."""
+    if PRIVATE.search(override):
+        return Problem("--set", "there is a private key, which belongs on its owner's computer alone")
+    return Problem(f"--set {override}", wrong)
 
 
 def _apply(data: dict[str, Any], override: str) -> str:

@@ -12,6 +12,11 @@ from hangar.ssh.files import write_atomically
 SETTINGS = REPO / "roles" / "remote_ssh" / "files" / "settings.json"
 """What the machine gives every editor too; the workspace repeats it for accounts that have settings of their own."""
 
+EXTENSIONS = "extensions.json"
+"""Beside them: what the work with DAGs, dbt and Hangar's own files is easier with. It lies in homes and in the shared
+folder too. VS Code asks before it installs one.
+"""
+
 LIVE = "/srv/airflow/dags"
 
 
@@ -50,15 +55,8 @@ def workspace(host: str, folder: str) -> dict[str, Any]:
         "remoteAuthority": f"ssh-remote+{host}",
         "settings": known,
         "launch": launch,
-        "extensions": {"recommendations": list(EXTENSIONS)},
+        "extensions": json.loads(SETTINGS.with_name(EXTENSIONS).read_text(encoding="utf-8")),
     }
-
-
-EXTENSIONS = (
-    "ms-vscode-remote.remote-ssh", "ms-python.python", "ms-python.debugpy", "charliermarsh.ruff",
-    "redhat.vscode-yaml", "innoverio.vscode-dbt-power-user",
-)  # fmt: skip
-"""What the work with DAGs, dbt and Hangar's own files is easier with. VS Code asks before it installs one."""
 
 
 def write(path: Path, host: str, folder: str) -> bool:

@@ -1,5 +1,6 @@
 """Somebody comes, or gets another day: platform.yml first, then the machine, then the proof."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from hangar.errors import ConfigError, HangarError, Problem
 from hangar.people import edit, machine
 from hangar.ssh.files import write_atomically
 
+NAME = re.compile(r"[\w .,~/\\:+@-]{1,200}\.pub")
+"""What can be a .pub file's name, and no piece of a private key's text: that has no such end."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -33,13 +37,18 @@ def read_key(given: str) -> str:
     """A public key from the command line: the file that holds it, or its text.
 
     Raises:
-        HangarError: it is none. Nothing of it is repeated.
+        HangarError: it is none, or there is no such file. Nothing of a key is repeated.
     """
     path = _file(given)
     text = path.read_text(encoding="utf-8", errors="replace") if path else given
     try:
         return str(parse_key(text))
     except BadKey as error:
+        if path is None and NAME.fullmatch(given):
+            raise HangarError(
+                f"There is no file {given}.",
+                resolution="Say --key with the path of a .pub file, or with the text of a public key.",
+            ) from None
         where = str(path) if path else "The given key"
         public = path.with_name(path.name + ".pub") if path else None
         cure = (
@@ -47,7 +56,8 @@ def read_key(given: str) -> str:
             if public and public.is_file()
             else "Say --key with the path of a .pub file."
         )
-        raise HangarError(f"{where} opens nothing: {error}.", "Nothing of it was stored.", cure) from None
+        stored = "Nothing of it was stored." if path else "It is no file here. Nothing of it was stored."
+        raise HangarError(f"{where} opens nothing: {error}.", stored, cure) from None
 
 
 def _file(given: str) -> Path | None:
@@ -83,8 +93,15 @@ def rewrite(config: Config, before: str, after: str) -> Config:
     Raises:
         ConfigError: with every problem; the file is as it was.
     """
-    changed = parse(config.environment, after)
     path = paths.platform_file(config.environment).resolve()
+    try:
+        changed = parse(config.environment, after)
+    except ConfigError as error:
+        if after == before:
+            raise
+        # The file is right; what the command line said of somebody is not.
+        would_be = f"{paths.shown(paths.platform_file(config.environment))}, as this would make it,"
+        raise ConfigError(would_be, error.problems, "Say the same again with what would be right.") from None
     if after != before:
         write_atomically(path, after, path.stat().st_mode & 0o777)
     return changed

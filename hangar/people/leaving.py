@@ -18,7 +18,9 @@ from hangar.ssh.keys import public_path, read_public_key
 
 @dataclass(frozen=True)
 class Departure:
-    """What became of it: `seconds` until the last process was gone, `archive` on the machine."""
+    """What became of it: `seconds` until the last process was gone, `archive` on the machine. `knew` are the secrets
+    that they could read while they were there.
+    """
 
     name: str
     has_machine: bool
@@ -26,6 +28,16 @@ class Departure:
     archive: str = ""
     proven: bool = False
     email: str = ""
+    knew: str = ""
+
+
+def knew(config: Config, person: Person | None) -> str:
+    """The secrets that somebody could read: root's, or by a DAG what Airflow holds. Nobody can take that back."""
+    if person is not None and person.role == "admin":
+        return "every secret of the machine"
+    if person is not None and person.role == "developer" and config.airflow.live_dags:
+        return "what Airflow holds, by a DAG"
+    return ""
 
 
 def require_removable(config: Config, name: str) -> None:
@@ -95,7 +107,9 @@ def _end(
     with progress.stage("Login attempt"):
         _prove(server, person)
     email = (person.email or "") if person else ""
-    return Departure(name, True, gone["seconds"], gone["archive"], person is not None, email)
+    return Departure(
+        name, True, gone["seconds"], gone["archive"], person is not None, email, knew(left, person)
+    )
 
 
 def _prove(server: Server, person: Person | None) -> None:

@@ -21,6 +21,9 @@ Left as it is. ssh finds the machine once you put this line at its top yourself 
 that host only): {INCLUDE}"""
 """What somebody hears who did not want the change."""
 
+OTHERS_WRITE = 0o002
+"""The group may on Debian, where it is the user's own."""
+
 
 def folder() -> Path:
     return Path.home() / ".ssh"
@@ -141,6 +144,13 @@ def require_readable() -> None:
     config = folder() / "config"
     if not config.exists():
         return
+    if not config.is_file():
+        raise HangarError(f"{config} is no file; it was left alone.", resolution=f"See: ls -ld {config}")
+    if config.stat().st_mode & OTHERS_WRITE:  # which ssh judges without -F alone
+        raise HangarError(
+            f"ssh refuses {config}: others may write it. It was left alone.",
+            resolution=f"Close it, then run this again: chmod go-w {config}",
+        )
     done = process.run(["ssh", "-G", "-F", str(config), "hangar"], check=False)
     if done.returncode != 0:
         raise HangarError(

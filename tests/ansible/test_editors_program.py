@@ -43,6 +43,7 @@ def tidy(tmp_path: Path, place: Path, by_person: str) -> Tidy:
     """Runs it as the machine does: root becomes the person, and a status other than 0 is a unit that failed."""
     text = render("remote_ssh", "/usr/local/lib/hangar/editors", remote_ssh_servers_kept=1)
     text = text.replace('"/etc/skel', f'"{place.parent}/skel')
+    text = text.replace('"/srv/airflow/dags', f'"{place.parent}/dags')
     played = "\n".join(
         [
             "members = lambda: [pwd.struct_passwd(('ana', '*', *IDS, '', PLACE, '/bin/sh'))]",
@@ -127,6 +128,38 @@ def test_settings_come_once_and_a_file_in_their_place_fails_nothing(place: Path,
     done = tidy()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ana: passed over: ")
+
+
+RECOMMENDED = ".vscode/extensions.json"
+
+
+def test_extensions_are_recommended_in_homes_and_in_the_shared_folder(place: Path, tidy: Tidy) -> None:
+    """Once, whether VS Code was opened by the workspace, by the link or by hand; what people made of it stays"""
+    shared = place.parent / "dags"
+    shared.mkdir()
+    (place.parent / "skel/.vscode").mkdir(parents=True)
+    (place.parent / "skel" / RECOMMENDED).write_text('{"recommendations": []}')
+    done = tidy()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == [
+        f"ana: wrote {place}/{RECOMMENDED}", f"ana: wrote {shared}/{RECOMMENDED}",
+    ]  # fmt: skip
+    for folder in (place, shared):
+        assert (folder / RECOMMENDED).read_text() == '{"recommendations": []}'
+        (folder / RECOMMENDED).write_text("mine")
+    assert tidy().stdout == ""
+    assert [(folder / RECOMMENDED).read_text() for folder in (place, shared)] == ["mine", "mine"]
+
+
+def test_root_follows_no_link_in_the_shared_folder(place: Path, tidy: Tidy) -> None:
+    shared, elsewhere = place.parent / "dags", place.parent / "elsewhere"
+    for folder in (shared, elsewhere, place.parent / "skel/.vscode"):
+        folder.mkdir(parents=True)
+    (place.parent / "skel" / RECOMMENDED).touch()
+    (shared / ".vscode").symlink_to(elsewhere)
+    done = tidy()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_name_of_the_persons_own_choice_is_one_line_of_the_journal(place: Path, tidy: Tidy) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -112,6 +114,72 @@ def test_a_shared_folder_at_work_keeps_nobody_from_being_cleared(
     monkeypatch.setattr(leaving, "AT_JOBS", tmp_path / "none")
     leaving.PASSWORDS.mkdir()
     leaving.clear("ana", 20_001)
+
+
+LEFT = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+os.setgid(20_001), os.setuid(20_001)
+made = libc.shmget(0, 4096, 0o1600), libc.semget(0, 1, 0o1600), libc.msgget(0, 0o1600)
+assert min(made) >= 0, os.strerror(ctypes.get_errno())
+"""
+"""What System V keeps for somebody after the last of their processes."""
+
+
+def owners() -> set[str]:
+    """Whose something of System V is, by number."""
+    found = set()
+    for kind in ("shm", "sem", "msg"):
+        head, *rows = [line.split() for line in Path("/proc/sysvipc", kind).read_text().splitlines()]
+        found |= {row[head.index("uid")] for row in rows}
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
+def test_nothing_that_would_run_or_be_read_later_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs, mail, sudo's time stamps, the first password, and what stands in everybody's folders and in memory; what
+    others have put there stays
+    """
+    crontabs, stamps, jobs, scratch = (tmp_path / name for name in ("crontabs", "ts", "atjobs", "tmp"))
+    theirs = [
+        crontabs / "ana", stamps / "20001", jobs / "a00001", scratch / "ana.sock", scratch / "ana" / "deep" / "x",
+        scratch / "shared" / "ana.txt",
+    ]  # fmt: skip
+    others = [
+        crontabs / "ben",
+        stamps / "20002",
+        jobs / "a00002",
+        scratch / "ben.sock",
+        scratch / "shared" / "ben.txt",
+    ]
+    for path in [*theirs, *others]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        os.chown(path, 20_001 if path in theirs else 20_002, 20_001)
+    for folder in (scratch / "ana", scratch / "ana" / "deep", scratch / "shared"):
+        os.chown(folder, 20_001, 20_001)
+    leaving.PASSWORDS.mkdir()
+    for name in ("ana", "ben"):
+        (leaving.PASSWORDS / name).write_text("secret")
+    monkeypatch.setattr(leaving, "SPOOLS", (crontabs, stamps))
+    monkeypatch.setattr(leaving, "AT_JOBS", jobs)
+    monkeypatch.setattr(leaving, "SCRATCH", (str(scratch), str(tmp_path / "not there")))
+    monkeypatch.setattr(leaving, "SHARED", ())
+    subprocess.run([sys.executable, "-c", LEFT], check=True)
+    assert "20001" in owners()
+    leaving.clear("ana", 20_001)
+    left = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*others, leaving.PASSWORDS / "ben"}
+    assert not (scratch / "ana").exists()
+    assert "20001" not in owners()
+    leaving.clear("ana", 20_001)  # once more does no harm
+
+
+def test_everybodys_folders_are_searched_for_what_is_theirs() -> None:
+    places = {"/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"}
+    assert places <= set(leaving.SCRATCH)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")

@@ -278,7 +278,8 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
     ana = people["ana"]
     made = ana.run("""
         set -e
-        echo work > ~/work.txt; echo '* * * * * sleep 600' | crontab -; echo 'sleep 600' | at -q a now + 1 hour
+        echo work > ~/work.txt; echo work > /dev/shm/ana.txt
+        echo '* * * * * sleep 600' | crontab -; echo 'sleep 600' | at -q a now + 1 hour
         tmux new-session -d 'sleep 601'; systemd-run --user --quiet sleep 602
         nohup setsid sh -c 'trap "" TERM HUP INT; while :; do sleep 603; done' >/dev/null 2>&1 </dev/null &
         closed=/srv/airflow/dags/closed.py; touch $closed
@@ -305,7 +306,8 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
         "ana"
         not in machine.ssh(f"{left} /srv/people/home /srv/people/passwords; getent passwd ana || true").stdout
     )
-    assert machine.ssh(f"sudo find /var/spool/cron /tmp /var/tmp -uid {uid}").stdout == ""
+    for everybodys in ("/var/spool/cron", "/tmp", "/var/tmp", "/dev/shm", "/run/lock"):
+        assert machine.ssh(f"sudo find {everybodys} -xdev -uid {uid}").stdout == "", everybodys
     # What they closed in the last moment is the team's, and no more theirs.
     closed = f"stat -c '%U %G %a' {DAGS}/closed.py; sudo rm {DAGS}/closed.py"
     assert machine.ssh(f"sudo {closed}").stdout == "root dags 660\n"
@@ -354,6 +356,20 @@ def test_a_number_is_never_given_to_somebody_else(machine: Checkout, people: dic
     after = {one["name"]: one["uid"] for one in json.loads(machine.ssh("sudo people show").stdout)}
     assert after == {one["name"]: one["uid"] for one in before}
     assert people["ana"].can("test ! -e ~/work.txt")
+
+
+def test_whose_day_is_today_is_out_with_what_runs_and_may_come_back(
+    machine: Checkout, people: dict[str, Person]
+) -> None:
+    """The account and the home stay"""
+    ana = people["ana"]
+    ana.run("echo mine > ~/mine.txt; nohup setsid sleep 605 >/dev/null 2>&1 </dev/null &")
+    uid = machine.ssh("id -u ana").stdout.strip()
+    ana.people("expire", "--expires", "today")
+    assert not ana.can("true")
+    assert machine.ssh(f"pgrep -U {uid}", check=False).stdout == ""
+    ana.people("expire", "--expires", "never")
+    assert ana.run("cat ~/mine.txt").stdout == "mine\n"
 
 
 def test_the_machine_keeps_its_promises_with_people_on_it(

@@ -37,6 +37,8 @@ def test_an_empty_project_becomes_a_machine(environment: Environment) -> None:
     assert server is not None
     assert (server.id, server.cloud, server.port) == (instance["id"], "gcp", 22)
     assert [key.split()[0] for key in server.host_keys] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
+    # All people come from there: the firewall admits them, and one's failed log-ins shut nobody else out.
+    assert server.ssh_sources == ("35.235.240.0/20", "2600:2d00:1:7::/64")
 
 
 def test_its_account_may_write_logs_and_metrics_and_nothing_else(environment: Environment) -> None:

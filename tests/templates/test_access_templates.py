@@ -122,6 +122,27 @@ def test_keys_and_groups_stand_on_lines_of_their_own() -> None:
     assert text.count("\nHostKey ") == 2
     assert "HostKeyAlgorithms ssh-ed25519,rsa-sha2-512,rsa-sha2-256\n" in text
     assert "PerSourcePenaltyExemptList" not in render("ssh_server", DROP_IN, ssh_server_penalty_exempt=[])
+    exempt = render(
+        "ssh_server", DROP_IN, ssh_server_penalty_exempt=["35.235.240.0/20", "2600:2d00:1:7::/64"]
+    )
+    assert "\nPerSourcePenaltyExemptList 35.235.240.0/20,2600:2d00:1:7::/64\n" in exempt
+
+
+def test_what_an_editor_needs_passes_and_what_it_does_not_is_refused() -> None:
+    """VS Code dies silently where local forwards are refused; all else stays shut"""
+    text = render("ssh_server", DROP_IN)
+    said = dict(line.split(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    assert said["AllowTcpForwarding"] == "local"
+    assert said["PermitOpen"] == "127.0.0.1:* localhost:* [::1]:*"
+    refused = (
+        "AllowStreamLocalForwarding",
+        "AllowAgentForwarding",
+        "GatewayPorts",
+        "PermitTunnel",
+        "X11Forwarding",
+    )
+    assert {said[name] for name in refused} == {"no"}
+    assert said["PermitListen"] == "none"
 
 
 @pytest.mark.parametrize("classic", [True, False])

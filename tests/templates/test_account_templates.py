@@ -93,6 +93,20 @@ def test_a_second_root_stops_nothing_where_it_is_left_open() -> None:
     assert value("hardening_accounts", roots, hardening_accounts_off=["accounts.one_root"], **said) == []
 
 
+def test_sudo_writes_down_who_ran_what_and_never_what_they_typed() -> None:
+    """Its input is Ansible's programs and somebody's secrets"""
+    written = lines(render("hardening_accounts", "/etc/sudoers.d/10-hangar-defaults"))
+    assert {
+        "Defaults syslog=authpriv",
+        "Defaults logfile=/var/log/sudo.log",
+        "Defaults log_allowed, log_denied",
+    } <= set(written)
+    for path in ("/etc/sudoers.d/10-hangar-defaults", "/etc/sudoers.d/50-hangar-people"):
+        text = render("people" if "people" in path else "hardening_accounts", path).lower()
+        for word in ("log_input", "log_output", "log_stdin", "log_ttyin"):
+            assert word not in text, path
+
+
 def test_the_log_of_sudo_is_turned_over() -> None:
     text = render("hardening_accounts", "/etc/logrotate.d/hangar-sudo")
     assert "/var/log/sudo.log {" in lines(text)

@@ -33,6 +33,13 @@ def test_the_secrets_of_every_service_that_is_there_are_watched(
     assert watched(**options) == ALWAYS | more
 
 
+def test_whoever_becomes_root_is_in_the_trail_with_who_they_were() -> None:
+    """By the account that logged in (auid), whatever they became since"""
+    lines = render("hardening_audit", RULES).splitlines()
+    becomes = "-S execve -C uid!=euid -F euid=0 -F auid>=1000 -F auid!=unset -F key=privileged"
+    assert {f"-a always,exit -F arch={arch} {becomes}" for arch in ("b64", "b32")} <= set(lines)
+
+
 VERSION = "6.12.48+deb13-amd64"
 IMAGE = f"/boot/initrd.img-{VERSION}"
 TABLES, MENU = f"kernel {VERSION}", "generated /boot/grub/grub.cfg"

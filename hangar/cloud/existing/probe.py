@@ -19,8 +19,10 @@ CONNECT_PATIENCE = 15
 ADMINS = "hangar-admins"
 """The group whose members may log in and become root, once the machine is configured."""
 
-PEOPLE = 1000
-"""The first number of an account that is not the system's own, here as on any Debian."""
+PEOPLE = range(1000, 60_000)
+"""The numbers of accounts that are not the system's own, here as on any Debian. On loopback the firewall takes what
+lies above for containers' and refuses it (roles/firewall): the operator's forwards would lead nowhere.
+"""
 
 LOOK = f"""
 . /etc/os-release 2>/dev/null
@@ -76,12 +78,19 @@ def facts(server: Server, found: Mapping[str, str]) -> Facts:
             f"* It says that it is: {name}",
             "Hangar configures Debian 13 alone: install it there, or name another machine in existing.address.",
         )
-    number = int(found.get("uid") or PEOPLE)
-    if number < PEOPLE:
+    number = int(found.get("uid") or PEOPLE.start)
+    if number < PEOPLE.start:
         raise CloudError(
             f"{server.admin} is a system account on {server.address}.",
-            f"* Its number is {number}. Services answer people's accounts alone, which begin at {PEOPLE}, and the"
+            f"* Its number is {number}. Services answer people's accounts alone, which begin at {PEOPLE.start}, and the"
             " audit trail names nobody else.",
+            f"Name an ordinary account in existing.user. To make one: {ssh} sudo adduser --disabled-password NAME",
+        )
+    if number not in PEOPLE:
+        raise CloudError(
+            f"{server.admin} has a number on {server.address} that no service answers.",
+            f"* It is {number}, as a directory or Google's OS Login gives. Services answer {PEOPLE.start} to"
+            f" {PEOPLE.stop - 1}; what lies above may be a container's.",
             f"Name an ordinary account in existing.user. To make one: {ssh} sudo adduser --disabled-password NAME",
         )
     if found.get("sudo") != "yes":

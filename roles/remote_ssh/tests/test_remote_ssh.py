@@ -184,6 +184,13 @@ def test_old_servers_of_editors_go_and_the_one_that_runs_stays(client, options):
     assert "kept" in done.stdout.split(), "what a link leads to is not touched"
 
 
+def test_an_editor_recommends_what_the_work_is_easier_with(host):
+    """A new home recommends its editor the extensions for DAGs and dbt"""
+    found = json.loads(host.check_output("cat /etc/skel/.vscode/extensions.json"))
+    assert found == json.loads((ROLES / "remote_ssh/files/extensions.json").read_text())
+    assert "ms-python.debugpy" in found["recommendations"]
+
+
 def test_what_editors_leave_is_cleared_away_every_day(host, found):
     assert found["timer"] == ["enabled", "active"] * 3
     host.check_output("systemctl start hangar-editors.service")

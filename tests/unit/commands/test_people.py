@@ -126,6 +126,16 @@ def test_a_key_in_a_folder_with_a_blank_is_found(
     assert config.load("local").people[0].keys == (public.read_text().strip(),)
 
 
+@pytest.mark.parametrize("given", ["ana.pub", "~/my keys/ana.pub", "/no/where/ana.pub"])
+def test_a_key_file_that_is_not_there_is_named(
+    machine: Machine, say: Say, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    """A slip in its name, and not a bad key"""
+    assert say("add", "ana", "--role", "viewer", "--key", given) == 1
+    assert f"error: There is no file {given}.\n" in capsys.readouterr().err
+    assert (written(), machine.told) == ("", [])
+
+
 @pytest.mark.parametrize("of", ["whole", "body", "end", "line"])
 def test_a_private_keys_text_is_repeated_nowhere(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], of: str
@@ -150,9 +160,10 @@ def test_a_name_of_the_machines_own_is_refused(
 ) -> None:
     assert say("add", "airflow", "--role", "viewer", "--key", str(key("a"))) == 2
     assert (
-        'people.0.name: "airflow" is taken on the machine; another name would be right'
-        in capsys.readouterr().err
-    )
+        "error: inventory/local/platform.yml, as this would make it, has a problem; nothing was touched.\n"
+        '  people.0.name: "airflow" is taken on the machine; another name would be right\n'
+        "Say the same again with what would be right.\n"
+    ) in capsys.readouterr().err
     assert written() == ""
 
 

@@ -31,6 +31,32 @@ def test_whoever_leaves_is_out_of_the_file_first_and_a_login_attempt_proves_it(
     out = capsys.readouterr().out
     assert "ana is out: the last process ended after 0.4 s; the machine refuses each of their keys." in out
     assert "/srv/people/archive/ana-20261125.tar" in out
+    assert "They could read" not in out
+
+
+@pytest.mark.parametrize(
+    ("role", "live", "knew"),
+    [
+        ("admin", "false", "every secret of the machine"),
+        ("developer", "true", "what Airflow holds, by a DAG"),
+        ("developer", "false", ""),
+        ("viewer", "true", ""),
+    ],
+)
+def test_what_whoever_left_has_read_is_told_with_what_to_do_about_it(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str],
+    role: str, live: str, knew: str,
+) -> None:  # fmt: skip
+    """A key can be taken away, and knowledge cannot"""
+    paths.platform_file("local").write_text(f"airflow: {{live_dags: {live}}}\n")
+    for name in ("ana", "ada"):
+        say("add", name, "--role", role, "--key", str(key(name)))
+    capsys.readouterr()
+    assert say("remove", "ana", "--yes") == 0
+    out = capsys.readouterr().out
+    said = f"They could read {knew}. Change what of it opens something elsewhere;\n"
+    assert (said in out) == bool(knew)
+    assert ("./provision.py rotate --list local\n" in out) == bool(knew)
 
 
 def test_whoever_left_is_let_in_by_no_playbook_that_is_run_by_hand(
@@ -107,6 +133,20 @@ def test_whoever_must_leave_while_another_command_is_at_work_can(
     assert "Then run this again all the same" in said
     assert (machine.told, written()) == ([], before)
     assert say("remove", "ana", "--yes") == 0
+
+
+def test_whoever_must_leave_while_platform_yml_is_wrong_can(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    paths.platform_file("local").write_text(f"{written()}machine: {{cpus: many}}\n")
+    capsys.readouterr()
+    assert say("remove", "ana", "--yes") == 2
+    said = capsys.readouterr().err
+    assert "machine.cpus: " in said
+    assert "To end their access before that: ./provision.py ssh local sudo people remove ana\n" in said
+    assert say("expire", "ana", "--expires", "never") == 2
+    assert "sudo people remove" not in capsys.readouterr().err
 
 
 def test_the_last_admin_stays(
@@ -198,6 +238,26 @@ def test_today_means_now(machine: Machine, say: Say, key: Callable[[str], Path])
     assert say("expire", "ana", "--expires", "never") == 0
     assert config.load("local").people[0].expires is None
     assert "ana" in machine.admits
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_who_is_cut_off_and_who_comes_back_is_said_as_it_is(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], runs: bool
+) -> None:
+    """Also where no machine runs: the next `up` keeps out whoever's day has come"""
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.server = SERVER if runs else None
+    down = "ana stands in platform.yml. local has no machine that runs: the next `up` {} them {}."
+    capsys.readouterr()
+    assert say("expire", "ana", "--expires", "today", "--yes") == 0
+    out = capsys.readouterr().out
+    assert "ana has no access from now on.\n" in out
+    assert ("ana is out: the machine refuses each of their keys." in out) == runs
+    assert (down.format("keeps", "out") in out) == (not runs)
+    assert say("expire", "ana", "--expires", "2999-01-01") == 0
+    out = capsys.readouterr().out
+    assert "ana has access until the day before 2999-01-01.\n" in out
+    assert (down.format("lets", "in") in out) == (not runs)
 
 
 def test_nobody_is_cut_off_without_a_question(

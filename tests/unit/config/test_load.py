@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hangar import config, paths
 from hangar.config import Config, Connection, Secret
 from hangar.errors import ConfigError, Problem
+from hangar.ssh import keys
 
 Make = Callable[..., Config]
 
@@ -48,6 +50,51 @@ def test_nothing_can_be_changed_afterwards(make_config: Make) -> None:
     found = make_config()
     with pytest.raises(pydantic.ValidationError):
         found.airflow.port = 1
+
+
+@pytest.mark.parametrize("lines", [slice(None), slice(1, 2), slice(1, -1)], ids=["whole", "first", "body"])
+def test_a_private_key_in_the_place_of_its_path_is_repeated_nowhere(
+    repo: Path, tmp_path: Path, lines: slice
+) -> None:
+    """`private_key` asks for it nearly by its name"""
+    keys.ensure_key(tmp_path / "id", "me")
+    whole = (tmp_path / "id").read_text().splitlines()
+    given = "\n".join(whole[lines])
+    document = json.dumps({"access": {"private_key": given}})
+    paths.platform_file("local").write_text(document)
+    error = refused()
+    assert [(one.path, one.message.split(";")[0]) for one in error.problems] == [
+        (
+            "access.private_key",
+            "this is the text of a private key, which belongs into a file of its own",
+        )
+    ]
+    said = f"{error}{error.brief}{error.details}{error.resolution}"
+    assert not [line for line in whole[1:-1] if line[:20] in said]
+
+
+@pytest.mark.parametrize("before", ["", "access.private_key: ", "access.private_key.more=["])
+def test_a_private_key_on_the_command_line_is_repeated_nowhere(repo: Path, before: str) -> None:
+    body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"
+    error = refused("local", f"{before}{body}")
+    assert body not in f"{error}{error.brief}{error.details}{error.resolution}"
+    (problem,) = error.problems
+    assert str(problem) == "--set: there is a private key, which belongs on its owner's computer alone"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("a" * 300, "this is too long for a path"),
+        (
+            "~nobody-of-this-name/id",
+            '"~nobody-of-this-name/id" begins with the home of somebody who has none here',
+        ),
+    ],
+)
+def test_what_cannot_be_a_path_is_no_defect_of_ours(repo: Path, given: str, said: str) -> None:
+    (problem,) = refused("local", f"access.private_key={given}").problems
+    assert problem.message.split(";")[0] == said
 
 
 def test_paths_start_at_the_files_folder_or_at_home(

@@ -42,7 +42,7 @@ def test_the_workspace_opens_on_the_machine_with_its_debugger(tmp_path: Path) ->
     assert "launch" not in found["settings"]
     assert found["settings"]["files.watcherExclude"]["**/target/**"] is True
     assert "ms-python.debugpy" in found["extensions"]["recommendations"]
-    # Whoever opens a clone instead is recommended the same.
+    # Whoever opens a clone of this repository instead is recommended the same.
     assert json.loads((REPO / ".vscode/extensions.json").read_text()) == found["extensions"]
 
 

@@ -1,14 +1,18 @@
 """Whether a key would be let in, as OpenSSH's client reports what the server said."""
 
+import getpass
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hangar import process
+from hangar import paths, process
+from hangar.cloud.base import Server
 from hangar.errors import MachineUnreachable
-from hangar.ssh import admission, keys
+from hangar.ssh import admission, client_config, keys, known_hosts
+from tests.sshd import SSHD, Host
 
 ACCEPTS = "debug1: Server accepts key: /tmp/x/key.pub ED25519 {} explicit\n"
 DENIED = "ana@127.0.0.1: Permission denied (publickey).\n"
@@ -54,3 +58,32 @@ def test_a_refusal_is_a_no_and_silence_is_not(monkeypatch: pytest.MonkeyPatch, r
     with pytest.raises(MachineUnreachable) as error:
         admission.is_admitted("local", "ana", key)
     assert error.value.details == "ssh: connect to host 127.0.0.1 port 22: Connection refused"
+
+
+@pytest.mark.skipif(SSHD is None, reason="needs Debian's openssh-server")
+def test_a_real_server_says_whom_it_would_let_in_and_nobody_is(
+    server: Server, tmp_path: Path, key: str
+) -> None:
+    """Nor does the operator's key, which opens the operator's account here too, stand in for another's"""
+    private = paths.default_private_key("local")
+    own, account = keys.ensure_key(private, "operator"), getpass.getuser()
+    host = Host(tmp_path / "machine", key)
+    host.start("LogLevel VERBOSE")
+    try:
+        server = replace(server, port=host.port, admin=account, host_keys=(" ".join(host.key.split()[:2]),))
+        known_hosts.pin(server, paths.known_hosts("local"))
+        client_config.write(server, private)
+        (tmp_path / "ana").unlink()  # the private half is on somebody else's computer
+        assert admission.is_admitted("local", account, key)
+        assert not admission.is_admitted("local", account, own)
+        admitted = host.folder / "admitted"
+        admitted.write_text(f'expiry-time="20260101Z" {key}\n')
+        assert not admission.is_admitted("local", account, key), "the day of the key has come"
+        assert host.logins() == 0
+        admitted.write_text(f"{own}\n")
+        assert not admission.is_admitted("local", account, key)
+        assert host.logins() == 1, "the operator, by their own"
+    finally:
+        host.stop()
+    with pytest.raises(MachineUnreachable, match="hangar-local does not say whom it lets in"):
+        admission.is_admitted("local", account, key)

@@ -128,6 +128,24 @@ def test_a_config_that_ssh_refuses_is_left_alone_and_ssh_says_why(home: Path) ->
     assert config.read_text() == "Host a\n  Userr b\n"
 
 
+def test_a_config_that_ssh_refuses_for_its_rights_is_left_alone(home: Path) -> None:
+    """ssh judges them only where it finds the file by itself, not in our question"""
+    config = include.folder() / "config"
+    config.parent.mkdir()
+    config.write_text("Host other\n")
+    config.chmod(0o646)
+    with pytest.raises(HangarError) as refused:
+        include.require_readable()
+    assert refused.value.brief == f"ssh refuses {config}: others may write it. It was left alone."
+    assert refused.value.resolution.endswith(f"chmod go-w {config}")
+    config.chmod(0o664)
+    include.require_readable()
+    config.unlink()
+    config.mkdir()
+    with pytest.raises(HangarError, match="is no file; it was left alone"):
+        include.require_readable()
+
+
 def test_a_link_to_nothing_is_followed_where_it_leads(home: Path, tmp_path: Path) -> None:
     (home / ".ssh").mkdir()
     (home / ".ssh/config").symlink_to(tmp_path / "later")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hangar import process
+from hangar import paths, process
 from hangar.cloud.base import Server
 from hangar.cloud.existing import probe
 from hangar.errors import CloudError, HangarError, MachineUnreachable
@@ -64,6 +64,16 @@ def test_a_fit_machine_is_taken() -> None:
             ),
         ),
         (
+            {"uid": "60000"},
+            CloudError(
+                "debian has a number on 203.0.113.7 that no service answers.",
+                "* It is 60000, as a directory or Google's OS Login gives. Services answer 1000 to 59999; what"
+                " lies above may be a container's.",
+                "Name an ordinary account in existing.user. To make one: ssh -p 2222 -t debian@203.0.113.7"
+                " sudo adduser --disabled-password NAME",
+            ),
+        ),
+        (
             {"sudo": "sudo: a password is required"},
             CloudError(
                 "debian does not become root on 203.0.113.7 without a password.",
@@ -80,7 +90,7 @@ def test_a_fit_machine_is_taken() -> None:
             ),
         ),
     ],
-    ids=["ubuntu", "older", "system account", "sudo", "python"],
+    ids=["ubuntu", "older", "system account", "directory", "sudo", "python"],
 )  # fmt: skip
 def test_an_unfit_machine_is_refused_with_its_cure(what: dict[str, str], error: HangarError) -> None:
     with pytest.raises(CloudError) as caught:
@@ -175,3 +185,12 @@ def test_one_login_looks_at_everything_and_changes_nothing(monkeypatch: pytest.M
     assert not any("StrictHostKeyChecking" in word for word in argv), "that is the configuration's: yes"
     assert "sudo -n true" in script
     assert 'echo "uid=$(id -u)"' in script
+
+
+def test_an_operator_is_whom_the_firewall_answers() -> None:
+    """What the firewall refuses on loopback, forwards of that account cannot reach"""
+    for number in (probe.PEOPLE.start, probe.PEOPLE.stop - 1):
+        probe.facts(SERVER, {**FIT, "uid": str(number)})
+    rules = (paths.REPO / "roles/firewall/templates/etc/hangar/firewall.nft.j2").read_text()
+    assert f"meta skuid {probe.PEOPLE.start}-{probe.PEOPLE.stop - 1} tcp dport" in rules
+    assert f"meta skuid {probe.PEOPLE.stop}-4294967294 goto refuse" in rules

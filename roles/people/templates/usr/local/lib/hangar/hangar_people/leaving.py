@@ -2,6 +2,7 @@
 """How somebody leaves: shut out, ended, cleared away, archived, forgotten. Each step may be taken again."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -25,7 +26,14 @@ SHARED = (Path("/srv/airflow/dags"), Path("/srv/airflow/data/drop"))
 """Where people write beside each other. What they made stays, and is nobody's whose account is gone."""
 SHARING = Path("/usr/local/sbin/airflow-live")
 """Comes with the role airflow, where the machine has it."""
-SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
+SCRATCH = (
+    "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/screen", "/var/spool/cron/atspool",
+)  # fmt: skip
+"""Where everybody may put something: also shared memory, message queues, locks, and what their at jobs had to say."""
+SYSTEM_V = {"shm": "shmctl", "sem": "semctl", "msg": "msgctl"}
+"""What has no file and outlives its processes, by its list in /proc/sysvipc, with the C library's word for it."""
+IPC_RMID = 0
+"""linux/ipc.h"""
 
 PATIENCE = 5.0
 """Seconds until nothing of theirs may run any more."""
@@ -139,6 +147,7 @@ def clear(name: str, uid: int) -> None:
     subprocess.run(
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
+    _free(uid)
     # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
     if SHARING.exists():
         subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
@@ -147,6 +156,19 @@ def clear(name: str, uid: int) -> None:
         argv = ["find", *shared, "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
         argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
         subprocess.run(argv, capture_output=True, check=False)
+
+
+def _free(uid: int) -> None:
+    """Shared memory, semaphores and queues of System V: logind frees those of sessions that it knew, not a job's."""
+    library = ctypes.CDLL(None)
+    for kind, call in SYSTEM_V.items():
+        path = facts.PROC / "sysvipc" / kind
+        head, *rows = [line.split() for line in facts.text(path).split("\n")] if path.exists() else [[]]
+        for row in filter(None, rows):
+            one = dict(zip(head, row, strict=True))
+            if str(uid) in (one["uid"], one["cuid"]):
+                # A semaphore's is the third word, and a zero stands before it; what went meanwhile is no trouble.
+                getattr(library, call)(int(row[1]), IPC_RMID, IPC_RMID)
 
 
 def archive(name: str) -> None:
