@@ -56,6 +56,18 @@ NEEDED = (
 )  # fmt: skip
 """On the project, for everything that Hangar does there."""
 
+OWNERS_OTHERWISE = (
+    "storage.buckets.get", "storage.objects.create", "storage.objects.delete", "storage.objects.get",
+)  # fmt: skip
+"""Which of them the role of a project's owner does not hold: Google gives its owners these on each of its buckets
+(https://cloud.google.com/storage/docs/access-control/iam-roles, basic roles).
+"""
+
+AN_OWNERS = "resourcemanager.projects.delete"
+"""Held by an owner. Nothing that Hangar does needs it."""
+
+AT_ONCE = 100
+"""How many permissions Google takes in one call of testIamPermissions."""
 
 FOR_SECRETS = (
     "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.setIamPolicy", "secretmanager.versions.get",
