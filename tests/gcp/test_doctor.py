@@ -209,6 +209,22 @@ def test_without_a_login_the_way_to_one_is_shown(
     assert finding.cure.startswith("Log in: gcloud auth application-default login")
 
 
+def test_a_login_whose_calls_count_for_another_project_is_told(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`gcloud auth application-default login` writes down whatever project gcloud had been set to"""
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "acme-office")
+    environment.google.deny("iap.*")
+    login, missing = ill(environment)
+    assert (login.name, login.state) == ("Google login", "warning")
+    assert login.detail.endswith("; its calls are counted for acme-office, which needs the APIs too")
+    assert login.cure == "gcloud auth application-default set-quota-project hangar-test"
+    assert missing.detail == "missing: iap.tunnelInstances.accessViaIAP", "everything else is looked at too"
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "hangar-test")
+    environment.google.deny()
+    assert ill(environment) == []
+
+
 def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -> None:
     """Every permission that the stand-in saw used, by Google's documents, is one that doctor looks at."""
     from hangar.cloud.gcp.permissions import NEEDED

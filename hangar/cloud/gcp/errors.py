@@ -3,7 +3,7 @@
 import re
 
 from hangar.cloud.gcp.permissions import grants, role_for
-from hangar.cloud.gcp.refusal import Refusal
+from hangar.cloud.gcp.refusal import CONSTRAINTS, Refusal
 from hangar.errors import CloudError
 
 
@@ -42,9 +42,24 @@ class StillAtWork(CloudError):
 PERMISSION = re.compile(r"(?:Required|Permission) '([\w.]+)'")
 STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "STOCKOUT",
             "resource_availability")  # fmt: skip
+OFF = ("SERVICE_DISABLED", "accessNotConfigured")
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
-CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+CONSTRAINT = re.compile(r"\b((?:constraints|customConstraints)/\w+(?:\.\w+)+)")
+"""Google names an organisation's constraint in many sentences, and always in this way."""
+
+PERIMETER, PERIMETER_ID = (
+    "SECURITY_POLICY_VIOLATED",
+    re.compile(r"vpcServiceControlsUniqueIdentifier: ?([\w-]+)"),
+)
+STRANGER, DOMAINS = "not belong to a permitted customer", "constraints/iam.allowedPolicyMemberDomains"
+"""The one constraint that a refusal may leave unnamed: who may stand in a policy."""
+
+COUNTED, USING = "USER_PROJECT_DENIED", "serviceusage.services.use"
+"""Google's reason for whoever may not have their calls counted for a project, and the permission, which its words name
+only in passing.
+"""
+
 ENCRYPTING = re.compile(
     r"'cloudkms\.cryptoKeyVersions\.useTo\w+' denied|[Cc]loud KMS error|denied on Cloud KMS key"
 )
@@ -107,13 +122,13 @@ def _quota(said: Refusal) -> GoogleRefused | None:
 
 
 def _disabled(said: Refusal) -> GoogleRefused | None:
-    if said.reason not in ("SERVICE_DISABLED", "accessNotConfigured"):
+    if said.reason not in OFF:
         return None
     named = re.search(r"apis/api/([\w.-]+)/", said.message)
     service = said.facts.get("service") or (named[1] if named else "compute.googleapis.com")
     return GoogleRefused(
         said, f"The API {service} is not enabled in the project.",
-        f"Enable it, wait a minute and go on: gcloud services enable {service} --project {said.project}",
+        f"Enable it, wait a minute and go on: gcloud services enable {service} --project {_where(said)}",
     )  # fmt: skip
 
 
@@ -132,10 +147,12 @@ def _billing(said: Refusal) -> GoogleRefused | None:
 
 
 def _policy(said: Refusal) -> GoogleRefused | None:
-    found = CONSTRAINT.search(said.message)
-    if found is None:
+    if said.reason == PERIMETER or PERIMETER_ID.search(said.message):
+        return _perimeter(said)
+    found = CONSTRAINT.search(f"{said.message} {said.facts.get(CONSTRAINTS, '')}")
+    if found is None and STRANGER not in said.message:
         return None
-    name = found[1]
+    name = found[1] if found else DOMAINS
     brief = f"Your organisation's policy {name} forbids it."
     if name.endswith("/compute.requireOsLogin"):
         brief = f"Your organisation wants OS Login ({name}), which Hangar does not support yet."
@@ -143,6 +160,17 @@ def _policy(said: Refusal) -> GoogleRefused | None:
         said, brief,
         f"Ask whoever administers the organisation for an exception, and show them: "
         f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
+    )  # fmt: skip
+
+
+def _perimeter(said: Refusal) -> GoogleRefused:
+    """VPC Service Controls: where one is and by what one comes, no role of the person's would help."""
+    number = PERIMETER_ID.search(said.message)
+    which = f" the number {number[1]}" if number else " what Google said"
+    return GoogleRefused(
+        said, "Your organisation's VPC Service Controls forbid it from here.",
+        "Ask whoever administers the organisation to admit you (https://cloud.google.com/vpc-service-controls/docs/"
+        f"troubleshooting), and show them{which}.",
     )  # fmt: skip
 
 
@@ -216,6 +244,8 @@ def _permission(said: Refusal) -> GoogleRefused | None:
         return None
     named = PERMISSION.search(said.message)
     told = next((needed for end, needed in UNNAMED.items() if said.place.endswith(end)), "")
+    if said.reason == COUNTED:
+        told = USING
     permission = said.facts.get("permission") or (named[1] if named else told)
     if not permission:
         return GoogleRefused(
@@ -226,8 +256,17 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     has = f"The role {role} has it: " if role else "A role of the project's own can have it alone:\n"
     return GoogleRefused(
         said, f"Your account lacks the permission {permission}.",
-        has + "\n".join(grants((permission,), said.project, said.member)),
+        has + "\n".join(grants((permission,), _where(said), said.member)),
     )  # fmt: skip
+
+
+def _where(said: Refusal) -> str:
+    """The project that lacks it: a login's calls may be counted for another than the machine's. Its number is no name
+    that gcloud takes.
+    """
+    is_counted = said.reason in (COUNTED, *OFF)
+    consumer = said.facts.get("consumer", "").removeprefix("projects/") if is_counted else ""
+    return said.project if not consumer or consumer.isdigit() else consumer
 
 
 def _credentials(said: Refusal) -> GoogleRefused | None:

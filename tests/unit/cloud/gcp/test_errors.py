@@ -97,6 +97,19 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             "The API iam.googleapis.com is not enabled in the project.",
             "gcloud services enable iam.googleapis.com --project acme-data-1",
         ),
+        *(
+            (
+                said(
+                    403,
+                    "not used",
+                    reason="SERVICE_DISABLED",
+                    metadata={"service": "iam.googleapis.com", "consumer": f"projects/{consumer}"},
+                ),
+                "The API iam.googleapis.com is not enabled in the project.",
+                f"gcloud services enable iam.googleapis.com --project {project}",
+            )
+            for consumer, project in (("123456", "acme-data-1"), ("acme-office", "acme-office"))
+        ),
         (
             said(403, "This API method requires billing to be enabled.", reason="BILLING_DISABLED"),
             "The project acme-data-1 has no active billing account.",
@@ -110,6 +123,84 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             ),
             "Your organisation's policy constraints/compute.vmExternalIpAccess forbids it.",
             "gcloud org-policies describe compute.vmExternalIpAccess --effective --project acme-data-1",
+        ),
+        *(
+            (
+                said(status, message, "conditionNotMet" if status == 412 else ""),
+                f"Your organisation's policy {name} forbids it.",
+                f"gcloud org-policies describe {name.partition('/')[2]} --effective --project acme-data-1",
+            )
+            for status, name, message in (
+                (
+                    400,
+                    "constraints/iam.managed.disableServiceAccountCreation",
+                    'Operation denied by org policy: ["constraints/iam.managed.disableServiceAccountCreation"].',
+                ),
+                (
+                    412,
+                    "customConstraints/custom.labels",
+                    "Operation denied by org policy on resource 'projects/acme-data-1': "
+                    '["customConstraints/custom.labels": "Disks have an owner."]',
+                ),
+                (
+                    412,
+                    "constraints/gcp.resourceLocations",
+                    "Location ZONE:europe-west3-a violates constraint constraints/gcp.resourceLocations on the "
+                    "resource projects/acme-data-1/zones/europe-west3-a/disks/x.",
+                ),
+                (
+                    403,
+                    "constraints/gcp.restrictServiceUsage",
+                    "Request is disallowed by organization's constraints/gcp.restrictServiceUsage constraint for "
+                    "'projects/1' attempting to use service 'compute.googleapis.com'.",
+                ),
+                (
+                    400,
+                    "constraints/iam.allowedPolicyMemberDomains",
+                    "One or more users named in the policy do not belong to a permitted customer,  perhaps due to an "
+                    "organization policy.",
+                ),
+            )
+        ),
+        (
+            said(
+                400,
+                "Service account creation is not allowed on this project.",
+                violations=[
+                    {"type": "constraints/iam.disableServiceAccountCreation", "subject": "projects/x"}
+                ],
+            ),
+            "Your organisation's policy constraints/iam.disableServiceAccountCreation forbids it.",
+            "gcloud org-policies describe iam.disableServiceAccountCreation --effective --project acme-data-1",
+        ),
+        (
+            said(
+                403,
+                "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: aBc-12_3",
+                reason="SECURITY_POLICY_VIOLATED",
+            ),
+            "Your organisation's VPC Service Controls forbid it from here.",
+            "and show them the number aBc-12_3.",
+        ),
+        *(
+            (
+                said(
+                    403,
+                    "Caller does not have required permission to use project acme-data-1. Grant the caller the "
+                    "roles/serviceusage.serviceUsageConsumer role, or a custom role with the serviceusage.services.use "
+                    "permission.",
+                    reason="USER_PROJECT_DENIED",
+                    metadata={"consumer": f"projects/{consumer}", "service": "compute.googleapis.com"},
+                ),
+                "Your account lacks the permission serviceusage.services.use.",
+                "The role roles/serviceusage.serviceUsageConsumer has it: gcloud projects add-iam-policy-binding"
+                f" {project} --member {refusal.SOMEBODY} --role roles/serviceusage.serviceUsageConsumer",
+            )
+            for consumer, project in (
+                ("acme-data-1", "acme-data-1"),
+                ("123456", "acme-data-1"),
+                ("acme-office", "acme-office"),
+            )
         ),
         (
             said(401, "Request had invalid authentication credentials.", "authError"),
