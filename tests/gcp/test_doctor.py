@@ -51,8 +51,8 @@ def test_every_missing_permission_is_named_with_the_role_that_has_it(environment
     )
     member = "serviceAccount:operator@hangar-test.iam.gserviceaccount.com"
     assert finding.cure.splitlines() == [
-        f"gcloud projects add-iam-policy-binding hangar-test --member {member} --role roles/compute.networkAdmin",
-        f"gcloud projects add-iam-policy-binding hangar-test --member {member} --role roles/iap.tunnelResourceAccessor",
+        f"gcloud projects add-iam-policy-binding hangar-test --condition None --member {member} --role {role}"
+        for role in ("roles/compute.networkAdmin", "roles/iap.tunnelResourceAccessor")
     ]
 
 

@@ -194,7 +194,8 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
                 ),
                 "Your account lacks the permission serviceusage.services.use.",
                 "The role roles/serviceusage.serviceUsageConsumer has it: gcloud projects add-iam-policy-binding"
-                f" {project} --member {refusal.SOMEBODY} --role roles/serviceusage.serviceUsageConsumer",
+                f" {project} --condition None --member {refusal.SOMEBODY}"
+                " --role roles/serviceusage.serviceUsageConsumer",
             )
             for consumer, project in (
                 ("acme-data-1", "acme-data-1"),
@@ -224,7 +225,7 @@ def test_a_role_is_to_be_given_to_whoever_asked(member: str) -> None:
     error = errors.translate(refusal.read("acme-data-1", "POST compute x", 403, body, member))
     assert error.resolution == (
         "The role roles/compute.networkAdmin has it: gcloud projects add-iam-policy-binding acme-data-1"
-        f" --member {member} --role roles/compute.networkAdmin"
+        f" --condition None --member {member} --role roles/compute.networkAdmin"
     )
 
 
@@ -235,7 +236,7 @@ def test_a_permission_of_no_known_role_asks_for_no_more_than_itself() -> None:
         "A role of the project's own can have it alone:",
         "gcloud iam roles create hangar_orgpolicy_policies_get --project acme-data-1"
         " --permissions orgpolicy.policies.get",
-        f"gcloud projects add-iam-policy-binding acme-data-1 --member {refusal.SOMEBODY}"
+        f"gcloud projects add-iam-policy-binding acme-data-1 --condition None --member {refusal.SOMEBODY}"
         " --role projects/acme-data-1/roles/hangar_orgpolicy_policies_get",
     ]
 
@@ -246,7 +247,8 @@ def test_whatever_hangar_needs_has_a_predefined_role_and_none_is_a_basic_one() -
     basic = {"roles/owner", "roles/editor", "roles/viewer"}
     assert basic.isdisjoint(permissions.role_for(one) for one in needed)
     assert permissions.grants(("compute.disks.get", "compute.disks.use"), "p", "user:a@b.c") == [
-        "gcloud projects add-iam-policy-binding p --member user:a@b.c --role roles/compute.instanceAdmin.v1"
+        "gcloud projects add-iam-policy-binding p --condition None --member user:a@b.c"
+        " --role roles/compute.instanceAdmin.v1"
     ]
 
 
