@@ -79,15 +79,29 @@ UNNAMED = {
 AWAY = (429, 500, 502, 503, 504)
 """What passes by itself; it was asked again for a while before anybody hears of it."""
 
+TOO_MANY = 429
+LIMITED = ("rateLimitExceeded", "userRateLimitExceeded")
+"""Compute says by a 403 too that it is asked too often."""
+
+NO_PLACE = re.compile(r"field '(zone|region)': '([\w-]+)'\. Unknown")
+NO_PROJECT = re.compile(r"resource 'projects/[\w.:-]+' was not found")
+INVALID = "CONSUMER_INVALID"
+"""Google's reason for a project that is not there, of whoever wants their calls counted for it."""
+
 NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
+
+
+def is_too_often(status: int, reason: str) -> bool:
+    """Whether Google's no means that it is asked too often."""
+    return status == TOO_MANY or (status == 403 and reason in LIMITED)
 
 
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
     judges = (
-        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _exists, _permission,
-        _credentials, _away,
+        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _nowhere, _exists, _away,
+        _permission, _credentials,
     )  # fmt: skip
     for judge in judges:
         error = judge(refusal)
@@ -227,6 +241,21 @@ def _ready(said: Refusal) -> GoogleRefused | None:
     )
 
 
+def _nowhere(said: Refusal) -> GoogleRefused | None:
+    """A word in platform.yml that names nothing: running the same again would not help."""
+    place = NO_PLACE.search(said.message)
+    if place:
+        return GoogleRefused(
+            said, f"There is no {place[1]} {place[2]}.",
+            f"Compare gcp.zone in platform.yml: gcloud compute zones list --project {said.project}",
+        )  # fmt: skip
+    if said.reason == INVALID or NO_PROJECT.search(said.message):
+        kind = NotThere if said.status == 404 else GoogleRefused
+        brief = f"There is no project {_where(said)}, or none that you may see."
+        return kind(said, brief, "Compare gcp.project in platform.yml: gcloud projects list")
+    return None
+
+
 def _exists(said: Refusal) -> GoogleRefused | None:
     if said.status == 404:
         return NotThere(said, "Google Cloud does not find it.")
@@ -264,7 +293,7 @@ def _where(said: Refusal) -> str:
     """The project that lacks it: a login's calls may be counted for another than the machine's. Its number is no name
     that gcloud takes.
     """
-    is_counted = said.reason in (COUNTED, *OFF)
+    is_counted = said.reason in (COUNTED, INVALID, *OFF)
     consumer = said.facts.get("consumer", "").removeprefix("projects/") if is_counted else ""
     return said.project if not consumer or consumer.isdigit() else consumer
 
@@ -280,9 +309,10 @@ def _credentials(said: Refusal) -> GoogleRefused | None:
 
 
 def _away(said: Refusal) -> GoogleRefused | None:
-    if said.status not in AWAY:
+    often = is_too_often(said.status, said.reason)
+    if said.status not in AWAY and not often:
         return None
-    what = "is asked too often" if said.status == 429 else "has a fault of its own"
+    what = "is asked too often" if often else "has a fault of its own"
     return GoogleRefused(
         said, f"Google Cloud {what}, and asking again did not help.",
         "Wait some minutes (https://status.cloud.google.com knows of larger ones) and run the same command again: it"

@@ -25,6 +25,7 @@ def said(status: int, message: str, old_reason: str = "", **detail: Any) -> Goog
     ("status", "message", "reason", "kind"),
     [
         (404, "The resource 'x' was not found", "notFound", NotThere),
+        (404, "The resource 'projects/acme-data-1' was not found", "notFound", NotThere),
         (409, "The resource 'x' already exists", "alreadyExists", Conflict),
         (412, "Invalid fingerprint.", "conditionNotMet", Conflict),
         (400, "The resource 'x' is not ready", "resourceNotReady", NotReady),
@@ -123,6 +124,26 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             ),
             "Your organisation's policy constraints/compute.vmExternalIpAccess forbids it.",
             "gcloud org-policies describe compute.vmExternalIpAccess --effective --project acme-data-1",
+        ),
+        (
+            said(404, "The resource 'projects/acme-data-1' was not found", "notFound"),
+            "There is no project acme-data-1, or none that you may see.",
+            "Compare gcp.project in platform.yml: gcloud projects list",
+        ),
+        (
+            said(
+                403,
+                "Permission denied on resource project acme-office.",
+                reason="CONSUMER_INVALID",
+                metadata={"consumer": "projects/acme-office"},
+            ),
+            "There is no project acme-office, or none that you may see.",
+            "gcloud projects list",
+        ),
+        (
+            said(400, "Invalid value for field 'zone': 'europe-west6-z'. Unknown zone.", "invalid"),
+            "There is no zone europe-west6-z.",
+            "Compare gcp.zone in platform.yml: gcloud compute zones list --project acme-data-1",
         ),
         *(
             (
@@ -299,8 +320,9 @@ def test_a_page_that_is_no_json_is_still_an_error() -> None:
     )
 
 
-def test_who_asks_too_often_is_told_to_wait() -> None:
-    error = said(429, "Quota exceeded for quota metric 'Queries'", "rateLimitExceeded")
+@pytest.mark.parametrize("status", [429, 403])
+def test_who_asks_too_often_is_told_to_wait(status: int) -> None:
+    error = said(status, "Quota exceeded for quota metric 'Queries'", "rateLimitExceeded")
     assert error.brief == "Google Cloud is asked too often, and asking again did not help."
     assert error.resolution.startswith("Wait some minutes")
 
