@@ -22,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--windows", type=Path, metavar="FOLDER",
         help="write for Windows' own ssh, into this .ssh folder of a Windows account (from WSL: /mnt/c/Users/…/.ssh)",
     )  # fmt: skip
+    parser.add_argument(
+        "--relay", default="", metavar="CHECKOUT",
+        help="with --windows: a checkout as Windows names it, whose .venv runs Hangar's relay in gcloud's place",
+    )  # fmt: skip
     parser.add_argument("--remove", action="store_true", help="take back what this wrote")
 
 
@@ -31,6 +35,11 @@ def run(args: argparse.Namespace) -> int:
         return _remove(args)
     if args.windows:
         return _for_windows(args)
+    if args.relay:
+        raise HangarError(
+            "--relay is for Windows' own ssh.",
+            resolution="Say its folder too: --windows /mnt/c/Users/NAME/.ssh",
+        )
     named = ensure_named(args, login.said(args.environment, args.user, args.key, args.jump))
     server, path = named.machine.server, include.include_file(args.environment)
     console.say(f"{'Wrote' if named.changed else 'Unchanged:'} {path}")
@@ -66,7 +75,7 @@ def _for_windows(args: argparse.Namespace) -> int:
     login.require_complete(here, args.environment)
     machine = load_for(args, known)
     forwards = tunnel.planned(machine.server, machine.services)
-    changed = include.write_windows(at, machine.server, forwards, here)
+    changed = include.write_windows(at, machine.server, forwards, here, args.relay)
     included = include.is_included(at) or _include_there(at)
     path = include.include_file(args.environment, at)
     console.say(f"{'Wrote' if changed else 'Unchanged:'} {path}")

@@ -51,10 +51,12 @@ def write(
     return changed
 
 
-def write_windows(at: Path, server: Server, forwards: Sequence[tunnel.Forward], login: Login) -> bool:
+def write_windows(
+    at: Path, server: Server, forwards: Sequence[tunnel.Forward], login: Login, relay: str = ""
+) -> bool:
     """The same into the .ssh folder of a Windows account, as it is seen from here; its pinned host keys go along."""
     path, known = include_file(server.environment, at), at / alias.known_hosts_name(server.environment)
-    text = alias.windows_text(server, forwards, login)
+    text = alias.windows_text(server, forwards, login, relay)
     with _told(path):
         changed = write_atomically(path, text)
         return write_atomically(known, known_hosts.render(server)) or changed

@@ -173,8 +173,10 @@ def test_ssh_shows_why_the_way_is_closed(way: Way, faults: Faults) -> None:
     done = way.ssh("true")
     assert done.returncode == 255
     assert done.stderr.decode().splitlines()[0] == (
-        "hangar relay: Your account may not open a tunnel to vm. (code 4033: not authorized) It needs the role"
-        " roles/iap.tunnelResourceAccessor in project p."
+        "hangar relay: Your account may not open a tunnel to vm. (code 4033: not authorized) It needs the"
+        " permission iap.tunnelInstances.accessViaIAP; the role roles/iap.tunnelResourceAccessor has it: gcloud"
+        " projects add-iam-policy-binding p --condition None --member user:YOU@EXAMPLE.ORG"
+        " --role roles/iap.tunnelResourceAccessor"
     )
     assert b"secret-token" not in done.stderr
     assert b"Traceback" not in done.stderr

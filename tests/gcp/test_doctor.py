@@ -11,7 +11,7 @@ import pytest
 
 from hangar.checks import google
 from hangar.checks.finding import Finding
-from hangar.cloud.gcp import iap
+from hangar.cloud.gcp import iap, permissions
 from hangar.cloud.gcp.life import LastingMachine
 from tests.gcp.conftest import ZONE, Environment
 
@@ -51,9 +51,44 @@ def test_every_missing_permission_is_named_with_the_role_that_has_it(environment
     )
     member = "serviceAccount:operator@hangar-test.iam.gserviceaccount.com"
     assert finding.cure.splitlines() == [
-        f"gcloud projects add-iam-policy-binding hangar-test --member {member} --role roles/compute.networkAdmin",
-        f"gcloud projects add-iam-policy-binding hangar-test --member {member} --role roles/iap.tunnelResourceAccessor",
+        f"gcloud projects add-iam-policy-binding hangar-test --condition None --member {member} --role {role}"
+        for role in ("roles/compute.networkAdmin", "roles/iap.tunnelResourceAccessor")
     ]
+
+
+def test_an_owner_lacks_nothing_though_their_role_holds_no_right_on_objects(environment: Environment) -> None:
+    """Google gives it to them on each bucket; whoever is no owner has to be given it"""
+    on_buckets = (
+        "storage.buckets.get",
+        "storage.objects.create",
+        "storage.objects.delete",
+        "storage.objects.get",
+    )
+    environment.google.deny(*on_buckets)
+    assert ill(environment) == []
+    environment.google.deny(*on_buckets, "resourcemanager.projects.delete")
+    (finding,) = ill(environment)
+    assert finding.detail == f"missing: {', '.join(on_buckets)}"
+    assert finding.cure.endswith("--role roles/storage.admin")
+    assert len(finding.cure.splitlines()) == 1
+    environment.google.deny(*on_buckets, "storage.buckets.create")
+    (finding,) = ill(environment)
+    assert "storage.buckets.create" in finding.detail, "who can make no bucket is not given anything on it"
+
+
+def test_more_permissions_than_google_takes_at_once_are_asked_in_parts(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 in one call; the last of 101 counts as the first does"""
+    more = tuple(f"dataproc.clusters.verb{number}" for number in range(101 - len(permissions.NEEDED)))
+    monkeypatch.setattr(permissions, "NEEDED", (*permissions.NEEDED, *more))
+    before = environment.calls()
+    assert ill(environment) == []
+    asked = environment.google.journal("cloudresourcemanager.projects.testIamPermissions", since=before)
+    assert len(asked) == 2
+    environment.google.deny(more[-1], permissions.NEEDED[0])
+    (finding,) = ill(environment)
+    assert finding.detail == f"missing: {permissions.NEEDED[0]}, {more[-1]}"
 
 
 def test_an_api_that_is_off_is_named(environment: Environment) -> None:
@@ -172,6 +207,22 @@ def test_without_a_login_the_way_to_one_is_shown(
     (finding,) = ill(environment)
     assert finding.name == "Google login"
     assert finding.cure.startswith("Log in: gcloud auth application-default login")
+
+
+def test_a_login_whose_calls_count_for_another_project_is_told(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`gcloud auth application-default login` writes down whatever project gcloud had been set to"""
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "acme-office")
+    environment.google.deny("iap.*")
+    login, missing = ill(environment)
+    assert (login.name, login.state) == ("Google login", "warning")
+    assert login.detail.endswith("; its calls are counted for acme-office, which needs the APIs too")
+    assert login.cure == "gcloud auth application-default set-quota-project hangar-test"
+    assert missing.detail == "missing: iap.tunnelInstances.accessViaIAP", "everything else is looked at too"
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "hangar-test")
+    environment.google.deny()
+    assert ill(environment) == []
 
 
 def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -> None:

@@ -91,7 +91,7 @@ def test_a_missing_permission_is_named_with_a_role_that_has_it(environment: Envi
     member = f"serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com"
     assert said.resolution.startswith(
         "The role roles/compute.securityAdmin has it: gcloud projects add-iam-policy-binding"
-        f" {PROJECT} --member {member} --role roles/compute.securityAdmin\n"
+        f" {PROJECT} --condition None --member {member} --role roles/compute.securityAdmin\n"
     )
     assert "  network hangar-production" in said.details
 

@@ -10,7 +10,9 @@ import pytest
 from hangar import paths
 from tests.gcp import methods
 from tests.gcp.conftest import Environment
+from tests.gcp.killing import PATIENCE, kill, start
 from tests.gcp.scenes import SCENES, withstand
+from tests.gcp.test_faults import settle
 from tests.google.discovery import catalog
 
 BEGIN = ("begin", "do")
@@ -61,6 +63,20 @@ def test_whatever_the_source_begins_has_a_scene() -> None:
     assert {"insert", "setMachineType", "stop", "createSnapshot", "delete"} <= {name for _, name in begun}
     tried = {one.rpartition(".")[2] for one in methods.ALL}
     assert [(place, name) for place, name in begun if name not in tried] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("compute.disks.insert", "delay-before"), ("compute.instances.insert", "delay-after")],
+)
+def test_a_sample_of_kills_is_taken_up_by_the_next_up(
+    environment: Environment, method: str, kind: str
+) -> None:
+    """Whatever was made before the blow is found again, and made once."""
+    kill(environment, kind, method=method)
+    assert environment.google.table("objects") != {}, "the dead call's lock is there"
+    assert start().wait(PATIENCE) == 0
+    settle(environment)
 
 
 @pytest.mark.parametrize(("name", "method", "kind"), SAMPLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -284,7 +285,10 @@ def test_one_at_a_time_across_computers(environment: Environment) -> None:
         with pytest.raises(LockHeld) as held, second.hold("provision.py destroy production"):
             pass
         assert held.value.brief == "Somebody else is at work on the environment production."
-        assert ": provision.py up production" in held.value.details
+        assert re.fullmatch(
+            r"\* Held by [^@\s]+@\S+ since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: provision\.py up production",
+            held.value.details,
+        )
         assert held.value.resolution.endswith("add --break-lock.")
     with second.hold("provision.py up production"):
         pass

@@ -258,7 +258,8 @@ def test_a_missing_permission_is_refused_with_what_to_type(
     assert refused.value.brief == f"Your account lacks the permission {permission}."
     member = f"serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com"
     assert refused.value.resolution.startswith(
-        f"The role {role} has it: gcloud projects add-iam-policy-binding {PROJECT} --member {member} --role {role}"
+        f"The role {role} has it: gcloud projects add-iam-policy-binding {PROJECT} --condition None"
+        f" --member {member} --role {role}"
     )
     environment.google.deny()
     environment.up()
@@ -284,7 +285,7 @@ def test_doctor_asks_for_it_where_it_is_wanted_and_nowhere_else(environment: Env
     assert ill() == {}
     say(ON)
     member = f"serviceAccount:operator@{PROJECT}.iam.gserviceaccount.com"
-    grant = f"gcloud projects add-iam-policy-binding {PROJECT} --member {member} --role"
+    grant = f"gcloud projects add-iam-policy-binding {PROJECT} --condition None --member {member} --role"
     assert ill() == {
         "Google APIs": f"gcloud services enable monitoring.googleapis.com logging.googleapis.com --project {PROJECT}",
         "Permissions": "\n".join(

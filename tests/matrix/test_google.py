@@ -5,25 +5,19 @@ making of another machine around the same data. Boots nothing.
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from hangar import paths
 from hangar.errors import HangarError
 from tests.gcp import methods
 from tests.gcp.conftest import Environment, environment, google, google_server, own_sockets
+from tests.gcp.killing import PATIENCE, kill, start
 from tests.gcp.scenes import ANEW, BOOT, DATA, MARK, NAME, outdate, require_anew
 from tests.gcp.test_faults import settle
 from tests.google.discovery import catalog
 
 __all__ = ["environment", "google", "google_server", "own_sockets"]
 
-REPO = Path(__file__).resolve().parents[2]
 PASSING = ("503-before", "503-after", "429", "reset-before", "reset-after")
 
 
@@ -39,9 +33,8 @@ def refused(*calls: str) -> list[tuple[str, str]]:
 
 
 KILLS = 20
-PATIENCE = 60.0
-HOLD = 12.0
-"""Seconds that the stand-in holds a call back, for the blow to fall."""
+BLOWS = ("delay-before", "delay-after")
+"""By turns: a call is not done yet, or done."""
 
 
 def test_the_matrix_holds_every_method_that_up_calls(environment: Environment) -> None:
@@ -77,7 +70,7 @@ def test_what_was_refused_once_is_right_after_the_next_up(
 def test_a_kill_is_taken_up_by_the_next_up(environment: Environment, point: int) -> None:
     calls = _calls_of_an_up(environment)
     environment.google.reset()
-    kill(environment, 1 + point * calls // KILLS, point)
+    kill(environment, BLOWS[point % 2], nth=1 + point * calls // KILLS)
     assert start().wait(PATIENCE) == 0
     settle(environment)
 
@@ -95,7 +88,7 @@ def test_a_kill_while_the_machine_is_made_anew_is_taken_up_by_the_next_up(
     environment.google.reset()
     environment.overrides = ()
     outdate(environment)
-    kill(environment, 1 + point * calls // REPLACEMENTS, point, *ANEW)
+    kill(environment, BLOWS[point % 2], *ANEW, nth=1 + point * calls // REPLACEMENTS)
     disks = environment.google.resources("disks")
     assert disks[DATA]["description"] == MARK
     # What is gone already needs no leave to go.
@@ -108,27 +101,6 @@ def _is_old(environment: Environment) -> bool:
     """Whether the machine that was to be made anew still stands."""
     boot = environment.google.resources("disks").get(BOOT, {"type": "/pd-ssd"})
     return NAME in environment.google.resources("instances") and not boot["type"].endswith("/pd-ssd")
-
-
-def kill(environment: Environment, number: int, point: int, *overrides: str) -> None:
-    """`up` is killed at its call of that number, before it is done or after, by turns."""
-    fault = environment.google.fault(
-        "*", "delay-after" if point % 2 else "delay-before", nth=number, seconds=HOLD
-    )
-    process = start(*overrides)
-    until = time.monotonic() + PATIENCE
-    while not environment.google.fired(fault) and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it was through before the blow fell"
-    assert environment.google.fired(fault) == 1
-    environment.google.clear_faults()
-
-
-def start(*overrides: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.gcp.cloud_half", str(paths.REPO), *overrides], cwd=REPO
-    )
 
 
 def _calls_of_an_up(environment: Environment) -> int:

@@ -237,3 +237,20 @@ def test_the_guide_names_every_control() -> None:
         if f"| `{control.name}` | {control.promise} | {'yes' if control.switch else 'no'} |" not in text
     ]
     assert wrong == [], "the guide does not say whether they have a switch"
+
+
+@each_role
+def test_no_role_asks_which_cloud_it_runs_on(role: str) -> None:
+    """What a place has or lacks comes as the value of an option; the drivers alone have names for places."""
+    asks = re.compile(r"\bgcp\b(?!\.json)|\b(?:server_|hangar_)?cloud\s*(?:==|!=|\bin\b|\bis\b)")
+    folders = ("tasks", "handlers", "templates", "defaults", "vars", "meta")
+    files = [
+        path for folder in folders for path in (REPO / "roles" / role / folder).rglob("*") if path.is_file()
+    ]
+    found = [
+        f"{path.relative_to(REPO)}: {line.strip()}"
+        for path in files
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if asks.search(line)
+    ]
+    assert found == []

@@ -12,7 +12,7 @@ from google.auth import exceptions as login
 from google.protobuf.json_format import ParseError
 
 from hangar.cloud.gcp.credentials import Session, ended
-from hangar.cloud.gcp.errors import AWAY, NotReady, translate
+from hangar.cloud.gcp.errors import AWAY, NotReady, is_too_often, translate
 from hangar.cloud.gcp.refusal import Refusal, read
 from hangar.errors import CloudError, HangarError
 
@@ -25,9 +25,6 @@ GIVE_UP = 90.0
 
 ANSWER = 60.0
 """Seconds for one answer."""
-
-TOO_MANY = 429
-LIMITED = ("rateLimitExceeded", "userRateLimitExceeded")
 
 
 def patient(answer: float = ANSWER, *, is_paced: bool = False) -> Retry:
@@ -43,11 +40,6 @@ def limits(answer: float = ANSWER, *, is_paced: bool = False) -> dict[str, Any]:
     """The same for a call of Google's client."""
     each = ConstantTimeout(answer)  # type: ignore[no-untyped-call]  # as below
     return {"retry": patient(answer, is_paced=is_paced), "timeout": each}
-
-
-def is_too_often(status: int, reason: str) -> bool:
-    """Whether Google's no means that it is asked too often."""
-    return status == TOO_MANY or (status == 403 and reason in LIMITED)
 
 
 def _passes_unless_too_often(error: BaseException) -> bool:

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Any
 
-from hangar.cloud.gcp.calling import ANSWER, in_words, is_too_often, limits
+from hangar.cloud.gcp.calling import ANSWER, in_words, limits
 from hangar.cloud.gcp.credentials import Session
-from hangar.cloud.gcp.errors import GoogleRefused, NotThere, StillAtWork, translate
+from hangar.cloud.gcp.errors import GoogleRefused, NotThere, StillAtWork, is_too_often, translate
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.refusal import read_operation
 

@@ -96,6 +96,11 @@ class Session:
         return str(getattr(self.credentials, "service_account_email", "") or "a person's login")
 
     @property
+    def counted_for(self) -> str:
+        """The project whose limits and APIs count for what we ask: the one that the login names, if it names one."""
+        return str(getattr(self.credentials, "quota_project_id", "") or self.project)
+
+    @property
     def member(self) -> str:
         """The account as an IAM policy names it; a person fills in their own."""
         email = getattr(self.credentials, "service_account_email", "")

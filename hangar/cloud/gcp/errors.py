@@ -3,7 +3,7 @@
 import re
 
 from hangar.cloud.gcp.permissions import grants, role_for
-from hangar.cloud.gcp.refusal import Refusal
+from hangar.cloud.gcp.refusal import CONSTRAINTS, Refusal
 from hangar.errors import CloudError
 
 
@@ -42,9 +42,24 @@ class StillAtWork(CloudError):
 PERMISSION = re.compile(r"(?:Required|Permission) '([\w.]+)'")
 STOCKOUT = ("ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "STOCKOUT",
             "resource_availability")  # fmt: skip
+OFF = ("SERVICE_DISABLED", "accessNotConfigured")
 QUOTA = ("QUOTA_EXCEEDED", "quotaExceeded", "QUOTA_LIMIT")
 QUOTA_NAME = re.compile(r"Quota '([\w.-]+)' exceeded")
-CONSTRAINT = re.compile(r"[Cc]onstraint:? `?'?((?:constraints|customConstraints)/[\w.]+)")
+CONSTRAINT = re.compile(r"\b((?:constraints|customConstraints)/\w+(?:\.\w+)+)")
+"""Google names an organisation's constraint in many sentences, and always in this way."""
+
+PERIMETER, PERIMETER_ID = (
+    "SECURITY_POLICY_VIOLATED",
+    re.compile(r"vpcServiceControlsUniqueIdentifier: ?([\w-]+)"),
+)
+STRANGER, DOMAINS = "not belong to a permitted customer", "constraints/iam.allowedPolicyMemberDomains"
+"""The one constraint that a refusal may leave unnamed: who may stand in a policy."""
+
+COUNTED, USING = "USER_PROJECT_DENIED", "serviceusage.services.use"
+"""Google's reason for whoever may not have their calls counted for a project, and the permission, which its words name
+only in passing.
+"""
+
 ENCRYPTING = re.compile(
     r"'cloudkms\.cryptoKeyVersions\.useTo\w+' denied|[Cc]loud KMS error|denied on Cloud KMS key"
 )
@@ -64,15 +79,29 @@ UNNAMED = {
 AWAY = (429, 500, 502, 503, 504)
 """What passes by itself; it was asked again for a while before anybody hears of it."""
 
+TOO_MANY = 429
+LIMITED = ("rateLimitExceeded", "userRateLimitExceeded")
+"""Compute says by a 403 too that it is asked too often."""
+
+NO_PLACE = re.compile(r"field '(zone|region)': '([\w-]+)'\. Unknown")
+NO_PROJECT = re.compile(r"resource 'projects/[\w.:-]+' was not found")
+INVALID = "CONSUMER_INVALID"
+"""Google's reason for a project that is not there, of whoever wants their calls counted for it."""
+
 NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
+
+
+def is_too_often(status: int, reason: str) -> bool:
+    """Whether Google's no means that it is asked too often."""
+    return status == TOO_MANY or (status == 403 and reason in LIMITED)
 
 
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
     judges = (
-        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _exists, _permission,
-        _credentials, _away,
+        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _nowhere, _exists, _away,
+        _permission, _credentials,
     )  # fmt: skip
     for judge in judges:
         error = judge(refusal)
@@ -107,13 +136,13 @@ def _quota(said: Refusal) -> GoogleRefused | None:
 
 
 def _disabled(said: Refusal) -> GoogleRefused | None:
-    if said.reason not in ("SERVICE_DISABLED", "accessNotConfigured"):
+    if said.reason not in OFF:
         return None
     named = re.search(r"apis/api/([\w.-]+)/", said.message)
     service = said.facts.get("service") or (named[1] if named else "compute.googleapis.com")
     return GoogleRefused(
         said, f"The API {service} is not enabled in the project.",
-        f"Enable it, wait a minute and go on: gcloud services enable {service} --project {said.project}",
+        f"Enable it, wait a minute and go on: gcloud services enable {service} --project {_where(said)}",
     )  # fmt: skip
 
 
@@ -132,10 +161,12 @@ def _billing(said: Refusal) -> GoogleRefused | None:
 
 
 def _policy(said: Refusal) -> GoogleRefused | None:
-    found = CONSTRAINT.search(said.message)
-    if found is None:
+    if said.reason == PERIMETER or PERIMETER_ID.search(said.message):
+        return _perimeter(said)
+    found = CONSTRAINT.search(f"{said.message} {said.facts.get(CONSTRAINTS, '')}")
+    if found is None and STRANGER not in said.message:
         return None
-    name = found[1]
+    name = found[1] if found else DOMAINS
     brief = f"Your organisation's policy {name} forbids it."
     if name.endswith("/compute.requireOsLogin"):
         brief = f"Your organisation wants OS Login ({name}), which Hangar does not support yet."
@@ -143,6 +174,17 @@ def _policy(said: Refusal) -> GoogleRefused | None:
         said, brief,
         f"Ask whoever administers the organisation for an exception, and show them: "
         f"gcloud org-policies describe {name.partition('/')[2]} --effective --project {said.project}",
+    )  # fmt: skip
+
+
+def _perimeter(said: Refusal) -> GoogleRefused:
+    """VPC Service Controls: where one is and by what one comes, no role of the person's would help."""
+    number = PERIMETER_ID.search(said.message)
+    which = f" the number {number[1]}" if number else " what Google said"
+    return GoogleRefused(
+        said, "Your organisation's VPC Service Controls forbid it from here.",
+        "Ask whoever administers the organisation to admit you (https://cloud.google.com/vpc-service-controls/docs/"
+        f"troubleshooting), and show them{which}.",
     )  # fmt: skip
 
 
@@ -199,6 +241,21 @@ def _ready(said: Refusal) -> GoogleRefused | None:
     )
 
 
+def _nowhere(said: Refusal) -> GoogleRefused | None:
+    """A word in platform.yml that names nothing: running the same again would not help."""
+    place = NO_PLACE.search(said.message)
+    if place:
+        return GoogleRefused(
+            said, f"There is no {place[1]} {place[2]}.",
+            f"Compare gcp.zone in platform.yml: gcloud compute zones list --project {said.project}",
+        )  # fmt: skip
+    if said.reason == INVALID or NO_PROJECT.search(said.message):
+        kind = NotThere if said.status == 404 else GoogleRefused
+        brief = f"There is no project {_where(said)}, or none that you may see."
+        return kind(said, brief, "Compare gcp.project in platform.yml: gcloud projects list")
+    return None
+
+
 def _exists(said: Refusal) -> GoogleRefused | None:
     if said.status == 404:
         return NotThere(said, "Google Cloud does not find it.")
@@ -216,6 +273,8 @@ def _permission(said: Refusal) -> GoogleRefused | None:
         return None
     named = PERMISSION.search(said.message)
     told = next((needed for end, needed in UNNAMED.items() if said.place.endswith(end)), "")
+    if said.reason == COUNTED:
+        told = USING
     permission = said.facts.get("permission") or (named[1] if named else told)
     if not permission:
         return GoogleRefused(
@@ -226,8 +285,17 @@ def _permission(said: Refusal) -> GoogleRefused | None:
     has = f"The role {role} has it: " if role else "A role of the project's own can have it alone:\n"
     return GoogleRefused(
         said, f"Your account lacks the permission {permission}.",
-        has + "\n".join(grants((permission,), said.project, said.member)),
+        has + "\n".join(grants((permission,), _where(said), said.member)),
     )  # fmt: skip
+
+
+def _where(said: Refusal) -> str:
+    """The project that lacks it: a login's calls may be counted for another than the machine's. Its number is no name
+    that gcloud takes.
+    """
+    is_counted = said.reason in (COUNTED, INVALID, *OFF)
+    consumer = said.facts.get("consumer", "").removeprefix("projects/") if is_counted else ""
+    return said.project if not consumer or consumer.isdigit() else consumer
 
 
 def _credentials(said: Refusal) -> GoogleRefused | None:
@@ -241,9 +309,10 @@ def _credentials(said: Refusal) -> GoogleRefused | None:
 
 
 def _away(said: Refusal) -> GoogleRefused | None:
-    if said.status not in AWAY:
+    often = is_too_often(said.status, said.reason)
+    if said.status not in AWAY and not often:
         return None
-    what = "is asked too often" if said.status == 429 else "has a fault of its own"
+    what = "is asked too often" if often else "has a fault of its own"
     return GoogleRefused(
         said, f"Google Cloud {what}, and asking again did not help.",
         "Wait some minutes (https://status.cloud.google.com knows of larger ones) and run the same command again: it"

@@ -56,6 +56,18 @@ NEEDED = (
 )  # fmt: skip
 """On the project, for everything that Hangar does there."""
 
+OWNERS_OTHERWISE = (
+    "storage.buckets.get", "storage.objects.create", "storage.objects.delete", "storage.objects.get",
+)  # fmt: skip
+"""Which of them the role of a project's owner does not hold: Google gives its owners these on each of its buckets
+(https://cloud.google.com/storage/docs/access-control/iam-roles, basic roles).
+"""
+
+AN_OWNERS = "resourcemanager.projects.delete"
+"""Held by an owner. Nothing that Hangar does needs it."""
+
+AT_ONCE = 100
+"""How many permissions Google takes in one call of testIamPermissions."""
 
 FOR_SECRETS = (
     "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.setIamPolicy", "secretmanager.versions.get",
@@ -88,9 +100,10 @@ def role_for(permission: str) -> str | None:
 
 def grants(permissions: Iterable[str], project: str, member: str) -> list[str]:
     """The commands that give the member the permissions: by predefined roles, and for what none is known to have by a
-    role of the project's own with it alone. A role as wide as the owner's is never among them.
+    role of the project's own with it alone. A role as wide as the owner's is never among them. Where a policy holds a
+    condition, as that of people's tunnel does, gcloud wants to be told that this binding has none.
     """
-    bind = f"gcloud projects add-iam-policy-binding {project} --member {member} --role"
+    bind = f"gcloud projects add-iam-policy-binding {project} --condition None --member {member} --role"
     known: list[str] = []
     own: list[str] = []
     for permission in permissions:

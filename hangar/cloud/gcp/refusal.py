@@ -6,6 +6,10 @@ from typing import Any
 SOMEBODY = "user:YOU@EXAMPLE.ORG"
 """A member of a policy whose address the credentials do not tell: a person fills in their own."""
 
+CONSTRAINTS = "constraints"
+"""The fact that holds the constraints of an organisation that a call violates, where Google's words do not name them.
+"""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -41,6 +45,8 @@ def read(
     for detail in error.get("details") or ():
         reason = detail.get("reason") or reason
         facts |= {name: str(value) for name, value in (detail.get("metadata") or {}).items()}
+        violated = [str(one.get("type", "")) for one in detail.get("violations") or ()]
+        facts |= {CONSTRAINTS: " ".join(violated)} if violated else {}
     return Refusal(
         project,
         place,

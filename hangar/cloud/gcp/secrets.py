@@ -11,7 +11,7 @@ from typing import Literal
 
 from hangar.cloud.gcp import policy, views
 from hangar.cloud.gcp.api import Api
-from hangar.cloud.gcp.errors import GoogleRefused, NotThere
+from hangar.cloud.gcp.errors import OFF, GoogleRefused, NotThere
 from hangar.cloud.gcp.names import Names, last
 from hangar.cloud.gcp.permissions import FOR_SECRETS
 from hangar.cloud.gcp.views import View
@@ -93,7 +93,7 @@ def _looked(
     except NotThere:
         return None if wanted is None else _absent(wanted)
     except GoogleRefused as error:
-        if error.status != 403 or error.reason in ("SERVICE_DISABLED", "accessNotConfigured"):
+        if error.status != 403 or error.reason in OFF:
             raise
         if wanted is None:
             return UNSEEN  # whose it is now is no business of ours; a right there ends with the account

@@ -7,7 +7,7 @@ import pytest
 
 from hangar import checks, cli, console, paths, pipeline
 from hangar.commands import plan
-from hangar.plan import Change, Plan
+from hangar.plan import Change, Cost, Plan
 from hangar.playbook import Recap, TaskRun
 
 CREATE = Plan((Change("machine hangar-local", "create", "all CPUs, all memory"),))
@@ -146,3 +146,21 @@ def test_a_program_reads_it_as_data(
         ],
         "playbook": {"changed": 1, "tasks": [{"role": "base", "name": "Packages | Install"}], "log": "/log"},
     }
+
+
+def test_a_program_reads_what_a_machine_in_a_cloud_costs_and_what_a_hand_changed(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cost = Cost(110.83, 208.66, "USD", "list prices", (("machine e2-standard-8", 195.66),))
+    drift = ("firewall rule x: from: a → b",)
+    run(monkeypatch, (Plan(UPDATE.changes, cost, drift, guarded=True), None), as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["drift"] == list(drift)
+    assert (found["cost"]["before"], found["cost"]["after"], found["cost"]["currency"]) == (
+        110.83,
+        208.66,
+        "USD",
+    )
+    assert found["cost"]["items"] == [["machine e2-standard-8", 195.66]]
+    run(monkeypatch, (Plan((CREATE.changes[0],), guarded=True), None), as_json=True)
+    assert json.loads(capsys.readouterr().out)["drift"] == []

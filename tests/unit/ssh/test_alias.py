@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from hangar.cloud.base import Server
+from hangar.cloud.gcp import iap
+from hangar.cloud.gcp.relay.__main__ import _parser
+from hangar.cloud.gcp.relay.target import ENDPOINT
 from hangar.errors import HangarError
 from hangar.ssh import alias, include
 from hangar.ssh.login import Login
@@ -79,10 +82,42 @@ def test_the_tunnel_is_googles_own_program_there(server: Server) -> None:
         assert microsoft_words(ssh_expand(found["ProxyCommand"])) == ["gcloud.cmd", *gcloud[1:]]
 
 
-def test_a_relay_of_ones_own_has_no_way_there(server: Server) -> None:
-    argv = ("python", "relay", "--endpoint", "wss://example.org")
-    with pytest.raises(HangarError, match="has no way for Windows' ssh"):
+def test_hangars_relay_stands_in_for_it_where_a_checkout_is_named(server: Server) -> None:
+    """With every word by the rules of Windows, and an endpoint of one's own, whichever program leads there from here"""
+    folder = "C:\\Users\\Anna Meier\\100% hangar"
+    ways = {
+        means: iap.proxy_command(
+            "my-project", "europe-west6-a", "hangar-sandbox", means=means, endpoint=endpoint
+        )
+        for means, endpoint in (("gcloud", None), ("relay", None), ("auto", "wss://tunnel.example.org"))
+    }  # fmt: skip
+    assert Path(ways["gcloud"][0]).name == "gcloud"
+    for means, argv in ways.items():
+        found = settings(alias.windows_text(replace(server, proxy_command=argv), (), ANNA, folder))
+        arrived = microsoft_words(ssh_expand(found["ProxyCommand"]))
+        assert arrived[:3] == [
+            f"{folder}\\.venv\\Scripts\\python.exe", "-I", f"{folder}\\hangar\\cloud\\gcp\\relay",
+        ]  # fmt: skip
+        assert vars(_parser().parse_args(arrived[3:])) == {
+            "project": "my-project", "zone": "europe-west6-a", "instance": "hangar-sandbox", "port": 22,
+            "interface": "nic0", "endpoint": "wss://tunnel.example.org" if means == "auto" else ENDPOINT,
+        }  # fmt: skip
+    assert Path(alias.__file__).parents[2].joinpath(*alias.RELAY, "__main__.py").is_file()
+
+
+@pytest.mark.parametrize("folder", ["/mnt/c/hangar", "hangar", "\\hangar"])
+def test_a_checkout_is_named_as_windows_names_it(server: Server, folder: str) -> None:
+    with pytest.raises(HangarError, match="is no folder as Windows names one"):
+        alias.windows_text(
+            replace(server, proxy_command=iap.proxy_command("p", "z-a", "vm")), (), ANNA, folder
+        )
+
+
+def test_an_endpoint_of_ones_own_has_no_way_there_by_gcloud(server: Server) -> None:
+    argv = iap.proxy_command("p", "z-a", "vm", endpoint="wss://example.org")
+    with pytest.raises(HangarError, match="has no way for Windows' ssh by gcloud") as refused:
         alias.windows_text(replace(server, proxy_command=argv), (), ANNA)
+    assert "--relay CHECKOUT" in refused.value.resolution
 
 
 @pytest.mark.parametrize("key", ['C:\\a"b', "C:\\a\nProxyCommand evil"])

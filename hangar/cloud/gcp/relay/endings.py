@@ -49,7 +49,9 @@ _MEANINGS = {
     ),
     4033: _Meaning(
         "Your account may not open a tunnel to {instance}.",
-        "It needs the role roles/iap.tunnelResourceAccessor in project {project}.",
+        "It needs the permission iap.tunnelInstances.accessViaIAP; the role roles/iap.tunnelResourceAccessor has it:"
+        " gcloud projects add-iam-policy-binding {project} --condition None --member user:YOU@EXAMPLE.ORG"
+        " --role roles/iap.tunnelResourceAccessor",
     ),
     4047: _Meaning(
         "Google knows no running instance {instance} in zone {zone} of project {project}.",

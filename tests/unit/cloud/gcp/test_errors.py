@@ -25,6 +25,7 @@ def said(status: int, message: str, old_reason: str = "", **detail: Any) -> Goog
     ("status", "message", "reason", "kind"),
     [
         (404, "The resource 'x' was not found", "notFound", NotThere),
+        (404, "The resource 'projects/acme-data-1' was not found", "notFound", NotThere),
         (409, "The resource 'x' already exists", "alreadyExists", Conflict),
         (412, "Invalid fingerprint.", "conditionNotMet", Conflict),
         (400, "The resource 'x' is not ready", "resourceNotReady", NotReady),
@@ -97,6 +98,19 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             "The API iam.googleapis.com is not enabled in the project.",
             "gcloud services enable iam.googleapis.com --project acme-data-1",
         ),
+        *(
+            (
+                said(
+                    403,
+                    "not used",
+                    reason="SERVICE_DISABLED",
+                    metadata={"service": "iam.googleapis.com", "consumer": f"projects/{consumer}"},
+                ),
+                "The API iam.googleapis.com is not enabled in the project.",
+                f"gcloud services enable iam.googleapis.com --project {project}",
+            )
+            for consumer, project in (("123456", "acme-data-1"), ("acme-office", "acme-office"))
+        ),
         (
             said(403, "This API method requires billing to be enabled.", reason="BILLING_DISABLED"),
             "The project acme-data-1 has no active billing account.",
@@ -110,6 +124,105 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             ),
             "Your organisation's policy constraints/compute.vmExternalIpAccess forbids it.",
             "gcloud org-policies describe compute.vmExternalIpAccess --effective --project acme-data-1",
+        ),
+        (
+            said(404, "The resource 'projects/acme-data-1' was not found", "notFound"),
+            "There is no project acme-data-1, or none that you may see.",
+            "Compare gcp.project in platform.yml: gcloud projects list",
+        ),
+        (
+            said(
+                403,
+                "Permission denied on resource project acme-office.",
+                reason="CONSUMER_INVALID",
+                metadata={"consumer": "projects/acme-office"},
+            ),
+            "There is no project acme-office, or none that you may see.",
+            "gcloud projects list",
+        ),
+        (
+            said(400, "Invalid value for field 'zone': 'europe-west6-z'. Unknown zone.", "invalid"),
+            "There is no zone europe-west6-z.",
+            "Compare gcp.zone in platform.yml: gcloud compute zones list --project acme-data-1",
+        ),
+        *(
+            (
+                said(status, message, "conditionNotMet" if status == 412 else ""),
+                f"Your organisation's policy {name} forbids it.",
+                f"gcloud org-policies describe {name.partition('/')[2]} --effective --project acme-data-1",
+            )
+            for status, name, message in (
+                (
+                    400,
+                    "constraints/iam.managed.disableServiceAccountCreation",
+                    'Operation denied by org policy: ["constraints/iam.managed.disableServiceAccountCreation"].',
+                ),
+                (
+                    412,
+                    "customConstraints/custom.labels",
+                    "Operation denied by org policy on resource 'projects/acme-data-1': "
+                    '["customConstraints/custom.labels": "Disks have an owner."]',
+                ),
+                (
+                    412,
+                    "constraints/gcp.resourceLocations",
+                    "Location ZONE:europe-west3-a violates constraint constraints/gcp.resourceLocations on the "
+                    "resource projects/acme-data-1/zones/europe-west3-a/disks/x.",
+                ),
+                (
+                    403,
+                    "constraints/gcp.restrictServiceUsage",
+                    "Request is disallowed by organization's constraints/gcp.restrictServiceUsage constraint for "
+                    "'projects/1' attempting to use service 'compute.googleapis.com'.",
+                ),
+                (
+                    400,
+                    "constraints/iam.allowedPolicyMemberDomains",
+                    "One or more users named in the policy do not belong to a permitted customer,  perhaps due to an "
+                    "organization policy.",
+                ),
+            )
+        ),
+        (
+            said(
+                400,
+                "Service account creation is not allowed on this project.",
+                violations=[
+                    {"type": "constraints/iam.disableServiceAccountCreation", "subject": "projects/x"}
+                ],
+            ),
+            "Your organisation's policy constraints/iam.disableServiceAccountCreation forbids it.",
+            "gcloud org-policies describe iam.disableServiceAccountCreation --effective --project acme-data-1",
+        ),
+        (
+            said(
+                403,
+                "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: aBc-12_3",
+                reason="SECURITY_POLICY_VIOLATED",
+            ),
+            "Your organisation's VPC Service Controls forbid it from here.",
+            "and show them the number aBc-12_3.",
+        ),
+        *(
+            (
+                said(
+                    403,
+                    "Caller does not have required permission to use project acme-data-1. Grant the caller the "
+                    "roles/serviceusage.serviceUsageConsumer role, or a custom role with the serviceusage.services.use "
+                    "permission.",
+                    reason="USER_PROJECT_DENIED",
+                    metadata={"consumer": f"projects/{consumer}", "service": "compute.googleapis.com"},
+                ),
+                "Your account lacks the permission serviceusage.services.use.",
+                "The role roles/serviceusage.serviceUsageConsumer has it: gcloud projects add-iam-policy-binding"
+                f" {project} --condition None --member {refusal.SOMEBODY}"
+                " --role roles/serviceusage.serviceUsageConsumer",
+            )
+            for consumer, project in (
+                ("acme-data-1", "acme-data-1"),
+                ("123456", "acme-data-1"),
+                ("acme-office", "acme-office"),
+            )
         ),
         (
             said(401, "Request had invalid authentication credentials.", "authError"),
@@ -133,7 +246,7 @@ def test_a_role_is_to_be_given_to_whoever_asked(member: str) -> None:
     error = errors.translate(refusal.read("acme-data-1", "POST compute x", 403, body, member))
     assert error.resolution == (
         "The role roles/compute.networkAdmin has it: gcloud projects add-iam-policy-binding acme-data-1"
-        f" --member {member} --role roles/compute.networkAdmin"
+        f" --condition None --member {member} --role roles/compute.networkAdmin"
     )
 
 
@@ -144,7 +257,7 @@ def test_a_permission_of_no_known_role_asks_for_no_more_than_itself() -> None:
         "A role of the project's own can have it alone:",
         "gcloud iam roles create hangar_orgpolicy_policies_get --project acme-data-1"
         " --permissions orgpolicy.policies.get",
-        f"gcloud projects add-iam-policy-binding acme-data-1 --member {refusal.SOMEBODY}"
+        f"gcloud projects add-iam-policy-binding acme-data-1 --condition None --member {refusal.SOMEBODY}"
         " --role projects/acme-data-1/roles/hangar_orgpolicy_policies_get",
     ]
 
@@ -155,7 +268,8 @@ def test_whatever_hangar_needs_has_a_predefined_role_and_none_is_a_basic_one() -
     basic = {"roles/owner", "roles/editor", "roles/viewer"}
     assert basic.isdisjoint(permissions.role_for(one) for one in needed)
     assert permissions.grants(("compute.disks.get", "compute.disks.use"), "p", "user:a@b.c") == [
-        "gcloud projects add-iam-policy-binding p --member user:a@b.c --role roles/compute.instanceAdmin.v1"
+        "gcloud projects add-iam-policy-binding p --condition None --member user:a@b.c"
+        " --role roles/compute.instanceAdmin.v1"
     ]
 
 
@@ -206,8 +320,9 @@ def test_a_page_that_is_no_json_is_still_an_error() -> None:
     )
 
 
-def test_who_asks_too_often_is_told_to_wait() -> None:
-    error = said(429, "Quota exceeded for quota metric 'Queries'", "rateLimitExceeded")
+@pytest.mark.parametrize("status", [429, 403])
+def test_who_asks_too_often_is_told_to_wait(status: int) -> None:
+    error = said(status, "Quota exceeded for quota metric 'Queries'", "rateLimitExceeded")
     assert error.brief == "Google Cloud is asked too often, and asking again did not help."
     assert error.resolution.startswith("Wait some minutes")
 

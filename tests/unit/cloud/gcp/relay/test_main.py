@@ -165,6 +165,62 @@ def test_ctrl_c_is_not_meant_for_it(port: int, tokens: TokenServer) -> None:
         assert talk(relay) == (b"hello", "", 0)
 
 
+AS_ON_WINDOWS = """
+import asyncio, importlib.abc, os, runpy, select, signal, ssl, subprocess, sys, types, urllib.request
+import google.auth, websockets.asyncio.client
+from asyncio import selector_events
+
+UNIX = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "posix", "syslog", "readline", "curses", "crypt")
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in UNIX:
+            raise ModuleNotFoundError(f"there is no {name} on Windows")
+
+for name in UNIX:
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Absent())
+for module, names in (
+    (os, "fork getuid geteuid getgid getegid getgroups killpg setsid getpgid mkfifo uname chown fchmod openpty ttyname"
+         " pipe2 sched_getaffinity getpgrp getsid nice wait3 initgroups"),
+    (signal, "SIGKILL SIGHUP SIGPIPE SIGALRM SIGCHLD SIGUSR1 SIGQUIT alarm pause pthread_sigmask sigwait setitimer"),
+    (select, "poll epoll"),
+):
+    for name in names.split():
+        if hasattr(module, name):
+            delattr(module, name)
+
+def absent(*_):
+    raise NotImplementedError("no event loop of Windows does it")
+
+for name in ("add_reader", "add_writer"):
+    setattr(selector_events.BaseSelectorEventLoop, name, absent)
+asyncio.SelectorEventLoop.add_signal_handler = absent
+
+set_binary = []
+sys.modules["msvcrt"] = types.SimpleNamespace(setmode=lambda descriptor, mode: set_binary.append((descriptor, mode)))
+os.O_BINARY = 0x8000
+ssl.enum_certificates = lambda store: []
+sys.platform = "win32"
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    assert set_binary == [(0, 0x8000), (1, 0x8000)], set_binary
+    raise
+"""
+
+
+def test_nothing_on_its_path_is_unix_alone(port: int, tokens: TokenServer) -> None:
+    """What Windows lacks is taken away before it starts; bytes and ends arrive all the same."""
+    with FarEnd(port) as far:
+        assert talk(start(far.endpoint, tokens, "-c", AS_ON_WINDOWS)) == (b"hello", "", 0)
+    with FarEnd(port, Faults(close_at_connect=[(4047, "no instance")])) as far:
+        answer, said, status = talk(start(far.endpoint, tokens, "-c", AS_ON_WINDOWS))
+    assert (answer, status, len(said.splitlines())) == (b"", 1, 1)
+    assert said.startswith("hangar relay: Google knows no running instance vm in zone z-a of project p.")
+
+
 def test_it_starts_fast_and_loads_only_what_it_needs(port: int, tokens: TokenServer) -> None:
     with FarEnd(port) as far:
         begin = time.monotonic()

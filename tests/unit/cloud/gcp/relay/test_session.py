@@ -161,7 +161,9 @@ FATAL = {
     " 35.235.240.0/20 to port 22, and sshd has to listen there.",
     4010: "vm closed the connection. If this happens before the login: sshd refuses more logins for a moment, or the"
     " machine is going down.",
-    4033: "Your account may not open a tunnel to vm. It needs the role roles/iap.tunnelResourceAccessor in project p.",
+    4033: "Your account may not open a tunnel to vm. It needs the permission iap.tunnelInstances.accessViaIAP; the role"
+    " roles/iap.tunnelResourceAccessor has it: gcloud projects add-iam-policy-binding p --condition None --member"
+    " user:YOU@EXAMPLE.ORG --role roles/iap.tunnelResourceAccessor",
     4047: "Google knows no running instance vm in zone z of project p. Compare the names, and start it if it is"
     " stopped.",
     4008: "IAP and Hangar's relay do not understand each other. Use gcloud for the tunnel (install the Google Cloud"
