@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from hangar import paths, process
+from hangar import paths
 from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.process.conversation import Conversation, conversation
 
 BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','exec'))"
 """What the machine's python3 is given as an argument; the program follows as the first line of its input."""
@@ -41,7 +42,7 @@ def program(package: str, beside: Sequence[tuple[str, Path]] = ()) -> str:
 @contextmanager
 def on(
     server: Server, package: str, log: str, beside: Sequence[tuple[str, Path]] = ()
-) -> Iterator[process.Conversation]:
+) -> Iterator[Conversation]:
     """A conversation with the package's agent on the machine, through SSH; `log` is a file among the environment's,
     `beside` as `program` has it.
 
@@ -64,22 +65,22 @@ def ssh_command(ssh_config: Path, machine: str) -> list[str]:
 @contextmanager
 def started(
     argv: Sequence[str], program: str, environment: str, machine: str, log: Path
-) -> Iterator[process.Conversation]:
+) -> Iterator[Conversation]:
     """A conversation with the program (as a JSON string), which `argv` starts (`BOOT` with an interpreter before it).
 
     Raises:
         MachineUnreachable: it could not be started there.
     """
-    with process.conversation(argv, log=log) as conversation:
+    with conversation(argv, log=log) as talk:
         try:
-            conversation.ask(program)
+            talk.ask(program)
         except CommandFailed as error:
             raise MachineUnreachable(
                 f"{machine} cannot be spoken to.",
                 error.details,
                 f"See whether it can be reached: ./provision.py ssh {environment}",
             ) from error
-        yield conversation
+        yield talk
 
 
 def silent(error: CommandFailed, what: str, environment: str, machine: str) -> MachineUnreachable:

@@ -18,6 +18,7 @@ from hangar import process
 from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
+from hangar.process.long_work import stream
 from hangar.ssh import client_config, known_hosts
 
 Outcome = Literal["held", "broken", "unchecked", "excepted"]
@@ -144,7 +145,7 @@ def _run(server: Server, config: Path, dealt: Sequence[Sequence[Path]], tally: "
             stack.callback(os.close, ours)
             argv = _argv(server, config, share, theirs)
             try:
-                worker = process.stream(argv, log=log, cwd=REPO, pass_fds=(theirs,))
+                worker = stream(argv, log=log, cwd=REPO, pass_fds=(theirs,))
                 workers.append(stack.enter_context(worker))
             finally:
                 os.close(theirs)

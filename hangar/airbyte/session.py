@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hangar import agents, process
+from hangar import agents
 from hangar.errors import CommandFailed, HangarError, LockHeld, MachineUnreachable
+from hangar.process.conversation import Conversation
 
 
 class AirbyteRefused(HangarError):
@@ -22,7 +23,7 @@ class AirbyteRefused(HangarError):
 class Session:
     """Requests to the agent. `environment` and `machine` are for the words of errors."""
 
-    def __init__(self, conversation: process.Conversation, environment: str, machine: str) -> None:
+    def __init__(self, conversation: Conversation, environment: str, machine: str) -> None:
         self._conversation = conversation
         self._environment = environment
         self._machine = machine

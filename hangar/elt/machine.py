@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hangar import agents, process
+from hangar import agents
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt.records import Table
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable
+from hangar.process.conversation import Conversation
 
 SHOWN = ("best_products", "revenue_by_day")
 """The tables whose rows may stand in a report that is handed on. Nobody's person is in them."""
@@ -30,7 +31,7 @@ class AirflowSilent(MachineUnreachable):
 class Machine:
     """Airflow and the warehouse, as far as a run of a DAG needs them."""
 
-    def __init__(self, conversation: process.Conversation, server: Server, config: Config) -> None:
+    def __init__(self, conversation: Conversation, server: Server, config: Config) -> None:
         self._conversation = conversation
         self._name = server.name
         self._environment = server.environment

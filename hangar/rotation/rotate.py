@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hangar import agents, process
+from hangar import agents
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt import machine as elt
 from hangar.errors import CommandFailed, HangarError, PromiseBroken
+from hangar.process.conversation import Conversation
 from hangar.rotation.catalogue import Secret, Step
 
 QUIET = 1800.0
@@ -28,7 +29,7 @@ Report = Callable[[str, int | None, int | None], None]
 class Machine:
     """The machine's end of `rotate`."""
 
-    def __init__(self, conversation: process.Conversation, server: Server) -> None:
+    def __init__(self, conversation: Conversation, server: Server) -> None:
         self._conversation = conversation
         self._name = server.name
         self._environment = server.environment

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from hangar import agents, paths, process
+from hangar import agents, paths
 from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, HangarError
+from hangar.process.conversation import Conversation
 from hangar.upgrade.records import Cut, Facts, Item, Platform, Service
 
 ROLES = paths.REPO / "roles"
@@ -46,7 +47,7 @@ class Machine:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._open = ExitStack()
-        self._conversation: process.Conversation | None = None
+        self._conversation: Conversation | None = None
 
     def __enter__(self) -> "Machine":
         return self
@@ -104,7 +105,7 @@ class Machine:
             f"See how it is: ./provision.py status {self._server.environment}",
         )  # fmt: skip
 
-    def _talk(self) -> process.Conversation:
+    def _talk(self) -> Conversation:
         if self._conversation is None:
             self._conversation = self._open.enter_context(
                 agents.on(self._server, "hangar.upgrade", "upgrade.log", BESIDE)
