@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hangar import console, paths
+from hangar.commands import _flags
 from hangar.environments import require_name
 from hangar.errors import ConfigError, HangarError
 
@@ -22,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--confirm", metavar="ENV", default="",
         help="the environment's name, for a call with --with-data that nobody watches",
     )  # fmt: skip
-    parser.add_argument(
-        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
-    )
+    _flags.break_lock(parser)
 
 
 def run(args: argparse.Namespace) -> int:
