@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from hangar import paths
 from hangar.cloud.base import Server
@@ -83,10 +84,27 @@ def started(
         yield talk
 
 
-def silent(error: CommandFailed, what: str, environment: str, machine: str) -> MachineUnreachable:
-    """The error for a conversation that broke off while something was asked."""
-    return MachineUnreachable(
-        f"{machine} stopped answering ({what}).",
-        error.details,
-        f"See how it is: ./provision.py status {environment}\nThen run the same command again.",
-    )
+class Talk:
+    """Questions to the machine's end, each a line of JSON. `environment` and `machine` are for the words of errors."""
+
+    def __init__(self, conversation: Conversation, environment: str, machine: str) -> None:
+        self._conversation = conversation
+        self._environment = environment
+        self._machine = machine
+
+    def ask(self, op: str, what: str, **request: Any) -> dict[str, Any]:
+        """The answer (see `hangar.serving`): `ok`, or the `error` that the machine's end tells. `what` says in words
+        what is asked.
+
+        Raises:
+            MachineUnreachable: the conversation broke off.
+        """
+        try:
+            answer = self._conversation.ask(json.dumps({"op": op, **request}))
+        except CommandFailed as error:
+            raise MachineUnreachable(
+                f"{self._machine} stopped answering ({what}).",
+                error.details,
+                f"See how it is: ./provision.py status {self._environment}\nThen run the same command again.",
+            ) from error
+        return dict(json.loads(answer))

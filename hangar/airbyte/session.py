@@ -1,13 +1,12 @@
 """A conversation with the machine's end (`agent`), and the errors that its refusals mean."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hangar import agents
-from hangar.errors import CommandFailed, HangarError, LockHeld, MachineUnreachable
+from hangar.errors import HangarError, LockHeld, MachineUnreachable
 from hangar.process.conversation import Conversation
 
 
@@ -24,7 +23,7 @@ class Session:
     """Requests to the agent. `environment` and `machine` are for the words of errors."""
 
     def __init__(self, conversation: Conversation, environment: str, machine: str) -> None:
-        self._conversation = conversation
+        self._talk = agents.Talk(conversation, environment, machine)
         self._environment = environment
         self._machine = machine
 
@@ -37,10 +36,7 @@ class Session:
             MachineUnreachable: the machine or Airbyte on it does not answer.
             HangarError: the machine has no Airbyte, or a secret is not on it.
         """
-        try:
-            answer = json.loads(self._conversation.ask(json.dumps({"op": op, **request})))
-        except CommandFailed as error:
-            raise agents.silent(error, what, self._environment, self._machine) from error
+        answer = self._talk.ask(op, what, **request)
         if "error" in answer:
             raise self._error(answer["error"], what)
         return answer["ok"]

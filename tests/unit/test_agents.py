@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hangar import agents
-from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.errors import MachineUnreachable
 from hangar.upgrade.machine import BESIDE
 
 ECHO = "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\n"
@@ -40,8 +40,19 @@ def test_a_machine_that_lets_nobody_in(tmp_path: Path) -> None:
     assert refused.value.resolution == "See whether it can be reached: ./provision.py ssh local"
 
 
-def test_a_conversation_that_breaks_off_names_what_was_asked() -> None:
-    error = agents.silent(CommandFailed("ssh failed.", "* gone"), "to start elt", "local", "hangar-local")
-    assert error.brief == "hangar-local stopped answering (to start elt)."
-    assert error.details == "* gone"
-    assert error.resolution.endswith("Then run the same command again.")
+BRIEF = "import sys\nprint('ready', flush=True)\nprint(sys.stdin.readline().strip(), flush=True)\nsys.exit('gone')\n"
+"""Says the first question back, and is not there for the second."""
+
+
+def test_a_conversation_that_breaks_off_names_what_was_asked(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-u", "-c", agents.BOOT]
+    with agents.started(argv, json.dumps(BRIEF), "local", "hangar-local", tmp_path / "log") as conversation:
+        talk = agents.Talk(conversation, "local", "hangar-local")
+        assert talk.ask("start", "to start elt", dag="elt") == {"op": "start", "dag": "elt"}
+        with pytest.raises(MachineUnreachable) as broken:
+            talk.ask("look", "for its runs")
+    assert broken.value.brief == "hangar-local stopped answering (for its runs)."
+    assert broken.value.details.endswith("* It said:\n    gone")
+    assert broken.value.resolution == (
+        "See how it is: ./provision.py status local\nThen run the same command again."
+    )
