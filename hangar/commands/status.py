@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     if not here.exists() or not is_for(server, known):  # made, or made anew, from another computer
         pipeline.introduce(server, settings)
     if args.watch is None:
-        look(server, settings, args.json)
+        look(server, settings, as_json=args.json)
         return 0
-    return watch(server, settings, args.watch, args.json)
+    return watch(server, settings, args.watch, as_json=args.json)
 
 
-def look(server: Server, settings: "Config", as_json: bool, *, clear: bool = False) -> None:
+def look(server: Server, settings: "Config", *, as_json: bool, clear: bool = False) -> None:
     """Asks once and shows what the machine says."""
     health = ask(server, settings)
     warnings = [*health.warnings(settings), *_of_backups(health, settings)]
@@ -73,11 +73,11 @@ def _of_backups(health: Health, settings: "Config") -> list[str]:
     return [said] if said else []
 
 
-def watch(server: Server, settings: "Config", every: float, as_json: bool) -> int:
+def watch(server: Server, settings: "Config", every: float, *, as_json: bool) -> int:
     """Looks again and again until it is interrupted. A machine that is away for a while may come back."""
     while True:
         try:
-            look(server, settings, as_json, clear=True)
+            look(server, settings, as_json=as_json, clear=True)
         except HangarError as error:
             console.error(error)
         time.sleep(every)

@@ -77,7 +77,7 @@ def apply(
             return Done(wanted)
         require_backup(config, without_backup=without_backup)
         agree(wanted)
-        return _Attempt(config, server, there, progress, wanted).make(not without_backup, minutes)
+        return _Attempt(config, server, there, progress, wanted).make(minutes, without_backup=without_backup)
 
 
 def require_possible(wanted: Plan) -> None:
@@ -120,11 +120,11 @@ class _Attempt:
     wanted: Plan
     broken: tuple[str, ...] = ()
 
-    def make(self, backed_up: bool, minutes: float) -> Done:
+    def make(self, minutes: float, *, without_backup: bool) -> Done:
         cut = self.wanted.cut
         self.broken = cut.broken if cut else self._before()
         made = ""
-        if backed_up and not cut:
+        if not without_backup and not cut:
             with self.progress.stage("Backup"):
                 made = backup.now(self.config, self.progress.report)[0].id
         if not self.wanted.needs_drain:
