@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar import pipeline
+    from hangar import forgetting, pipeline
 
     settings, is_unsure = _settings(args)
     name = settings.server_name
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for what in removed:
         console.say(f"  removed {what}")
-    backups = pipeline.kept_backups(settings, data_stays=bool(doomed.stays), is_unsure=is_unsure)
+    backups = forgetting.kept_backups(settings, data_stays=bool(doomed.stays), is_unsure=is_unsure)
     kept = [*doomed.stays, *backups]
     for what in kept:
         console.say(f"  kept {what}")
