@@ -1,7 +1,7 @@
 """A secret is made anew: its steps in their order, and the proof that the old one opens nothing any more."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from hangar.config import Config
 from hangar.elt import machine as elt
 from hangar.errors import HangarError, PromiseBroken
 from hangar.process.conversation import Conversation
+from hangar.progress import Counting
 from hangar.rotation.catalogue import Secret, Step
 
 QUIET = 1800.0
@@ -21,9 +22,6 @@ QUIET = 1800.0
 
 BETWEEN_LOOKS = 1.0
 AT_WORK = "/api/v2/dags/~/dagRuns/~/taskInstances?state=running&state=queued&state=restarting&limit=5"
-
-Report = Callable[[str, int | None, int | None], None]
-"""Told what is done now and how far it is (the shape of `console.Progress.step`)."""
 
 
 class Machine:
@@ -53,7 +51,7 @@ def connected(server: Server) -> Iterator[Machine]:
 
 
 def rotate(
-    secret: Secret, server: Server, config: Config, declared: Declared | None, report: Report, *, now: bool
+    secret: Secret, server: Server, config: Config, declared: Declared | None, report: Counting, *, now: bool
 ) -> None:
     """Makes the secret anew and proves it. With `now`, tasks that run are not waited for.
 
@@ -82,7 +80,7 @@ class _Rotation:
     server: Server
     config: Config
     declared: Declared | None
-    report: Report
+    report: Counting
     again: str
     now: bool
 
@@ -98,7 +96,7 @@ class _Rotation:
                 )
 
 
-def _wait(server: Server, config: Config, report: Report, again: str) -> None:
+def _wait(server: Server, config: Config, report: Counting, again: str) -> None:
     """Returns when no task runs: a restart would end it, and its DAG may not allow another try."""
     deadline, told = time.monotonic() + QUIET, ""
     with elt.connected(server, config) as airflow:
