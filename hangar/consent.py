@@ -30,7 +30,9 @@ def agree(wanted: Plan, config: Config, *, allow_replace: bool) -> None:
     else:
         return
     if not confirm(question):
-        raise HangarError("The machine was left as it is.", _differences(wanted), "See: ./provision.py plan")
+        raise HangarError(
+            "The machine was left as it is.", _differences(wanted), f"See: ./provision.py plan {env}"
+        )
 
 
 def agree_to_lose(config: Config, cloud: Cloud, backup: str) -> None:

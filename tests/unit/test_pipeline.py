@@ -205,8 +205,9 @@ def test_no_means_the_machine_stays(
     pipeline.up(make_config())
     stages.cloud.recipe = "older"
     monkeypatch.setattr(consent, "confirm", lambda question: False)
-    with pytest.raises(HangarError, match="left as it is"):
+    with pytest.raises(HangarError, match="left as it is") as refused:
         pipeline.up(make_config())
+    assert refused.value.resolution == "See: ./provision.py plan local"
     assert stages.cloud.recipe == "older"
 
 
