@@ -9,8 +9,8 @@ from hangar.commands._numbers import between
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
+    from hangar.upgrade.attempt import Done
     from hangar.upgrade.records import Plan
-    from hangar.upgrade.stage import Done
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
