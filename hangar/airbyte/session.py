@@ -5,9 +5,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hangar import agents
+from hangar import agents, paths
 from hangar.errors import HangarError, LockHeld, MachineUnreachable
 from hangar.process.conversation import Conversation
+
+HERE = paths.REPO / "hangar/airbyte"
+BESIDE = [
+    ("hangar.airbyte", HERE / "__init__.py"), ("hangar.airbyte.remote", HERE / "remote/__init__.py"),
+    *((f"hangar.airbyte.remote.{name}", HERE / f"remote/{name}.py")
+      for name in ("files", "references", "ledger", "api")),
+]  # fmt: skip
+"""What the agent is made of, each after those that it imports itself."""
 
 
 class AirbyteRefused(HangarError):
@@ -104,5 +112,7 @@ def opened(argv: Sequence[str], environment: str, machine: str, log: Path) -> It
     Raises:
         MachineUnreachable: it could not be started there.
     """
-    with agents.started(argv, agents.program("hangar.airbyte"), environment, machine, log) as conversation:
+    with agents.started(
+        argv, agents.program("hangar.airbyte", BESIDE), environment, machine, log
+    ) as conversation:
         yield Session(conversation, environment, machine)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hangar import agents
+from hangar.airbyte import session
 from hangar.errors import MachineUnreachable
-from hangar.upgrade.machine import BESIDE
+from hangar.upgrade import machine as upgrade
 
 ECHO = "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\n"
 
@@ -24,7 +25,7 @@ def test_a_program_travels_as_input_and_answers_line_by_line(tmp_path: Path) -> 
     "hangar.airbyte", "hangar.elt", "hangar.root_shell", "hangar.rotation", "hangar.upgrade",
 ])  # fmt: skip
 def test_every_agent_needs_nothing_but_the_standard_library(package: str) -> None:
-    beside = BESIDE if package == "hangar.upgrade" else []
+    beside = {"hangar.airbyte": session.BESIDE, "hangar.upgrade": upgrade.BESIDE}.get(package, [])
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", agents.BOOT],
         input=agents.program(package, beside) + "\n", capture_output=True, text=True, check=False,
