@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from hangar import paths, process
 from hangar.commands._numbers import between
-from hangar.commands.ssh import NO_LOGIN
 from hangar.errors import HangarError
 from hangar.services import SERVICES, Part, reading
+from hangar.ssh.call import NO_LOGIN
 
 ALL = "all"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -11,6 +11,7 @@ from hangar.cloud.base import Server
 from hangar.commands._numbers import between
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
+from hangar.ssh import call
 from hangar.ssh.known_hosts import is_for
 from hangar.status import Health, Usage, read, script
 from hangar.watched import Alert, size, span
@@ -89,16 +90,7 @@ def ask(server: Server, settings: "Config") -> Health:
     Raises:
         MachineUnreachable: it does not answer over SSH.
     """
-    ssh = [
-        "ssh",
-        "-F",
-        str(paths.ssh_config(server.environment)),
-        "-o",
-        "BatchMode=yes",
-        server.name,
-        "sh -s",
-    ]
-    done = process.run(ssh, input=script(settings), check=False, timeout=TIMEOUT)
+    done = process.run(call.argv(server, "sh -s"), input=script(settings), check=False, timeout=TIMEOUT)
     if done.returncode != 0:
         raise MachineUnreachable(
             f"{server.name} runs, but does not answer over SSH.",
