@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from hangar import paths, process
+from hangar import paths
 from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.process.conversation import Conversation, conversation
 
 BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','exec'))"
 """What the machine's python3 is given as an argument; the program follows as the first line of its input."""
@@ -42,7 +44,7 @@ def program(package: str, beside: Sequence[tuple[str, Path]] = ()) -> str:
 @contextmanager
 def on(
     server: Server, package: str, log: str, beside: Sequence[tuple[str, Path]] = ()
-) -> Iterator[process.Conversation]:
+) -> Iterator[Conversation]:
     """A conversation with the package's agent on the machine, through SSH; `log` is a file among the environment's,
     `beside` as `program` has it.
 
@@ -65,28 +67,45 @@ def ssh_command(ssh_config: Path, machine: str) -> list[str]:
 @contextmanager
 def started(
     argv: Sequence[str], program: str, environment: str, machine: str, log: Path
-) -> Iterator[process.Conversation]:
+) -> Iterator[Conversation]:
     """A conversation with the program (as a JSON string), which `argv` starts (`BOOT` with an interpreter before it).
 
     Raises:
         MachineUnreachable: it could not be started there.
     """
-    with process.conversation(argv, log=log) as conversation:
+    with conversation(argv, log=log) as talk:
         try:
-            conversation.ask(program)
+            talk.ask(program)
         except CommandFailed as error:
             raise MachineUnreachable(
                 f"{machine} cannot be spoken to.",
                 error.details,
                 f"See whether it can be reached: ./provision.py ssh {environment}",
             ) from error
-        yield conversation
+        yield talk
 
 
-def silent(error: CommandFailed, what: str, environment: str, machine: str) -> MachineUnreachable:
-    """The error for a conversation that broke off while something was asked."""
-    return MachineUnreachable(
-        f"{machine} stopped answering ({what}).",
-        error.details,
-        f"See how it is: ./provision.py status {environment}\nThen run the same command again.",
-    )
+class Talk:
+    """Questions to the machine's end, each a line of JSON. `environment` and `machine` are for the words of errors."""
+
+    def __init__(self, conversation: Conversation, environment: str, machine: str) -> None:
+        self._conversation = conversation
+        self._environment = environment
+        self._machine = machine
+
+    def ask(self, op: str, what: str, **request: Any) -> dict[str, Any]:
+        """The answer (see `hangar.serving`): `ok`, or the `error` that the machine's end tells. `what` says in words
+        what is asked.
+
+        Raises:
+            MachineUnreachable: the conversation broke off.
+        """
+        try:
+            answer = self._conversation.ask(json.dumps({"op": op, **request}))
+        except CommandFailed as error:
+            raise MachineUnreachable(
+                f"{self._machine} stopped answering ({what}).",
+                error.details,
+                f"See how it is: ./provision.py status {self._environment}\nThen run the same command again.",
+            ) from error
+        return dict(json.loads(answer))

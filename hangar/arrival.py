@@ -2,11 +2,11 @@
 
 import time
 
-from hangar import paths, process
+from hangar import process
 from hangar.cloud.base import Cloud, Report, Server
 from hangar.cloud.startup import FINISHED
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable
-from hangar.ssh import known_hosts
+from hangar.ssh import call, known_hosts
 
 LIMIT = 600.0
 """Seconds from its start to the first login: it boots, and its start-up script makes the operator's account."""
@@ -29,9 +29,6 @@ QUICK, QUICK_FOR = 1.0, 30.0
 """Seconds between two while sshd does not answer yet, or the start-up script is not through, and for how long: those
 sshd does not count, and the last of them is what the way in takes beyond the boot.
 """
-
-NO_LOGIN = 255
-"""How ssh itself ends when it did not get in."""
 
 GROW = "/usr/local/sbin/hangar-grow"
 """On a machine whose /srv is a disk of its own: makes the file system as large as the disk."""
@@ -56,7 +53,7 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
     if server.jump or not server.proxy_command:
         return
     report("wait for SSH and the start-up script")
-    argv = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name, READY]
+    argv = call.argv(server, READY)
     began = time.monotonic()
     until, quick_until, is_in = began + LIMIT, began + QUICK_FOR, False
     while True:
@@ -66,7 +63,7 @@ def wait(server: Server, cloud: Cloud, report: Report, *, is_new: bool = True) -
         if tried.returncode == NOT_GROWN:
             raise _not_grown(server, tried)
         now = time.monotonic()
-        if tried.returncode != NO_LOGIN and not is_in:
+        if tried.returncode != call.NO_LOGIN and not is_in:
             until, quick_until, is_in = now + SCRIPT_LIMIT, now + QUICK_FOR, True
         _require_itself(server, tried, is_new=is_new, waited=now - began)
         if now > until:
@@ -123,7 +120,7 @@ def _try(argv: list[str]) -> process.Completed:
     try:
         return process.run(argv, check=False, timeout=LOGIN)
     except CommandFailed as hung:
-        return process.Completed(tuple(argv), NO_LOGIN, "", hung.brief)
+        return process.Completed(tuple(argv), call.NO_LOGIN, "", hung.brief)
 
 
 def _never(server: Server, cloud: Cloud, tried: process.Completed, *, is_in: bool) -> MachineUnreachable:

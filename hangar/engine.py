@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from hangar import process
 from hangar.errors import CloudError, EngineRefused, MissingTool
 from hangar.paths import REPO
+from hangar.process.unattended import background
 
 if TYPE_CHECKING:
     from docker import APIClient, TLSConfig
@@ -180,7 +181,7 @@ def start() -> None:
         process.run([*sudo(), "systemctl", "start", "docker"])
     elif shutil.which("dockerd", path=_system_path()):
         LOG.parent.mkdir(mode=0o700, exist_ok=True)
-        pid = process.background([*sudo(), "dockerd"], log=LOG, env={"PATH": _system_path()})
+        pid = background([*sudo(), "dockerd"], log=LOG, env={"PATH": _system_path()})
     else:
         raise CloudError("The Docker engine does not run.", resolution=start_hint())
     _wait_for_answer(pid)

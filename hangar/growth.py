@@ -49,7 +49,7 @@ def _fitting(alert: Alert, config: "Config") -> tuple[str, str]:
         return _own_disk(alert, config), ""
     if alert.resource == "disk":
         return f"a larger disk under {alert.labels.get('mountpoint', '/srv')}", ""
-    if config.cloud in ("container", "vm"):
+    if config.is_here:
         return _share(alert.resource, config), ""
     return f"a machine with twice the {'CPUs' if alert.resource == 'cpu' else 'memory'}", ""
 

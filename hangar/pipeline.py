@@ -1,12 +1,10 @@
 """The stages in order. Each knows only what is handed to it; this page alone knows what comes after what."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
-from hangar import arrival, inventory, lock, machine, playbook, verification
+from hangar import arrival, consent, forgetting, inventory, lock, machine, playbook, verification
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared, load
 from hangar.airbyte.records import Step
@@ -15,26 +13,16 @@ from hangar.backup import work as backup
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
-from hangar.console import Progress, confirm
+from hangar.console import Progress
 from hangar.elt import first_run
 from hangar.elt import machine as elt
 from hangar.elt.records import Gold
 from hangar.errors import HangarError, MachineMissing
-from hangar.paths import (
-    backup_key,
-    backup_newest,
-    backup_signers,
-    backups_dir,
-    hosts_file,
-    known_hosts,
-    shown,
-    state_dir,
-)
+from hangar.paths import known_hosts
 from hangar.plan import Plan, Removal
 from hangar.playbook import Recap
-from hangar.report import Report, show_plan
+from hangar.report import Report
 from hangar.ssh import client_config, include, tunnel
-from hangar.ssh.keys import public_path
 from hangar.ssh.known_hosts import pin
 
 
@@ -51,7 +39,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False,
             cloud.prepare(progress.report)
             held.enter_context(cloud.hold(_named("up", config), break_lock=break_lock))
             if restore:
-                agree_to_lose(config, cloud, wanted.id)
+                consent.agree_to_lose(config, cloud, wanted.id)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
             introduce(server, config)
@@ -131,7 +119,7 @@ def destroy(
         gone = cloud.destroy(progress.report, with_data=with_data)
         # What stays in the cloud has backups of its own, for which this is the only key.
         stays = bool(cloud.removal(with_data=with_data).stays)
-        removed = forget(config, data_stays=stays, is_unsure=is_unsure)
+        removed = forgetting.forget(config, data_stays=stays, is_unsure=is_unsure)
         return [*closed, *gone, *include.remove(environment), *removed]
 
 
@@ -154,55 +142,8 @@ def ensure_machine(
     """The machine runs as the settings say. Asks before it throws one away, and before any change of a guarded one."""
     spec = machine.spec(config, make_key=True)
     wanted = cloud.plan(spec)
-    agree(wanted, config, allow_replace=allow_replace)
+    consent.agree(wanted, config, allow_replace=allow_replace)
     return wanted, cloud.ensure(wanted, spec, progress.report)
-
-
-def agree(wanted: Plan, config: Config, *, allow_replace: bool) -> None:
-    """Returns when a person has agreed to the plan, or nobody needs to.
-
-    Raises:
-        HangarError: they did not, or the plan replaces a guarded machine and that was not allowed by name.
-    """
-    env, name = config.environment, config.server_name
-    if wanted.guarded and wanted.has_changes:
-        show_plan(wanted)
-    if wanted.guarded and wanted.replaces and not allow_replace:
-        raise HangarError(
-            f"The plan throws {name} away and makes it anew; that was not allowed.",
-            _differences(wanted),
-            f"Take the change back, or allow it: ./provision.py up {env} --allow-replace",
-        )
-    if wanted.replaces:
-        question = _anew(wanted, name)
-    elif wanted.guarded and wanted.has_changes:
-        question = f"Make these changes to {name}?"
-    else:
-        return
-    if not confirm(question):
-        raise HangarError("The machine was left as it is.", _differences(wanted), "See: ./provision.py plan")
-
-
-def agree_to_lose(config: Config, cloud: Cloud, backup: str) -> None:
-    """Returns when there is no machine whose data a backup would replace, or a person has agreed.
-
-    Raises:
-        HangarError: they did not.
-    """
-    there = cloud.server()
-    question = f"Replace the data of {config.server_name} with those of the backup {backup}?"
-    if there is not None and not confirm(question):
-        raise HangarError(f"{config.server_name} was left as it is.")
-
-
-def _anew(wanted: Plan, name: str) -> str:
-    return f"Make {name} anew ({_differences(wanted)})? What is under /srv stays, the rest goes."
-
-
-def _differences(wanted: Plan) -> str:
-    return ", ".join(
-        f"{name}: {old} → {new}" for change in wanted.changes for name, old, new in change.fields
-    )
 
 
 def _named(command: str, config: Config) -> str:
@@ -223,51 +164,6 @@ def introduce(server: Server, config: Config) -> None:
     keys.ensure(config)
     client_config.write(server, machine.private_key(config))
     inventory.write_hosts(server, config)
-
-
-def forget(config: Config, *, data_stays: bool = False, is_unsure: bool = False) -> list[str]:
-    """Removes what was written here about a machine: inventory, keys, reports, logs. The lock goes with it; backups
-    and the key that reads them stay: a machine is made again from them.
-    """
-    state, hosts = state_dir(config.environment), hosts_file(config.environment)
-    stays = _backups(config, opens_more=data_stays or is_unsure)
-    written = [entry for entry in state.iterdir() if entry not in stays]
-    found = [hosts] if hosts.exists() else []
-    found += [state] if [entry.name for entry in written] != ["lock"] else []
-    hosts.unlink(missing_ok=True)
-    if stays:
-        for entry in written:
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    else:
-        shutil.rmtree(state)
-    return [shown(path) for path in found]
-
-
-def _backups(config: Config, *, opens_more: bool) -> set[Path]:
-    """Backups that were fetched, and the key, wherever there is or may be something that it opens. One that opens
-    nothing is nobody's loss.
-    """
-    folder, key = backups_dir(config.environment), backup_key(config.environment)
-    proofs = {
-        path
-        for path in (backup_signers(config.environment), backup_newest(config.environment))
-        if path.exists()
-    }
-    pair = {path for path in (key, public_path(key)) if path.exists()}
-    if any(folder.glob("*.json")):
-        return {folder, *pair, *proofs}
-    return pair | proofs if opens_more or backup.places_elsewhere(config) else set()
-
-
-def kept_backups(config: Config, *, data_stays: bool = False, is_unsure: bool = False) -> list[str]:
-    """What `destroy` leaves here, in words."""
-    stays = _backups(config, opens_more=data_stays or is_unsure)
-    if not stays & {backups_dir(config.environment), backup_key(config.environment)}:
-        return []
-    folder = backups_dir(config.environment)
-    if folder in stays:
-        return [f"{shown(folder)}, and the key that reads them"]
-    return [f"{shown(backup_key(config.environment))}, the only key that reads its backups"]
 
 
 def configure(config: Config, progress: Progress, *, check: bool = False) -> Recap:

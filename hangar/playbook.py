@@ -13,7 +13,8 @@ from typing import IO, Any, NamedTuple
 
 from hangar.errors import MachineUnreachable, PlaybookFailed
 from hangar.paths import REPO, hosts_file, known_hosts, log_dir
-from hangar.process import describe, stream
+from hangar.process import describe
+from hangar.process.long_work import stream
 from hangar.ssh.known_hosts import another_key, is_another_key, pinned
 
 LOG_TAIL = 15

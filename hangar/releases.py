@@ -16,6 +16,7 @@ from typing import Any
 
 from hangar import paths, process
 from hangar.errors import HangarError, MachineUnreachable
+from hangar.ssh.call import NO_LOGIN
 
 LEFT_OUT = ("__pycache__", ".git", ".venv")
 TIMEOUT = 1200.0
@@ -23,8 +24,6 @@ TIMEOUT = 1200.0
 
 RUFF_RULES = "E9,F63,F7,F82"
 """What cannot run: syntax errors, comparisons that mean something else, misplaced statements, undefined names."""
-
-SSH_FAILED = 255
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _ask(environment: str, words: list[str], input: str = "") -> dict[str, Any]:
 
 def _unreachable(machine: str, environment: str, done: process.Completed) -> HangarError:
     said = done.stderr.strip()
-    if done.returncode == SSH_FAILED:
+    if done.returncode == NO_LOGIN:
         return MachineUnreachable(
             f"{machine} cannot be spoken to.",
             said,

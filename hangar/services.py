@@ -115,23 +115,37 @@ def accounts(config: "Config") -> list[int]:
     return [config.users.airflow.uid, config.users.airbyte.uid]
 
 
-def reading(
-    names: list[str],
-    config: "Config",
-    *,
-    lines: int,
-    since: int | None,
-    follow: bool,
-    grep: str,
-    as_json: bool,
-) -> str:
+@dataclass(frozen=True)
+class Part:
+    """Which part of a log: its last `lines`, or what came in the last `since` seconds; with `follow` what comes too."""
+
+    lines: int
+    since: int | None = None
+    follow: bool = False
+
+    @property
+    def of_journal(self) -> str:
+        """As journalctl is asked."""
+        return self._as(f"--lines={self.lines}", f"--since=-{self.since}s")
+
+    @property
+    def of_containers(self) -> str:
+        """As Docker and kubectl are asked."""
+        return self._as(f"--tail={self.lines}", f"--since={self.since}s")
+
+    def _as(self, lines: str, since: str) -> str:
+        asked = lines if self.since is None else since
+        return f"{asked} --follow" if self.follow else asked
+
+
+def reading(names: list[str], config: "Config", part: Part, *, grep: str, as_json: bool) -> str:
     """The shell command on the machine that shows the logs of services, one after the other in time, with masked
     secrets. A machine whose configuration did not come so far shows its logs as they are; so does Airbyte's
     platform, asked for by itself: its logs are in its cluster.
     """
     platform = config.airbyte_engine == "abctl"
     if platform and names == ["airbyte"]:
-        return log_command(SERVICES["airbyte"], config, lines=lines, since=since, follow=follow)
+        return log_command(SERVICES["airbyte"], config, part)
     asked = {
         "sources": [
             {
@@ -142,36 +156,26 @@ def reading(
             for name in names
             if is_wanted(name, config) and not (platform and name == "airbyte")
         ],
-        "lines": lines, "since": since, "follow": follow, "grep": grep, "json": as_json,
+        "lines": part.lines, "since": part.since, "follow": part.follow, "grep": grep, "json": as_json,
     }  # fmt: skip
     plain = (
-        log_command(SERVICES[names[0]], config, lines=lines, since=since, follow=follow)
+        log_command(SERVICES[names[0]], config, part)
         if len(names) == 1
-        else "sudo journalctl --no-pager --output=short-iso " + _some(lines, since, follow)
+        else f"sudo journalctl --no-pager --output=short-iso {part.of_journal}"
     )
     said = shlex.quote(json.dumps(asked))
     return f"if [ -e {READER} ]; then sudo monitoring logs {said}; else {plain}; fi"
 
 
-def _some(lines: int, since: int | None, follow: bool) -> str:
-    asked = [f"--since=-{since}s"] if since is not None else [f"--lines={lines}"]
-    return " ".join([*asked, *(["--follow"] if follow else [])])
-
-
-def log_command(service: Service, config: "Config", *, lines: int, since: int | None, follow: bool) -> str:
-    """The shell command on the machine that shows a service's log: its last lines, or those of the last
-    `since` seconds."""
+def log_command(service: Service, config: "Config", part: Part) -> str:
+    """The shell command on the machine that shows a part of a service's log."""
     if service is SERVICES["airbyte"] and config.airbyte_engine == "abctl":
-        return _platform_log(config, lines, since, follow)
+        return _platform_log(config, part)
     if service.project:
-        asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
-        shown = ["logs --no-color", *asked, *(["--follow"] if follow else [])]
-        docker = [
-            as_user(uid_of(service.user, config), service.user),
-            "docker compose",
-            f"-p {service.project}",
-        ]
-        return " ".join([*docker, *shown, SHOWN])
+        return " ".join([
+            as_user(uid_of(service.user, config), service.user), f"docker compose -p {service.project}",
+            "logs --no-color", part.of_containers, SHOWN,
+        ])  # fmt: skip
     # As the reader on the machine asks (role monitoring): anybody may log in another's name.
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit} _PID=1" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
@@ -179,17 +183,14 @@ def log_command(service: Service, config: "Config", *, lines: int, since: int | 
     matches += [
         f"_SYSTEMD_USER_UNIT={unit} {whose} + USER_UNIT={unit} {whose}" for unit in service.user_units
     ]
-    return (
-        f"sudo journalctl --no-pager --output=short-iso {_some(lines, since, follow)} {' + '.join(matches)}"
-    )
+    return f"sudo journalctl --no-pager --output=short-iso {part.of_journal} {' + '.join(matches)}"
 
 
-def _platform_log(config: "Config", lines: int, since: int | None, follow: bool) -> str:
+def _platform_log(config: "Config", part: Part) -> str:
     """Airbyte's platform logs in its cluster; its node's container brings what reads that."""
-    asked = [f"--since={since}s"] if since is not None else [f"--tail={lines}"]
     return " ".join([
         as_user(config.users.airbyte.uid, "airbyte"),
         "docker exec airbyte-abctl-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf",
         "--namespace airbyte-abctl logs deployment/airbyte-abctl-server",
-        *asked, *(["--follow"] if follow else []), SHOWN,
+        part.of_containers, SHOWN,
     ])  # fmt: skip

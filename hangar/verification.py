@@ -6,7 +6,7 @@ import re
 import selectors
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from hangar import process
 from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
+from hangar.process.long_work import stream
+from hangar.progress import Counting
 from hangar.ssh import client_config, known_hosts
 
 Outcome = Literal["held", "broken", "unchecked", "excepted"]
@@ -52,12 +54,8 @@ class Promise:
     control: str = ""
 
 
-Progress = Callable[[str, int, int], None]
-"""Told the sentence that was just looked at, how many are done, and of how many."""
-
-
-def verify(server: Server, progress: Progress = lambda sentence, done, total: None) -> tuple[Promise, ...]:
-    """Every promise of every role, in the order of the site.
+def verify(server: Server, progress: Counting = lambda sentence, done, total: None) -> tuple[Promise, ...]:
+    """Every promise of every role, in the order of the site. `progress` is told each sentence that was looked at.
 
     Raises:
         MachineUnreachable: nothing could be asked.
@@ -144,7 +142,7 @@ def _run(server: Server, config: Path, dealt: Sequence[Sequence[Path]], tally: "
             stack.callback(os.close, ours)
             argv = _argv(server, config, share, theirs)
             try:
-                worker = process.stream(argv, log=log, cwd=REPO, pass_fds=(theirs,))
+                worker = stream(argv, log=log, cwd=REPO, pass_fds=(theirs,))
                 workers.append(stack.enter_context(worker))
             finally:
                 os.close(theirs)
@@ -178,7 +176,7 @@ def _unfinished(log: Path) -> HangarError:
 class _Tally:
     """Collects what the workers write, and counts over all of them."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Counting) -> None:
         self.promises: list[Promise] = []
         self._progress = progress
         self._total = 0

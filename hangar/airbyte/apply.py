@@ -1,15 +1,13 @@
 """Steps → Airbyte, in the order that keeps every moment right: from what a killed call leaves, the next goes on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hangar.airbyte.client import Client
 from hangar.airbyte.records import Step, World
-
-Report = Callable[[str, int, int], None]
-"""Told what is done now, and how far it is."""
+from hangar.progress import Counting
 
 
-def apply(steps: Sequence[Step], world: World, client: Client, report: Report) -> None:
+def apply(steps: Sequence[Step], world: World, client: Client, report: Counting) -> None:
     """Makes it so. What goes goes first, connections before their ends; what comes comes ends first.
 
     Raises:

@@ -12,7 +12,7 @@ which namespaces, prefixes and schedules it takes.
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -23,9 +23,9 @@ from hangar.airbyte.planning import PROBE
 from hangar.airbyte.records import Kind, Step, Wanted, World
 from hangar.airbyte.session import AirbyteRefused
 from hangar.errors import ConfigError, HangarError, Problem
+from hangar.progress import Telling
 
 CHANGING = ("create", "adopt", "update", "replace")
-Report = Callable[[str], None]
 Probes = list[tuple[Kind, str, str]]
 """Kind, name and id of everything that was made to be tried."""
 
@@ -39,7 +39,7 @@ KEYS = {
 """The API's names for what a file calls otherwise."""
 
 
-def require_workable(steps: Sequence[Step], client: Client, report: Report) -> None:
+def require_workable(steps: Sequence[Step], client: Client, report: Telling) -> None:
     """Raises ConfigError with everything that Airbyte would refuse."""
     problems: list[Problem] = []
     with _probes(steps, client, problems, report) as (ids, made):
@@ -83,7 +83,7 @@ def _is_new(steps: Sequence[Step], key: str) -> bool:
 
 @contextmanager
 def _probes(
-    steps: Sequence[Step], client: Client, problems: list[Problem], report: Report
+    steps: Sequence[Step], client: Client, problems: list[Problem], report: Telling
 ) -> Iterator[tuple[dict[str, str], Probes]]:
     """`kind/name` → id of every source and destination: the one that stays, or the probe of the one that changes.
     What is added to the list of probes is removed with them.
@@ -168,7 +168,7 @@ def _asked(
 
 def _connection(
     one: Wanted, ids: Mapping[str, str], client: Client,
-    catalogs: dict[tuple[str, str], list[dict[str, Any]] | None], made: Probes, report: Report,
+    catalogs: dict[tuple[str, str], list[dict[str, Any]] | None], made: Probes, report: Telling,
 ) -> list[Problem]:  # fmt: skip
     source = ids.get(f"source/{one.fixed['source']}")
     destination = ids.get(f"destination/{one.fixed['destination']}")

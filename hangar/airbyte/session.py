@@ -1,13 +1,21 @@
 """A conversation with the machine's end (`agent`), and the errors that its refusals mean."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hangar import agents, process
-from hangar.errors import CommandFailed, HangarError, LockHeld, MachineUnreachable
+from hangar import agents, paths
+from hangar.errors import HangarError, LockHeld, MachineUnreachable
+from hangar.process.conversation import Conversation
+
+HERE = paths.REPO / "hangar/airbyte"
+BESIDE = [
+    ("hangar.airbyte", HERE / "__init__.py"), ("hangar.airbyte.remote", HERE / "remote/__init__.py"),
+    *((f"hangar.airbyte.remote.{name}", HERE / f"remote/{name}.py")
+      for name in ("files", "references", "ledger", "api")),
+]  # fmt: skip
+"""What the agent is made of, each after those that it imports itself."""
 
 
 class AirbyteRefused(HangarError):
@@ -22,8 +30,8 @@ class AirbyteRefused(HangarError):
 class Session:
     """Requests to the agent. `environment` and `machine` are for the words of errors."""
 
-    def __init__(self, conversation: process.Conversation, environment: str, machine: str) -> None:
-        self._conversation = conversation
+    def __init__(self, conversation: Conversation, environment: str, machine: str) -> None:
+        self._talk = agents.Talk(conversation, environment, machine)
         self._environment = environment
         self._machine = machine
 
@@ -36,10 +44,7 @@ class Session:
             MachineUnreachable: the machine or Airbyte on it does not answer.
             HangarError: the machine has no Airbyte, or a secret is not on it.
         """
-        try:
-            answer = json.loads(self._conversation.ask(json.dumps({"op": op, **request})))
-        except CommandFailed as error:
-            raise agents.silent(error, what, self._environment, self._machine) from error
+        answer = self._talk.ask(op, what, **request)
         if "error" in answer:
             raise self._error(answer["error"], what)
         return answer["ok"]
@@ -107,5 +112,7 @@ def opened(argv: Sequence[str], environment: str, machine: str, log: Path) -> It
     Raises:
         MachineUnreachable: it could not be started there.
     """
-    with agents.started(argv, agents.program("hangar.airbyte"), environment, machine, log) as conversation:
+    with agents.started(
+        argv, agents.program("hangar.airbyte", BESIDE), environment, machine, log
+    ) as conversation:
         yield Session(conversation, environment, machine)

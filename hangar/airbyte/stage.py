@@ -15,9 +15,7 @@ from hangar.airbyte.wanted import wanted
 from hangar.cloud.base import Server
 from hangar.console import confirm
 from hangar.errors import HangarError
-
-Report = Callable[[str, int | None, int | None], None]
-"""Told what is done now and, where that is known, how far it is (the shape of `console.Progress.step`)."""
+from hangar.progress import Counting
 
 
 @contextmanager
@@ -43,7 +41,7 @@ def ensure(
     airbyte: Client,
     environment: str,
     declared: Declared,
-    report: Report,
+    report: Counting,
     agree: Callable[[Sequence[Step]], None],
 ) -> tuple[Step, ...]:
     """Makes Airbyte match what is declared; checks before it changes anything. `agree` sees the steps and may refuse.

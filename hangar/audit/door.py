@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hangar import process
 from hangar.errors import HangarError
+from hangar.process.connection import connected
 
 LOOK = 0.2
 """Seconds between two looks whether the door is to be shut."""
@@ -52,7 +52,7 @@ def _admit(server: socket.socket, argv: Sequence[str], door: Door, shut: threadi
 def _lead(guest: socket.socket, argv: Sequence[str], door: Door, shut: threading.Event) -> None:
     with guest:
         try:
-            with process.connected(argv) as way:
+            with connected(argv) as way:
                 if not _carry(guest, way.socket, shut) and (said := way.said()):
                     door.said.append(said)
         except HangarError as error:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from xml.etree import ElementTree
 
-from hangar import paths, process
+from hangar import process
 from hangar.audit import door
 from hangar.audit.record import Observation, Scan
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
+from hangar.ssh import call
 
 TIMEOUT = 1800.0
 """Seconds. Lynis takes one minute where it is alone; OpenSCAP several."""
@@ -228,5 +229,4 @@ def _judge_port(address: str, port: int, *options: str, said: Sequence[str] = ()
 
 def ask(server: Server, command: str, *, check: bool = True) -> process.Completed:
     """Runs a shell command on the machine."""
-    ssh = ["ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes", server.name]
-    return process.run([*ssh, command], check=check, timeout=TIMEOUT)
+    return process.run(call.argv(server, command), check=check, timeout=TIMEOUT)

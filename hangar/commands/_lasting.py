@@ -11,12 +11,6 @@ from hangar.config import Config, load
 from hangar.console import Progress
 
 
-def break_lock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
-    )
-
-
 def settings(args: argparse.Namespace) -> Config:
     return load(args.environment, args.overrides)
 

@@ -64,13 +64,13 @@ def acquaint(args: argparse.Namespace) -> None:
     Raises:
         MachineMissing: there is none; one of this computer would be known here.
     """
-    from hangar import config, inventory
+    from hangar import config
 
     env = args.environment
     is_known = client_config.of(env).exists()
     if is_known and not (args.overrides and client_config.is_operators(env)):
         return
-    if not is_known and config.load(env, args.overrides).cloud in inventory.LOCAL:
+    if not is_known and config.load(env, args.overrides).is_here:
         raise MachineMissing(env)
     reach(args)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hangar import console
+from hangar.commands import _flags
 from hangar.errors import HangarError, MachineUnreachable, PromiseBroken
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="backup", metavar="latest|ID", default="",
         help="which backup to restore (default: latest) or to verify (default: all)",
     )  # fmt: skip
-    parser.add_argument(
-        "--break-lock", action="store_true", help="restore: take the cloud's lock away from whoever has it"
-    )
+    _flags.break_lock(parser, "restore")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hangar import console, paths
+from hangar.commands import _flags
 from hangar.environments import require_name
 from hangar.errors import ConfigError, HangarError
 
@@ -22,13 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--confirm", metavar="ENV", default="",
         help="the environment's name, for a call with --with-data that nobody watches",
     )  # fmt: skip
-    parser.add_argument(
-        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
-    )
+    _flags.break_lock(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar import pipeline
+    from hangar import forgetting, pipeline
 
     settings, is_unsure = _settings(args)
     name = settings.server_name
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for what in removed:
         console.say(f"  removed {what}")
-    backups = pipeline.kept_backups(settings, data_stays=bool(doomed.stays), is_unsure=is_unsure)
+    backups = forgetting.kept_backups(settings, data_stays=bool(doomed.stays), is_unsure=is_unsure)
     kept = [*doomed.stays, *backups]
     for what in kept:
         console.say(f"  kept {what}")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from hangar import paths, process
 from hangar.commands._numbers import between
-from hangar.commands.ssh import NO_LOGIN
 from hangar.errors import HangarError
-from hangar.services import SERVICES, reading
+from hangar.services import SERVICES, Part, reading
+from hangar.ssh.call import NO_LOGIN
 
 ALL = "all"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -41,9 +41,8 @@ def run(args: argparse.Namespace) -> int:
     args.environment = environment
     acquaint(args)
     ssh_config = paths.ssh_config(environment)
-    command = reading(
-        names, settings, lines=args.lines, since=since, follow=args.follow, grep=args.grep, as_json=args.json
-    )
+    part = Part(args.lines, since, args.follow)
+    command = reading(names, settings, part, grep=args.grep, as_json=args.json)
     ended = process.interactive(["ssh", "-F", str(ssh_config), settings.server_name, command])
     if ended == NO_LOGIN and settings.cloud == "gcp":
         look_at_host_key(args)

@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
+from hangar.commands import _flags
 from hangar.errors import ConfigError, HangarError, LockHeld, MachineUnreachable
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="remove, expire today: the name again, where it is your own",
     )
-    parser.add_argument(
-        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
-    )
+    _flags.break_lock(parser, "add, remove, expire, key")
 
 
 def run(args: argparse.Namespace) -> int:

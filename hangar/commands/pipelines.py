@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hangar import console
+from hangar.commands import _flags
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from hangar.airbyte.load import Declared
     from hangar.airbyte.records import Step
 
-CHANGES_FOUND = 4
 SIGNS = {"create": "+", "adopt": "~", "update": "~", "replace": "±", "delete": "-", "nothing": "="}
 STYLES = {
     "create": "green", "adopt": "yellow", "update": "yellow", "replace": "bold red", "delete": "bold red",
@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action", choices=("plan", "apply", "secret"),
         help="show what would change; change it; or keep a secret that the files may name",
     )  # fmt: skip
-    parser.add_argument(
-        "--exit-code", action="store_true", help=f"plan: exit {CHANGES_FOUND} when there are changes"
-    )
+    _flags.exit_code(parser, "plan")
     parser.add_argument("--name", help="secret: its name; the secret itself comes on standard input")
 
 
@@ -45,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     steps = apply(args, declared) if args.action == "apply" else plan(args, declared)
     if args.json:
         console.json({"changes": [as_data(step) for step in steps]})
-    return CHANGES_FOUND if args.action == "plan" and args.exit_code and has_changes(steps) else 0
+    return _flags.CHANGES_FOUND if args.action == "plan" and args.exit_code and has_changes(steps) else 0
 
 
 def plan(args: argparse.Namespace, declared: "Declared") -> "tuple[Step, ...]":

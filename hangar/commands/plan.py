@@ -5,19 +5,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hangar import console
+from hangar.commands import _flags
 
 if TYPE_CHECKING:
     from hangar.config import Config
     from hangar.plan import Plan
     from hangar.playbook import Recap
 
-CHANGES_FOUND = 4
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--exit-code", action="store_true", help=f"exit {CHANGES_FOUND} when there are changes"
-    )
+    _flags.exit_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         console.json(as_data(plan, recap))
     changed = plan.has_changes or recap is None or recap.changed > 0
     console.say(f"Make it so: {_next(plan, args.environment)}" if changed else "Nothing to do.")
-    return CHANGES_FOUND if changed and args.exit_code else 0
+    return _flags.CHANGES_FOUND if changed and args.exit_code else 0
 
 
 def _next(plan: "Plan", environment: str) -> str:

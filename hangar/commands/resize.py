@@ -3,12 +3,12 @@
 import argparse
 
 from hangar import console
-from hangar.commands import _lasting
+from hangar.commands import _flags, _lasting
 from hangar.commands.plan import as_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _lasting.break_lock(parser)
+    _flags.break_lock(parser)
 
 
 def run(args: argparse.Namespace) -> int:

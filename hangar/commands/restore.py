@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hangar import console, paths
-from hangar.commands import _lasting
+from hangar.commands import _flags, _lasting
 from hangar.environments import require_name
 from hangar.errors import HangarError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _lasting.break_lock(parser)
+    _flags.break_lock(parser)
     parser.add_argument(
         "--from", dest="snapshot", metavar="SNAPSHOT", required=True, help="its name (see: snapshot list)"
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hangar import console
+from hangar.commands import _flags
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--now", action="store_true",
         help="do not wait until no task runs: those that run are ended and tried again as their DAGs say",
     )  # fmt: skip
-    parser.add_argument(
-        "--break-lock", action="store_true", help="take the cloud's lock away from whoever has it"
-    )
+    _flags.break_lock(parser)
 
 
 def run(args: argparse.Namespace) -> int:

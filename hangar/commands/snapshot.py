@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hangar import console
-from hangar.commands import _lasting
+from hangar.commands import _flags, _lasting
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ ACTIONS = ("create", "list", "delete")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _lasting.break_lock(parser)
+    _flags.break_lock(parser, "create, delete")
     parser.add_argument(
         "words", metavar="[ENV] create | list | delete NAME", nargs="*", help="what to do (default: list)"
     )

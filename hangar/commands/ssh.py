@@ -5,9 +5,7 @@ import argparse
 from hangar import paths, process
 from hangar.environments import require_name
 from hangar.ssh import client_config
-
-NO_LOGIN = 255
-"""How ssh itself ends when it did not get in."""
+from hangar.ssh.call import NO_LOGIN
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from hangar.cloud.base import Server
 from hangar.commands._numbers import between
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
+from hangar.ssh import call
 from hangar.ssh.known_hosts import is_for
 from hangar.status import Health, Usage, read, script
 from hangar.watched import Alert, size, span
@@ -46,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     if not here.exists() or not is_for(server, known):  # made, or made anew, from another computer
         pipeline.introduce(server, settings)
     if args.watch is None:
-        look(server, settings, args.json)
+        look(server, settings, as_json=args.json)
         return 0
-    return watch(server, settings, args.watch, args.json)
+    return watch(server, settings, args.watch, as_json=args.json)
 
 
-def look(server: Server, settings: "Config", as_json: bool, *, clear: bool = False) -> None:
+def look(server: Server, settings: "Config", *, as_json: bool, clear: bool = False) -> None:
     """Asks once and shows what the machine says."""
     health = ask(server, settings)
     warnings = [*health.warnings(settings), *_of_backups(health, settings)]
@@ -73,11 +74,11 @@ def _of_backups(health: Health, settings: "Config") -> list[str]:
     return [said] if said else []
 
 
-def watch(server: Server, settings: "Config", every: float, as_json: bool) -> int:
+def watch(server: Server, settings: "Config", every: float, *, as_json: bool) -> int:
     """Looks again and again until it is interrupted. A machine that is away for a while may come back."""
     while True:
         try:
-            look(server, settings, as_json, clear=True)
+            look(server, settings, as_json=as_json, clear=True)
         except HangarError as error:
             console.error(error)
         time.sleep(every)
@@ -89,16 +90,7 @@ def ask(server: Server, settings: "Config") -> Health:
     Raises:
         MachineUnreachable: it does not answer over SSH.
     """
-    ssh = [
-        "ssh",
-        "-F",
-        str(paths.ssh_config(server.environment)),
-        "-o",
-        "BatchMode=yes",
-        server.name,
-        "sh -s",
-    ]
-    done = process.run(ssh, input=script(settings), check=False, timeout=TIMEOUT)
+    done = process.run(call.argv(server, "sh -s"), input=script(settings), check=False, timeout=TIMEOUT)
     if done.returncode != 0:
         raise MachineUnreachable(
             f"{server.name} runs, but does not answer over SSH.",

@@ -2,16 +2,15 @@
 
 import argparse
 
+from hangar.commands import _flags
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-replace", action="store_true",
         help="a machine in the cloud may be thrown away and made anew where the plan says so (/srv stays)",
     )  # fmt: skip
-    parser.add_argument(
-        "--break-lock", action="store_true",
-        help="take the lock that the cloud holds away from whoever has it (after a call that was killed)",
-    )  # fmt: skip
+    _flags.break_lock(parser)
     parser.add_argument(
         "--restore", metavar="latest|ID", default="",
         help="give the machine the data of a backup (see: backup list)",

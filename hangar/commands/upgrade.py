@@ -4,14 +4,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hangar import console
+from hangar.commands import _flags
 from hangar.commands._numbers import between
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
+    from hangar.upgrade.attempt import Done
     from hangar.upgrade.records import Plan
-    from hangar.upgrade.stage import Done
-
-CHANGES_FOUND = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,19 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action", choices=("plan", "apply"), nargs="?", default="plan",
         help="show what would change, or change it (default: plan)",
     )  # fmt: skip
-    parser.add_argument(
-        "--exit-code",
-        action="store_true",
-        help=f"plan: exit {CHANGES_FOUND} when there is something to upgrade",
-    )
+    _flags.exit_code(parser, "plan")
     parser.add_argument("--without-backup", action="store_true", help="apply: make no backup first")
     parser.add_argument(
         "--minutes", type=between(0, 1440, "minutes", float), default=60.0, metavar="N",
         help="apply: how long tasks that run may take to end by themselves (default: 60)",
     )  # fmt: skip
-    parser.add_argument(
-        "--break-lock", action="store_true", help="apply: take the cloud's lock away from whoever has it"
-    )
+    _flags.break_lock(parser, "apply")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +63,7 @@ def _say_next(found: "Plan", args: argparse.Namespace) -> int:
         return 0
     again = f"./provision.py upgrade apply {args.environment}"
     console.say("It is not made by itself: see above." if found.refusals else f"Make it so: {again}")
-    return CHANGES_FOUND if args.exit_code else 0
+    return _flags.CHANGES_FOUND if args.exit_code else 0
 
 
 def _say_done(done: "Done", environment: str) -> None:

@@ -325,6 +325,11 @@ class Config(Settings):
     environment: str = Field(..., description="The folder's name under inventory/.")
 
     @property
+    def is_here(self) -> bool:
+        """Whether the machine is on this computer."""
+        return self.cloud in ("container", "vm")
+
+    @property
     def airbyte_engine(self) -> Engine:
         """The engine that the machine gets: the one that is named, or the one that its size chooses."""
         return airbyte.engine(self.airbyte, dict(self))

@@ -1,7 +1,7 @@
 """The first run: on a fresh machine `elt` is started once, so that `up` ends with data that were moved."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from hangar.elt import reasons
 from hangar.elt.machine import AirflowRefused, AirflowSilent, Machine
 from hangar.elt.records import Gold
 from hangar.errors import HangarError
+from hangar.progress import Counting
 
 DAG = "elt"
 CONNECTION = "faker_to_warehouse"
@@ -35,9 +36,6 @@ SILENT = 180.0
 BETWEEN_LOOKS = 1.5
 ENDED = ("success", "failed")
 
-Report = Callable[[str, int | None, int | None], None]
-"""Told what is done now and how far it is (the shape of `console.Progress.step`)."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -58,7 +56,7 @@ def is_wanted(config: Config, declared: Declared | None) -> bool:
     )
 
 
-def ensure(machine: Machine, environment: str, report: Report) -> tuple[Gold, bool]:
+def ensure(machine: Machine, environment: str, report: Counting) -> tuple[Gold, bool]:
     """Runs `elt` to its end unless gold is there; returns what is in gold, and whether anything was done.
 
     A run that is at work already (a killed call started it, or somebody) is joined; one that failed is started anew.
@@ -136,7 +134,7 @@ def _begun(machine: Machine) -> Run:
     return _run(machine.airflow("POST", f"{path}/dagRuns", f"to start {DAG}", body))
 
 
-def _appeared(machine: Machine, environment: str, report: Report) -> None:
+def _appeared(machine: Machine, environment: str, report: Counting) -> None:
     """Returns once Airflow has read the DAG."""
     report(f"wait until Airflow has read {DAG}", None, None)
     deadline = time.monotonic() + APPEARS
@@ -153,7 +151,7 @@ def _appeared(machine: Machine, environment: str, report: Report) -> None:
         time.sleep(BETWEEN_LOOKS)
 
 
-def _watch(machine: Machine, run: Run, environment: str, report: Report) -> None:
+def _watch(machine: Machine, run: Run, environment: str, report: Counting) -> None:
     """Returns when the run has succeeded."""
     path = f"/api/v2/dags/{DAG}/dagRuns/{quote(run.id, safe='')}"
     deadline, told = time.monotonic() + WATCHED, ""
@@ -177,7 +175,7 @@ def _watch(machine: Machine, run: Run, environment: str, report: Report) -> None
         raise reasons.failed(machine, DAG, run.id, environment)
 
 
-def _patiently(machine: Machine, path: str, what: str, report: Report) -> Any:
+def _patiently(machine: Machine, path: str, what: str, report: Counting) -> Any:
     """An answer, though Airflow may be restarting, or too busy to give one at once: the run does not depend on it."""
     deadline = time.monotonic() + SILENT
     while True:

@@ -1,15 +1,15 @@
 """A conversation with the machine's end (`agent`) in the words of the records."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hangar import agents, process
+from hangar import agents
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt.records import Table
-from hangar.errors import CommandFailed, HangarError, MachineUnreachable
+from hangar.errors import HangarError, MachineUnreachable
+from hangar.process.conversation import Conversation
 
 SHOWN = ("best_products", "revenue_by_day")
 """The tables whose rows may stand in a report that is handed on. Nobody's person is in them."""
@@ -30,8 +30,8 @@ class AirflowSilent(MachineUnreachable):
 class Machine:
     """Airflow and the warehouse, as far as a run of a DAG needs them."""
 
-    def __init__(self, conversation: process.Conversation, server: Server, config: Config) -> None:
-        self._conversation = conversation
+    def __init__(self, conversation: Conversation, server: Server, config: Config) -> None:
+        self._talk = agents.Talk(conversation, server.environment, server.name)
         self._name = server.name
         self._environment = server.environment
         self._airflow = config.airflow.port
@@ -65,10 +65,7 @@ class Machine:
         return self._ask("airflow", what, port=self._airflow, method=method, path=path, body=body)
 
     def _ask(self, op: str, what: str, **request: Any) -> Any:
-        try:
-            answer = json.loads(self._conversation.ask(json.dumps({"op": op, **request})))
-        except CommandFailed as error:
-            raise agents.silent(error, what, self._environment, self._name) from error
+        answer = self._talk.ask(op, what, **request)
         if "error" in answer:
             raise self._error(answer["error"], what)
         return answer["ok"]

@@ -10,6 +10,8 @@ from hangar.config import Config
 from hangar.console import Timing
 from hangar.elt.records import Gold
 from hangar.report import words
+from hangar.report.limits import limits
+from hangar.report.listening import services
 from hangar.ssh.tunnel import Forward
 from hangar.verification import Outcome, Promise
 
@@ -80,8 +82,8 @@ def as_dict(report: Report) -> dict[str, Any]:
             "user": words.AIRFLOW_USER,
             "password": words.password_command(report.config.environment),
         },
-        "services": [asdict(service) for service in words.services(report.config, server, report.forwards)],
+        "services": [asdict(service) for service in services(report.config, server, report.forwards)],
         "gold": asdict(report.gold) if report.gold else None,
-        "limits": words.limits(report.config, server),
+        "limits": limits(report.config, server),
         "next": [asdict(step) for step in words.next_steps(report.config, holds=report.holds)],
     }  # fmt: skip

@@ -6,6 +6,7 @@ from hangar import console
 from hangar.controls import LEFT_OPEN
 from hangar.elt.records import Gold
 from hangar.report import words
+from hangar.report.limits import limits
 from hangar.report.record import Report
 from hangar.verification import Outcome
 
@@ -98,7 +99,7 @@ def _limits(report: Report) -> None:
     """The first sentence of each; the report has the whole."""
     console.say()
     console.say("What it does not protect from", "bold")
-    for limit in words.limits(report.config, report.server):
+    for limit in limits(report.config, report.server):
         console.say(f"  {limit.partition('. ')[0].rstrip('.')}.")
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from testinfra.backend import BACKENDS
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from hangar import agents, process
+from hangar import agents
 from hangar.errors import CommandFailed
+from hangar.process.conversation import Conversation
 
 NAME = "root-shell"
 
@@ -38,7 +39,7 @@ class Backend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
         self._argv = agents.ssh_command(Path(ssh_config), host)
         self._environment = host.removeprefix("hangar-")
         self._open = ExitStack()
-        self._conversation: process.Conversation | None = None
+        self._conversation: Conversation | None = None
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
         """The shell is root's already."""
@@ -65,7 +66,7 @@ class Backend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
         out, err = (base64.b64decode(done[name]) for name in ("out", "err"))
         return self.result(done["status"], line.encode(), out, err)
 
-    def _talk(self) -> process.Conversation:
+    def _talk(self) -> Conversation:
         if self._conversation is None:
             folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="hangar-"))
             program = agents.program("hangar.root_shell")

@@ -1,18 +1,20 @@
 """A secret is made anew: its steps in their order, and the proof that the old one opens nothing any more."""
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from hangar import agents, process
+from hangar import agents
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.elt import machine as elt
-from hangar.errors import CommandFailed, HangarError, PromiseBroken
+from hangar.errors import HangarError, PromiseBroken
+from hangar.process.conversation import Conversation
+from hangar.progress import Counting
 from hangar.rotation.catalogue import Secret, Step
 
 QUIET = 1800.0
@@ -21,24 +23,16 @@ QUIET = 1800.0
 BETWEEN_LOOKS = 1.0
 AT_WORK = "/api/v2/dags/~/dagRuns/~/taskInstances?state=running&state=queued&state=restarting&limit=5"
 
-Report = Callable[[str, int | None, int | None], None]
-"""Told what is done now and how far it is (the shape of `console.Progress.step`)."""
-
 
 class Machine:
     """The machine's end of `rotate`."""
 
-    def __init__(self, conversation: process.Conversation, server: Server) -> None:
-        self._conversation = conversation
-        self._name = server.name
-        self._environment = server.environment
+    def __init__(self, conversation: Conversation, server: Server) -> None:
+        self._talk = agents.Talk(conversation, server.environment, server.name)
 
     def ask(self, op: str, what: str, again: str, **request: Any) -> Any:
         """The answer; `again` is the command that goes on from a failure."""
-        try:
-            answer = json.loads(self._conversation.ask(json.dumps({"op": op, **request})))
-        except CommandFailed as error:
-            raise agents.silent(error, what, self._environment, self._name) from error
+        answer = self._talk.ask(op, what, **request)
         if "error" not in answer:
             return answer["ok"]
         text = str(answer["error"]["text"])
@@ -57,7 +51,7 @@ def connected(server: Server) -> Iterator[Machine]:
 
 
 def rotate(
-    secret: Secret, server: Server, config: Config, declared: Declared | None, report: Report, *, now: bool
+    secret: Secret, server: Server, config: Config, declared: Declared | None, report: Counting, *, now: bool
 ) -> None:
     """Makes the secret anew and proves it. With `now`, tasks that run are not waited for.
 
@@ -68,36 +62,41 @@ def rotate(
     """
     again = f"./provision.py rotate {secret.name} {server.environment}"
     with connected(server) as machine:
+        work = _Rotation(machine, server, config, declared, report, again, now)
         machine.ask("remember", "to read the secret", again, proof=dict(secret.proof))
         for number, step in enumerate(secret.steps, 1):
             report(step.words, number, len(secret.steps))
-            _take(step, machine, server, config, declared, report, again, now=now)
+            work.take(step)
         report("try the old one and the new one", None, None)
         found = machine.ask("prove", "to try both", again, proof=dict(secret.proof))
     _judge(secret, found, again)
 
 
-def _take(
-    step: Step,
-    machine: Machine,
-    server: Server,
-    config: Config,
-    declared: Declared | None,
-    report: Report,
-    again: str,
-    *,
-    now: bool,
-) -> None:
-    if step.kind == "run":
-        machine.ask("run", f"to {step.words}", again, argv=list(step.run))
-    elif step.kind == "quiet" and not now:
-        _wait(server, config, report, again)
-    elif step.kind == "pipelines" and declared is not None:
-        with stage.connected(server) as airbyte:
-            stage.ensure(airbyte, server.environment, declared, report, stage.require_consent)
+@dataclass(frozen=True)
+class _Rotation:
+    """One rotation of one secret; `again` is the command that goes on from a failure."""
+
+    machine: Machine
+    server: Server
+    config: Config
+    declared: Declared | None
+    report: Counting
+    again: str
+    now: bool
+
+    def take(self, step: Step) -> None:
+        if step.kind == "run":
+            self.machine.ask("run", f"to {step.words}", self.again, argv=list(step.run))
+        elif step.kind == "quiet" and not self.now:
+            _wait(self.server, self.config, self.report, self.again)
+        elif step.kind == "pipelines" and self.declared is not None:
+            with stage.connected(self.server) as airbyte:
+                stage.ensure(
+                    airbyte, self.server.environment, self.declared, self.report, stage.require_consent
+                )
 
 
-def _wait(server: Server, config: Config, report: Report, again: str) -> None:
+def _wait(server: Server, config: Config, report: Counting, again: str) -> None:
     """Returns when no task runs: a restart would end it, and its DAG may not allow another try."""
     deadline, told = time.monotonic() + QUIET, ""
     with elt.connected(server, config) as airflow:

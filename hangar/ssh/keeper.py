@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hangar import process
+from hangar.process import unattended
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -31,7 +31,7 @@ def keep(control: Path, argv: Sequence[str], announce: Callable[[], None]) -> in
     opened, pause = False, FIRST_PAUSE
     while _is_wanted(control):
         control.unlink(missing_ok=True)
-        ssh = process.child(argv)
+        ssh = unattended.child(argv)
         if _stands(control, ssh):
             if not opened:
                 announce()
@@ -51,7 +51,7 @@ def _is_wanted(control: Path) -> bool:
         return False
 
 
-def _stands(control: Path, ssh: process.Child) -> bool:
+def _stands(control: Path, ssh: unattended.Child) -> bool:
     """Returns when the forwards stand, or ssh has ended."""
     while ssh.poll() is None:
         if control.exists():

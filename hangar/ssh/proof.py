@@ -9,6 +9,7 @@ import paramiko
 
 from hangar import paths, process
 from hangar.errors import HangarError, MachineUnreachable
+from hangar.process.connection import Connection, connected
 from hangar.ssh import client_config, proxy
 from hangar.ssh.keys import read_public_key
 from hangar.ssh.known_hosts import pinned
@@ -68,7 +69,7 @@ def prove(target: Target, timeout: float = TIMEOUT) -> None:
         raise MachineUnreachable(f"{target.user} can log in, but `{COMMAND}` fails.", said)
 
 
-def _failed(target: Target, error: Exception, way: process.Connection | None) -> MachineUnreachable:
+def _failed(target: Target, error: Exception, way: Connection | None) -> MachineUnreachable:
     details = f"{type(error).__name__}: {error}"
     if way is not None:
         details += f"\n{process.describe(target.proxy_command)}\n{way.said()}"
@@ -78,17 +79,17 @@ def _failed(target: Target, error: Exception, way: process.Connection | None) ->
 
 
 @contextlib.contextmanager
-def _way(target: Target) -> Iterator[process.Connection | None]:
+def _way(target: Target) -> Iterator[Connection | None]:
     """The program that leads to the machine, where there is one. It ends with the login."""
     if not target.proxy_command:
         yield None
         return
-    with process.connected(target.proxy_command) as way:
+    with connected(target.proxy_command) as way:
         yield way
 
 
 @contextlib.contextmanager
-def _login(target: Target, timeout: float, way: process.Connection | None) -> Iterator[paramiko.SSHClient]:
+def _login(target: Target, timeout: float, way: Connection | None) -> Iterator[paramiko.SSHClient]:
     patience = timeout if way is None else timeout + PROXY_TIMEOUT
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.RejectPolicy())

@@ -12,6 +12,7 @@ from hangar.cloud.base import Server
 from hangar.errors import HangarError
 from hangar.machine import PAGES
 from hangar.ports import LOOPBACK, is_free
+from hangar.process.unattended import heralded
 from hangar.ssh import client_config, keeper, shared
 from hangar.ssh.files import write_atomically
 from hangar.ssh.sockets import socket_folder, tidy
@@ -154,7 +155,7 @@ def _open(server: Server, forwards: tuple[Forward, ...]) -> None:
     ]  # fmt: skip
     python = ["env", f"PYTHONPATH={Path(keeper.__file__).parents[2]}", sys.executable]
     kept = [*python, "-m", "hangar.ssh.keeper", str(control(env)), *argv]
-    if not process.heralded(kept, log=log, timeout=CONNECT_TIMEOUT * 2):
+    if not heralded(kept, log=log, timeout=CONNECT_TIMEOUT * 2):
         stop(env)
         said = log.read_text(encoding="utf-8", errors="replace").strip()
         raise HangarError(

@@ -1,13 +1,12 @@
 """A conversation with the machine's end (`agent`) in the words of the records."""
 
-import json
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from hangar import agents, paths, process
+from hangar import agents, paths
 from hangar.cloud.base import Server
-from hangar.errors import CommandFailed, HangarError
+from hangar.errors import HangarError, MachineUnreachable
 from hangar.upgrade.records import Cut, Facts, Item, Platform, Service
 
 ROLES = paths.REPO / "roles"
@@ -46,7 +45,7 @@ class Machine:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._open = ExitStack()
-        self._conversation: process.Conversation | None = None
+        self._talk: agents.Talk | None = None
 
     def __enter__(self) -> "Machine":
         return self
@@ -93,10 +92,10 @@ class Machine:
 
     def _ask(self, op: str, what: str, **request: Any) -> Any:
         try:
-            answer = json.loads(self._talk().ask(json.dumps({"op": op, **request})))
-        except CommandFailed as error:
+            answer = self._connected().ask(op, what, **request)
+        except MachineUnreachable:
             self._hang_up()
-            raise agents.silent(error, what, self._server.environment, self._server.name) from error
+            raise
         if "error" not in answer:
             return answer["ok"]
         raise Refused(
@@ -104,15 +103,17 @@ class Machine:
             f"See how it is: ./provision.py status {self._server.environment}",
         )  # fmt: skip
 
-    def _talk(self) -> process.Conversation:
-        if self._conversation is None:
-            self._conversation = self._open.enter_context(
-                agents.on(self._server, "hangar.upgrade", "upgrade.log", BESIDE)
+    def _connected(self) -> agents.Talk:
+        if self._talk is None:
+            server = self._server
+            conversation = self._open.enter_context(
+                agents.on(server, "hangar.upgrade", "upgrade.log", BESIDE)
             )
-        return self._conversation
+            self._talk = agents.Talk(conversation, server.environment, server.name)
+        return self._talk
 
     def _hang_up(self) -> None:
-        self._conversation = None
+        self._talk = None
         self._open.close()
         self._open = ExitStack()
 

@@ -86,4 +86,4 @@ def environment(
     )
     yield Environment(google, lambda *overrides: config.load("production", overrides))
     called = {call["method"] for call in google.journal()}
-    assert called - methods.OF_THE_TESTS <= methods.ALL, "give these a scene in tests/gcp/scenes.py"
+    assert called - methods.OF_THE_TESTS <= methods.ALL, "give these a scene in tests/gcp/scenes"

@@ -1,4 +1,4 @@
-"""The methods of Google's APIs that Hangar calls, by the scenes of scenes.py: whatever it calls belongs to one.
+"""The methods of Google's APIs that Hangar calls, by the scenes beside it (scenes/): whatever it calls belongs to one.
 
 A test of tests/gcp during which it calls another fails; so does a method's name in its source that stands nowhere here.
 """

@@ -12,8 +12,10 @@ from hangar.errors import HangarError
 from tests.gcp import methods
 from tests.gcp.conftest import Environment, environment, google, google_server, own_sockets
 from tests.gcp.killing import PATIENCE, kill, start
-from tests.gcp.scenes import ANEW, BOOT, DATA, MARK, NAME, outdate, require_anew
+from tests.gcp.scenes.anew import ANEW, MARK, outdate, require_anew
+from tests.gcp.scenes.scene import BOOT, DATA
 from tests.gcp.test_faults import settle
+from tests.gcp.test_host_keys import NAME
 from tests.google.discovery import catalog
 
 __all__ = ["environment", "google", "google_server", "own_sockets"]

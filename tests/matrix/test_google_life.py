@@ -1,4 +1,4 @@
-"""The calls of everything beside a machine's birth broken in every way: scenes of tests/gcp/scenes.py. Boots nothing.
+"""The calls of everything beside a machine's birth broken in every way: scenes of tests/gcp/scenes. Boots nothing.
 
 Whatever broke, the next `up` ends in the right state.
 """

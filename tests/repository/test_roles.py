@@ -89,6 +89,15 @@ def test_the_role_has_a_contract_and_a_scenario(role: str) -> None:
     assert (REPO / "molecule" / scenario / "molecule.yml").exists()
 
 
+@each_role
+def test_what_is_promised_of_a_machine_that_is_lived_in_stands_in_one_file(role: str) -> None:
+    """`up` reads test_ROLE.py alone: a promise in a file beside it would be proven in the scenario only."""
+    beside = [path for path in files(role, "tests/test_*.py") if path.name != f"test_{role}.py"]
+    assert [
+        path.name for path in beside if "\npytestmark = pytest.mark.disturbs\n" not in path.read_text()
+    ] == []
+
+
 def test_every_control_is_proved_or_left_open_with_a_reason() -> None:
     """A control names tests that exist; one without any is among the exceptions of the house."""
     from hangar.controls import controls

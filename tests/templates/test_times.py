@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hangar.airbyte.agent import SLOW
+from hangar.airbyte.remote.api import SLOW
 from hangar.cloud.vm.request import STOP_TIMEOUT
 from hangar.paths import REPO
 from hangar.releases import TIMEOUT

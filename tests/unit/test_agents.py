@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hangar import agents
-from hangar.errors import CommandFailed, MachineUnreachable
-from hangar.upgrade.machine import BESIDE
+from hangar.airbyte import session
+from hangar.errors import MachineUnreachable
+from hangar.upgrade import machine as upgrade
 
 ECHO = "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\n"
 
@@ -24,7 +25,7 @@ def test_a_program_travels_as_input_and_answers_line_by_line(tmp_path: Path) -> 
     "hangar.airbyte", "hangar.elt", "hangar.root_shell", "hangar.rotation", "hangar.upgrade",
 ])  # fmt: skip
 def test_every_agent_needs_nothing_but_the_standard_library(package: str) -> None:
-    beside = BESIDE if package == "hangar.upgrade" else []
+    beside = {"hangar.airbyte": session.BESIDE, "hangar.upgrade": upgrade.BESIDE}.get(package, [])
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", agents.BOOT],
         input=agents.program(package, beside) + "\n", capture_output=True, text=True, check=False,
@@ -40,8 +41,19 @@ def test_a_machine_that_lets_nobody_in(tmp_path: Path) -> None:
     assert refused.value.resolution == "See whether it can be reached: ./provision.py ssh local"
 
 
-def test_a_conversation_that_breaks_off_names_what_was_asked() -> None:
-    error = agents.silent(CommandFailed("ssh failed.", "* gone"), "to start elt", "local", "hangar-local")
-    assert error.brief == "hangar-local stopped answering (to start elt)."
-    assert error.details == "* gone"
-    assert error.resolution.endswith("Then run the same command again.")
+BRIEF = "import sys\nprint('ready', flush=True)\nprint(sys.stdin.readline().strip(), flush=True)\nsys.exit('gone')\n"
+"""Says the first question back, and is not there for the second."""
+
+
+def test_a_conversation_that_breaks_off_names_what_was_asked(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-u", "-c", agents.BOOT]
+    with agents.started(argv, json.dumps(BRIEF), "local", "hangar-local", tmp_path / "log") as conversation:
+        talk = agents.Talk(conversation, "local", "hangar-local")
+        assert talk.ask("start", "to start elt", dag="elt") == {"op": "start", "dag": "elt"}
+        with pytest.raises(MachineUnreachable) as broken:
+            talk.ask("look", "for its runs")
+    assert broken.value.brief == "hangar-local stopped answering (for its runs)."
+    assert broken.value.details.endswith("* It said:\n    gone")
+    assert broken.value.resolution == (
+        "See how it is: ./provision.py status local\nThen run the same command again."
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hangar import console, paths, pipeline
+from hangar import consent, console, forgetting, paths, pipeline
 from hangar.airbyte.records import Step
 from hangar.backup.records import Backup
 from hangar.config import Config
@@ -205,9 +205,10 @@ def test_no_means_the_machine_stays(
 ) -> None:
     pipeline.up(make_config())
     stages.cloud.recipe = "older"
-    monkeypatch.setattr(pipeline, "confirm", lambda question: False)
-    with pytest.raises(HangarError, match="left as it is"):
+    monkeypatch.setattr(consent, "confirm", lambda question: False)
+    with pytest.raises(HangarError, match="left as it is") as refused:
         pipeline.up(make_config())
+    assert refused.value.resolution == "See: ./provision.py plan local"
     assert stages.cloud.recipe == "older"
 
 
@@ -264,10 +265,10 @@ def test_destroy_leaves_nothing(stages: Stages, make_config: Make) -> None:
 
 def test_destroy_leaves_backups_and_the_key_that_reads_them(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config())
-    assert pipeline.kept_backups(make_config()) == []
+    assert forgetting.kept_backups(make_config()) == []
     paths.backups_dir("local").mkdir()
     (paths.backups_dir("local") / "20261101T031500Z.json").touch()
-    assert pipeline.kept_backups(make_config()) == [".hangar/local/backups, and the key that reads them"]
+    assert forgetting.kept_backups(make_config()) == [".hangar/local/backups, and the key that reads them"]
     pipeline.destroy(make_config())
     assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
         "backup-key", "backup-key.pub", "backups",
@@ -279,8 +280,8 @@ def test_destroy_leaves_the_only_key_of_backups_that_lie_elsewhere(stages: Stage
     where = "backup.sftp={host: b.example.org, user: u, keeper: k, folder: /b, host_key: [ssh-ed25519 AAAA]}"
     pipeline.up(make_config())
     kept = [".hangar/local/backup-key, the only key that reads its backups"]
-    assert pipeline.kept_backups(make_config(where)) == kept
-    assert pipeline.kept_backups(make_config(), data_stays=True) == kept
+    assert forgetting.kept_backups(make_config(where)) == kept
+    assert forgetting.kept_backups(make_config(), data_stays=True) == kept
     pipeline.destroy(make_config(where))
     assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
         "backup-key",
@@ -295,12 +296,12 @@ def test_the_key_stays_where_nobody_can_look_for_backups(
     kept = [".hangar/local/backup-key, the only key that reads its backups"]
     away = make_config(f"backup.folder={tmp_path}/away")
     pipeline.up(away)
-    assert pipeline.kept_backups(away) == kept
+    assert forgetting.kept_backups(away) == kept
     pipeline.destroy(away)
-    assert pipeline.kept_backups(make_config(), is_unsure=True) == kept
+    assert forgetting.kept_backups(make_config(), is_unsure=True) == kept
     pipeline.destroy(make_config(), is_unsure=True)
     assert paths.backup_key("local").exists()
-    assert pipeline.kept_backups(make_config()) == []
+    assert forgetting.kept_backups(make_config()) == []
     pipeline.destroy(make_config())
     assert not paths.backup_key("local").exists()
 

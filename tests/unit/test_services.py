@@ -7,13 +7,13 @@ import pytest
 
 from hangar.config import Config
 from hangar.paths import REPO
-from hangar.services import SERVICES, SHOWN, log_command, reading
+from hangar.services import SERVICES, SHOWN, Part, log_command, reading
 
 Make = Callable[..., Config]
 
 
 def command(config: Config, service: str, since: int | None = None, *, follow: bool = False) -> str:
-    return log_command(SERVICES[service], config, lines=100, since=since, follow=follow)
+    return log_command(SERVICES[service], config, Part(100, since, follow))
 
 
 def test_a_units_log_comes_from_the_journal(make_config: Make) -> None:
@@ -85,9 +85,8 @@ def test_every_service_has_a_log(make_config: Make, service: str) -> None:
     assert "logs" in asked_for or "_UNIT=" in asked_for or "SYSLOG_IDENTIFIER=" in asked_for
 
 
-def asked(config: Config, names: list[str], **given: object) -> str:
-    rest = {"lines": 100, "since": None, "follow": False, "grep": "", "as_json": False} | given
-    return reading(names, config, **rest)  # type: ignore[arg-type]
+def asked(config: Config, names: list[str], grep: str = "") -> str:
+    return reading(names, config, Part(100), grep=grep, as_json=False)
 
 
 def test_logs_are_read_in_one_place_and_as_they_are_where_that_is_missing(make_config: Make) -> None:
@@ -97,9 +96,7 @@ def test_logs_are_read_in_one_place_and_as_they_are_where_that_is_missing(make_c
     said = json.loads(words[words.index("logs") + 1].removesuffix(";"))
     assert said["sources"] == [{"name": "ssh", "units": ["ssh.service"]}]
     assert (said["grep"], said["lines"], said["follow"]) == ("it's", 100, False)
-    assert command.endswith(
-        f"else {log_command(SERVICES['ssh'], make_config(), lines=100, since=None, follow=False)}; fi"
-    )
+    assert command.endswith(f"else {log_command(SERVICES['ssh'], make_config(), Part(100))}; fi")
 
 
 def test_a_service_that_is_switched_off_has_no_log(make_config: Make) -> None:

@@ -10,7 +10,7 @@ from hangar import machine, paths, process
 from hangar.cloud.base import Jump, MachineSpec, Plan, Removal, Report, Server
 from hangar.cloud.existing.probe import ADMINS, PATIENCE, Facts, look
 from hangar.plan import Change
-from hangar.ssh import client_config, jump, known_hosts
+from hangar.ssh import call, client_config, jump, known_hosts
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -51,9 +51,7 @@ class ExistingCloud:
         if plan.has_changes:
             report(f"add {server.admin} to {ADMINS}")
             script = JOIN.format(group=ADMINS, user=shlex.quote(server.admin))
-            config = str(paths.ssh_config(server.environment))
-            ssh = ["ssh", "-F", config, "-o", "BatchMode=yes", server.name, "sudo -n sh -s"]
-            process.run(ssh, input=script, timeout=PATIENCE)
+            process.run(call.argv(server, "sudo -n sh -s"), input=script, timeout=PATIENCE)
         return server
 
     def server(self) -> Server:

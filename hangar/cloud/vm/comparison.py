@@ -33,7 +33,7 @@ def make_plan(spec: MachineSpec, sizes: Vm, recipe: str, observed: Observed | No
     resource = f"machine {spec.name}"
     if observed is None:
         return Plan((Change(resource, "create", describe(spec)),))
-    grown = _growth(sizes, observed.sizes)
+    grown = _growth(sizes, observed.sizes, spec.environment)
     live = (*differences(spec, observed.spec, RESTARTED), *grown)
     fixed = differences(spec, observed.spec, NEW_ONES)
     if observed.recipe != recipe:
@@ -47,7 +47,7 @@ def make_plan(spec: MachineSpec, sizes: Vm, recipe: str, observed: Observed | No
     return Plan((Change(resource, "nothing", describe(spec)),))
 
 
-def _growth(sizes: Vm, before: Vm) -> tuple[tuple[str, str, str], ...]:
+def _growth(sizes: Vm, before: Vm, environment: str) -> tuple[tuple[str, str, str], ...]:
     found = []
     for name, label in DISKS.items():
         old, new = getattr(before, name), getattr(sizes, name)
@@ -55,7 +55,7 @@ def _growth(sizes: Vm, before: Vm) -> tuple[tuple[str, str, str], ...]:
             raise CloudError(
                 f"A disk only grows: the {label} has {old} GiB.",
                 f"* vm.{name}: {new}",
-                f"Set vm.{name} to {old} or more in platform.yml, or begin anew: ./provision.py destroy",
+                f"Set vm.{name} to {old} or more in platform.yml, or begin anew: ./provision.py destroy {environment}",
             )
         if new > old:
             found.append((label, f"{old} GiB", f"{new} GiB"))

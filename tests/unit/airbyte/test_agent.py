@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from hangar import agents
-from hangar.airbyte.agent import Api, Ledger, Refusal, Secrets, said
+from hangar.airbyte.remote.api import Api, said
+from hangar.airbyte.remote.ledger import Ledger
+from hangar.airbyte.remote.references import Secrets
+from hangar.airbyte.session import BESIDE
+from hangar.serving import Refusal
 from tests.foreign import foreign as foreign
 from tests.unit.airbyte.conftest import MachineHere
 from tests.unit.airbyte.fake_airbyte import FakeAirbyte
@@ -16,7 +20,7 @@ from tests.unit.airbyte.fake_airbyte import FakeAirbyte
 
 def talk(machine: MachineHere, *lines: str) -> list[Any]:
     """What the program answers, run as root's python3 would run it."""
-    sent = "\n".join([agents.program("hangar.airbyte"), *lines, ""])
+    sent = "\n".join([agents.program("hangar.airbyte", BESIDE), *lines, ""])
     done = subprocess.run(machine.argv, input=sent, capture_output=True, text=True, check=True)
     ready, *answers = done.stdout.splitlines()
     assert (ready, done.stderr) == ("ready", "")

@@ -17,6 +17,8 @@ from hangar.console import Timing
 from hangar.elt.records import Gold, Table
 from hangar.report import words
 from hangar.report.files import html
+from hangar.report.limits import limits
+from hangar.report.listening import services
 from hangar.report.terminal import summary
 from hangar.ssh.tunnel import Forward
 from hangar.verification import Promise
@@ -148,12 +150,10 @@ def test_the_limits_name_the_admins_and_whose_day_has_come() -> None:
         {"name": "ada", "role": "admin", "keys": [key]},
         {"name": "vic", "role": "viewer", "keys": [other], "expires": str(today())},
     ]
-    found = words.limits(make(HELD, people=people).config, make(HELD).server)
+    found = limits(make(HELD, people=people).config, make(HELD).server)
     assert "Admins are root too, and may be the operator: ada." in found
     assert any(line.startswith(f"The day of vic ({today()}) has come: no key opens") for line in found)
-    assert not any(
-        "Admins" in line or "The day of" in line for line in words.limits(make().config, make().server)
-    )
+    assert not any("Admins" in line or "The day of" in line for line in limits(make().config, make().server))
 
 
 def test_the_limits_are_said_in_words() -> None:
@@ -252,13 +252,13 @@ def test_a_machine_on_google_cloud_has_limits_and_next_steps_of_its_own() -> Non
     gcp = {"project": "acme-data-1", "zone": "europe-west6-a"}
     settings = Config(environment="production", cloud="gcp", gcp=Gcp(**gcp))
     server = replace(make(HELD).server, cloud="gcp", environment="production")
-    said = " ".join(words.limits(settings, server))
+    said = " ".join(limits(settings, server))
     assert "a start-up script runs as root at the next start" in said
     assert "not a security boundary" not in said
     assert "not Google's own address" not in said
     elsewhere = settings.model_copy(update={"gcp": Gcp(**gcp, api_endpoint="http://127.0.0.1:1")})
     assert "Google's APIs were reached at http://127.0.0.1:1, which is not Google's own address" in " ".join(
-        words.limits(elsewhere, server)
+        limits(elsewhere, server)
     )
     steps = [step.how for step in words.next_steps(settings, holds=True)]
     assert steps[-2:] == [
@@ -267,9 +267,9 @@ def test_a_machine_on_google_cloud_has_limits_and_next_steps_of_its_own() -> Non
 
 
 def test_the_report_says_which_airbyte_it_is() -> None:
-    embedded = [service.name for service in words.services(make(HELD).config, make(HELD).server, ())]
+    embedded = [service.name for service in services(make(HELD).config, make(HELD).server, ())]
     assert "Airbyte API (embedded engine, not the Airbyte platform)" in embedded
     platform = make(HELD, airbyte={"engine": "abctl", "abctl": {"sha256": "a" * 64}})
-    found = {service.name: service for service in words.services(platform.config, platform.server, ())}
+    found = {service.name: service for service in services(platform.config, platform.server, ())}
     assert found["Airbyte"].machine == "127.0.0.1:8000"
     assert found["Airbyte's filter"].who == "Airflow: tokens, reads and jobs, nothing else"

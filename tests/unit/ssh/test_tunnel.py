@@ -45,7 +45,7 @@ class FakeSsh:
 def ssh(monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     fake = FakeSsh()
     monkeypatch.setattr("hangar.process.run", fake.run)
-    monkeypatch.setattr("hangar.process.heralded", fake.heralded)
+    monkeypatch.setattr("hangar.ssh.tunnel.heralded", fake.heralded)
     monkeypatch.setattr(tunnel, "is_free", lambda port: port != 8080 or not busy)
     busy: list[int] = []
     fake.busy = busy  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import pytest
 from hangar import console
 from hangar.commands import upgrade
 from hangar.errors import HangarError
-from hangar.upgrade import show, stage
+from hangar.upgrade import attempt, show, stage
 from hangar.upgrade.machine import facts
 from hangar.upgrade.records import Cut, Facts, Group, Item, Plan, Platform, Refusal, Service
 
@@ -106,7 +106,7 @@ def test_what_does_not_go_back_is_said_before_anybody_agrees(
     )
     told = "! It stays. What brings it back:\n    ./provision.py one\n    ./provision.py two\n"
 
-    def applied(config: object, agree: Callable[[Plan], None], **_: object) -> stage.Done:
+    def applied(config: object, agree: Callable[[Plan], None], **_: object) -> attempt.Done:
         agree(found)
         raise AssertionError("nobody agreed")
 
@@ -130,7 +130,7 @@ def test_what_does_not_go_back_is_said_before_anybody_agrees(
 
 
 def test_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
-    upgrade._say_done(stage.Done(PLAN, (), "20261128T220000Z", ("base: Time is kept",)), "local")
+    upgrade._say_done(attempt.Done(PLAN, (), "20261128T220000Z", ("base: Time is kept",)), "local")
     told = capsys.readouterr()
     assert told.out == (
         "The machine of local is upgraded; all that held before holds, and tasks begin again.\n"

@@ -13,7 +13,7 @@ from hangar.backup.records import Backup
 from hangar.config import Config
 from hangar.errors import HangarError, MachineMissing, MachineUnreachable, PlaybookFailed
 from hangar.playbook import Recap
-from hangar.upgrade import stage
+from hangar.upgrade import attempt, stage
 from hangar.upgrade.machine import Refused
 from hangar.upgrade.records import Cut, Group, Item, Plan, Refusal
 from hangar.verification import Promise
@@ -44,13 +44,15 @@ class Stages:
         monkeypatch.setattr(stage, "Machine", lambda server: contextlib.nullcontext(self))
         monkeypatch.setattr(stage, "_plan", lambda config, there, progress: self.plan)
         monkeypatch.setattr(
-            stage.verification, "verify", lambda server, step: self._called("verify", self.promises.pop(0))
+            attempt.verification, "verify", lambda server, step: self._called("verify", self.promises.pop(0))
         )
-        monkeypatch.setattr(stage.backup, "now", lambda config, report: self._called("backup", (BACKUP, [])))
+        monkeypatch.setattr(
+            attempt.backup, "now", lambda config, report: self._called("backup", (BACKUP, []))
+        )
         monkeypatch.setattr(
             stage.pipeline, "configure", lambda config, progress: self._called("playbook", Recap())
         )
-        monkeypatch.setattr(stage, "BETWEEN_LOOKS", 0)
+        monkeypatch.setattr(attempt, "BETWEEN_LOOKS", 0)
 
     def _called(self, name: str, answer: Any = None) -> Any:
         self.calls.append(name)
@@ -92,7 +94,7 @@ def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
     console.configure()
 
 
-def apply(config: Config, **options: Any) -> stage.Done:
+def apply(config: Config, **options: Any) -> attempt.Done:
     return stage.apply(config, lambda plan: None, **options)
 
 
@@ -104,7 +106,7 @@ def test_all_goes_well(stages: Stages, make_config: Make) -> None:
     done = stage.apply(make_config(), asked.append)
     assert asked == [stages.plan]
     assert stages.calls == [*IN_ORDER, "done", "release"]
-    assert done == stage.Done(stages.plan, (LIBRARY,), BACKUP.id, ("airflow: Logs leave",))
+    assert done == attempt.Done(stages.plan, (LIBRARY,), BACKUP.id, ("airflow: Logs leave",))
     assert stages.cloud.held == ["provision.py upgrade apply local", "let go"]
 
 
@@ -122,7 +124,7 @@ def test_airbytes_platform_that_went_back_is_told_as_such(
     stages.plan = Plan((plan if isinstance(plan, Group) else CHART,))
     stages.fails["playbook"] = PlaybookFailed("The playbook failed.")
     monkeypatch.setattr(stages, "undo", lambda: ["Airbyte's platform as it was"] if went else ["x"])
-    with pytest.raises(stage.Undone) as undone:
+    with pytest.raises(attempt.Undone) as undone:
         apply(make_config())
     assert ("not put back" in undone.value.details, "by hand" in undone.value.resolution) == told
 
@@ -130,7 +132,7 @@ def test_airbytes_platform_that_went_back_is_told_as_such(
 def test_without_a_backup_the_copy_on_the_machine_is_what_there_is(stages: Stages, make_config: Make) -> None:
     stages.plan = Plan((CHART,))
     stages.fails["playbook"] = PlaybookFailed("The playbook failed.")
-    with pytest.raises(stage.Undone) as undone:
+    with pytest.raises(attempt.Undone) as undone:
         apply(make_config(), without_backup=True)
     assert undone.value.resolution.endswith(
         "\n  and, for want of a backup, the copy in /srv/airbyte/backups by hand (pg_dumpall's)"
@@ -152,7 +154,7 @@ def test_airbytes_platform_may_change_for_this_once(
     stages.plan = Plan((CHART,))
     if fails:
         stages.fails["playbook"] = PlaybookFailed("The playbook failed.")
-        with pytest.raises(stage.Undone) as undone:
+        with pytest.raises(attempt.Undone) as undone:
             apply(make_config())
         assert (
             "* not put back: Airbyte's platform (its copies from before: /srv/airbyte/backups)"
@@ -185,7 +187,7 @@ def test_nothing_to_upgrade_touches_nothing(stages: Stages, make_config: Make) -
     done = stage.apply(
         make_config("backup.enabled=false"), lambda plan: pytest.fail("nobody had to be asked")
     )
-    assert (done, stages.calls) == (stage.Done(Plan()), [])
+    assert (done, stages.calls) == (attempt.Done(Plan()), [])
 
 
 def test_packages_of_debian_alone_keep_nobody_from_working(stages: Stages, make_config: Make) -> None:
@@ -267,10 +269,10 @@ def test_what_cannot_be_kept_is_not_upgraded(stages: Stages, make_config: Make) 
 
 def test_a_promise_that_is_lost_brings_back_what_was_there(stages: Stages, make_config: Make) -> None:
     stages.promises = [HELD, LOST]
-    with pytest.raises(stage.Undone) as undone:
+    with pytest.raises(attempt.Undone) as undone:
         apply(make_config())
     assert stages.calls == [*IN_ORDER, "undo", "release"]
-    assert undone.value == stage.Undone(
+    assert undone.value == attempt.Undone(
         "The upgrade failed; what was there before is in service again, and tasks begin.",
         "* After the upgrade, something that held before does not hold any more.\n"
         "  * base: Time is kept\n"
@@ -293,7 +295,7 @@ def test_a_step_that_fails_brings_back_what_was_there(stages: Stages, make_confi
     stages.fails[at] = PlaybookFailed(
         "Ansible stopped at “airflow: Stack | Build the images”.", "no such wheel"
     )
-    with pytest.raises(stage.Undone) as undone:
+    with pytest.raises(attempt.Undone) as undone:
         apply(make_config())
     assert stages.calls[-3:] == [at, "undo", "release"]
     assert undone.value.details.startswith(
@@ -306,7 +308,7 @@ def test_debians_packages_alone_have_no_way_back_and_none_is_claimed(
     stages: Stages, make_config: Make
 ) -> None:
     stages.plan, stages.promises = Plan((DEBIAN,)), [HELD, LOST]
-    with pytest.raises(stage.Broken):
+    with pytest.raises(attempt.Broken):
         apply(make_config())
     assert stages.calls == ["verify", "backup", "packages", "verify"]
 
@@ -315,7 +317,7 @@ def test_debians_packages_alone_have_no_way_back_and_none_is_claimed(
 def test_a_way_back_that_fails_says_what_is_left(stages: Stages, make_config: Make, at: str) -> None:
     stages.promises = [HELD, LOST]
     stages.fails[at] = MachineUnreachable("hangar-local stopped answering (to go back).", "* gone")
-    with pytest.raises(stage.HalfWay) as half:
+    with pytest.raises(attempt.HalfWay) as half:
         apply(make_config())
     assert half.value.brief == "The upgrade failed, and what was there before could not be put back."
     assert half.value.details.endswith("* hangar-local stopped answering (to go back).\n  * gone")
@@ -366,7 +368,7 @@ def test_an_airflow_that_was_left_half_upgraded_need_not_answer(stages: Stages, 
         "hangar-local was asked to let no task begin, and could not.", "Airflow is silent"
     )
     stages.promises = [HELD]
-    with pytest.raises(stage.Undone):
+    with pytest.raises(attempt.Undone):
         apply(make_config())
     assert stages.calls == ["drain", "drain again", "playbook", "verify", "undo", "release"]
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from hangar import config, inventory, machine, paths, pipeline, process
+from hangar import config, machine, paths, pipeline, process
 from hangar.cloud import cloud_for
 from hangar.cloud.existing import ExistingCloud
 from hangar.errors import ConfigError, HangarError
+from hangar.inventory import variables
 from hangar.plan import Change
 from hangar.process import Completed
 from hangar.ssh import client_config, keys
@@ -141,13 +142,13 @@ def test_destroy_forgets_and_leaves_the_machine_alone(settings: config.Config, s
 def test_log_ins_come_from_anywhere_unless_it_is_said(settings: config.Config, ssh: FakeSsh) -> None:
     server = cloud_for(settings).server()
     assert server is not None
-    found = inventory.settings(server, settings, paths.env_dir("local") / "id")
+    found = variables.of(server, settings, paths.env_dir("local") / "id")
     assert found["firewall_ssh_sources"] == ["0.0.0.0/0", "::/0"]
     assert found["ssh_server_penalty_exempt"] == [], "nobody is spared for coming from anywhere"
     narrowed = config.load("local", ["existing.ssh_sources=[203.0.113.0/24]"])
     server = cloud_for(narrowed).server()
     assert server is not None
-    found = inventory.settings(server, narrowed, paths.env_dir("local") / "id")
+    found = variables.of(server, narrowed, paths.env_dir("local") / "id")
     assert found["firewall_ssh_sources"] == ["203.0.113.0/24"]
 
 

@@ -52,7 +52,9 @@ def test_a_disk_never_shrinks() -> None:
     with pytest.raises(CloudError) as refused:
         plan(THERE, sizes=Vm(boot_disk_gb=10))
     assert refused.value.brief == "A disk only grows: the system disk has 20 GiB."
-    assert "Set vm.boot_disk_gb to 20 or more" in refused.value.resolution
+    assert refused.value.resolution == (
+        "Set vm.boot_disk_gb to 20 or more in platform.yml, or begin anew: ./provision.py destroy local"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,9 @@
-"""Server + Config → inventory/<env>/hosts.yml: how Ansible gets in, and the validated settings as host variables."""
+"""The validated settings as the roles' variables."""
 
-import hashlib
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from hangar import given, machine, paths, revision
+from hangar import given, revision
 from hangar.backup import keys
 from hangar.cloud.base import Server
 from hangar.cloud.gcp import endpoint
@@ -16,84 +11,14 @@ from hangar.config import Config, Connection
 from hangar.config.airbyte import Abctl
 from hangar.config.monitoring import Receiver
 from hangar.config.people import operators
-from hangar.ssh import proxy
-from hangar.ssh.client_config import quote
-from hangar.ssh.files import write_atomically
 from hangar.ssh.keys import read_public_key
 from hangar.trust import Certificate, certificates
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 """Where log-ins come from when nobody says it: a machine of the user's own."""
 
-EMULATED_PROOF = 300
-"""Seconds for the login that keeps a change, where each step of it takes ten: a minute was too short beside Airflow."""
 
-LOCAL = ("container", "vm")
-"""Clouds whose machines are on this computer."""
-
-HEADER = """\
-# Generated from platform.yml by ./provision.py; changes are lost.
-# ansible-playbook -i inventory/{env}/hosts.yml playbooks/site.yml --check --diff
-"""
-
-
-def write_hosts(server: Server, config: Config) -> Path:
-    """Writes the environment's inventory (readable by its owner only) and returns its path."""
-    path = paths.hosts_file(server.environment)
-    write_atomically(path, render(server, config, machine.private_key(config)))
-    return path
-
-
-def render(server: Server, config: Config, private_key: Path) -> str:
-    variables = {**connection(server, private_key), **settings(server, config, private_key)}
-    data = {"all": {"hosts": {server.name: variables}}}
-    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
-    return HEADER.format(env=server.environment) + str(text)
-
-
-def connection(server: Server, private_key: Path) -> dict[str, Any]:
-    """How Ansible gets in: with one key, to the machine whose host keys are pinned."""
-    options = [
-        "-o", f"UserKnownHostsFile={quote(paths.known_hosts(server.environment))}",
-        "-o", "GlobalKnownHostsFile=/dev/null",
-        "-o", "StrictHostKeyChecking=yes",
-        "-o", f"HostKeyAlias={server.name}",
-    ]  # fmt: skip
-    if server.proxy_command:
-        options += ["-o", f"ProxyCommand={proxy.text(server.proxy_command)}"]
-    return {
-        "ansible_host": server.address,
-        "ansible_port": server.port,
-        "ansible_user": server.admin,
-        # Ansible hands it on as it is, and ssh has a meaning for %.
-        "ansible_ssh_private_key_file": str(private_key).replace("%", "%%"),
-        "ansible_ssh_common_args": shlex.join(options),
-        # A host's variable is stronger than ANSIBLE_HOST_KEY_CHECKING in the environment of whoever calls Ansible.
-        "ansible_ssh_host_key_checking": True,
-        "ansible_control_path": control_path(server),
-        "ansible_python_interpreter": "/usr/bin/python3",
-        "interlock_login_proof": login_proof(server.environment),
-        **({"interlock_after": EMULATED_PROOF} if server.emulated else {}),
-    }
-
-
-def control_path(server: Server) -> str:
-    """Where Ansible keeps a connection open for the next call: one place for each machine and clone.
-
-    Ansible's own name for it is made of address, port and account. On Google Cloud these are the same for every machine
-    of an environment's name, so that a run would go on over another's connection, past the pinned host key.
-    """
-    whose = f"{paths.known_hosts(server.environment)}\n{server.id}"
-    return f"%(directory)s/{hashlib.sha256(whose.encode()).hexdigest()[:12]}-%%r"
-
-
-def login_proof(env: str) -> list[str]:
-    """The command that proves a fresh login (hangar.ssh), for the roles' interlock."""
-    python = ["env", f"PYTHONPATH={paths.REPO}", sys.executable]
-    return [*python, "-m", "hangar.ssh", "prove", "--env", env]
-
-
-def settings(server: Server, config: Config, private_key: Path) -> dict[str, Any]:
+def of(server: Server, config: Config, private_key: Path) -> dict[str, Any]:
     """The roles' variables. Each stands in that role's meta/argument_specs.yml (a test holds this)."""
     return {
         **_base(config),
@@ -195,9 +120,7 @@ def _base(config: Config) -> dict[str, Any]:
 
 def trusted(config: Config) -> tuple[Certificate, ...]:
     """The authorities of platform.yml; where it names none, a local machine trusts what its controller trusts."""
-    return certificates(
-        config.trusted_certificates if config.cloud in LOCAL else config.trusted_certificates or ()
-    )
+    return certificates(config.trusted_certificates if config.is_here else config.trusted_certificates or ())
 
 
 def _access(server: Server, config: Config, private_key: Path) -> dict[str, Any]:
@@ -328,19 +251,3 @@ def _connection(value: Connection) -> Any:
     if value.uri is not None:
         return value.uri
     return value.model_dump(exclude_none=True, by_alias=True)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Plain YAML, but that a user's braces stay braces: Ansible must not run them as Jinja."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    if any(mark in value for mark in ("{{", "{%", "{#")):
-        return dumper.represent_scalar("!unsafe", value, style="'")
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-
-_Dumper.add_representer(str, _text)

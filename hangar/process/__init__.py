@@ -1,0 +1,254 @@
+"""The only place that starts other programs: here those that run to their end; the modules beside have the others."""
+
+import contextlib
+import hashlib
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from hangar import bounds
+from hangar.errors import CommandFailed, MissingTool
+from hangar.process.ending import end_if_running, with_parent
+
+
+@dataclass(frozen=True)
+class Completed:
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    check: bool = True,
+    input: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    capture: bool = True,
+) -> Completed:
+    """Runs a program to its end. `env` is added to our environment; `timeout` is in seconds. For a program that says
+    what somebody else wants there is `bounded`.
+
+    Raises:
+        MissingTool: the program is not installed.
+        CommandFailed: it ended with another status than 0 (unless `check` is false), or ran out of time.
+    """
+    argv = tuple(argv)
+    pipe = subprocess.PIPE if capture else None
+    stdin = None if input is not None else subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            argv, input=input, stdin=stdin, stdout=pipe, stderr=pipe, text=True, errors="replace",
+            env=_environment(env), cwd=cwd, timeout=timeout, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(
+            f"{Path(argv[0]).name} did not finish within {timeout:g} s.", describe(argv)
+        ) from error
+    completed = Completed(argv, done.returncode, done.stdout or "", done.stderr or "")
+    if check and done.returncode != 0:
+        raise failure(completed)
+    return completed
+
+
+def bounded(
+    argv: Sequence[str], *, input: str, timeout: float, most: int = bounds.SAID, written: int | None = None
+) -> Completed:
+    """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say so many bytes, and
+    write so many into a file.
+
+    Raises:
+        MissingTool: the program is not installed.
+        CommandFailed: it ended with another status than 0, or was ended: it said or wrote too much, or took too long.
+    """
+    argv = tuple(argv)
+    try:
+        done = bounds.run(argv, seconds=timeout, text=input, most=most, written=written)
+    except bounds.Unbounded as error:
+        raise CommandFailed(f"{Path(argv[0]).name} was ended: it {error}.", describe(argv)) from error
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    completed = Completed(argv, done.returncode, done.stdout, done.stderr)
+    if done.returncode == -signal.SIGXFSZ:
+        raise CommandFailed(
+            f"{Path(argv[0]).name} was ended: it is given a file of more than {written} bytes.",
+            describe(argv),
+        )
+    if done.returncode != 0:
+        raise failure(completed)
+    return completed
+
+
+def interactive(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Gives the terminal to a program (ssh, say) and returns its exit status."""
+    argv = tuple(argv)
+    # Ctrl-C belongs to the program in front; we end when it ends.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.run(
+            argv, env=_environment(env), check=False, preexec_fn=_default_interrupt
+        ).returncode
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Carried(NamedTuple):
+    """How much went from one program to another, and its SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+def carry(source: Sequence[str], sink: Sequence[str] | Path | None, most: int | None = None) -> Carried:
+    """What `source` prints goes to the standard input of `sink`, into the file that it is, or nowhere. Where it
+    prints more than `most` bytes it is ended.
+
+    Raises:
+        MissingTool: one of them is not installed.
+        CommandFailed: one of them ended badly; the sink's failure is told first: it ends the source's.
+        OSError: the file cannot be written; it names the file.
+    """
+    with _naming(sink), contextlib.ExitStack() as held:
+        giver = _piped(held, source, stdout=subprocess.PIPE)
+        taker = _piped(held, sink, stdin=subprocess.PIPE) if sink and not isinstance(sink, Path) else None
+        place = (
+            held.enter_context(sink.open("wb")) if isinstance(sink, Path) else taker and taker.process.stdin
+        )
+        assert giver.process.stdout
+        digest, count = hashlib.sha256(), 0
+        with contextlib.suppress(BrokenPipeError):  # then the taker has ended, and says why
+            while block := giver.process.stdout.read(2**20):
+                digest.update(block)
+                count += len(block)
+                if most is not None and count > most:
+                    raise CommandFailed(
+                        f"{Path(source[0]).name} was ended: it says more than {most} bytes.", describe(source)
+                    )
+                if place:
+                    place.write(block)
+            if place:
+                place.close()
+        giver.process.stdout.close()
+        for one in filter(None, (taker, giver)):
+            one.require_success()
+        return Carried(count, digest.hexdigest())
+
+
+@contextlib.contextmanager
+def _naming(place: object) -> Iterator[None]:
+    """The system does not say which file it could not write to."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(place, Path) and error.filename is None:
+            error.filename = str(place)
+        raise
+
+
+class _Piped(NamedTuple):
+    argv: tuple[str, ...]
+    process: "subprocess.Popen[bytes]"
+    errors: IO[bytes]
+
+    def require_success(self) -> None:
+        if self.process.wait() != 0:
+            raise failure(Completed(self.argv, self.process.returncode, "", contents(self.errors)))
+
+
+def _piped(
+    held: contextlib.ExitStack,
+    argv: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> _Piped:
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  the line below closes it
+    held.enter_context(errors)
+    process = start(argv, stdin=stdin, stdout=stdout, stderr=errors)
+    held.callback(end_if_running, process)
+    return _Piped(tuple(argv), process, errors)
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    outlives_us: bool = False,
+) -> "subprocess.Popen[bytes]":
+    """Starts a program at the head of a group of its own, so that a signal reaches what it starts as well.
+
+    Raises:
+        MissingTool: the program is not installed.
+    """
+    argv = tuple(argv)
+    try:
+        return subprocess.Popen(
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=_environment(env), cwd=cwd,
+            pass_fds=tuple(pass_fds), start_new_session=True,
+            preexec_fn=None if outlives_us else with_parent(),
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+
+
+def contents(file: IO[bytes]) -> str:
+    """All that was written to a file that a program has as its output."""
+    file.seek(0)
+    return file.read().decode(errors="replace").strip()
+
+
+def failure(completed: Completed) -> CommandFailed:
+    """The error for a program that ended badly: the command, its status, the end of what it said."""
+    said = (completed.stderr.strip() or completed.stdout.strip()).splitlines()[-20:]
+    lines = [describe(completed.argv), f"* Exit status: {completed.returncode}"]
+    if said:
+        lines += ["* It said:", *(f"    {line}" for line in said)]
+    name = Path(completed.argv[0]).name
+    return CommandFailed(f"{name} failed.", "\n".join(lines), output=completed.stdout + completed.stderr)
+
+
+def describe(argv: Sequence[str]) -> str:
+    return f"* Command: {shlex.join(argv)}"
+
+
+def windows_line(argv: Sequence[str]) -> str:
+    """The words as one command line for Windows, whatever the system that we are on."""
+    return subprocess.list2cmdline(argv)
+
+
+def _environment(extra: Mapping[str, str | None] | None) -> dict[str, str] | None:
+    if extra is None:
+        return None
+    return {name: value for name, value in {**os.environ, **extra}.items() if value is not None}
+
+
+def _missing(argv: Sequence[str], error: FileNotFoundError) -> MissingTool | CommandFailed:
+    if error.filename not in (None, argv[0]):
+        return CommandFailed(f"{error.filename} does not exist.", describe(argv))
+    return MissingTool(
+        f"{argv[0]} is not installed.",
+        describe(argv),
+        "Install it with your system's packages; ./provision.py doctor names the package.",
+    )
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

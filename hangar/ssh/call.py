@@ -1,0 +1,24 @@
+"""One command on a machine, by the environment's own client configuration."""
+
+from typing import TYPE_CHECKING
+
+from hangar import paths
+
+if TYPE_CHECKING:
+    from hangar.cloud.base import Server
+
+NO_LOGIN = 255
+"""How ssh itself ends when it did not get in; every other status is the command's."""
+
+
+def argv(server: "Server", command: str) -> list[str]:
+    """Runs a shell command there. Asks nobody anything: what would ask fails."""
+    return [
+        "ssh",
+        "-F",
+        str(paths.ssh_config(server.environment)),
+        "-o",
+        "BatchMode=yes",
+        server.name,
+        command,
+    ]

@@ -1,0 +1,16 @@
+"""What goes from one program to another, or into a file."""
+
+from pathlib import Path
+
+import pytest
+
+from hangar import process
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here plays a full disk")
+def test_a_full_disk_names_the_file_that_found_no_room(tmp_path: Path) -> None:
+    place = tmp_path / "backup"
+    place.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as full:
+        process.carry(["head", "-c", "3000000", "/dev/zero"], place)
+    assert full.value.filename == str(place)
