@@ -10,6 +10,7 @@ from hangar import paths, process
 from hangar.backup import signers
 from hangar.backup.records import Backup, parse
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable
+from hangar.process import pipe
 
 UNIT = "hangar-backup.service"
 ASKED = 60.0
@@ -92,17 +93,17 @@ class Machine:
     def get(self, name: str, place: Path, most: int) -> None:
         """An encrypted object, into a file; no more than so many bytes: the machine may be somebody else's by now."""
         try:
-            process.carry(self._argv(["backup", "send", name]), place, most)
+            pipe.carry(self._argv(["backup", "send", name]), place, most)
         except CommandFailed as error:
             raise MachineUnreachable(
                 f"{name} could not be fetched from {self.name}.", error.details, "Run the same command again."
             ) from error
 
-    def give(self, part: str, source: Sequence[str]) -> process.Carried:
+    def give(self, part: str, source: Sequence[str]) -> pipe.Carried:
         """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`."""
-        return process.carry(source, self._argv(["backup", "receive", part]))
+        return pipe.carry(source, self._argv(["backup", "receive", part]))
 
-    def put_back(self, backup: Backup, given: Mapping[str, process.Carried]) -> None:
+    def put_back(self, backup: Backup, given: Mapping[str, pipe.Carried]) -> None:
         """The machine stops its services, takes what was given and starts them again.
 
         Raises:

@@ -11,6 +11,7 @@ from hangar.backup.folder import Folder
 from hangar.backup.records import Backup, Sealed
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError, MissingTool
+from hangar.process import pipe
 
 WRONG_KEY = "no identity matched"
 """What age says when the key is another's."""
@@ -85,7 +86,7 @@ def try_object(folder: Folder, part: Sealed, key: Path) -> Trial:
     if found != part.sha256:
         return Trial(part.object, "it has changed since it was made")
     try:
-        process.carry(command(key, place), None)
+        pipe.carry(command(key, place), None)
     except CommandFailed as error:
         wrong = WRONG_KEY in error.output or "incorrect" in error.output
         said = error.output.strip().splitlines()[-1:] or ["age gives no reason"]

@@ -9,7 +9,6 @@ from hangar.errors import CommandFailed
 from hangar.process import Completed, describe, failure, start
 from hangar.process.ending import PATIENCE, end_if_running
 
-
 LONGEST = 256 << 20
 """Bytes of an answer in a conversation: the machine may be somebody else's by now."""
 

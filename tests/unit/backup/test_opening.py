@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hangar import config, paths, process
+from hangar import config, paths
 from hangar.backup import keys, opening
 from hangar.backup.folder import Folder
 from hangar.errors import HangarError, MissingTool
+from hangar.process import pipe
 
 from .conftest import Make
 
@@ -21,7 +22,7 @@ def test_the_key_that_hangar_makes_opens_what_was_sealed_for_it(
 ) -> None:
     found = make(FIRST, content="the Fernet key")
     key = opening.require_opens(settings, folder, found)
-    carried = process.carry(opening.command(key, folder.path / found.parts[0].object), tmp_path / "plain")
+    carried = pipe.carry(opening.command(key, folder.path / found.parts[0].object), tmp_path / "plain")
     assert (tmp_path / "plain").read_text() == "the Fernet key"
     assert carried.bytes == len("the Fernet key")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hangar import process
+from hangar.process import pipe
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here plays a full disk")
@@ -12,5 +12,5 @@ def test_a_full_disk_names_the_file_that_found_no_room(tmp_path: Path) -> None:
     place = tmp_path / "backup"
     place.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device") as full:
-        process.carry(["head", "-c", "3000000", "/dev/zero"], place)
+        pipe.carry(["head", "-c", "3000000", "/dev/zero"], place)
     assert full.value.filename == str(place)
