@@ -19,6 +19,7 @@ from hangar.backup.host import Host
 from hangar.backup.records import LARGEST_INDEX, indexes_of, is_ours, parse
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError
+from hangar.process import pipe
 
 from .conftest import Make
 
@@ -74,9 +75,9 @@ def test_a_list_without_an_end_fills_no_memory(host: Host, monkeypatch: pytest.M
 
 def test_a_machine_that_sends_without_an_end_fills_no_disk(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match=r"^yes was ended: it says more than 1000 bytes"):
-        process.carry(["yes"], tmp_path / "object", 1000)
+        pipe.carry(["yes"], tmp_path / "object", 1000)
     assert (tmp_path / "object").stat().st_size <= 1000
-    assert process.carry(["printf", "1234"], tmp_path / "object", 4).bytes == 4
+    assert pipe.carry(["printf", "1234"], tmp_path / "object", 4).bytes == 4
 
 
 def test_no_more_indexes_are_asked_for_than_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
