@@ -56,12 +56,12 @@ def backup_key(env: str) -> Path:
 
 def backup_signers(env: str) -> Path:
     """The public keys by which the environment's machines have signed their backups. They outlive the machine."""
-    return state_dir(env) / "backup_signers"
+    return state_dir(env) / "backup-signers"
 
 
 def backup_newest(env: str) -> Path:
     """The newest backup that its machine was seen to have. It outlives the machine."""
-    return state_dir(env) / "backup_newest"
+    return state_dir(env) / "backup-newest"
 
 
 def backups_dir(env: str) -> Path:

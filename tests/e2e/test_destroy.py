@@ -12,14 +12,16 @@ from .conftest import Checkout, laptop
 
 
 def require_nothing_left(machine: Checkout, port: int) -> None:
-    """Neither with the engine nor in the clone, but for backups and their key; nothing listens on the port."""
+    """Neither with the engine nor in the clone, but for backups, their key and what proves them; nothing listens on
+    the port.
+    """
     engine = docker.from_env()
     mine = {"label": f"hangar.environment={machine.environment}"}
     assert engine.containers.list(all=True, filters=mine) == []
     assert engine.networks.list(filters=mine) == []
     assert engine.volumes.list(filters=mine) == []
     kept = {path.name for path in machine.state.glob("*")}
-    assert kept in (set(), {"backup-key", "backup-key.pub", "backups"})
+    assert kept in (set(), {"backup-key", "backup-key.pub", "backup-newest", "backup-signers", "backups"})
     assert not machine.hosts.exists()
     with socket.socket() as forward:
         assert forward.connect_ex(("127.0.0.1", port)) != 0, "the forward is still open"
