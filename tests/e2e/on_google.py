@@ -129,7 +129,9 @@ def require_nothing_left(place: Checkout, google: Google) -> None:
     assert google.table("serviceAccounts") == {}
     assert google.table("buckets") == {}
     kept = {path.name for path in place.state.glob("*")} - {"backup-newest"}  # where one was made already
-    assert kept == ({"backup-key", "backup-key.pub", "backup-signers"} if google.resources("snapshots") else set())
+    assert kept == (
+        {"backup-key", "backup-key.pub", "backup-signers"} if google.resources("snapshots") else set()
+    )
 
 
 def finished(place: Checkout) -> float:
