@@ -13,6 +13,7 @@ import selectors
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -134,7 +135,7 @@ def _converse(
                     is_done = not piece
                 if is_done:
                     ways.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr]
+                    key.fileobj.close()  # type: ignore[union-attr]  # a pipe, never a number
             if len(said) > most:
                 raise TooMuch(_too_much(most))
             del complaint[:-COMPLAINED]
@@ -189,3 +190,11 @@ def whole(answer: Any, seconds: float, most: int | None = None) -> bytes:
         if missing := getattr(answer, "length", None):
             raise http.client.IncompleteRead(bytes(said), missing)
     return bytes(said)
+
+
+def excuse(error: urllib.error.HTTPError, seconds: float) -> str:
+    """As much of an answer that says no as is taken in."""
+    try:
+        return whole(error, seconds).decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return str(error.reason)

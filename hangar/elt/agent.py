@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hangar_bounds import run, web, whole
+from hangar_bounds import excuse, run, web, whole
 
 from hangar.serving import Refusal, answered, serve
 
@@ -90,19 +90,11 @@ class Airflow:
             with self._open(request, timeout=SECONDS) as answer:
                 return json.loads(whole(answer, SECONDS) or b"null")
         except urllib.error.HTTPError as error:
-            raise Refusal("refused", said(excuse(error)), status=error.code) from None
+            raise Refusal("refused", said(excuse(error, SECONDS)), status=error.code) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             why = getattr(error, "reason", error)
             kind = "late" if isinstance(why, TimeoutError) else "unreachable"
             raise Refusal(kind, f"{self._url}: {why}") from None
-
-
-def excuse(error: urllib.error.HTTPError) -> str:
-    """As much of an answer that says no as is taken in."""
-    try:
-        return str(whole(error, SECONDS).decode(errors="replace"))
-    except (OSError, http.client.HTTPException):
-        return str(error.reason)
 
 
 def said(text: str) -> str:

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from hangar_bounds import web, whole
+from hangar_bounds import excuse, web, whole
 
 from hangar.serving import Refusal
 
@@ -67,7 +67,7 @@ class Api:
             with self._open(request, timeout=timeout) as answer:
                 text = whole(answer, timeout).decode()
         except urllib.error.HTTPError as error:
-            text = excuse(error)
+            text = excuse(error, QUICK)
             raise Refusal("refused", said(text) or error.reason, status=error.code) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Refusal("unreachable", f"{getattr(error, 'reason', error)}", url=base) from None
@@ -75,14 +75,6 @@ class Api:
             return json.loads(text) if text.strip() else None
         except ValueError:
             raise Refusal("refused", f"not JSON: {text[:200]}", status=200) from None
-
-
-def excuse(error: urllib.error.HTTPError) -> str:
-    """As much of an answer that says no as is taken in."""
-    try:
-        return str(whole(error, QUICK).decode(errors="replace"))
-    except (OSError, http.client.HTTPException):
-        return str(error.reason)
 
 
 def said(text: str) -> str:
