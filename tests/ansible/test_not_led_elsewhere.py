@@ -13,8 +13,10 @@ import pytest
 from hangar_abctl.machine import Api
 from hangar_monitoring import services
 
+from hangar.airbyte.remote.api import Api as AirbyteApi
 from hangar.paths import REPO
 from hangar.rotation import agent as rotation
+from hangar.serving import Refusal
 
 
 class Leading(BaseHTTPRequestHandler):
@@ -27,6 +29,8 @@ class Leading(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
+
+    do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
         """Nothing: what is asked is the test's own."""
@@ -57,9 +61,21 @@ def test_who_proves_a_new_secret_stays(port: int) -> None:
     assert Leading.asked == ["/api/v1/status/buildinfo"]
 
 
-@pytest.mark.parametrize("package", ["airbyte", "elt", "rotation"])
-def test_every_agent_asks_in_that_way(package: str) -> None:
-    text = (REPO / f"hangar/{package}/agent.py").read_text()
-    assert "web().open" in text
-    assert "build_opener" not in text
-    assert "urlopen" not in text
+def test_whoever_asks_airbyte_for_an_operator_stays(port: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        AirbyteApi(f"http://127.0.0.1:{port}", "the-id", "the-secret").call("GET", "/workspaces")
+    assert refused.value.answer["status"] == 302
+    assert Leading.asked == ["/applications/token"]
+
+
+@pytest.mark.parametrize("source", ["airbyte/remote/api.py", "elt/agent.py", "rotation/agent.py"])
+def test_whatever_speaks_to_a_service_asks_in_that_way(source: str) -> None:
+    assert "web().open" in (REPO / "hangar" / source).read_text()
+
+
+@pytest.mark.parametrize("package", ["airbyte", "backup", "elt", "rotation", "upgrade"])
+def test_no_agent_asks_in_another_way(package: str) -> None:
+    for source in (REPO / "hangar" / package).rglob("*.py"):
+        text = source.read_text()
+        assert "build_opener" not in text, source
+        assert "urlopen" not in text, source
