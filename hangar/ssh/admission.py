@@ -6,6 +6,7 @@ has only the public half; then it cannot sign, so nobody is ever logged in by th
 
 import re
 import tempfile
+import time
 from pathlib import Path
 
 from hangar import paths, process
@@ -15,9 +16,23 @@ from hangar.errors import MachineUnreachable
 ACCEPTED = re.compile(r"^debug1: Server accepts key: .* (SHA256:\S+)", re.MULTILINE)
 TIMEOUT = 30.0
 
+PENALTY = "Not allowed at this time"
+"""How sshd (9.8 and newer) turns away an address whose logins failed, by PerSourcePenalties, before its name."""
+
+PATIENCE = 60.0
+"""Seconds that a penalty is waited for. OpenSSH's own adds 5 s a failed login and turns away from 15 s on, so each of
+ours costs no more than that; more has another cause.
+"""
+
+PAUSE = 1.0
+"""Seconds between two looks at whether it is over."""
+
 
 def is_admitted(environment: str, account: str, key: str) -> bool:
     """Whether the server would let this account in by this key (a line as in a .pub file).
+
+    Each no is a failed login to the server. Where this computer's address is not exempt from its penalties, several in
+    a row make it wait: that is waited for.
 
     Raises:
         MachineUnreachable: the server did not get as far as to say.
@@ -29,11 +44,21 @@ def is_admitted(environment: str, account: str, key: str) -> bool:
             "ssh", "-v", "-F", str(paths.ssh_config(environment)), "-T", "-S", "none", "-l", account, "-i", str(public),
             "-o", "BatchMode=yes", "-o", "IdentityAgent=none", f"hangar-{environment}", "true",
         ]  # fmt: skip
-        done = process.run(argv, check=False, timeout=TIMEOUT)
+        until = time.monotonic() + PATIENCE
+        while PENALTY in (done := process.run(argv, check=False, timeout=TIMEOUT)).stderr:
+            if time.monotonic() > until:
+                break
+            time.sleep(PAUSE)
     if parse(key).fingerprint in ACCEPTED.findall(done.stderr):
         return True
     if "Permission denied (publickey)" in done.stderr or done.returncode == 0:
         return False
+    if PENALTY in done.stderr:
+        raise MachineUnreachable(
+            f"hangar-{environment} turns this computer away for logins that failed.",
+            f"Waited {PATIENCE:.0f} s for sshd's penalty (PerSourcePenalties) to pass.",
+            "Run the same again in ten minutes: no penalty lasts longer.",
+        )
     said = [line for line in done.stderr.splitlines() if not line.startswith("debug1:")]
     raise MachineUnreachable(
         f"hangar-{environment} does not say whom it lets in.",

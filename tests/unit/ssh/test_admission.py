@@ -60,6 +60,40 @@ def test_a_refusal_is_a_no_and_silence_is_not(monkeypatch: pytest.MonkeyPatch, r
     assert error.value.details == "ssh: connect to host 127.0.0.1 port 22: Connection refused"
 
 
+SENT_AWAY = """\
+debug1: kex_exchange_identification: banner line 0: Not allowed at this time
+kex_exchange_identification: Connection closed by remote host
+"""
+"""What OpenSSH 9.2's client said of a server 10.0 that had seen four of its logins fail."""
+
+
+def test_the_servers_penalty_for_the_keys_before_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, repo: Path, key: str
+) -> None:
+    said = [SENT_AWAY, SENT_AWAY, DENIED]
+    monkeypatch.setattr(
+        process, "run", lambda argv, **_: process.Completed(tuple(argv), 255, "", said.pop(0))
+    )
+    monkeypatch.setattr(admission, "PAUSE", 0.0)
+    assert not admission.is_admitted("local", "ana", key)
+    assert said == []
+
+
+def test_a_penalty_without_an_end_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, repo: Path, key: str
+) -> None:
+    answers(monkeypatch, SENT_AWAY)
+    monkeypatch.setattr(admission, "PATIENCE", 0.0)
+    monkeypatch.setattr(admission, "PAUSE", 0.0)
+    with pytest.raises(MachineUnreachable) as error:
+        admission.is_admitted("local", "ana", key)
+    assert (error.value.brief, error.value.details, error.value.resolution) == (
+        "hangar-local turns this computer away for logins that failed.",
+        "Waited 0 s for sshd's penalty (PerSourcePenalties) to pass.",
+        "Run the same again in ten minutes: no penalty lasts longer.",
+    )
+
+
 @pytest.mark.skipif(SSHD is None, reason="needs Debian's openssh-server")
 def test_a_real_server_says_whom_it_would_let_in_and_nobody_is(
     server: Server, tmp_path: Path, key: str
