@@ -81,10 +81,15 @@ def check(disk: Path) -> None:
 
 def grow(disk: Path, gib: int) -> None:
     """The system disk and its file system; the data disk's is grown by the machine, which may not have made it."""
+    begun = disk.with_name(f"{disk.name}.growing")
     if disk.stat().st_size < gib << 30:
-        subprocess.run(["e2fsck", "-f", "-p", str(disk)], stdout=subprocess.DEVNULL)
+        begun.touch()
         os.truncate(disk, gib << 30)
+    # Whoever was killed here before had a larger disk, and no larger file system.
+    if begun.exists():
+        subprocess.run(["e2fsck", "-f", "-p", str(disk)], stdout=subprocess.DEVNULL)
         subprocess.run(["resize2fs", str(disk)], check=True, stdout=subprocess.DEVNULL)
+        begun.unlink()
 
 
 def make_room(disk: Path, gib: int) -> None:

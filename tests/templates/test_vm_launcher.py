@@ -137,6 +137,35 @@ def test_the_role_writes_what_the_boot_reads(tmp_path: Path) -> None:
     assert {"slab_nomerge", "lockdown=integrity", "audit=1", "apparmor=1"} <= set(options.split())
 
 
+def blocks(disk: Path) -> int:
+    """Of the file system, 1 KiB each."""
+    told = subprocess.run(["dumpe2fs", "-h", disk], capture_output=True, text=True, check=True).stdout
+    values = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    return int(values["Block count"]) * int(values["Block size"]) // 1024
+
+
+@needs_e2fsprogs
+@pytest.mark.parametrize("killed", ["truncate", "resize2fs"])
+def test_a_growth_that_was_killed_is_finished_at_the_next_start(
+    disk: Path, run: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    """Before the disk was larger, or after that and before its file system was."""
+    before = blocks(disk)
+
+    def die(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((os, "truncate", die) if killed == "truncate" else (subprocess, "run", die)))
+        with pytest.raises(KeyboardInterrupt):
+            launcher.grow(disk, 1)
+    assert blocks(disk) == before
+    for _ in range(2):
+        launcher.grow(disk, 1)
+        assert (blocks(disk), disk.stat().st_size) == (2**20, 2**30)
+    assert [path.name for path in disk.parent.iterdir() if "growing" in path.name] == []
+
+
 @needs_e2fsprogs
 def test_a_reboot_boots_again_and_the_end_is_the_end(
     disk: Path, run: Path, capfd: pytest.CaptureFixture[str]
