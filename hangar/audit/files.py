@@ -19,6 +19,9 @@ from hangar.ssh.keys import read_public_key
 NAMESPACE = "hangar-audit"
 """What the signature is for; OpenSSH keeps signatures for one purpose from passing for another."""
 
+SUMMARY = 8
+"""Rows that the page's summary has at most of what does not hold and of what changed, so that it fits one sheet."""
+
 NAMED = ("control", "verdict", "promise")
 """What every finding of an audit says."""
 
@@ -193,6 +196,9 @@ def html(audit: Audit, name: str) -> str:
         loader=FileSystemLoader(paths.REPO / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    broken = [(finding.control, finding.promise) for finding in audit.of("failed")]
+    broken += [("promise", sentence) for sentence in audit.promises_broken]
     return environment.get_template("audit.html.j2").render(
-        audit=audit, verdicts=VERDICTS, roles=words.ROLES, verify=verify_command(audit, name)
-    )
+        audit=audit, verdicts=VERDICTS, roles=words.ROLES, verify=verify_command(audit, name), broken=broken,
+        most=SUMMARY,
+    )  # fmt: skip
