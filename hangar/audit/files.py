@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hangar import paths, process
+from hangar.audit import assess
 from hangar.audit.record import VERDICTS, Audit, as_dict
 from hangar.errors import HangarError
 from hangar.report import words
@@ -110,7 +111,9 @@ def read(path: Path) -> Mapping[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         known = all(isinstance(one[name], str) for one in data["findings"] for name in NAMED)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # What is compared of it has to be what `compare` takes it for.
+        known = known and not assess.compare(data, data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _none(path, str(error)) from error
     if not known:
         raise _none(path, "")

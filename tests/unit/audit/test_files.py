@@ -22,6 +22,11 @@ AUDIT = Audit(
 
 FOUND = {"control": "a.b", "verdict": "held", "promise": "Port 22 alone"}
 
+OF_ANOTHER_SHAPE: tuple[dict[str, object], ...] = (
+    {"promises_broken": 5}, {"promises_broken": [["a"]]}, {"scans": [1]}, {"scans": [{"scanner": "x"}]},
+    {"scans": None},
+)  # fmt: skip
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
@@ -99,6 +104,9 @@ def test_a_file_that_is_no_audit_is_refused_in_words(tmp_path: Path) -> None:
         "{",
         "[]",
         *(json.dumps({"findings": one}) for one in (1, [1], [{}], [{**FOUND, "verdict": 1}])),
+        *(json.dumps({"findings": [FOUND], **more}) for more in OF_ANOTHER_SHAPE),
+        json.dumps({"findings": [{**FOUND, "verdict": "excepted", "exemption": "x"}]}),
+        "[" * 100_000,
     ):
         path.write_text(text)
         with pytest.raises(HangarError) as caught:
