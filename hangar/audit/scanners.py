@@ -27,6 +27,8 @@ WAY_PATIENCE = 60
 
 LYNIS_REPORT = "/var/log/lynis-report.dat"
 OPENSCAP_REPORT = "/var/lib/hangar/openscap.xml"
+OPENSCAP_RULES = "/var/lib/hangar/openscap-rules.xml"
+OPENSCAP_CONTENT = "/usr/share/xml/scap/ssg/content"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def read_openscap(text: str) -> Scan:
         raise HangarError("The answer of OpenSCAP cannot be read.", str(error)) from error
     rules = [one for one in root.iter() if one.tag.endswith("}rule-result")]
     outcomes = [(_rule(one.get("idref", "")), _text(one, "result")) for one in rules]
+    release = re.search(r"DEBIAN-(\d+)$", root.get("id", ""))
+    whose = "ANSSI BP-028" + (f" for Debian {release[1]}" if release else "")
     failed = [Observation("openscap", rule, "failed") for rule, outcome in outcomes if outcome == "fail"]
     passed = sum(outcome == "pass" for _, outcome in outcomes)
     if not passed and not failed:
@@ -86,7 +90,7 @@ def read_openscap(text: str) -> Scan:
             or "* It names no rules.",
             "Its rules (Debian's package ssg-debian) have to be for this Debian. Without it: leave openscap out.",
         )
-    return Scan("openscap", "", f"{passed} of {passed + len(failed)} rules of ANSSI BP-028", tuple(failed))
+    return Scan("openscap", "", f"{passed} of {passed + len(failed)} rules of {whose}", tuple(failed))
 
 
 def _rule(idref: str) -> str:
@@ -131,10 +135,15 @@ SCANNERS = {
     ),
     "openscap": Scanner(
         "openscap", ("openscap-scanner", "ssg-debian"), "command -v oscap",
-        "content=$(ls /usr/share/xml/scap/ssg/content/ssg-debian*-ds.xml | sort -V | tail -n 1); "
-        f"sudo rm -f {OPENSCAP_REPORT} && cd /tmp && "
-        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results {OPENSCAP_REPORT} \"$content\" >/dev/null; "
-        f"status=$?; sudo cat {OPENSCAP_REPORT}; sudo rm -f {OPENSCAP_REPORT}; exit $status",
+        # Debian 13's package has the rules of Debian 12 as its newest, and those say of themselves that they are for no
+        # other. In a copy they are for this release too; the score says whose they are.
+        f". /etc/os-release; cd {OPENSCAP_CONTENT} && content=ssg-debian$VERSION_ID-ds.xml; "
+        "[ -e \"$content\" ] || content=$(ls ssg-debian*-ds.xml | sort -V | tail -n 1); "
+        "release=${content#ssg-debian}; release=${release%-ds.xml}; "
+        r'sed "s#>^$release\([^0-9]\)#>^($release|$VERSION_ID)\1#" "$content" | '
+        f"sudo tee {OPENSCAP_RULES} >/dev/null && sudo rm -f {OPENSCAP_REPORT} && cd /tmp && "
+        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results {OPENSCAP_REPORT} {OPENSCAP_RULES} >/dev/null; "
+        f"status=$?; sudo cat {OPENSCAP_REPORT}; sudo rm -f {OPENSCAP_REPORT} {OPENSCAP_RULES}; exit $status",
         # 2: a rule failed.
         (0, 2), read_openscap,
     ),
