@@ -153,11 +153,15 @@ NAMES = (*SCANNERS, "ssh-audit")
 
 
 def require_names(names: Sequence[str]) -> None:
-    """Raises HangarError unless each is a scanner that we know."""
+    """Raises HangarError unless each is a scanner that we know, and the one that runs here is here: what comes before
+    the scans takes minutes.
+    """
     if strangers := [name for name in names if name not in NAMES]:
         raise HangarError(
             f"There is no scanner {', '.join(strangers)}.", f"Known: {', '.join(NAMES)}", "See: audit --help"
         )
+    if "ssh-audit" in names:
+        _require_ssh_audit()
 
 
 def scan(server: Server, asked: Sequence[str], report: Callable[[str], None]) -> tuple[Scan, ...]:
@@ -204,8 +208,7 @@ def _scan_machine(server: Server, scanner: Scanner) -> Scan:
 
 
 def _scan_ssh(server: Server) -> Scan:
-    if importlib.util.find_spec("ssh_audit") is None:
-        raise HangarError("ssh-audit is not installed here.", "", "Install it: make environment")
+    _require_ssh_audit()
     if not server.proxy_command:
         return _judge_port(server.address, server.port)
     # It knows no proxy command. A way begins anew for each of its connections, which takes seconds; hundreds of them
@@ -213,6 +216,11 @@ def _scan_ssh(server: Server) -> Scan:
     with door.opened(server.proxy_command) as found:
         options = ("--skip-rate-test", "--timeout", str(WAY_PATIENCE))
         return _judge_port("127.0.0.1", found.port, *options, said=found.said)
+
+
+def _require_ssh_audit() -> None:
+    if importlib.util.find_spec("ssh_audit") is None:
+        raise HangarError("ssh-audit is not installed here.", "", "Install it: make environment")
 
 
 def _judge_port(address: str, port: int, *options: str, said: Sequence[str] = ()) -> Scan:

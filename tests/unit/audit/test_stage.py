@@ -171,6 +171,18 @@ def test_a_key_that_does_not_sign_ends_the_audit_before_the_machine_is_asked(mac
     assert machine["asked"] == []
 
 
+def test_a_scanner_that_is_missing_here_ends_the_audit_before_the_machine_is_asked(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user's clone is without ssh-audit; the promises take minutes."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["audit", "local", "--with", "lynis,ssh-audit"]) == 1
+    said = capsys.readouterr().err
+    assert "ssh-audit is not installed here." in said
+    assert "make environment" in said
+    assert machine["asked"] == []
+
+
 def test_scanners_are_named_with_commas_and_with_or_without_spaces(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
