@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +218,39 @@ def test_without_the_device_nothing_is_tried(run: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(launcher, "KVM", run / "nothing")
     assert not launcher.kvm_works(run / "none")
     assert not (run / "calls").exists()
+
+
+class Ended:
+    """A QEMU that has ended when its control socket has."""
+
+    def wait(self) -> int:
+        return 0
+
+
+def test_a_machine_that_found_no_room_goes_on_when_there_is_some(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU has stopped it at a write that this computer's disk had no room for: it would stand still for good."""
+    waited: list[float] = []
+    monkeypatch.setattr(launcher.time, "sleep", waited.append)
+    ours, qemus = socket.socketpair()
+    guest = launcher.Guest.__new__(launcher.Guest)
+    guest.process, guest.line = Ended(), ours
+    full = {"event": "BLOCK_IO_ERROR", "data": {"action": "stop", "nospace": True, "operation": "write"}}
+    told = {"event": "BLOCK_IO_ERROR", "data": {"action": "report", "nospace": False, "operation": "read"}}
+    events = [{"event": "STOP"}, told, full, full, {"event": "STOP"}, {"return": {}}, {"event": "RESUME"},
+              {"event": "SHUTDOWN", "data": {"reason": "guest-shutdown"}}]  # fmt: skip
+    with qemus:
+        qemus.sendall("".join(f"{json.dumps(event)}\n" for event in events).encode())
+        qemus.shutdown(socket.SHUT_WR)
+        assert guest.end() == "guest-shutdown"
+        ours.close()
+        assert qemus.recv(4096) == b'{"execute": "cont"}\n'
+        assert qemus.recv(4096) == b"", "once"
+    assert waited == [launcher.ROOM_SECONDS]
+    assert capfd.readouterr().out == (
+        "hangar: this computer's disk is full: the machine waits until there is room, and then goes on\n"
+    )
 
 
 def test_one_port_leads_in_and_the_emulator_is_locked_in() -> None:
