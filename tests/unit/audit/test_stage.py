@@ -11,6 +11,7 @@ from hangar import cli, paths
 from hangar.audit import files, stage
 from hangar.audit.record import Exemption, Scan
 from hangar.controls import Control
+from hangar.errors import HangarError
 from hangar.ssh.keys import ensure_key
 from hangar.verification import Promise
 from tests.unit.fakes import SERVER
@@ -181,6 +182,18 @@ def test_a_scanner_that_is_missing_here_ends_the_audit_before_the_machine_is_ask
     assert "ssh-audit is not installed here." in said
     assert "make environment" in said
     assert machine["asked"] == []
+
+
+def test_a_scan_without_a_result_ends_the_audit_before_the_promises_are_proven(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(*_: object) -> None:
+        raise HangarError("lynis did not get to its end on hangar-local.")
+
+    monkeypatch.setattr(stage.scanners, "scan", scan)
+    assert cli.main(["audit", "local", "--with", "lynis"]) == 1
+    assert machine["asked"] == []
+    assert list(files.folder("local").iterdir()) == []
 
 
 def test_scanners_are_named_with_commas_and_with_or_without_spaces(
