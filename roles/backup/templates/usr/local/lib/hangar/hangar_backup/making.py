@@ -48,7 +48,9 @@ def make(described: Described) -> Backup:
             if failed:
                 raise Refused("; ".join(failed))
         except (Refused, FileProblem, OSError) as problem:
-            state.remember(problem=str(problem))
+            wipe(WORK)  # before the reason is kept: where the disk is full, it needs that room
+            with contextlib.suppress(OSError):
+                state.remember(problem=str(problem))
             raise Refused(str(problem)) from None
         finally:
             wipe(WORK)
