@@ -40,10 +40,20 @@ SERVICES = {
         user_units=("airbyte.service", "airbyte-abctl.service", "airbyte-abctl-install.service")
     ),
     "airflow": Service(user="airflow", project="airflow"),
+    "airflow-folders": Service(units=("airflow-live.service", "airflow-logs.service")),
     "airflow-start": Service(user_units=("airflow.service",)),
     "backup": Service(units=("hangar-backup.service", "hangar-backup-trial.service")),
     "docker": Service(user_units=("docker.service", "docker-again.service", "docker-prune.service")),
-    "firewall": Service(units=("hangar-firewall.service",)),
+    "editors": Service(units=("hangar-editors.service", "hangar-homes.service")),
+    "firewall": Service(units=("hangar-firewall.service", "hangar-firewall-accounts.service")),
+    "hardening": Service(
+        units=(
+            "hangar-accounting.service",
+            "hangar-integrity.service",
+            "hangar-mounts.service",
+            "systemd-journal-upload.service",
+        )
+    ),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
     "monitoring": Service(
         units=(
@@ -51,12 +61,16 @@ SERVICES = {
             "prometheus.service",
             "prometheus-alertmanager.service",
             "prometheus-node-exporter.service",
+            "google-cloud-ops-agent.service",
+            "google-cloud-ops-agent-fluent-bit.service",
+            "google-cloud-ops-agent-opentelemetry-collector.service",
         )
     ),
     "people": Service(units=("hangar-people.service",)),
+    "secrets": Service(units=("hangar-secrets.service",)),
     "ssh": Service(units=("ssh.service",)),
     "sudo": Service(identifiers=("sudo",)),
-    "startup": Service(units=("hangar-startup.service",)),
+    "startup": Service(units=("hangar-startup.service", "hangar-announce.service")),
     "updates": Service(
         units=(
             "unattended-upgrades.service",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hangar import services
+
 REPO = Path(__file__).resolve().parents[2]
 
 EVERY = (
@@ -96,6 +98,16 @@ def test_a_unit_is_confined_or_says_why_not(name: str) -> None:
 def test_a_unit_without_any_of_it_is_noticed() -> None:
     assert missing("[Service]\nExecStart=/bin/true\nNoNewPrivileges=no\n") == set(EVERY)
     assert missing("NoNewPrivileges=yes\n") == set(EVERY) - {"NoNewPrivileges"}
+
+
+def test_the_log_of_every_unit_is_among_the_logs() -> None:
+    """`./provision.py logs` is the one place to read them."""
+    shown = {unit for one in services.SERVICES.values() for unit in (*one.units, *one.user_units)}
+    started = {
+        path.parent.name.removesuffix(".d") for path in REPO.glob("roles/*/templates/**/*.service.d/*")
+    }
+    assert set(UNITS) - shown == set()
+    assert {one for one in started if one.startswith(("google-", "systemd-journal-"))} <= shown
 
 
 def test_no_reason_is_for_a_unit_that_is_not_there() -> None:

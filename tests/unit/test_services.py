@@ -24,9 +24,9 @@ def test_a_units_log_comes_from_the_journal(make_config: Make) -> None:
 
 
 def test_time_and_following(make_config: Make) -> None:
-    assert command(make_config(), "firewall", 600, follow=True) == (
+    assert command(make_config(), "warehouse", 600, follow=True) == (
         "sudo journalctl --no-pager --output=short-iso --since=-600s --follow "
-        "_SYSTEMD_UNIT=hangar-firewall.service + UNIT=hangar-firewall.service _PID=1"
+        "_SYSTEMD_UNIT=warehouse.service + UNIT=warehouse.service _PID=1"
     )
 
 
