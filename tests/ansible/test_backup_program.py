@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -262,6 +263,27 @@ def test_two_at_once_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(making, "HOME", tmp_path)
     with making.alone(), pytest.raises(Refused, match="Another backup or restore is at work"), making.alone():
         pass
+
+
+def test_a_backup_waits_for_whoever_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The night's would be left out for an `up` that is putting keys in place, and its unit called failed."""
+    for name in ("HOME", "WORK", "SPOOL"):
+        monkeypatch.setattr(making, name, tmp_path / name.lower().replace("home", ""))
+    monkeypatch.setattr(spool, "prune", lambda kept: None)
+    monkeypatch.setattr(state, "tell", lambda described, found: None)
+    monkeypatch.setattr(making, "_make", lambda described: (backup(FIRST), []))
+    monkeypatch.setattr(making, "_send", lambda described, found, whole: None)
+    with contextlib.ExitStack() as somebody:
+        somebody.enter_context(making.alone())
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            somebody.close()
+
+        monkeypatch.setattr("time.sleep", sleep)
+        assert making.make(DESCRIBED).id == FIRST
+    assert waited == [0.5]
 
 
 def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_copied(
