@@ -23,7 +23,7 @@ lines that it never wrote, even where there is no terminal.
 class Service:
     """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is
     the service user whose rootless Docker and user units belong to it; `project` names its containers (the Compose
-    project).
+    project). `kernel` is its own log, which nobody else can write to.
     """
 
     units: tuple[str, ...] = ()
@@ -31,6 +31,7 @@ class Service:
     user_units: tuple[str, ...] = ()
     user: str = ""
     project: str = ""
+    kernel: bool = False
 
 
 SERVICES = {
@@ -55,6 +56,7 @@ SERVICES = {
         )
     ),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
+    "kernel": Service(kernel=True),
     "monitoring": Service(
         units=(
             "hangar-measure.service",
@@ -193,6 +195,7 @@ def log_command(service: Service, config: "Config", part: Part) -> str:
     # As the reader on the machine asks (role monitoring): anybody may log in another's name.
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit} _PID=1" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
+    matches += ["_TRANSPORT=kernel"] if service.kernel else []
     whose = " ".join(f"_UID={uid}" for uid in accounts(config))
     matches += [
         f"_SYSTEMD_USER_UNIT={unit} {whose} + USER_UNIT={unit} {whose}" for unit in service.user_units
