@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.cloud import cloud_figures
 from bench.figure import Figure
+from bench.lasting import lasting_figures
 from bench.memory import machine_memory, peak_of_tree
 from bench.monitoring import monitoring_figures
 from bench.people import people_figures
@@ -93,6 +94,7 @@ def machine_figures(work: Path) -> list[Figure]:
         idle = machine_memory(ENVIRONMENT)
         watched = monitoring_figures(home, ENVIRONMENT)
         people = people_figures(home, ENVIRONMENT)
+        lasting = lasting_figures(home, ENVIRONMENT)
     finally:
         timed(["./provision.py", "destroy", ENVIRONMENT, "--yes"], home)
     print(
@@ -107,6 +109,7 @@ def machine_figures(work: Path) -> list[Figure]:
         Figure("the idle machine, everything running", idle / MIB, 3072, "MiB"),
         *watched,
         *people,
+        *lasting,
     ]
 
 
