@@ -76,6 +76,21 @@ def test_secrets_are_made_once(machine: Machine) -> None:
     assert {path: path.read_text() for path in machine.secrets.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["fernet_key", "jwt_secret", "postgres_password", "admin_password"])
+def test_an_empty_file_and_a_link_are_no_key(machine: Machine, name: str, tmp_path: Path) -> None:
+    """Airflow would sign with it, or encrypt nothing"""
+    place, elsewhere = machine.secrets / name, tmp_path / "elsewhere"
+    elsewhere.write_text("chosen by somebody else")
+    for spoil in (place.touch, lambda: place.symlink_to(elsewhere)):
+        place.unlink()
+        spoil()
+        assert str(place) in machine.call("look")
+        machine.call("ensure")
+        assert not place.is_symlink()
+        assert len(machine.read(name)) >= 32
+        assert machine.call("look") == ""
+
+
 def test_a_renewed_secret_is_another_and_what_follows_from_it_follows(machine: Machine) -> None:
     others = {name: machine.read(name) for name in ("admin_password", "jwt_secret", "fernet_key")}
     before = machine.read("postgres_password")
