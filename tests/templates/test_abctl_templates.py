@@ -62,6 +62,13 @@ def test_values_of_ones_own_are_stronger_and_the_log_in_stays_on(tmp_path: Path)
     assert said == "airbyte_abctl_values switches the log-in off (global.auth.enabled), which stays on"
 
 
+@pytest.mark.parametrize("content", ["", "# nothing yet"])
+def test_a_file_of_values_in_which_nothing_stands_changes_nothing(tmp_path: Path, content: str) -> None:
+    mine = tmp_path / "values.yaml"
+    mine.write_text(content)
+    assert values(airbyte_abctl_values=str(mine)) == values()
+
+
 @pytest.mark.parametrize("tracking", ["{enabled: true}", "{strategy: segment}", "null"])
 def test_telemetry_stays_off_whatever_values_one_has(tmp_path: Path, tracking: str) -> None:
     mine = tmp_path / "values.yaml"
