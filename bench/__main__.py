@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.cloud import cloud_figures
 from bench.figure import Figure
 from bench.hardening import hardening_figures, hardening_seconds
+from bench.lasting import lasting_figures
 from bench.memory import machine_memory, peak_of_tree
 from bench.monitoring import monitoring_figures
 from bench.people import people_figures
@@ -96,6 +97,7 @@ def machine_figures(work: Path) -> list[Figure]:
         idle = machine_memory(ENVIRONMENT)
         watched = monitoring_figures(home, ENVIRONMENT)
         people = people_figures(home, ENVIRONMENT)
+        lasting = lasting_figures(home, ENVIRONMENT)
     finally:
         timed(["./provision.py", "destroy", ENVIRONMENT, "--yes"], home)
     print(
@@ -111,6 +113,7 @@ def machine_figures(work: Path) -> list[Figure]:
         *hardening_figures(hardened, hardened_again),
         *watched,
         *people,
+        *lasting,
     ]
 
 

@@ -9,10 +9,22 @@ from hangar.watched import Alert
 if TYPE_CHECKING:
     from hangar.config import Config
 
-LARGEST = {"e2": 32, "n2": 128}
-"""vCPUs of a family's largest standard shape (Compute Engine's documentation of machine families)."""
+SHAPES = {
+    "c3": (4, 8, 22, 44, 88, 176),
+    "c3d": (4, 8, 16, 30, 60, 90, 180, 360),
+    "e2": (2, 4, 8, 16, 32),
+    "n1": (1, 2, 4, 8, 16, 32, 64, 96),
+    "n2": (2, 4, 8, 16, 32, 48, 64, 80, 96, 128),
+    "n2d": (2, 4, 8, 16, 32, 48, 64, 80, 96, 128, 224),
+    "n4": (2, 4, 8, 16, 32, 48, 64, 80),
+    "t2d": (1, 2, 4, 8, 16, 32, 48, 60),
+}
+"""vCPUs of a family's standard shapes (Compute Engine's documentation of machine families). All are of one processor
+architecture: a machine's disk starts on no other.
+"""
 
-SHAPES = (2, 4, 8, 16, 32, 48, 64, 80, 96, 128)
+BEYOND = {"e2": "n2"}
+"""Where a family goes on that has ended: one that takes the same kinds of disks."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,8 @@ def _machine_type(config: "Config") -> tuple[str, str]:
     match = cost.STANDARD.fullmatch(now or "")
     if not match:
         return f"a machine type with twice the vCPUs and memory of {now}", ""
+    if match[1] not in SHAPES:
+        return f"a machine type with twice the vCPUs and memory of {now}", ""
     larger = next_type(match[1], int(match[2]))
     if not larger:
         return f"a machine type larger than {now}, of another family", ""
@@ -80,10 +94,10 @@ def _machine_type(config: "Config") -> tuple[str, str]:
 
 
 def next_type(family: str, vcpus: int) -> str:
-    """The next larger standard shape; past a family's end n2 goes on, and past that nothing."""
-    for kind in dict.fromkeys((family, "n2")):
-        for shape in SHAPES:
-            if vcpus < shape <= LARGEST.get(kind, SHAPES[-1]):
+    """The next larger standard shape that there is; "" past the end."""
+    for kind in (family, BEYOND.get(family, "")):
+        for shape in SHAPES.get(kind, ()):
+            if vcpus < shape:
                 return f"{kind}-standard-{shape}"
     return ""
 

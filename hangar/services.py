@@ -23,7 +23,7 @@ lines that it never wrote, even where there is no terminal.
 class Service:
     """`units` are system units; `identifiers` are names in the log, for units that are made as needed. `user` is
     the service user whose rootless Docker and user units belong to it; `project` names its containers (the Compose
-    project).
+    project). `kernel` is its own log, which nobody else can write to.
     """
 
     units: tuple[str, ...] = ()
@@ -31,6 +31,7 @@ class Service:
     user_units: tuple[str, ...] = ()
     user: str = ""
     project: str = ""
+    kernel: bool = False
 
 
 SERVICES = {
@@ -40,23 +41,38 @@ SERVICES = {
         user_units=("airbyte.service", "airbyte-abctl.service", "airbyte-abctl-install.service")
     ),
     "airflow": Service(user="airflow", project="airflow"),
+    "airflow-folders": Service(units=("airflow-live.service", "airflow-logs.service")),
     "airflow-start": Service(user_units=("airflow.service",)),
     "backup": Service(units=("hangar-backup.service", "hangar-backup-trial.service")),
     "docker": Service(user_units=("docker.service", "docker-again.service", "docker-prune.service")),
-    "firewall": Service(units=("hangar-firewall.service",)),
+    "editors": Service(units=("hangar-editors.service", "hangar-homes.service")),
+    "firewall": Service(units=("hangar-firewall.service", "hangar-firewall-accounts.service")),
+    "hardening": Service(
+        units=(
+            "hangar-accounting.service",
+            "hangar-integrity.service",
+            "hangar-mounts.service",
+            "systemd-journal-upload.service",
+        )
+    ),
     "interlock": Service(units=("hangar-interlock.service",), identifiers=("hangar-interlock",)),
+    "kernel": Service(kernel=True),
     "monitoring": Service(
         units=(
             "hangar-measure.service",
             "prometheus.service",
             "prometheus-alertmanager.service",
             "prometheus-node-exporter.service",
+            "google-cloud-ops-agent.service",
+            "google-cloud-ops-agent-fluent-bit.service",
+            "google-cloud-ops-agent-opentelemetry-collector.service",
         )
     ),
     "people": Service(units=("hangar-people.service",)),
+    "secrets": Service(units=("hangar-secrets.service",)),
     "ssh": Service(units=("ssh.service",)),
     "sudo": Service(identifiers=("sudo",)),
-    "startup": Service(units=("hangar-startup.service",)),
+    "startup": Service(units=("hangar-startup.service", "hangar-announce.service")),
     "updates": Service(
         units=(
             "unattended-upgrades.service",
@@ -179,6 +195,7 @@ def log_command(service: Service, config: "Config", part: Part) -> str:
     # As the reader on the machine asks (role monitoring): anybody may log in another's name.
     matches = [f"_SYSTEMD_UNIT={unit} + UNIT={unit} _PID=1" for unit in service.units]
     matches += [f"SYSLOG_IDENTIFIER={name}" for name in service.identifiers]
+    matches += ["_TRANSPORT=kernel"] if service.kernel else []
     whose = " ".join(f"_UID={uid}" for uid in accounts(config))
     matches += [
         f"_SYSTEMD_USER_UNIT={unit} {whose} + USER_UNIT={unit} {whose}" for unit in service.user_units

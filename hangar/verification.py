@@ -29,7 +29,7 @@ WORKERS = 4
 
 PATIENT = {
     "hardening_accounts": 100,
-    "monitoring": 30,
+    "monitoring": 15,
     "warehouse": 20,
     "airflow": 20,
     "hardening_system": 10,

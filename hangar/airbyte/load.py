@@ -80,13 +80,18 @@ def of_it_by_name(config: "Config") -> list[Path]:
 
 def _read(path: Path, config: "Config", problems: list[Problem]) -> Pipelines:
     files = declared_files(config.environment)
-    data, found = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
-    data = _with_settings(data, config, found)
+    found: list[Problem] = []
+    pipelines = Pipelines()
     try:
+        data, found = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
+        data = _with_settings(data, config, found)
         pipelines = Pipelines.model_validate(data)
     except ValidationError as error:
         found += explain(error, Pipelines)
-        pipelines = Pipelines()
+    except RecursionError:
+        found.append(
+            Problem("", "a value holds itself, or has no end of levels; one that ends would be right")
+        )
     problems += _located(path, found, files)
     return pipelines
 

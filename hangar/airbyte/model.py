@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
-from hangar.config.connections import SECRETIVE
+from hangar.config.connections import SECRETIVE, without_form
 from hangar.config.fields import Section, all_wrong, empty_if_none, quoted, setting, wrong
 
 SyncMode = Literal[
@@ -14,6 +14,9 @@ SyncMode = Literal[
     "incremental_soft_delete",
 ]  # fmt: skip
 """ConnectionSyncModeEnum of Airbyte's public API."""
+
+TYPES = ("sourceType", "destinationType")
+"""Where Airbyte's API says which connector a configuration is for."""
 
 CRON = re.compile(r"[0-9A-Z*?,/#LW-]+")
 CLEAR_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
@@ -59,9 +62,13 @@ def _paths(value: Any) -> Any:
     return tuple(_path(one) for one in value) if isinstance(value, list) else value
 
 
-def _no_secrets(value: dict[str, Any]) -> dict[str, Any]:
-    """Secrets are named, and stand in no file."""
+def _sendable(value: dict[str, Any]) -> dict[str, Any]:
+    """Secrets are named, and stand in no file; the rest is what Airbyte can be sent, as it stands here."""
     found = [(what, at, "{secret: NAME}") for what, at in clear_secrets(value)]
+    found += without_form(value)
+    found += [
+        ("says what `connector` says already", name, "leaving it out") for name in TYPES if name in value
+    ]
     found += [
         (f"{quoted(name)} is not a secret's name", at, "a name of letters, digits and _")
         for at, name in references(value).items()
@@ -74,7 +81,9 @@ def _no_secrets(value: dict[str, Any]) -> dict[str, Any]:
 
 def clear_secrets(value: Any, at: str = "") -> list[tuple[str, str]]:
     """Where something that is called like a secret, or a URL with a password, stands in clear."""
-    if isinstance(value, dict) and "secret" not in value:
+    if is_reference(value):
+        return []
+    if isinstance(value, dict):
         return [
             found
             for key, inner in value.items()
@@ -92,6 +101,8 @@ def clear_secrets(value: Any, at: str = "") -> list[tuple[str, str]]:
 def _named(key: str, value: Any, at: str) -> list[tuple[str, str]]:
     if SECRETIVE.match(key) and isinstance(value, str) and value:
         return [("a secret in clear has no place in this file", at)]
+    if SECRETIVE.match(key) and isinstance(value, list):
+        return [one for number, inner in enumerate(value) for one in _named(key, inner, f"{at}.{number}")]
     return clear_secrets(value, at)
 
 
@@ -115,7 +126,7 @@ ConnectorName = Annotated[str, BeforeValidator(_connector)]
 Configuration = Annotated[
     dict[str, Any],
     BeforeValidator(empty_if_none),
-    AfterValidator(_no_secrets),
+    AfterValidator(_sendable),
 ]
 Column = Annotated[tuple[str, ...], BeforeValidator(_path)]
 Columns = Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_paths)]

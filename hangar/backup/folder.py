@@ -122,7 +122,10 @@ class Folder:
             raise HangarError(
                 f"There is no backup {wanted}." if known else "There is no backup.",
                 f"* Looked in: {paths.shown(self.path)}",
-                f"There are: {', '.join(one.id for one in known[:10])}" if known else "",
+                f"There are: {', '.join(one.id for one in known[:10])}"
+                if known
+                else "Name where they are in platform.yml (backup.folder, backup.sftp or backup.gcs), or make one: "
+                "./provision.py backup now",
             )
         if gone := self.missing(found):
             raise HangarError(

@@ -46,16 +46,18 @@ def require_age() -> None:
 
 
 def require_opens(config: Config, folder: Folder, backup: Backup) -> Path:
-    """The key, once it has opened the smallest part: nothing is touched for a backup that cannot be read.
+    """The key, once every part is what was made and it has opened the smallest: nothing is touched for a backup that
+    cannot be read.
 
     Raises:
-        HangarError: it does not open it, or there is none.
+        HangarError: a part has changed, the key does not open it, or there is none.
         MissingTool: `age` is not installed.
     """
     require_age()
     key = keys.require(config)
     smallest = min(backup.parts, key=lambda part: part.bytes)
-    trial = try_object(folder, smallest, key)
+    looked = (Trial(part.object, _change(folder, part)) for part in backup.parts)
+    trial = next((one for one in looked if one.problem), None) or try_object(folder, smallest, key)
     if trial.problem:
         raise HangarError(
             f"The backup {backup.id} cannot be read.", f"* {trial.object}: {trial.problem}", cure(trial)
@@ -78,13 +80,9 @@ def try_all(folder: Folder, backups: Iterable[Backup], key: Path) -> list[Trial]
 
 def try_object(folder: Folder, part: Sealed, key: Path) -> Trial:
     """What is encrypted is what was written, to the last byte, or age says no."""
+    if changed := _change(folder, part):
+        return Trial(part.object, changed)
     place = folder.path / part.object
-    if not place.is_file():
-        return Trial(part.object, "it is missing")
-    with place.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != part.sha256:
-        return Trial(part.object, "it has changed since it was made")
     try:
         pipe.carry(command(key, place), None)
     except CommandFailed as error:
@@ -92,3 +90,13 @@ def try_object(folder: Folder, part: Sealed, key: Path) -> Trial:
         said = error.output.strip().splitlines()[-1:] or ["age gives no reason"]
         return Trial(part.object, f"it was encrypted to another key than {key.name}" if wrong else said[0])
     return Trial(part.object)
+
+
+def _change(folder: Folder, part: Sealed) -> str:
+    """Why the object is not what the machine made; empty where it is."""
+    place = folder.path / part.object
+    if not place.is_file():
+        return "it is missing"
+    with place.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    return "" if found == part.sha256 else "it has changed since it was made"

@@ -72,7 +72,7 @@ def apply(args: argparse.Namespace, declared: "Declared") -> "tuple[Step, ...]":
 
 def keep(args: argparse.Namespace) -> int:
     """Hands a secret from standard input to the machine; it stands nowhere on the way."""
-    value = "" if not args.name or sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
+    value = "" if not args.name or sys.stdin.isatty() else _given()
     if not value:
         raise HangarError(
             "A secret needs a name, and comes on standard input.",
@@ -84,6 +84,21 @@ def keep(args: argparse.Namespace) -> int:
     if args.json:
         console.json({"kept": args.name})
     return 0
+
+
+def _given() -> str:
+    """What comes on standard input, without the mark that some editors put before a text, and the last line's end."""
+    try:
+        value = sys.stdin.read()
+        value.encode()  # bytes that are no text may have been let through
+    except UnicodeError:
+        value = "\0"
+    if "\0" in value:
+        raise HangarError(
+            "The secret was not kept: what came on standard input is no text in UTF-8.",
+            resolution="Save it as UTF-8 and run the same command again.",
+        )
+    return value.removeprefix("\ufeff").rstrip("\n")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from hangar.config.fields import (
     setting,
     wrong,
 )
+from hangar.config.reading import read_yaml
 
 Engine = Literal["embedded", "abctl"]
 
@@ -46,6 +47,32 @@ def _chart(value: str) -> str:
     if tuple(map(int, value.split(".")[:2])) < OLDEST_CHART:
         raise wrong(f"{value} is too old: below 2.4 one workspace can read another's (CVE-2026-80049)")
     return value
+
+
+def _helm_values(path: Path) -> Path:
+    """The file, if Helm could read it, and it leaves the log-in on and Airbyte's telemetry off: the role's own rules,
+    whose turn comes after other roles have changed the machine.
+    """
+    data, found = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
+    problems = [
+        (f"{path} is no file of Helm values ({one.path}: {one.message.partition(';')[0]})", "", "YAML")
+        for one in found
+    ]
+    given = data.get("global", {})
+    parts = [given.get(name, {}) for name in ("auth", "tracking")] if isinstance(given, dict) else [given]
+    if not all(isinstance(part, dict) for part in parts):
+        problems.append((f"{path} has a `global` that is none of Airbyte's chart", "", "global: {…: {…}}"))
+    else:
+        auth, tracking = parts
+        if auth.get("enabled", True) is not True:
+            problems.append((f"{path} switches the log-in off (global.auth.enabled)", "", "leaving it on"))
+        if tracking.get("enabled", False) is not False or tracking.get("strategy", "logging") != "logging":
+            problems.append(
+                (f"{path} sends what Airbyte does to its maker (global.tracking)", "", "leaving it off")
+            )
+    if problems:
+        raise all_wrong(problems)
+    return path
 
 
 class Database(Section):
@@ -90,7 +117,7 @@ class Abctl(Section):
         "Airbyte's mode for small machines: no requests of memory, no Connector Builder.",
         "true or false",
     )
-    values: File | None = setting(
+    values: Annotated[File, AfterValidator(_helm_values)] | None = setting(
         None, "Helm values of yours, stronger than Hangar's.", "the path of a YAML file, or null"
     )
     database: Database = section(Database)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from hangar.config.calendar import is_calendar
 from hangar.config.existing import HostKeys
 from hangar.config.fields import File, Names, Section, check_each, locate, section, setting, wrong
 
@@ -124,6 +125,13 @@ class Backup(Section):
     keep: Keep = section(Keep)
     sftp: Sftp = section(Sftp)
     gcs: Gcs = section(Gcs)
+
+    @field_validator("schedule")
+    @classmethod
+    def _in_time(cls, value: str) -> str:
+        if not is_calendar(value):
+            raise wrong(f'"{value}" is no time that systemd knows, so that no backup would be made')
+        return value
 
     @field_validator("recipients")
     @classmethod

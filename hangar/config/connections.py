@@ -1,7 +1,9 @@
 """What goes into Airflow's containers by platform.yml: connections, variables and environment variables."""
 
+import math
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -93,6 +95,7 @@ class Connection(Section):
             for at, name in references(self.extra or {}, "extra")
             if not isinstance(name, str) or not re.fullmatch(NAME, name)
         ]
+        found += without_form(self.extra or {}, "extra")
         if found:
             raise all_wrong(found)
         return self
@@ -110,6 +113,22 @@ def in_clear(value: Any, at: str) -> Iterator[str]:
         if SECRETIVE.match(str(key)) and inner and isinstance(inner, str | int) and inner is not True:
             yield place
         yield from in_clear(inner, place)
+
+
+def without_form(value: Any, at: str = "") -> Iterator[tuple[str, str, str]]:
+    """What YAML reads and JSON has no form for, a date without quotes above all: (what, at, right)."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inner:
+        place = f"{at}.{key}".removeprefix(".")
+        if isinstance(value, dict) and not isinstance(key, str):
+            yield f"{quoted(key)} is not a text", place, "the key in quotes"
+        yield from without_form(below, place)
+    if isinstance(value, date):
+        yield f"{value} is read as a date, for which JSON has no form", at, "the same in quotes"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{value} is a number for which JSON has no form", at, "a finite one"
+    elif value is not None and not isinstance(value, dict | list | str | int | float):
+        yield "is nothing that JSON has a form for", at, "a text, a number, a list or keys and values"
 
 
 def references(value: Any, at: str) -> Iterator[tuple[str, Any]]:

@@ -33,6 +33,10 @@ CHANNEL = r"^projects/[a-z][-a-z0-9]{4,28}[a-z0-9]/notificationChannels/[0-9]{1,
 """A notification channel of Cloud Monitoring, as `gcloud beta monitoring channels list` names it."""
 
 
+TAKEN = ("admin_password", "scraper_password")
+"""Secrets of the machine's own, which lie beside those of receivers: no receiver is to be given them."""
+
+
 class Receiver(Section):
     """Who is told of an alert, and how. Its secret is the name of a file on the machine, never the secret itself.
     One of kind `google` is told by Cloud Monitoring, every other by the machine.
@@ -65,6 +69,13 @@ class Receiver(Section):
         pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
     )  # fmt: skip
     login: str | None = setting(None, "E-mail: the account there.", "a user name")
+
+    @field_validator("secret")
+    @classmethod
+    def _of_its_own(cls, value: str | None) -> str | None:
+        if value in TAKEN:
+            raise wrong(f'"{value}" is a password of the monitoring\'s own', "", "another name")
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> "Receiver":

@@ -2,6 +2,7 @@
 file, beside the connections.
 """
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ def _faults(value: Any, at: str) -> list[tuple[str, str, str]]:
         return [] if is_name else [("is not a secret's name", f"{at}.secret", "letters, digits and _")]
     if isinstance(value, dict):
         return [fault for key, inner in value.items() for fault in _faults(inner, f"{at}.{key}")]
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return []
     return [
         (

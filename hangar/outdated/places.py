@@ -1,5 +1,6 @@
 """Every place where a version is pinned: the one list of them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,10 @@ from hangar.upgrade.pins import pinned
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 """Pythons that a lock may be for, the earliest first: what is newer has to run on the earliest."""
+
+
+PLOTTING = "roles/monitoring/files/dashboard/uplot/uPlot.iife.min.js"
+"""A library that lies here whole; its first line says which."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +102,28 @@ def others(repo: Path = paths.REPO) -> tuple[Other, ...]:
 
 
 def _others(repo: Path) -> Iterator[Other]:
-    abctl, airflow, engine = (
-        f"roles/{name}/main.yml" for name in ("airbyte_abctl/defaults", "airflow/defaults", "airbyte/vars")
-    )
-    pins = {
-        path: yaml.safe_load((repo / path).read_text(encoding="utf-8")) for path in (abctl, airflow, engine)
-    }
-    releases = "https://www.debian.org/releases/"
+    abctl, airflow, engine, agent, warehouse = files = tuple(
+        f"roles/{name}/main.yml"
+        for name in (
+            "airbyte_abctl/defaults", "airflow/defaults", "airbyte/vars", "ops_agent/defaults", "warehouse/vars",
+        )
+    )  # fmt: skip
+    pins = {path: yaml.safe_load((repo / path).read_text(encoding="utf-8")) for path in files}
+    releases, postgres = "https://www.debian.org/releases/", "https://www.postgresql.org/support/versioning/"
     for name, path, option, look in (
         ("abctl", abctl, "airbyte_abctl_version", "https://github.com/airbytehq/abctl/releases"),
         ("Airbyte's platform", abctl, "airbyte_abctl_chart", "https://airbytehq.github.io/charts/index.yaml"),
         ("Debian of the machine and Airflow's image", airflow, "airflow_debian_suite", releases),
-        ("Postgres of Airflow", airflow, "airflow_postgres_version", "https://www.postgresql.org/support/versioning/"),
+        ("Postgres of Airflow", airflow, "airflow_postgres_version", postgres),
+        ("Postgres of the warehouse", warehouse, "__warehouse_version", postgres),
+        ("Google's Ops Agent", agent, "ops_agent_version", "https://github.com/GoogleCloudPlatform/ops-agent/releases"),
         ("Debian of the embedded engine's image", engine, "__airbyte_debian_suite", releases),
     ):  # fmt: skip
         yield Other(name, str(pins[path][option]), path, look)
+    said = re.search(r"\(v([0-9.]+)\)", (repo / PLOTTING).read_text(encoding="utf-8")[:200])
+    yield Other(
+        "uPlot of the dashboard",
+        said[1] if said else "not said",
+        PLOTTING,
+        "https://github.com/leeoniya/uPlot/releases",
+    )

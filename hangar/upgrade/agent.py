@@ -5,6 +5,7 @@ The controller sends this text over SSH and root's python3 runs it (standard lib
 modules of the role maintenance that drain). Each step may be repeated.
 """
 
+import errno
 import fcntl
 import time
 from collections.abc import Callable
@@ -26,8 +27,17 @@ HOLD = "hangar-upgrade-hold"
 APT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "LC_ALL": "C.UTF-8"}
 APT_OPTIONS = (
     "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--with-new-pkgs",
+    # Somebody may have begun since we looked (see `wait_for_others`).
+    "-o", "DPkg::Lock::Timeout=300",
 )  # fmt: skip
 """Settings that a role wrote stay; what is needed in addition comes, nothing is removed."""
+
+
+FRONTEND = Path("/var/lib/dpkg/lock-frontend")
+"""Whoever installs packages holds this lock (of POSIX's kind, as apt and dpkg do) from its beginning to its end."""
+
+OTHERS, LOOK_EVERY = 1800.0, 1.0
+"""Seconds that another installation is waited for (the night's updates, say), and between two looks."""
 
 
 class Agent:
@@ -109,6 +119,7 @@ class Agent:
         """Upgrades Debian's packages and starts anew what still runs old ones: the warehouse, and the daemons where one
         of `docker` is among them. Returns name, old and new version of each.
         """
+        wait_for_others()
         before = installed()
         # What a power cut left half installed is finished first.
         run(
@@ -148,6 +159,35 @@ class Agent:
 def its_airflow() -> Airflow | None:
     port = described().get("airflow")
     return Airflow(port) if port else None
+
+
+def wait_for_others() -> None:
+    """Returns once nobody else installs packages.
+
+    Raises:
+        Refusal: somebody still does.
+    """
+    latest = time.monotonic() + OTHERS
+    while is_held(FRONTEND):
+        if time.monotonic() > latest:
+            raise Refusal(
+                "busy",
+                f"somebody else has been installing packages for {OTHERS / 60:g} minutes: fuser -v {FRONTEND}",
+            )
+        time.sleep(LOOK_EVERY)
+
+
+def is_held(lock: Path) -> bool:
+    try:
+        with lock.open("r+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return True
+        raise
+    return False
 
 
 def answering(call: Callable[[], object]) -> None:

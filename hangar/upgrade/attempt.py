@@ -13,7 +13,7 @@ from hangar.errors import HangarError
 from hangar.upgrade import excuses, planning
 from hangar.upgrade.machine import Machine, Refused
 from hangar.upgrade.records import Item, Plan
-from hangar.upgrade.remote.running import PLATFORM_BACK
+from hangar.upgrade.remote import PLATFORM_BACK
 
 BETWEEN_LOOKS = 2.0
 LONGEST = 1440

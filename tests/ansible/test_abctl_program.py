@@ -236,6 +236,22 @@ def test_credentials_are_made_once_and_put_right_when_they_stop_working(
 
 
 @needs_root
+@pytest.mark.parametrize("number", [0, 1], ids=["id", "secret"])
+def test_an_empty_file_is_no_credential(clients: credentials.Clients, here: Machine, number: int) -> None:
+    """Whoever knows the id would know an empty secret too"""
+    clients.ensure()
+    place = clients.places("airflow")[number]
+    place.chmod(0o640)
+    place.write_text("")
+    place.chmod(0o440)
+    assert clients.wrong() == ["airflow"]
+    clients.ensure()
+    assert len(place.read_text()) > 16
+    assert here.token(FILTER_PORT, *of_airflow(clients)) == "token"
+    assert "" not in of_airflow(clients)
+
+
+@needs_root
 def test_airbyte_itself_knows_none_of_the_clients_and_the_filter_keeps_no_secret_of_theirs(
     clients: credentials.Clients, here: Machine
 ) -> None:

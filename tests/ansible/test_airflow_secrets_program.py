@@ -53,11 +53,11 @@ class Machine:
     def describe_variables(self, given: dict[str, object]) -> None:
         self.described.with_name("variables.json").write_text(json.dumps(given))
 
-    def call(self, *arguments: str, status: int = 0) -> str:
+    def call(self, *arguments: str, status: int = 0, given: bytes = b"") -> str:
         argv = [sys.executable, "-IB", str(self.program), *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(argv, input=given, capture_output=True, check=False, timeout=30)
         assert done.returncode == status, done.stderr
-        return done.stdout + done.stderr
+        return (done.stdout + done.stderr).decode()
 
     def read(self, name: str) -> str:
         return (self.secrets / name).read_text()
@@ -74,6 +74,21 @@ def test_secrets_are_made_once(machine: Machine) -> None:
     before = {path: path.read_text() for path in machine.secrets.iterdir()}
     assert machine.call("look") == machine.call("ensure") == ""
     assert {path: path.read_text() for path in machine.secrets.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["fernet_key", "jwt_secret", "postgres_password", "admin_password"])
+def test_an_empty_file_and_a_link_are_no_key(machine: Machine, name: str, tmp_path: Path) -> None:
+    """Airflow would sign with it, or encrypt nothing"""
+    place, elsewhere = machine.secrets / name, tmp_path / "elsewhere"
+    elsewhere.write_text("chosen by somebody else")
+    for spoil in (place.touch, lambda: place.symlink_to(elsewhere)):
+        place.unlink()
+        spoil()
+        assert str(place) in machine.call("look")
+        machine.call("ensure")
+        assert not place.is_symlink()
+        assert len(machine.read(name)) >= 32
+        assert machine.call("look") == ""
 
 
 def test_a_renewed_secret_is_another_and_what_follows_from_it_follows(machine: Machine) -> None:
@@ -177,3 +192,19 @@ def test_a_secret_that_is_not_there_is_named_with_its_cure(machine: Machine, nam
     said = f"airflow_variables.token names the secret {name!r}, which is not on the machine. {cure}\n"
     assert machine.call("ensure", status=1) == machine.call("look", status=1) == said
     assert machine.variables.read_text() == before
+
+
+@pytest.mark.parametrize("given", [b"hunter3", b"hunter3\n", b"hunter3\r\n", b"\xef\xbb\xbfhunter3\r\n"])
+def test_what_a_person_pipes_in_is_kept_as_it_was_meant(machine: Machine, given: bytes) -> None:
+    assert machine.call("set", "erp", given=given) == ""
+    assert machine.read("erp") == "hunter3"
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    (b"\n", "nothing came on standard input\n"),
+    ("hunter3".encode("utf-16"), "what came on standard input is no text in UTF-8; save it as UTF-8\n"),
+    (b"caf\xe9", "what came on standard input is no text in UTF-8; save it as UTF-8\n"),
+])  # fmt: skip
+def test_what_is_no_text_replaces_no_secret(machine: Machine, given: bytes, said: str) -> None:
+    assert machine.call("set", "erp", given=given, status=1) == said
+    assert machine.read("erp") == "hunter2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -223,30 +224,66 @@ def test_a_state_that_is_torn_is_forgotten(tmp_path: Path) -> None:
     assert state.read(tmp_path / "state.json") == state.State()
 
 
+def fills_the_disk(given: object) -> None:
+    making.WORK.mkdir(exist_ok=True)
+    raise OSError(28, "No space left on device")
+
+
 def test_a_failed_run_keeps_the_last_good_one_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HOME", "WORK", "SPOOL"):
         monkeypatch.setattr(making, name, tmp_path / name.lower().replace("home", ""))
-    monkeypatch.setattr(state, "write", lambda found: kept.append(found))
+    monkeypatch.setattr(state, "write", lambda found: kept.append((found, (tmp_path / "work").exists())))
     monkeypatch.setattr(state, "read", lambda: state.State(since=1.0, good=5.0, last=FIRST))
     monkeypatch.setattr(spool, "prune", lambda kept: None)
     monkeypatch.setattr(state, "tell", lambda described, found: None)
-    monkeypatch.setattr(
-        making, "_make", lambda described: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
-    kept: list[state.State] = []
+    monkeypatch.setattr(making, "_make", fills_the_disk)
+    kept: list[tuple[state.State, bool]] = []
     with pytest.raises(Refused, match=r"No space left on device"):
         making.make(DESCRIBED)
-    assert kept == [
-        state.State(since=1.0, good=5.0, last=FIRST, problem="[Errno 28] No space left on device")
-    ]
+    told = state.State(since=1.0, good=5.0, last=FIRST, problem="[Errno 28] No space left on device")
+    assert kept == [(told, False)], "the copy makes room for the reason"
+
+
+def test_a_disk_without_room_for_the_reason_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be kept then; the unit has failed, which is told while nobody says why."""
+    for name in ("HOME", "WORK", "SPOOL"):
+        monkeypatch.setattr(making, name, tmp_path / name.lower().replace("home", ""))
+    monkeypatch.setattr(state, "write", fills_the_disk)
+    monkeypatch.setattr(spool, "prune", lambda kept: None)
+    monkeypatch.setattr(making, "_make", fills_the_disk)
+    with pytest.raises(Refused, match=r"^\[Errno 28\] No space left on device$"):
+        making.make(DESCRIBED)
 
 
 def test_two_at_once_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "HOME", tmp_path)
     with making.alone(), pytest.raises(Refused, match="Another backup or restore is at work"), making.alone():
         pass
+
+
+def test_a_backup_waits_for_whoever_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The night's would be left out for an `up` that is putting keys in place, and its unit called failed."""
+    for name in ("HOME", "WORK", "SPOOL"):
+        monkeypatch.setattr(making, name, tmp_path / name.lower().replace("home", ""))
+    monkeypatch.setattr(spool, "prune", lambda kept: None)
+    monkeypatch.setattr(state, "tell", lambda described, found: None)
+    monkeypatch.setattr(making, "_make", lambda described: (backup(FIRST), []))
+    monkeypatch.setattr(making, "_send", lambda described, found, whole: None)
+    with contextlib.ExitStack() as somebody:
+        somebody.enter_context(making.alone())
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            somebody.close()
+
+        monkeypatch.setattr("time.sleep", sleep)
+        assert making.make(DESCRIBED).id == FIRST
+    assert waited == [0.5]
 
 
 def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_copied(

@@ -194,6 +194,18 @@ def test_nobody_else_logs_in_the_name_of_a_unit() -> None:
     ]  # fmt: skip
 
 
+def test_what_the_kernel_says_is_asked_for_by_where_it_comes_from() -> None:
+    ((command, parse),) = logs._commands(
+        {"name": "kernel", "kernel": True}, {"since": 60, "lines": 10}, follow=False
+    )
+    assert command[command.index("--all") + 2 :] == ["_TRANSPORT=kernel"]
+    line = {"__REALTIME_TIMESTAMP": "1764000000000000", "PRIORITY": "3", "SYSLOG_IDENTIFIER": "kernel",
+            "MESSAGE": "Out of memory: Killed process 42 (worker)"}  # fmt: skip
+    assert parse(json.dumps(line)).as_text() == (
+        "2025-11-24 16:00:00 kernel: ERROR Out of memory: Killed process 42 (worker)"
+    )
+
+
 def test_a_person_who_writes_to_the_journal_ends_nobodys_reading() -> None:
     """journalctl gives a field that was sent twice as a list."""
     line = json.dumps({"__REALTIME_TIMESTAMP": "1764000000000000", "MESSAGE": ["a", "\x1b[2Jb"]})

@@ -17,7 +17,7 @@ BACK = 90
 
 UNITS = (
     "warehouse", "hangar-measure", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "ssh",
-    "systemd-journald", "systemd-logind", "dbus",
+    "systemd-journald", "systemd-logind", "dbus", "airflow-live",
 )  # fmt: skip
 CONTAINERS = {
     "airflow": ("api-server", "scheduler", "dag-processor", "triggerer", "postgres"),

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hangar import services
+from tests.matrix import test_kills
+from tests.templates.render import render
+
 REPO = Path(__file__).resolve().parents[2]
 
 EVERY = (
@@ -96,6 +100,47 @@ def test_a_unit_is_confined_or_says_why_not(name: str) -> None:
 def test_a_unit_without_any_of_it_is_noticed() -> None:
     assert missing("[Service]\nExecStart=/bin/true\nNoNewPrivileges=no\n") == set(EVERY)
     assert missing("NoNewPrivileges=yes\n") == set(EVERY) - {"NoNewPrivileges"}
+
+
+def test_the_log_of_every_unit_is_among_the_logs() -> None:
+    """`./provision.py logs` is the one place to read them."""
+    shown = {unit for one in services.SERVICES.values() for unit in (*one.units, *one.user_units)}
+    started = {
+        path.parent.name.removesuffix(".d") for path in REPO.glob("roles/*/templates/**/*.service.d/*")
+    }
+    assert set(UNITS) - shown == set()
+    assert {one for one in started if one.startswith(("google-", "systemd-journal-"))} <= shown
+
+
+DAEMONS = {name: text for name, text in UNITS.items() if not re.search(r"^Type=oneshot", text, re.M)}
+KILLED_ELSEWHERE = {
+    "airbyte-filter.service": "comes with Airbyte's platform alone",
+    "docker.service": "killed for each service user",
+    "hangar-resume.service": "ends by itself",
+}
+"""Daemons that tests/matrix/test_kills.py does not kill by their name."""
+
+
+@pytest.mark.parametrize("name", sorted(DAEMONS))
+def test_a_daemon_that_is_killed_starts_again(name: str) -> None:
+    """Also where it is killed again and again: no limit counts the starts, or each waits too long to reach it."""
+    said = dict(re.findall(r"^(Restart|RestartSec|StartLimitIntervalSec)=(\S+)$", DAEMONS[name], re.M))
+    assert said["Restart"] in ("always", "on-failure")
+    # Systemd gives up after five starts within ten seconds.
+    assert said.get("StartLimitIntervalSec") == "0" or int(said["RestartSec"].rstrip("s")) >= 3
+
+
+def test_every_daemon_is_killed_on_a_machine() -> None:
+    killed = {f"{name}.service" for name in test_kills.UNITS}
+    assert set(DAEMONS) - killed == set(KILLED_ELSEWHERE)
+
+
+@pytest.mark.parametrize("user", test_kills.CONTAINERS)
+def test_every_container_that_is_killed_starts_again(user: str) -> None:
+    where = {"role_path": str(REPO / "roles" / user)}
+    found = yaml.safe_load(render(user, f"/srv/{user}/stack/compose.yaml", **where))["services"]
+    lasting = {name: one["restart"] for name, one in found.items() if one["restart"] != "no"}
+    assert lasting == dict.fromkeys(test_kills.CONTAINERS[user], "on-failure")
 
 
 def test_no_reason_is_for_a_unit_that_is_not_there() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hangar.paths import REPO
 from tests.templates.render import render, value
 
 ROLE = "airbyte_abctl"
@@ -59,6 +60,13 @@ def test_values_of_ones_own_are_stronger_and_the_log_in_stays_on(tmp_path: Path)
     mine.write_text("global: {auth: {enabled: false}}\n")
     (said,) = value(ROLE, "__airbyte_abctl_wrong", airbyte_abctl_values=str(mine), **VOUCHED)
     assert said == "airbyte_abctl_values switches the log-in off (global.auth.enabled), which stays on"
+
+
+@pytest.mark.parametrize("content", ["", "# nothing yet"])
+def test_a_file_of_values_in_which_nothing_stands_changes_nothing(tmp_path: Path, content: str) -> None:
+    mine = tmp_path / "values.yaml"
+    mine.write_text(content)
+    assert values(airbyte_abctl_values=str(mine)) == values()
 
 
 @pytest.mark.parametrize("tracking", ["{enabled: true}", "{strategy: segment}", "null"])
@@ -209,3 +217,15 @@ def test_the_filter_listens_on_loopback_and_names_what_it_admits() -> None:
         "{ method GET HEAD } read", "{ method POST } token small", "{ method POST } reason small",
         "{ method POST } jobs small", "{ method DELETE } job",
     ]  # fmt: skip
+
+
+def test_what_was_taken_away_can_be_taken_away_again() -> None:
+    """`purged` after `absent`: no step needs a unit that the earlier one removed"""
+    steps = yaml.safe_load((REPO / "roles/airbyte_abctl/tasks/absent.yml").read_text())
+    gone = {Path(path).name for path in value(ROLE, "__airbyte_abctl_files")}
+    assert "airbyte-filter.service" in gone
+    assert [step["name"] for step in steps if "ansible.builtin.systemd_service" in step] == []
+    stops = [step["ansible.builtin.command"]["argv"] for step in steps if "ansible.builtin.command" in step]
+    named = [words[2:] for words in stops if isinstance(words, list) and words[0] == "systemctl"]
+    # systemctl fails at a name that it does not know, and not at a pattern that fits nothing.
+    assert named == [["airbyte-filter.service*"]]

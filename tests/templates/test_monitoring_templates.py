@@ -68,7 +68,12 @@ def test_what_is_not_on_the_machine_is_not_watched() -> None:
 def test_changed_files_are_told_with_their_own_cure_and_once() -> None:
     """`up`, which puts other failed units right, does not."""
     found = rules()
-    assert found["UnitFailed"]["expr"] == 'hangar_unit_failed{unit!~"hangar-(backup|integrity).service"} == 1'
+    others, killed = found["UnitFailed"]["expr"].split(" or ")
+    assert others == 'hangar_unit_failed{unit!~"hangar-(backup|integrity).service"} == 1'
+    assert (
+        killed
+        == '(hangar_unit_failed{unit="hangar-backup.service"} == 1 unless on () hangar_backup_failed == 1)'
+    )
     assert found["SystemFilesChanged"]["expr"] == 'hangar_unit_failed{unit="hangar-integrity.service"} == 1'
     assert (
         "sudo /usr/local/lib/hangar/integrity accept" in found["SystemFilesChanged"]["annotations"]["action"]
@@ -142,6 +147,8 @@ def test_receivers_get_their_levels_and_name_their_secret_as_a_file() -> None:
         ({"a": {"kind": "webhook", "secret": "../x"}},
          "monitoring_receivers.a: a secret has a name of letters, digits and _"),
         ({"a": {"kind": "email", "to": "x", "from": "y"}}, "monitoring_receivers.a: mail needs server"),
+        ({"a": {"kind": "webhook", "secret": "admin_password"}},
+         "monitoring_receivers.a: admin_password is a password of the monitoring's own"),
         ({"nobody": {"kind": "slack", "secret": "X"}}, "monitoring_receivers.nobody: the name is taken"),
         ({"a": {"kind": "slack", "secret": "X", "levels": ["loud"]}},
          "monitoring_receivers.a: loud is none of critical, warning and grow"),

@@ -65,6 +65,22 @@ def test_the_description_says_whose_each_schema_is() -> None:
     }
 
 
+def test_only_beside_airbytes_platform_its_account_makes_schemas() -> None:
+    """Its connectors ask for their schema even where it exists; nobody then looks in a schema of their own name"""
+    beside = {
+        name: value("warehouse", "__warehouse_roles", airbyte_engine=name) for name in ("embedded", "abctl")
+    }
+    assert {engine: roles["airbyte"]["rights"] for engine, roles in beside.items()} == {
+        "embedded": ["CONNECT", "TEMPORARY"], "abctl": ["CONNECT", "TEMPORARY", "CREATE"],
+    }  # fmt: skip
+    assert [name for name, role in beside["abctl"].items() if "CREATE" in role["rights"]] == ["airbyte"]
+    assert {role["settings"].get("search_path") for role in beside["abctl"].values()} == {"public"}
+    assert {role["settings"].get("search_path") for role in beside["embedded"].values()} == {None}
+    assert not value(
+        "warehouse", "warehouse_airbyte_makes_schemas", airbyte_engine="abctl", airbyte_enabled=False
+    )
+
+
 def test_the_unit_gives_no_capability_and_writes_the_data_only() -> None:
     text = render("warehouse", "/etc/systemd/system/warehouse.service")
     found = settings(text)

@@ -1,13 +1,15 @@
 """How a program of ours is started on the machine, and what is said when it cannot be."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hangar import agents
+from hangar import agents, paths
 from hangar.airbyte import session
 from hangar.errors import MachineUnreachable
 from hangar.upgrade import machine as upgrade
@@ -31,6 +33,28 @@ def test_every_agent_needs_nothing_but_the_standard_library(package: str) -> Non
         input=agents.program(package, beside) + "\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "ready\n", "")
+
+
+IMPORTED = """
+import importlib, pkgutil, hangar
+for one in pkgutil.walk_packages(hangar.__path__, "hangar."):
+    try:
+        importlib.import_module(one.name)
+    except ModuleNotFoundError as error:
+        print(one.name, error.name)
+"""
+THERE = re.compile(r"hangar\.\w+\.(agent|remote\.\w+) hangar_\w+")
+
+
+def test_what_runs_here_needs_no_module_of_the_machines() -> None:
+    """Tests find the roles' modules; a person's call does not, and a verb that imports one does not even begin."""
+    here = {**os.environ, "PYTHONPATH": str(paths.REPO)}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED], cwd="/", env=here, capture_output=True, text=True, check=True
+    )
+    lacking = done.stdout.splitlines()
+    assert "hangar.upgrade.agent hangar_maintenance" in lacking, "the roles' modules are not to be found here"
+    assert [line for line in lacking if not THERE.fullmatch(line)] == []
 
 
 def test_a_machine_that_lets_nobody_in(tmp_path: Path) -> None:

@@ -44,9 +44,28 @@ def test_what_has_no_price_is_said_without_one(make_config: Make) -> None:
     assert wish.fits == "a machine type with twice the vCPUs and memory of e2-custom-4-8192"
 
 
+def test_no_machine_type_is_named_that_there_is_not(make_config: Make) -> None:
+    """Of a family whose shapes are not known none is guessed: it may have others, or another processor."""
+    (wish,) = wishes(
+        (alert("cpu"),),
+        make_config(*GCP, "gcp.machine_type=t2a-standard-48", "gcp.image_family=debian-13-arm64"),
+    )
+    assert wish.fits == "a machine type with twice the vCPUs and memory of t2a-standard-48"
+    (wish,) = wishes((alert("cpu"),), make_config(*GCP, "gcp.machine_type=t2d-standard-60"))
+    assert wish.fits == "a machine type larger than t2d-standard-60, of another family"
+
+
 @pytest.mark.parametrize(
     ("kind", "larger"),
-    [(("e2", 4), "e2-standard-8"), (("e2", 32), "n2-standard-48"), (("n2", 128), "")],
+    [
+        (("e2", 4), "e2-standard-8"),
+        (("e2", 32), "n2-standard-48"),
+        (("n2", 128), ""),
+        (("n2d", 128), "n2d-standard-224"),
+        (("c3", 8), "c3-standard-22"),
+        (("n1", 32), "n1-standard-64"),
+        (("c4a", 8), ""),
+    ],
 )
 def test_the_next_shape(kind: tuple[str, int], larger: str) -> None:
     assert next_type(*kind) == larger

@@ -24,9 +24,9 @@ def test_a_units_log_comes_from_the_journal(make_config: Make) -> None:
 
 
 def test_time_and_following(make_config: Make) -> None:
-    assert command(make_config(), "firewall", 600, follow=True) == (
+    assert command(make_config(), "warehouse", 600, follow=True) == (
         "sudo journalctl --no-pager --output=short-iso --since=-600s --follow "
-        "_SYSTEMD_UNIT=hangar-firewall.service + UNIT=hangar-firewall.service _PID=1"
+        "_SYSTEMD_UNIT=warehouse.service + UNIT=warehouse.service _PID=1"
     )
 
 
@@ -82,7 +82,17 @@ def test_airbytes_platform_logs_in_its_cluster(make_config: Make) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_a_log(make_config: Make, service: str) -> None:
     asked_for = command(make_config(), service)
-    assert "logs" in asked_for or "_UNIT=" in asked_for or "SYSLOG_IDENTIFIER=" in asked_for
+    assert any(word in asked_for for word in ("logs", "_UNIT=", "SYSLOG_IDENTIFIER=", "_TRANSPORT="))
+
+
+def test_the_kernels_log_is_its_own(make_config: Make) -> None:
+    """Whoever writes "kernel" into the journal by name is somebody else."""
+    assert command(make_config(), "kernel") == (
+        "sudo journalctl --no-pager --output=short-iso --lines=100 _TRANSPORT=kernel"
+    )
+    words = shlex.split(asked(make_config(), ["kernel"]))
+    said = json.loads(words[words.index("logs") + 1].removesuffix(";"))
+    assert said["sources"] == [{"name": "kernel", "kernel": True}]
 
 
 def asked(config: Config, names: list[str], grep: str = "") -> str:

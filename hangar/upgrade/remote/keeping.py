@@ -12,10 +12,10 @@ from hangar_backup.described import Refused
 from hangar_files import FileProblem
 
 from hangar.serving import Refusal
+from hangar.upgrade.remote import PLATFORM_BACK
 from hangar.upgrade.remote.running import (
     CONTAINERS,
     DESCRIBED,
-    PLATFORM_BACK,
     SRV,
     WORKED,
     as_docker,

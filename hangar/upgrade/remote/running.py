@@ -16,9 +16,6 @@ DESCRIBED = Path("/etc/hangar/maintenance.json")
 CONTAINERS = {"airflow": "airflow-scheduler-1", "airbyte": "airbyte-engine-1"}
 """The services whose images are made here, each with the container that tells what it runs."""
 
-PLATFORM_BACK = "Airbyte's platform as it was"
-"""What is said of a way back that it went too."""
-
 ANSWERED, WORKED = 600.0, 4 * 3600.0
 """Seconds that a question to a service may take, and work: services rule what is asked, and can hold it up."""
 

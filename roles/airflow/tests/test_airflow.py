@@ -331,12 +331,12 @@ def test_airflow_cannot_change_what_is_released(host):
 def test_a_broken_dag_is_not_released(host):
     """A release with a DAG that cannot be imported is refused, and what is released stays"""
     before = host.check_output("readlink /srv/airflow/released/current")
-    write = (
-        r"place=$(mktemp -d); printf 'from airflow.sdk import dag\nimport no_such_module\n' > $place/dag.py"
-    )
-    refused = host.run(
-        f"{write}; tar --create --directory $place dag.py | base64 | airflow-release deploy --by test"
-    )
+    script = r"""
+    place=$(mktemp -d); trap 'rm -r "$place"' EXIT
+    printf 'from airflow.sdk import dag\nimport no_such_module\n' > "$place/dag.py"
+    tar --create --directory "$place" dag.py | base64 | airflow-release deploy --by test
+    """
+    refused = host.run(f"sh -c {shlex.quote(script)}")
     assert refused.rc == 1
     assert "dag.py: ModuleNotFoundError: No module named 'no_such_module' (line 2)\n" in refused.stderr
     assert host.check_output("readlink /srv/airflow/released/current") == before

@@ -30,6 +30,7 @@ UNFINISHED = "('pending', 'running', 'incomplete')"
 CANCELLED = "It was cancelled."
 INTERRUPTED = "The service stopped while it ran."
 IDLE = 60.0  # seconds between two looks at schedules and old logs when nothing happens
+RECONSIDERED = 3600.0  # seconds until a schedule that cannot be read is read again
 PATIENCE = 5.0  # seconds until a write that found the disk full is tried again
 GLANCE = 0.2  # seconds between two looks whether a cancelled job's end is written
 
@@ -119,10 +120,10 @@ class Supervisor:
         for row in self._database.all("SELECT * FROM jobs WHERE status = 'running'"):
             log.warning("job %s was interrupted", row["id"])
             self._interrupted(row)
-        self._logs.prune()
+        self._prune()
 
     async def run(self) -> None:
-        """Start what may start, until `close`."""
+        """Start what may start, until `close`. No failure ends it: jobs would wait behind a service that looks well."""
         while not self._closing:
             self._news.clear()
             pause = PATIENCE
@@ -132,10 +133,18 @@ class Supervisor:
                 pause = self._until_next()
             except sqlite3.OperationalError as error:  # a full disk passes; the service must outlive it
                 log.error("the state cannot be written: %s", error)
+            except Exception:
+                log.exception("what is due could not be looked at, trying again")
             try:
                 await asyncio.wait_for(self._news.wait(), pause)
             except TimeoutError:
-                self._logs.prune()
+                self._prune()
+
+    def _prune(self) -> None:
+        try:
+            self._logs.prune()
+        except OSError as error:
+            log.error("old logs cannot be removed: %s", error)
 
     async def close(self) -> None:
         """End every attempt; the jobs are taken up again by the next start."""
@@ -156,9 +165,17 @@ class Supervisor:
             (now,),
         ):
             expression = json.loads(row["body"])["schedule"]["cronExpression"]
-            following = schedule.following(expression, now)
+            try:
+                following = schedule.following(expression, now)
+            except Problem as problem:  # it was read when it was stored; lists of time zones change
+                log.error("connection %s does not run: %s", row["id"], problem.detail)
+                later = {"next_run": now + RECONSIDERED, "status_reason": problem.detail}
+                self._database.update("connections", row["id"], later)
+                continue
             with self._database.transaction():  # a disk that fills up in between must not cost a date
-                self._database.update("connections", row["id"], {"next_run": following})
+                self._database.update(
+                    "connections", row["id"], {"next_run": following, "status_reason": None}
+                )
                 try:
                     self.submit(row["id"], "sync")
                 except Problem as problem:  # still running, or the queue is full: the next date comes

@@ -225,3 +225,25 @@ def test_a_refresh_and_an_inactive_connection_are_refused(server: Server) -> Non
     assert refuse(server, "/jobs", 400, connectionId=connection, jobType="refresh") == (
         "This engine has no refresh: clear the connection, then sync it."
     )
+
+
+def test_a_tool_that_is_missing_is_named_and_leaves_nothing(
+    make_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")  # where uv is not
+    server = make_server("--worker-python", "/nonexistent/python")
+    faker = {"name": "f", "workspaceId": server.workspace, "configuration": {"sourceType": "faker"}}
+    refused = server.ask("POST", "/sources", json=faker)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        503,
+        "The connector source-faker could not be installed: uv could not be started: No such file or directory",
+    )
+    file = {"destinationType": "duckdb", "destination_path": "/local/x.duckdb"}
+    place = {"name": "d", "workspaceId": server.workspace, "configuration": file}
+    refused = server.ask("POST", "/destinations", json=place)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        503,
+        "/nonexistent/python could not be started: No such file or directory",
+    )
+    assert server.get("/sources")["data"] == server.get("/destinations")["data"] == []
+    assert [*(server.data / "connectors").iterdir(), *(server.data / "work").iterdir()] == []

@@ -27,7 +27,11 @@ def test_the_newest_is_listed_first_and_found_as_latest(folder: Folder, make: Ma
 def test_what_is_not_there_is_said_with_what_is(folder: Folder, make: Make) -> None:
     with pytest.raises(HangarError) as none:
         folder.require("latest")
-    assert none.value.brief == "There is no backup."
+    assert none.value == HangarError(
+        "There is no backup.", "* Looked in: .hangar/local/backups",
+        "Name where they are in platform.yml (backup.folder, backup.sftp or backup.gcs), or make one: "
+        "./provision.py backup now",
+    )  # fmt: skip
     make(FIRST)
     with pytest.raises(HangarError) as other:
         folder.require(SECOND)

@@ -60,6 +60,25 @@ def test_a_wrong_key_is_called_so(
     )
 
 
+def test_damage_in_any_part_is_found_before_anything_is_touched(
+    settings: config.Config, folder: Folder, make: Make
+) -> None:
+    """The key opens the smallest part; a larger one is looked at too, before a machine is made for it."""
+    large = make(FIRST, content="a dump of the warehouse " * 99).parts[0]
+    found = make(SECOND, large)
+    place = folder.path / large.object
+    raw = bytearray(place.read_bytes())
+    raw[-1] ^= 1
+    place.write_bytes(raw)
+    with pytest.raises(HangarError) as refused:
+        opening.require_opens(settings, folder, found)
+    assert refused.value == HangarError(
+        f"The backup {SECOND} cannot be read.",
+        f"* files-{FIRST}.age: it has changed since it was made",
+        "Take another: ./provision.py backup list names them",
+    )
+
+
 def test_damage_is_found_and_the_rest_is_sound(settings: config.Config, folder: Folder, make: Make) -> None:
     bad, good = make(FIRST), make(SECOND)
     place = folder.path / bad.parts[0].object

@@ -146,6 +146,47 @@ def test_what_abctl_is_told_is_judged(make_config: Make, repo: Path, setting: st
     assert str(problem).replace(str(repo / "inventory/local"), "FOLDER") == f"airbyte.abctl.{said}"
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("global: [1\n b", ' is no file of Helm values (line 2, column 3: this is not YAML (expected \',\' or \']\', '
+         "but got '<stream end>')); YAML"),
+        ("[1, 2]", " is no file of Helm values (line 1: this is not a list of settings); YAML"),
+        ("a: 1\na: 2", ' is no file of Helm values (line 2: "a" is given twice, first on line 1); YAML'),
+        ("global: yes", " has a `global` that is none of Airbyte's chart; global: {…: {…}}"),
+        ("global: {auth: }", " has a `global` that is none of Airbyte's chart; global: {…: {…}}"),
+        ("global: {auth: {enabled: false}}",
+         " switches the log-in off (global.auth.enabled); leaving it on"),
+        ("global: {tracking: {enabled: true}}",
+         " sends what Airbyte does to its maker (global.tracking); leaving it off"),
+        ("global: {tracking: {strategy: segment}}",
+         " sends what Airbyte does to its maker (global.tracking); leaving it off"),
+    ],
+)  # fmt: skip
+def test_values_that_the_role_would_refuse_are_refused_before_anything_is_touched(
+    make_config: Make, repo: Path, content: str, said: str
+) -> None:
+    file = repo / "inventory/local/values.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError) as refused:
+        make_config("airbyte.engine=abctl", VOUCHED, "airbyte.abctl.values=values.yaml")
+    assert [str(problem) for problem in refused.value.problems] == [
+        f"airbyte.abctl.values: {file}{said} would be right"
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "# nothing yet", "webapp: {replicaCount: 2}", "global: {auth: {enabled: true}, edition: community}",
+     "global: {tracking: {enabled: false, strategy: logging}, jobs: {resources: {limits: {cpu: 1}}}}"],
+)  # fmt: skip
+def test_values_of_ones_own_are_taken(make_config: Make, repo: Path, content: str) -> None:
+    file = repo / "inventory/local/values.yaml"
+    file.write_text(content)
+    taken = make_config("airbyte.engine=abctl", VOUCHED, "airbyte.abctl.values=values.yaml")
+    assert taken.airbyte.abctl.values == file
+
+
 @pytest.mark.parametrize("section", ["warehouse", "monitoring"])
 def test_a_service_that_takes_the_filters_port_is_told(make_config: Make, section: str) -> None:
     with pytest.raises(ConfigError) as refused:

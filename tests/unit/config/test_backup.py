@@ -35,6 +35,11 @@ def test_backups_are_on_and_ask_for_nothing(make_config: Make) -> None:
         ("gcs.bucket=Acme", "a bucket's name would be right"),
         ("gcs.folder=/a", "a path such as hangar/production would be right"),
         ("keep.daily=0", "a number from 1 up would be right"),
+        (
+            "schedule=sometimes",
+            'backup.schedule: "sometimes" is no time that systemd knows, so that no backup would be made; '
+            'a time such as "*-*-* 03:15", or hourly would be right',
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(make_config: Make, said: str, told: str) -> None:

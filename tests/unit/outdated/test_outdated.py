@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,4 +207,19 @@ def test_what_comes_from_elsewhere_has_a_version() -> None:
         "Debian of the machine and Airflow's image": "trixie",
         "Postgres of Airflow": "17",
         "Debian of the embedded engine's image": "bookworm",
+        "Postgres of the warehouse": "17",
+        "Google's Ops Agent": "2.70.0",
+        "uPlot of the dashboard": "1.6.32",
     }
+
+
+def test_no_version_that_a_role_pins_is_left_out() -> None:
+    listed = {one.place for one in places.others()} | {one.path for one in places.PLACES}
+    pinning = {
+        str(path.relative_to(REPO))
+        for path in [*REPO.glob("roles/*/defaults/main.yml"), *REPO.glob("roles/*/vars/main.yml")]
+        if re.search(r"^\w+_version:", path.read_text(), re.MULTILINE)
+    }
+    assert pinning <= listed
+    assert {str(path.relative_to(REPO)) for path in REPO.glob("roles/*/files/**/*.lock")} <= listed
+    assert {str(path.relative_to(REPO)) for path in REPO.glob("roles/*/files/**/*.min.js")} <= listed

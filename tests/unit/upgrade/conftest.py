@@ -34,4 +34,5 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         monkeypatch.setattr(module, "BEFORE", root / "srv/upgrade/before")
     monkeypatch.setattr(looking, "DRAINED", root / "srv/maintenance/drained.json")
     monkeypatch.setattr(agent, "LOCK", root / "srv/maintenance/lock")
+    monkeypatch.setattr(agent, "FRONTEND", root / "lock-frontend")
     return made

@@ -1,6 +1,11 @@
 """What the machine's end does of an upgrade itself: packages, and nothing stays drained."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import hangar_bounds
 import pytest
@@ -38,7 +43,56 @@ def test_what_was_left_half_installed_is_finished_first(machine: Machine) -> Non
     asked = [line for line in machine.asked() if line.startswith(("dpkg --", "apt-get"))]
     assert asked[0] == "dpkg --force-confdef --force-confold --configure --pending"
     assert asked[1].startswith("apt-get --quiet --yes ")
-    assert asked[1].endswith("--force-confold --with-new-pkgs upgrade")
+    assert asked[1].endswith("--force-confold --with-new-pkgs -o DPkg::Lock::Timeout=300 upgrade")
+
+
+HOLDS = """
+import fcntl, sys
+with open(sys.argv[1], "w") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+"""Installs something, as dpkg would: until it is told to end."""
+
+
+@contextmanager
+def somebody_installs(machine: Machine) -> Iterator[Callable[[], object]]:
+    argv = [sys.executable, "-c", HOLDS, str(machine.root / "lock-frontend")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "held\n"
+        yield lambda: running.communicate("\n")
+
+
+def test_whoever_installs_packages_is_waited_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The night's updates take the same lock, and nobody drains for packages alone."""
+    with somebody_installs(machine) as ends:
+        looked, is_held = [], agent.is_held
+
+        def look(lock: Path) -> bool:
+            if held := is_held(lock):
+                looked.append(machine.asked())
+                ends()
+            return held
+
+        monkeypatch.setattr(agent, "is_held", look)
+        monkeypatch.setattr(agent, "LOOK_EVERY", 0.0)
+        assert ask("packages", docker=[]) == {"ok": [["less", "668-1", "668-2"]]}
+    assert looked == [[]], "nothing was asked for while the lock was another's"
+
+
+def test_who_installs_for_ever_is_named(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "OTHERS", 0.0)
+    monkeypatch.setattr(agent, "LOOK_EVERY", 0.0)
+    with somebody_installs(machine) as ends:
+        told = ask("packages", docker=[])
+        ends()
+    assert told == {"error": {
+        "kind": "busy",
+        "text": f"somebody else has been installing packages for 0 minutes: fuser -v {machine.root}/lock-frontend",
+    }}  # fmt: skip
+    assert machine.asked() == []
 
 
 def test_dockers_packages_start_the_daemons_anew(machine: Machine) -> None:

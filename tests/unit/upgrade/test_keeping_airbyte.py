@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from hangar.upgrade.remote import keeping, running
+from hangar.upgrade.remote import PLATFORM_BACK, keeping
 from tests.unit.upgrade.stand import Machine, ask
 
 
@@ -94,7 +94,7 @@ def test_settings_of_airbytes_platform_go_back(machine: Machine) -> None:
     machine.file("usr/local/lib/hangar/hangar_abctl/machine.py", "new\n")
     machine.file("srv/airbyte/abctl/bin/b2/abctl", "new\n")
     said = ask("undo")["ok"]
-    assert said[-1] == running.PLATFORM_BACK == "Airbyte's platform as it was"
+    assert said[-1] == PLATFORM_BACK == "Airbyte's platform as it was"
     assert {
         machine.text(f"srv/airbyte/abctl/{name}") for name in ("inside", "values.yaml", "wanted.json")
     } == {"old\n"}
@@ -113,7 +113,7 @@ def test_another_release_of_airbytes_platform_stays(machine: Machine, begun: boo
     with_platform(machine, "new\n", chart="2.4.0" if begun else "2.5.0")
     if begun:
         machine.file("srv/airbyte/abctl/state/begun.json", json.dumps({"chart": "2.5.0"}))
-    assert running.PLATFORM_BACK not in ask("undo")["ok"]
+    assert PLATFORM_BACK not in ask("undo")["ok"]
     assert machine.text("srv/airbyte/abctl/wanted.json") == "new\n"
     assert [line for line in machine.asked() if line.startswith("airbyte-")] == []
 

@@ -97,8 +97,11 @@ async def patch(call: Call) -> Response:
         row = records.connection(database, row["id"])  # as others left it meanwhile
     body = _changed(json.loads(row["body"]), wanted) | chosen
     if status := _status(wanted):
-        values |= {"status": status, "status_reason": None}
-    values |= {"body": json.dumps(body), "next_run": _due(body, status or row["status"])}
+        values["status"] = status
+    # its schedule was read again just now
+    values |= {
+        "body": json.dumps(body), "next_run": _due(body, status or row["status"]), "status_reason": None
+    }  # fmt: skip
     database.update("connections", row["id"], values)
     call.service.supervisor.wake()
     return JSONResponse(document(records.connection(database, row["id"])))

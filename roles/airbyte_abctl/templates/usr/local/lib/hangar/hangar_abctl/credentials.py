@@ -47,8 +47,12 @@ class Clients:
         return clients if clients or self._taught() else ["filter"]
 
     def _whole(self, name: str) -> bool:
+        """Both files are there, and something is in them: whoever knew the id would know an empty secret too."""
         group = self._clients[name]["group"]
-        return all(file.is_file() and is_right(file, file.read_text(), group) for file in self.places(name))
+        return all(
+            file.is_file() and file.stat().st_size and is_right(file, file.read_text(), group)
+            for file in self.places(name)
+        )
 
     def _works(self, name: str) -> bool:
         asked = self._api if name == OPERATOR else self._filter
@@ -69,7 +73,8 @@ class Clients:
             if name != OPERATOR and (name == renewed or not self._whole(name)):
                 # The id stays, so that it and the secret fit together whenever this is interrupted.
                 place = self.places(name)[0]
-                identifier = place.read_text() if place.is_file() else f"{name}-{secrets.token_hex(8)}"
+                known = place.read_text() if place.is_file() else ""
+                identifier = known or f"{name}-{secrets.token_hex(8)}"
                 self._keep(name, identifier, secrets.token_urlsafe(48))
         if self.wrong():
             self._teach()

@@ -28,6 +28,10 @@ ROOM = 256 * 2**20
 """Bytes that a backup leaves free beyond twice its predecessor: a full disk stops the databases too."""
 
 
+PATIENCE = 900
+"""Seconds that a backup or restore at work is waited for."""
+
+
 class Ended(Refused):
     """Whoever started the backup has ended it."""
 
@@ -41,14 +45,16 @@ def make(described: Described) -> Backup:
     Raises:
         Refused: with the reason, which the alert tells too. Backups from before stay as they are.
     """
-    with alone():
+    with alone(PATIENCE):
         try:
             backup, failed = _make(described)
             _send(described, backup, whole=not failed)
             if failed:
                 raise Refused("; ".join(failed))
         except (Refused, FileProblem, OSError) as problem:
-            state.remember(problem=str(problem))
+            wipe(WORK)  # before the reason is kept: where the disk is full, it needs that room
+            with contextlib.suppress(OSError):
+                state.remember(problem=str(problem))
             raise Refused(str(problem)) from None
         finally:
             wipe(WORK)

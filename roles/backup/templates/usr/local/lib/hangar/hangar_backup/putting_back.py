@@ -14,16 +14,13 @@ from . import abctl, databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import INCOMING, WORK, Described, Refused
 from .loading import Load, Server, quoted
-from .making import alone, numbers
+from .making import PATIENCE, alone, numbers
 from .running import make_work, run, wipe
 from .standing_in import swap, take_the_place_of
 
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
 WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
 COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-directory", "/srv/airflow/stack")
-PATIENCE = 900
-"""Seconds that a backup or restore at work is waited for."""
-
 PARTS = ("secrets", "airflow", "warehouse", "airbyte", "abctl", "files")
 
 

@@ -157,6 +157,7 @@ def _matches(source: dict[str, Any]) -> list[list[str]]:
         for unit in source.get("user_units", [])
         for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")
     ]
+    matches += [["_TRANSPORT=kernel"]] if source.get("kernel") else []
     return matches + [[f"SYSLOG_IDENTIFIER={one}"] for one in source.get("identifiers", [])]
 
 

@@ -1,0 +1,68 @@
+"""What must not stop the engine from executing jobs: one bad schedule, one look that fails."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.server import Server
+
+GONE = "0 0 3 * * ? Europe/Atlantis"
+
+
+def lose_zone(server: Server, connection: str) -> None:
+    """The connection's schedule names a time zone that a later list of zones has no more, and it is due."""
+    with sqlite3.connect(server.data / "state.sqlite") as state:
+        (body,) = state.execute("SELECT body FROM connections WHERE id = ?", (connection,)).fetchone()
+        changed = json.loads(body) | {"schedule": {"scheduleType": "cron", "cronExpression": GONE}}
+        state.execute(
+            "UPDATE connections SET body = ?, next_run = 1 WHERE id = ?", (json.dumps(changed), connection)
+        )
+
+
+def begins(server: Server, connection: str) -> bool:
+    """Whether a job of the connection is taken up within 20 s. It need not succeed."""
+    job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+    deadline = time.monotonic() + 20
+    while server.get(f"/jobs/{job}")["status"] == "pending":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    server.ask("DELETE", f"/jobs/{job}")
+    return True
+
+
+def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_connection_from_running(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server()
+    source, destination = server.source(), server.destination()
+    lost, well = (server.connection(source, destination, name=name) for name in ("lost", "well"))
+    server.kill()
+    lose_zone(server, lost)
+    server.start()
+    assert begins(server, well)
+    assert begins(server, lost), "by hand it runs as ever"
+    answer = server.get(f"/connections/{lost}")
+    assert answer["statusReason"].startswith(f"The cronExpression {GONE!r} cannot be used: ")
+    assert "statusReason" not in server.get(f"/connections/{well}")
+    assert server.output().count("Europe/Atlantis") < 5, "it is not asked without end"
+    mended = {"schedule": {"scheduleType": "cron", "cronExpression": "0 0 3 * * ? Europe/Berlin"}}
+    assert server.ask("PATCH", f"/connections/{lost}", json=mended).is_success
+    assert "statusReason" not in server.get(f"/connections/{lost}")
+
+
+def test_old_logs_that_cannot_be_removed_keep_no_job_from_running(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server("--log-days", "0")
+    connection = server.connection(server.source(), server.destination())
+    server.kill()
+    odd: Path = server.data / "logs/jobs/1/attempt-1.log"
+    odd.mkdir(parents=True)  # a folder where a file was: as good as a disk that refuses
+    server.start()
+    assert begins(server, connection)
+    assert "old logs cannot be removed" in server.output()
