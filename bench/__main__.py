@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.cloud import cloud_figures
 from bench.figure import Figure
+from bench.hardening import hardening_figures, hardening_seconds
 from bench.lasting import lasting_figures
 from bench.memory import machine_memory, peak_of_tree
 from bench.monitoring import monitoring_figures
@@ -86,7 +87,9 @@ def machine_figures(work: Path) -> list[Figure]:
     try:
         whole = timed(["./provision.py", "up", ENVIRONMENT, "--yes"], home)
         first, elt = stages(home, "Machine", "Connection", "Playbook"), stages(home, "First run")
+        hardened = hardening_seconds(home, ENVIRONMENT)
         second, peak = peak_of_tree(["./provision.py", "up", ENVIRONMENT, "--yes"], home)
+        hardened_again = hardening_seconds(home, ENVIRONMENT)
         playbook = timed(
             [".venv/bin/ansible-playbook", "-i", f"inventory/{ENVIRONMENT}/hosts.yml", "playbooks/site.yml"],
             home,
@@ -107,6 +110,7 @@ def machine_figures(work: Path) -> list[Figure]:
         Figure("second playbook alone, everything on", playbook, 22, "s"),
         Figure("peak memory of the controller (all its processes)", peak / MIB, 300, "MiB"),
         Figure("the idle machine, everything running", idle / MIB, 3072, "MiB"),
+        *hardening_figures(hardened, hardened_again),
         *watched,
         *people,
         *lasting,

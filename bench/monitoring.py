@@ -9,6 +9,9 @@ from pathlib import Path
 from bench.figure import Figure
 
 UNITS = ("hangar-measure", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
+METERS = ("hangar-measure", "prometheus-node-exporter", "auditd")
+"""What looks and records, without what keeps and tells; auditd has nothing to do in a container."""
+
 SECONDS = 60
 
 # On the machine, as root: one line a unit, its name, seconds of CPU within the time, and bytes (PSS).
@@ -16,6 +19,7 @@ PROGRAM = """
 import pathlib, sys, time
 seconds, units = float(sys.argv[1]), sys.argv[2:]
 place = {unit: pathlib.Path(f"/sys/fs/cgroup/system.slice/{unit}.service") for unit in units}
+units = [unit for unit in units if unit != "auditd" or place[unit].exists()]
 
 def cpu(unit):
     return int(dict(line.split() for line in (place[unit] / "cpu.stat").read_text().splitlines())["usage_usec"]) / 1e6
@@ -42,11 +46,11 @@ for unit in units:
 
 
 def monitoring_figures(home: Path, environment: str, seconds: float = SECONDS) -> list[Figure]:
-    """Two rows, of the machine that `home`, a checkout, has in this environment. What each unit takes is printed.
+    """Four rows, of the machine that `home`, a checkout, has in this environment. What each unit takes is printed.
 
     What services do to answer (the users' Docker daemons, Postgres, Airflow) is not in it.
     """
-    asked = ["sudo", "python3", "-I", "-", str(seconds), *UNITS]
+    asked = ["sudo", "python3", "-I", "-", str(seconds), *UNITS, "auditd"]
     ssh = ["ssh", "-F", str(home / ".hangar" / environment / "ssh_config"), f"hangar-{environment}", *asked]
     done = subprocess.run(ssh, input=PROGRAM, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -54,14 +58,22 @@ def monitoring_figures(home: Path, environment: str, seconds: float = SECONDS) -
     found = [line.split() for line in done.stdout.splitlines()]
     for unit, cpu, size in found:
         print(f"  {unit:<26} {100 * float(cpu):5.2f} % of one CPU {int(size) / 2**20:6.1f} MiB")
+    return figures([(unit, float(cpu), int(size)) for unit, cpu, size in found])
+
+
+def figures(found: list[tuple[str, float, int]]) -> list[Figure]:
+    """The rows, of each unit's share of a CPU and its bytes."""
+
+    def total(names: tuple[str, ...]) -> tuple[float, float]:
+        of_these = [(cpu, size) for unit, cpu, size in found if unit in names]
+        return 100 * sum(cpu for cpu, _ in of_these), sum(size for _, size in of_these) / 1e6
+
+    (cpu, memory), (looking, kept) = total(UNITS), total(METERS)
     return [
-        Figure(
-            "the monitoring of an idle machine, of one CPU",
-            100 * sum(float(cpu) for _, cpu, _ in found),
-            1.5,
-            "%",
-        ),
-        Figure("the monitoring's memory", sum(int(size) for _, _, size in found) / 1e6, 200, "MB"),
+        Figure("the monitoring of an idle machine, of one CPU", cpu, 1.5, "%"),
+        Figure("the monitoring's memory", memory, 200, "MB"),
+        Figure("auditing and meters of an idle machine, of one CPU", looking, 1, "%"),
+        Figure("the memory of auditing and meters", kept, 100, "MB"),
     ]
 
 

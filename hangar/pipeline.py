@@ -66,7 +66,10 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False,
             forwards = tunnel.ensure(server, machine.services(config))
         changed = made.count + recap.changed + sum(step.action != "nothing" for step in steps) + started
         gold = gold or gold_tables(config, server)
-        return Report(config, server, datetime.now(UTC), promises, forwards, progress.timings, changed, gold)
+        return Report(
+            config, server, datetime.now(UTC), promises, forwards, progress.timings, changed, gold,
+            recap.seconds_by_role,
+        )  # fmt: skip
 
 
 def verify(config: Config) -> Report:

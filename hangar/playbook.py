@@ -63,6 +63,17 @@ class Recap:
         """The tasks that changed something, or would have in check mode."""
         return tuple(task for task in self.tasks if task.status == "changed")
 
+    @property
+    def seconds_by_role(self) -> dict[str, float]:
+        """What each role took, in the order in which they began. A login that another role has proven is the role
+        `interlock`'s.
+        """
+        found: dict[str, float] = {}
+        for task in self.tasks:
+            if task.role:
+                found[task.role] = found.get(task.role, 0.0) + task.seconds
+        return found
+
 
 def run(
     env: str,

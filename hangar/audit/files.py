@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hangar import paths, process
+from hangar.audit import assess
 from hangar.audit.record import VERDICTS, Audit, as_dict
 from hangar.errors import HangarError
 from hangar.report import words
@@ -18,6 +19,9 @@ from hangar.ssh.keys import read_public_key
 
 NAMESPACE = "hangar-audit"
 """What the signature is for; OpenSSH keeps signatures for one purpose from passing for another."""
+
+SUMMARY = 8
+"""Rows that the page's summary has at most of what does not hold and of what changed, so that it fits one sheet."""
 
 NAMED = ("control", "verdict", "promise")
 """What every finding of an audit says."""
@@ -107,7 +111,9 @@ def read(path: Path) -> Mapping[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         known = all(isinstance(one[name], str) for one in data["findings"] for name in NAMED)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # What is compared of it has to be what `compare` takes it for.
+        known = known and not assess.compare(data, data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _none(path, str(error)) from error
     if not known:
         raise _none(path, "")
@@ -193,6 +199,9 @@ def html(audit: Audit, name: str) -> str:
         loader=FileSystemLoader(paths.REPO / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    broken = [(finding.control, finding.promise) for finding in audit.of("failed")]
+    broken += [("promise", sentence) for sentence in audit.promises_broken]
     return environment.get_template("audit.html.j2").render(
-        audit=audit, verdicts=VERDICTS, roles=words.ROLES, verify=verify_command(audit, name)
-    )
+        audit=audit, verdicts=VERDICTS, roles=words.ROLES, verify=verify_command(audit, name), broken=broken,
+        most=SUMMARY,
+    )  # fmt: skip

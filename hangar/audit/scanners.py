@@ -27,6 +27,8 @@ WAY_PATIENCE = 60
 
 LYNIS_REPORT = "/var/log/lynis-report.dat"
 OPENSCAP_REPORT = "/var/lib/hangar/openscap.xml"
+OPENSCAP_RULES = "/var/lib/hangar/openscap-rules.xml"
+OPENSCAP_CONTENT = "/usr/share/xml/scap/ssg/content"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def read_openscap(text: str) -> Scan:
         raise HangarError("The answer of OpenSCAP cannot be read.", str(error)) from error
     rules = [one for one in root.iter() if one.tag.endswith("}rule-result")]
     outcomes = [(_rule(one.get("idref", "")), _text(one, "result")) for one in rules]
+    release = re.search(r"DEBIAN-(\d+)$", root.get("id", ""))
+    whose = "ANSSI BP-028" + (f" for Debian {release[1]}" if release else "")
     failed = [Observation("openscap", rule, "failed") for rule, outcome in outcomes if outcome == "fail"]
     passed = sum(outcome == "pass" for _, outcome in outcomes)
     if not passed and not failed:
@@ -86,7 +90,7 @@ def read_openscap(text: str) -> Scan:
             or "* It names no rules.",
             "Its rules (Debian's package ssg-debian) have to be for this Debian. Without it: leave openscap out.",
         )
-    return Scan("openscap", "", f"{passed} of {passed + len(failed)} rules of ANSSI BP-028", tuple(failed))
+    return Scan("openscap", "", f"{passed} of {passed + len(failed)} rules of {whose}", tuple(failed))
 
 
 def _rule(idref: str) -> str:
@@ -131,10 +135,15 @@ SCANNERS = {
     ),
     "openscap": Scanner(
         "openscap", ("openscap-scanner", "ssg-debian"), "command -v oscap",
-        "content=$(ls /usr/share/xml/scap/ssg/content/ssg-debian*-ds.xml | sort -V | tail -n 1); "
-        f"sudo rm -f {OPENSCAP_REPORT} && cd /tmp && "
-        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results {OPENSCAP_REPORT} \"$content\" >/dev/null; "
-        f"status=$?; sudo cat {OPENSCAP_REPORT}; sudo rm -f {OPENSCAP_REPORT}; exit $status",
+        # Debian 13's package has the rules of Debian 12 as its newest, and those say of themselves that they are for no
+        # other. In a copy they are for this release too; the score says whose they are.
+        f". /etc/os-release; cd {OPENSCAP_CONTENT} && content=ssg-debian$VERSION_ID-ds.xml; "
+        "[ -e \"$content\" ] || content=$(ls ssg-debian*-ds.xml | sort -V | tail -n 1); "
+        "release=${content#ssg-debian}; release=${release%-ds.xml}; "
+        r'sed "s#>^$release\([^0-9]\)#>^($release|$VERSION_ID)\1#" "$content" | '
+        f"sudo tee {OPENSCAP_RULES} >/dev/null && sudo rm -f {OPENSCAP_REPORT} && cd /tmp && "
+        f"sudo oscap xccdf eval --profile {OPENSCAP_PROFILE} --results {OPENSCAP_REPORT} {OPENSCAP_RULES} >/dev/null; "
+        f"status=$?; sudo cat {OPENSCAP_REPORT}; sudo rm -f {OPENSCAP_REPORT} {OPENSCAP_RULES}; exit $status",
         # 2: a rule failed.
         (0, 2), read_openscap,
     ),
@@ -144,11 +153,15 @@ NAMES = (*SCANNERS, "ssh-audit")
 
 
 def require_names(names: Sequence[str]) -> None:
-    """Raises HangarError unless each is a scanner that we know."""
+    """Raises HangarError unless each is a scanner that we know, and the one that runs here is here: what comes before
+    the scans takes minutes.
+    """
     if strangers := [name for name in names if name not in NAMES]:
         raise HangarError(
             f"There is no scanner {', '.join(strangers)}.", f"Known: {', '.join(NAMES)}", "See: audit --help"
         )
+    if "ssh-audit" in names:
+        _require_ssh_audit()
 
 
 def scan(server: Server, asked: Sequence[str], report: Callable[[str], None]) -> tuple[Scan, ...]:
@@ -195,8 +208,7 @@ def _scan_machine(server: Server, scanner: Scanner) -> Scan:
 
 
 def _scan_ssh(server: Server) -> Scan:
-    if importlib.util.find_spec("ssh_audit") is None:
-        raise HangarError("ssh-audit is not installed here.", "", "Install it: make environment")
+    _require_ssh_audit()
     if not server.proxy_command:
         return _judge_port(server.address, server.port)
     # It knows no proxy command. A way begins anew for each of its connections, which takes seconds; hundreds of them
@@ -204,6 +216,11 @@ def _scan_ssh(server: Server) -> Scan:
     with door.opened(server.proxy_command) as found:
         options = ("--skip-rate-test", "--timeout", str(WAY_PATIENCE))
         return _judge_port("127.0.0.1", found.port, *options, said=found.said)
+
+
+def _require_ssh_audit() -> None:
+    if importlib.util.find_spec("ssh_audit") is None:
+        raise HangarError("ssh-audit is not installed here.", "", "Install it: make environment")
 
 
 def _judge_port(address: str, port: int, *options: str, said: Sequence[str] = ()) -> Scan:

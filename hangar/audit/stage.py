@@ -1,4 +1,4 @@
-"""The audit of a machine, in its order: prove, scan, judge, compare with the last time."""
+"""The audit of a machine, in its order: scan, prove, judge, compare with the last time."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,10 +26,11 @@ def audit(config: "Config", asked: Sequence[str]) -> Audit:
             server = pipeline.require_server(config, cloud_for(config))
             pipeline.introduce(server, config)
             files.require_signing(machine.private_key(config))
-        with progress.stage("Verification"):
-            promises = verification.verify(server, progress.step)
+        # Before the promises, which take longer: a scanner that was asked for and gives no result ends the audit.
         with progress.stage("Scanners"):
             scans = scanners.scan(server, asked, progress.report)
+        with progress.stage("Verification"):
+            promises = verification.verify(server, progress.step)
     findings = assess.assess(controls(), promises, exemptions(env), scans)
     proving = {
         (one.role, test, name) for one in controls() for test in one.proved_by for name in ("", one.name)

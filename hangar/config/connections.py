@@ -28,6 +28,10 @@ SECRETIVE = re.compile(
 """What is called so holds a secret, and not only says where one is or comes from."""
 
 
+TOLD_TO_ALL = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_KEY|ACCESS_KEY)$")
+"""How a variable ends that holds a secret. `docker inspect` and /proc show it to whoever may look at the container."""
+
+
 def _text(value: Any) -> str:
     """Environment variables are text; YAML makes numbers and truth values of some."""
     if value is None or isinstance(value, (list, dict)):
@@ -165,13 +169,32 @@ def check_connections(value: dict[str, Connection]) -> dict[str, Connection]:
     return value
 
 
+def _is_secret(name: str, text: str) -> bool:
+    """Whether an environment variable holds a secret, and not only says where one is (Airflow's _CMD and _SECRET)."""
+    stem = name.removesuffix("_SECRET") if name.startswith("AIRFLOW__") else name
+    if stem != name and TOLD_TO_ALL.search(stem):
+        return False
+    try:
+        return bool(TOLD_TO_ALL.search(name) or urlsplit(text).password)
+    except ValueError:  # no URI
+        return False
+
+
 def check_environment(value: dict[str, str]) -> dict[str, str]:
     found = []
-    for name in value:
+    for name, text in value.items():
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
             found.append(("is not a variable's name", name, "capital letters, digits and _"))
         elif name.removesuffix("_CMD").removesuffix("_SECRET") in OWNED:
             found.append(("is made on the machine and kept there", name, "leaving it out"))
+        elif text and _is_secret(name, text):
+            found.append(
+                (
+                    "a secret in clear has no place in this file, nor in a container's environment",
+                    name,
+                    "{secret: NAME} in airflow.connections or airflow.variables",
+                )
+            )
     if found:
         raise all_wrong(found)
     return value

@@ -1,6 +1,7 @@
 """The record of a run, from which every form of the report is made."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -19,7 +20,7 @@ from hangar.verification import Outcome, Promise
 @dataclass(frozen=True)
 class Report:
     """A run that came to its end. `changed` counts what it changed on the machine; None: it only looked. `gold` is
-    what the warehouse has to show; None: there is no warehouse.
+    what the warehouse has to show; None: there is no warehouse. `roles` are the seconds that each took.
     """
 
     config: Config
@@ -30,6 +31,7 @@ class Report:
     timings: tuple[Timing, ...] = ()
     changed: int | None = None
     gold: Gold | None = None
+    roles: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, outcome: Outcome) -> tuple[Promise, ...]:
         """The promises with this outcome."""
@@ -77,6 +79,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "excepted": len(report.of("excepted")),
         "promises": [asdict(promise) for promise in report.promises],
         "stages": [{"name": timing.stage, "seconds": round(timing.seconds, 2)} for timing in report.timings],
+        "roles": [{"name": name, "seconds": round(seconds, 2)} for name, seconds in report.roles.items()],
         "airflow": {
             "address": report.airflow,
             "user": words.AIRFLOW_USER,

@@ -61,6 +61,9 @@ def prove(target: Target, timeout: float = TIMEOUT) -> None:
         try:
             with _login(target, timeout, way) as client:
                 _, output, errors = client.exec_command(COMMAND, timeout=timeout)
+                # recv_exit_status() alone would wait for ever, and with it the run whose change is to be undone.
+                if not output.channel.status_event.wait(timeout):
+                    raise TimeoutError(f"`{COMMAND}` has not ended after {timeout:g} s")
                 status = output.channel.recv_exit_status()
                 said = errors.read().decode(errors="replace").strip()
         except (OSError, EOFError, paramiko.SSHException) as error:

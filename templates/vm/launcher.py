@@ -32,6 +32,9 @@ ADDED = re.compile(
 COMMAND_LINE_BYTES = 2047
 """The kernel of a PC reads no more (COMMAND_LINE_SIZE, with the byte that ends it)."""
 
+ROOM_SECONDS = 30
+"""QEMU stops the machine when this computer's disk is full, and never lets it go on by itself."""
+
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 FOUND = 3
 """e2fsck answers with at most this when the file system is sound (now): 1 mended, 2 mended and wants a reboot."""
@@ -62,12 +65,22 @@ class Guest:
 
     def end(self) -> str:
         """Returns why it ended, once it has: guest-reset, guest-shutdown, host-signal, … (QMP's ShutdownCause)."""
-        reason = "unknown"
+        reason, is_full = "unknown", False
         with self.line.makefile() as lines:
             for line in lines:
                 said = json.loads(line)
-                if said.get("event") == "SHUTDOWN":
+                event = said.get("event")
+                if event == "SHUTDOWN":
                     reason = said["data"]["reason"]
+                elif event == "BLOCK_IO_ERROR" and said["data"]["action"] == "stop":
+                    is_full = True
+                elif event == "STOP" and is_full:
+                    say(
+                        "this computer's disk is full: the machine waits until there is room, and then goes on"
+                    )
+                    is_full = False
+                    time.sleep(ROOM_SECONDS)
+                    self.tell("cont")
         self.process.wait()
         return reason
 
@@ -81,10 +94,15 @@ def check(disk: Path) -> None:
 
 def grow(disk: Path, gib: int) -> None:
     """The system disk and its file system; the data disk's is grown by the machine, which may not have made it."""
+    begun = disk.with_name(f"{disk.name}.growing")
     if disk.stat().st_size < gib << 30:
-        subprocess.run(["e2fsck", "-f", "-p", str(disk)], stdout=subprocess.DEVNULL)
+        begun.touch()
         os.truncate(disk, gib << 30)
+    # Whoever was killed here before had a larger disk, and no larger file system.
+    if begun.exists():
+        subprocess.run(["e2fsck", "-f", "-p", str(disk)], stdout=subprocess.DEVNULL)
         subprocess.run(["resize2fs", str(disk)], check=True, stdout=subprocess.DEVNULL)
+        begun.unlink()
 
 
 def make_room(disk: Path, gib: int) -> None:

@@ -98,6 +98,45 @@ def test_one_path_that_cannot_be_brought_back_does_not_stop_the_others(
     assert f"{blocked}: cannot be removed" in capsys.readouterr().err
 
 
+def test_a_command_that_hangs_keeps_nothing_else_from_coming_back(
+    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """sshd's reload, say: the accounts and the network are brought back all the same, and it is told."""
+    back: list[str] = []
+    monkeypatch.setattr(journals, "COMMAND_LIMIT", 0.2)
+    monkeypatch.setattr(journals.reach, "restore_network", lambda before: back.append("network") or [])
+    monkeypatch.setattr(journals, "_restore_account", lambda name, before: back.append(name) or [])
+    journal = journals.load("trial")
+    journal.command, journal.accounts = "sleep 60", {"hangar": {}}
+    journals.save(journal)
+    assert interlock.main(["undo", "trial", "--token", "t1"]) == 1
+    assert changed.read_text() == "before\n"
+    assert back == ["network", "hangar"]
+    assert journals.load("trial").state == "undone"
+    said = capsys.readouterr()
+    assert said.err == "trial: sleep 60: not done after 0.2 s\n"
+    assert f"trial: brought back 1 paths: {changed}\n" in said.out
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"name": "a", "before": {}, "of_a_later_release": 1}', '{"name": "a", "before": []}']
+)
+def test_a_journal_that_cannot_be_read_keeps_no_other_from_being_undone(
+    interlock: ModuleType, changed: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """At a start any of them may be the one that locks the operator out."""
+    with journals.locked("a_damaged_one"):
+        (changed.parent / "journal/a_damaged_one/journal.json").write_text(text)
+    assert interlock.main(["boot"]) == 1
+    assert changed.read_text() == "before\n"
+    path = changed.parent / "journal/a_damaged_one/journal.json"
+    said = capsys.readouterr().err
+    assert said.startswith(f"interlock: {path}: cannot be read, so nothing of it can be brought back: ")
+    assert said.endswith(f". Once new logins work: sudo rm {path}\n")
+    assert interlock.main(["list"]) == 1
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["trial"]
+
+
 def test_the_list_is_for_programs(
     interlock: ModuleType, changed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,10 @@ SSH_FAILED = 255
 STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVuZC5vZi50aGUubGluZS5ub2JvZHkuaGFzLml0Li4u nobody"
 """A public key that is whole, and whose private half nobody has."""
 
+UNDONE = "ssh_server: brought back 1 paths: /etc/ssh/sshd_config.d/10-hangar.conf"
+TOLD = "sudo journalctl --quiet --no-pager --output=cat --identifier=hangar-interlock --since=-15min"
+"""What `./provision.py logs interlock` reads of undone changes."""
+
 SABOTAGE = {
     "a drop-in that refuses everybody": ("ssh_server", {"ssh_server_allowed_groups": ["nobody-at-all"]}),
     "a key list without the operator": ("ssh_server", {"ssh_server_authorized_keys": {"hangar": [STRANGER]}}),
@@ -187,6 +191,8 @@ def test_a_controller_that_dies_before_the_proof_leaves_no_lasting_lock(machine:
     kill_between_change_and_proof(machine, after=30)
     wait_until(lambda: not is_written(machine), 60, "the machine takes it back")
     assert journal(machine, "ssh_server")["state"] == "undone"
+    # Nobody is there to be told, so it is written down.
+    wait_until(lambda: UNDONE in ask(machine, TOLD), 60, "the log says what was undone")
     assert "changed=0" in playbook(machine, "--tags", "ssh_server").communicate(timeout=PATIENCE)[0]
 
 

@@ -145,6 +145,39 @@ def test_an_exception_changes_what_its_role_does_where_it_may(role: str) -> None
     assert made_of(role, *(one.name for one in controls() if one.name not in switches)) == whole
 
 
+def sources_in_names(role: str) -> set[str]:
+    """The rules that the names of a role's tasks give as their source; a name for several ends in (CIS …; ANSSI …)."""
+    found = set()
+    for path in files(role, "tasks/*.yml"):
+        for task in read(path) or []:
+            inside = re.search(r"\(((?:CIS|ANSSI|NIST) .*)\)$", task["name"])
+            for group in inside[1].split("; ") if inside else ():
+                family, _, rest = group.partition(" ")
+                for one in rest.split(", "):
+                    span = re.fullmatch(r"R(\d+) to R(\d+)", one)
+                    ones = (
+                        [f"R{number}" for number in range(int(span[1]), int(span[2]) + 1)] if span else [one]
+                    )
+                    found |= {f"{family} {each}" for each in ones}
+    return found
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role.startswith("hardening_")])
+def test_a_task_names_the_source_of_each_control_that_it_applies(role: str) -> None:
+    """By the number or by the chapter of it; and none that no control has."""
+    from hangar.controls import controls
+
+    def covers(named: str, source: str) -> bool:
+        return source == named or source.startswith(f"{named}.")
+
+    named = sources_in_names(role)
+    applied = {source for one in controls() if one.role == role and one.switch for source in one.sources}
+    assert applied
+    assert {source for source in applied if not any(covers(name, source) for name in named)} == set()
+    known = {source for one in controls() for source in one.sources}
+    assert {name for name in named if not any(covers(name, source) for source in known)} == set()
+
+
 def test_every_file_system_of_the_benchmark_is_closed_or_left_open_with_a_reason() -> None:
     """CIS 1.1.1 names ten; one that is passed over is neither in the evidence nor among the exceptions."""
     from hangar.controls import controls

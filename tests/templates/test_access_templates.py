@@ -49,6 +49,18 @@ def test_sources_of_both_families_find_their_set() -> None:
     assert "elements = { 2001:db8::/32 }" in sets["ipv6"]
 
 
+def test_redirects_are_dropped_before_anything_is_let_in() -> None:
+    """One about a connection of the machine's own counts as related to it, and systemd-networkd follows those of IPv6
+    whatever the kernel's parameters say.
+    """
+    lines = chain(rules(), "input")
+    assert lines[1:3] == [
+        "icmp type redirect counter name dropped drop",
+        "icmpv6 type nd-redirect counter name dropped drop",
+    ]
+    assert rules().count("redirect ") == 2
+
+
 def test_without_sources_nobody_reaches_ssh_rather_than_everybody() -> None:
     assert "elements" not in rules(firewall_ssh_sources=[])
 

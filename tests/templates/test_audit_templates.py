@@ -1,4 +1,7 @@
+import os
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,56 @@ def test_a_hook_notes_what_was_made_and_never_stops_an_update(
         of_grub.touch(mode=0o755)
     assert run() == 0
     assert told.read_text().splitlines() == noted
+
+
+HOUR, DAY, MIB = 3600, 86400, 2**20
+
+
+@pytest.fixture
+def turn(tmp_path: Path) -> Callable[..., list[str]]:
+    """Turns the files of process accounting in this folder, with 8 MiB for all; returns which there are then."""
+    kernel = tmp_path / "bin/accton"
+    kernel.parent.mkdir()
+    kernel.write_text(f'#!/bin/sh\ntest -e "$1" && echo "$1" >> {tmp_path}/told\n')
+    kernel.chmod(0o755)
+    text = render(
+        "hardening_audit", "/usr/local/lib/hangar/rotate-accounting", hardening_audit_accounting_megabytes=8
+    )
+    folder = tmp_path / "account"
+    folder.mkdir()
+
+    def run(*files: tuple[str, int, int]) -> list[str]:
+        for name, age, size in files:
+            with (folder / name).open("wb") as stream:
+                stream.truncate(size)
+            os.utime(folder / name, (time.time() - age,) * 2)
+        script = text.replace("/var/log/account", str(folder))
+        env = {"PATH": f"{kernel.parent}:{os.environ['PATH']}"}
+        subprocess.run(["sh", "-c", script], check=True, env=env)
+        assert (tmp_path / "told").read_text().splitlines()[-1] == f"{folder}/pacct"
+        return sorted(path.name for path in folder.iterdir())
+
+    return run
+
+
+def test_programs_that_ran_are_counted_in_a_file_a_day(turn: Callable[..., list[str]]) -> None:
+    young = ("pacct.1", HOUR, 100)
+    assert turn(("pacct", 0, 100), young) == ["pacct", "pacct.1"]
+    now, yesterdays, new = turn(("pacct.1", DAY, 100))
+    assert (now, yesterdays) == ("pacct", "pacct.1")
+    assert new.startswith("pacct.20")
+
+
+def test_what_is_counted_does_not_fill_the_disk(turn: Callable[..., list[str]]) -> None:
+    """Many short programs write megabytes within the day: the file is turned then, and the oldest goes."""
+    old = [(f"pacct.{number}", number * HOUR, 2 * MIB) for number in range(1, 5)]
+    left = turn(("pacct", 0, 2 * MIB), *old, ("pacct.9", 31 * DAY, 100))
+    new = [name for name in left if name.startswith("pacct.20")]
+    assert len(new) == 1
+    assert sorted(set(left) - set(new)) == ["pacct", "pacct.1", "pacct.2", "pacct.3"], "of 10 MiB there are 8"
+
+
+def test_a_call_that_was_killed_is_made_good_by_the_next(turn: Callable[..., list[str]]) -> None:
+    """Before there was a new file, and before the kernel was told of it."""
+    assert turn(("pacct.1", HOUR, 100)) == ["pacct", "pacct.1"]
+    assert turn() == ["pacct", "pacct.1"]

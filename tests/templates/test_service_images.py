@@ -86,6 +86,14 @@ def test_only_security_updates_make_images_outdated(machine: Machine) -> None:
     assert list(machine.marks()) == ["images-outdated"]
 
 
+def test_an_image_is_looked_over_within_bounds_and_never_fetched_from_a_registry(machine: Machine) -> None:
+    machine.run("updates")
+    (asked,) = machine.asked("run")
+    assert asked.split(" --user ")[0] == (
+        "run --rm --pull never --security-opt no-new-privileges:true --memory 1g --pids-limit 200"
+    )
+
+
 def test_each_days_look_leaves_the_time_since_when_fixes_wait(machine: Machine) -> None:
     """The alert ImagesOutdated counts from the first day, not from the last look."""
     machine.fixes(FIX)

@@ -1,3 +1,8 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from tests.templates.render import render, settings
 
 
@@ -10,3 +15,41 @@ def test_nobody_types_into_a_terminal_that_roots_call_of_a_service_user_shares()
     """A shell of root's is at that terminal, and would read what `as-service USER …` left there."""
     text = render("hardening_kernel", "/etc/sysctl.d/70-hangar-hardening.conf")
     assert "-dev.tty.legacy_tiocsti = 0" in text.splitlines()
+
+
+PARAMETERS = "/etc/sysctl.d/70-hangar-hardening.conf"
+SYSCTL = Path("/usr/lib/systemd/systemd-sysctl")
+DEBIANS = """
+net.ipv4.conf.default.rp_filter = 2
+net.ipv4.conf.*.rp_filter = 2
+-net.ipv4.conf.all.rp_filter
+net.ipv6.conf.*.accept_redirects = 1
+"""
+"""As in Debian's linux-sysctl-defaults, and what an interface has that was there before the parameters."""
+
+
+@pytest.mark.skipif(not SYSCTL.exists(), reason="there is no systemd here")
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        ({}, ["1", "0"]),
+        ({"hardening_kernel_off": ["network.spoofing"]}, ["2", "0"]),
+        ({"hardening_kernel_parameters": {"net.ipv4.conf.all.rp_filter": 0}}, ["0", "0"]),
+        ({"hardening_kernel_parameters": {"net.ipv4.conf.lo.rp_filter": 2}}, ["2", "0"]),
+    ],
+    ids=["as it is", "left open", "another value for all", "another value for one"],
+)
+def test_no_interface_is_looser_than_the_rest(
+    tmp_path: Path, options: dict[str, object], values: list[str]
+) -> None:
+    """By systemd's own program. Of `all` and the interface the looser counts, for IPv6 the interface alone."""
+    debians, ours = tmp_path / "50-default.conf", tmp_path / "70-hangar-hardening.conf"
+    debians.write_text(DEBIANS)
+    ours.write_text(render("hardening_kernel", PARAMETERS, **options))
+    asked = "/proc/sys/net/ipv4/conf/lo/rp_filter /proc/sys/net/ipv6/conf/lo/accept_redirects"
+    script = f"{SYSCTL} {debians} && {SYSCTL} --prefix=/net {debians} {ours} && cat {asked}"
+    argv = ["unshare", "--map-root-user", "--net", "sh", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if "unshare" in done.stderr or "ipv6" in done.stderr:
+        pytest.skip("no namespaces here, or no IPv6")
+    assert (done.stdout.split(), done.returncode) == (values, 0), done.stderr

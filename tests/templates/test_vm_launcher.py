@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,35 @@ def test_the_role_writes_what_the_boot_reads(tmp_path: Path) -> None:
     assert {"slab_nomerge", "lockdown=integrity", "audit=1", "apparmor=1"} <= set(options.split())
 
 
+def blocks(disk: Path) -> int:
+    """Of the file system, 1 KiB each."""
+    told = subprocess.run(["dumpe2fs", "-h", disk], capture_output=True, text=True, check=True).stdout
+    values = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    return int(values["Block count"]) * int(values["Block size"]) // 1024
+
+
+@needs_e2fsprogs
+@pytest.mark.parametrize("killed", ["truncate", "resize2fs"])
+def test_a_growth_that_was_killed_is_finished_at_the_next_start(
+    disk: Path, run: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    """Before the disk was larger, or after that and before its file system was."""
+    before = blocks(disk)
+
+    def die(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((os, "truncate", die) if killed == "truncate" else (subprocess, "run", die)))
+        with pytest.raises(KeyboardInterrupt):
+            launcher.grow(disk, 1)
+    assert blocks(disk) == before
+    for _ in range(2):
+        launcher.grow(disk, 1)
+        assert (blocks(disk), disk.stat().st_size) == (2**20, 2**30)
+    assert [path.name for path in disk.parent.iterdir() if "growing" in path.name] == []
+
+
 @needs_e2fsprogs
 def test_a_reboot_boots_again_and_the_end_is_the_end(
     disk: Path, run: Path, capfd: pytest.CaptureFixture[str]
@@ -188,6 +218,39 @@ def test_without_the_device_nothing_is_tried(run: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(launcher, "KVM", run / "nothing")
     assert not launcher.kvm_works(run / "none")
     assert not (run / "calls").exists()
+
+
+class Ended:
+    """A QEMU that has ended when its control socket has."""
+
+    def wait(self) -> int:
+        return 0
+
+
+def test_a_machine_that_found_no_room_goes_on_when_there_is_some(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU has stopped it at a write that this computer's disk had no room for: it would stand still for good."""
+    waited: list[float] = []
+    monkeypatch.setattr(launcher.time, "sleep", waited.append)
+    ours, qemus = socket.socketpair()
+    guest = launcher.Guest.__new__(launcher.Guest)
+    guest.process, guest.line = Ended(), ours
+    full = {"event": "BLOCK_IO_ERROR", "data": {"action": "stop", "nospace": True, "operation": "write"}}
+    told = {"event": "BLOCK_IO_ERROR", "data": {"action": "report", "nospace": False, "operation": "read"}}
+    events = [{"event": "STOP"}, told, full, full, {"event": "STOP"}, {"return": {}}, {"event": "RESUME"},
+              {"event": "SHUTDOWN", "data": {"reason": "guest-shutdown"}}]  # fmt: skip
+    with qemus:
+        qemus.sendall("".join(f"{json.dumps(event)}\n" for event in events).encode())
+        qemus.shutdown(socket.SHUT_WR)
+        assert guest.end() == "guest-shutdown"
+        ours.close()
+        assert qemus.recv(4096) == b'{"execute": "cont"}\n'
+        assert qemus.recv(4096) == b"", "once"
+    assert waited == [launcher.ROOM_SECONDS]
+    assert capfd.readouterr().out == (
+        "hangar: this computer's disk is full: the machine waits until there is room, and then goes on\n"
+    )
 
 
 def test_one_port_leads_in_and_the_emulator_is_locked_in() -> None:

@@ -20,7 +20,7 @@ from hangar.errors import (
     NeedsAnswer,
     PlaybookFailed,
 )
-from hangar.playbook import Recap
+from hangar.playbook import Recap, TaskRun
 from hangar.ssh.tunnel import Forward
 from hangar.verification import Promise
 from tests.unit.conftest import REPO
@@ -40,7 +40,16 @@ class Stages:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cloud = FakeCloud()
         self.calls = self.cloud.calls
-        self.recap = Recap(ok=10, changed=3)
+        tasks = [
+            ("base", 2.0),
+            ("hardening_kernel", 1.0),
+            ("interlock", 4.0),
+            ("hardening_kernel", 0.5),
+            ("", 9.0),
+        ]
+        self.recap = Recap(
+            ok=10, changed=3, tasks=tuple(TaskRun(role, "A task", "ok", seconds) for role, seconds in tasks)
+        )
         self.error: HangarError | None = None
         monkeypatch.setattr(pipeline, "cloud_for", lambda config: self.cloud)
         monkeypatch.setattr(pipeline, "pin", self._stage("pin", True))
@@ -94,6 +103,7 @@ def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> 
     ]  # fmt: skip
     assert (report.server, report.promises, report.forwards) == (SERVER, PROMISES, FORWARDS)
     assert (report.changed, report.gold) == (4, GOLD)
+    assert report.roles == {"base": 2.0, "hardening_kernel": 1.5, "interlock": 4.0}
     assert [timing.stage for timing in report.timings] == [
         "Machine", "Connection", "Playbook", "Pipelines", "First run", "Verification", "Tunnel",
     ]  # fmt: skip

@@ -31,6 +31,7 @@ except ImportError:  # on the machine, beside the interlock program
 
 ROOT = "/var/lib/hangar/journal"
 PROGRAM = "/usr/local/lib/hangar/interlock"
+COMMAND_LIMIT = 120.0  # seconds for the command that makes an undo count
 LOGGED_AS = "hangar-interlock"  # one name in the log for the units of all undos, each of which has its own
 KEYS = "/etc/ssh/authorized_keys/"
 PEOPLE = "/etc/hangar/people.json"
@@ -95,9 +96,19 @@ def load(name: str, root: str = ROOT) -> Journal | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise JournalProblem(f"{path}: cannot be read: {error}") from error
-    before = {path: files.State.from_json(state) for path, state in data.pop("before").items()}
-    return Journal(before=before, **data)
+        raise _unreadable(path, error) from error
+    try:
+        before = {name: files.State.from_json(state) for name, state in data.pop("before").items()}
+        return Journal(before=before, **data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> JournalProblem:
+    return JournalProblem(
+        f"{path}: cannot be read, so nothing of it can be brought back: {error}."
+        f" Once new logins work: sudo rm {path}"
+    )
 
 
 def save(journal: Journal, root: str = ROOT) -> None:
@@ -233,6 +244,20 @@ def _blobs(text: bytes) -> list[bytes]:
     return [found[1] for line in lines if (found := _KEY.search(line))]
 
 
+def _make_it_count(command: str) -> list[str]:
+    """Run the command of an undo; return the problem. One that hangs must not keep the rest from coming back."""
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], check=False, capture_output=True, text=True, timeout=COMMAND_LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return [f"{command}: not done after {COMMAND_LIMIT} s"]
+    except OSError as error:
+        return [f"{command}: {error}"]
+    said = done.stderr.strip() or done.stdout.strip()
+    return [f"{command}: exit {done.returncode}: {said}"] if done.returncode else []
+
+
 def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:
     """Restore, run the command that makes it count, close the journal; return the problems.
 
@@ -240,13 +265,7 @@ def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[s
     """
     problems = restore(journal)
     if run_command and journal.command:
-        done = subprocess.run(
-            ["/bin/sh", "-c", journal.command], check=False, capture_output=True, text=True, timeout=120
-        )
-        if done.returncode:
-            problems.append(
-                f"{journal.command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
-            )
+        problems += _make_it_count(journal.command)
     if run_command:
         problems += reach.restore_network(journal.network)
     for name, before in journal.accounts.items():

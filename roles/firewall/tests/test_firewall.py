@@ -157,6 +157,15 @@ def test_ssh_is_the_only_open_port_and_only_for_the_configured_networks(rules, o
     assert all(source in written for source in options["firewall_ssh_sources"])
 
 
+def test_nobody_tells_the_machine_other_routes(rules):
+    """Nobody tells the machine other routes: redirects are dropped, those about its own connections too"""
+    chain = re.search(r"chain input \{(.*?)\n\t\}", rules, re.S)[1]
+    first = chain.split("ct state", 1)[0]
+    for kind in ("icmp type redirect", "icmpv6 type nd-redirect"):
+        assert re.search(rf"{kind} .*drop$", first, re.M), kind
+    assert rules.count("redirect") == 2, "none is let in further down"
+
+
 def test_nothing_but_ssh_listens_beyond_loopback(host, options):
     told = host.check_output("ss -Hlntup").splitlines()
     # A container's own question (to a name server, say) leaves through a UDP socket of slirp4netns. It looks like

@@ -16,6 +16,9 @@ SHARED = "net."
 NOT_SHARED = "net.core.bpf_"
 """These belong to the kernel alone, which shows them in no other name space of the network."""
 
+ALL = ".conf.all."
+"""What the network is told of all interfaces; the kernel asks each interface as well."""
+
 LOADER = "/etc/default/grub.d/50-hangar-hardening.cfg"
 BORN = "awk '$1 == \"btime\" {print $2}' /proc/stat"
 """Since when this kernel runs, in seconds like the time of a file."""
@@ -117,6 +120,24 @@ def differing(host, parameters):
 def test_the_network_parameters_are_in_force(host, wanted, control):
     """The network's parameters are in force"""
     assert differing(host, of_the_network(wanted[control])) == {}
+
+
+@each(control for control, parameters in PARAMETERS.items() if any(ALL in name for name in parameters))
+def test_no_interface_has_looser_parameters_of_its_own(host, wanted, further, control):
+    """No interface has looser parameters of its own"""
+    parameters = {name: value for name, value in wanted[control].items() if ALL in name}
+    places = {f"/proc/sys/{name.replace('.', '/').replace('/all/', '/*/')}": name for name in parameters}
+    told = host.run(f"grep --no-messages --with-filename '' {' '.join(places)}").stdout.splitlines()
+    found = dict(line.rsplit(":", 1) for line in told)
+    assert found, "no interface could be read"
+    looser = {}
+    for path, value in found.items():
+        *folder, interface, last = path.split("/")
+        pattern = "/".join([*folder, "*", last])
+        own = places[pattern].replace(".all.", f".{interface.replace('.', '/')}.")
+        if value != further.get(own, parameters[places[pattern]]):
+            looser[path] = value
+    assert looser == {}
 
 
 @pytest.mark.vm

@@ -22,6 +22,11 @@ AUDIT = Audit(
 
 FOUND = {"control": "a.b", "verdict": "held", "promise": "Port 22 alone"}
 
+OF_ANOTHER_SHAPE: tuple[dict[str, object], ...] = (
+    {"promises_broken": 5}, {"promises_broken": [["a"]]}, {"scans": [1]}, {"scans": [{"scanner": "x"}]},
+    {"scans": None},
+)  # fmt: skip
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
@@ -58,6 +63,32 @@ def test_the_page_says_all_of_it_by_itself(repo: Path, key: Path) -> None:
     assert "ssh-keygen -Y verify" in page
 
 
+def test_the_summary_fits_a_sheet_and_hides_nothing() -> None:
+    """However much is wrong or has changed; what it has no room for stands below."""
+    findings = tuple(replace(FAILED, control=f"a.b{number}", promise=f"No {number}.") for number in range(90))
+    sentences = tuple(f"Promise {number}." for number in range(90))
+    audit = replace(
+        AUDIT, findings=findings, promises_broken=sentences, passed_over=sentences,
+        changes=tuple(Change(f"c.d{number}", f"Sentence {number}.", "held", "failed") for number in range(90)),
+    )  # fmt: skip
+    page = files.html(audit, "x.html")
+    assert page.startswith("<!doctype html>")
+    summary, details = page.split('<section class="details">')
+    assert summary.count("<tr") < 2 * files.SUMMARY + 8
+    assert summary.count("<p") < 12
+    assert "and 172 more, all of them below" in summary
+    assert "and 82 more, all of them below" in summary
+    assert "and 87 more, all of them below" in summary
+    for one in (*findings, *audit.changes):
+        assert f"{one.control}<" in details
+    for sentence in sentences:
+        assert details.count(f">{sentence}<") == 1
+        assert f"Not compared with:</strong> {sentence}<" in details
+    short = files.html(AUDIT, "x.html")
+    assert "below" not in short
+    assert "All that" not in short
+
+
 def test_the_last_audit_is_found_and_earlier_ones_stay(repo: Path, key: Path) -> None:
     assert files.last("local") == files.Last({})
     first = files.write(AUDIT, key)
@@ -73,6 +104,9 @@ def test_a_file_that_is_no_audit_is_refused_in_words(tmp_path: Path) -> None:
         "{",
         "[]",
         *(json.dumps({"findings": one}) for one in (1, [1], [{}], [{**FOUND, "verdict": 1}])),
+        *(json.dumps({"findings": [FOUND], **more}) for more in OF_ANOTHER_SHAPE),
+        json.dumps({"findings": [{**FOUND, "verdict": "excepted", "exemption": "x"}]}),
+        "[" * 100_000,
     ):
         path.write_text(text)
         with pytest.raises(HangarError) as caught:

@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +48,11 @@ def test_openscap_rules_that_failed_are_observations() -> None:
     scan = scanners.read_openscap(XCCDF)
     assert scan.score == "1 of 2 rules of ANSSI BP-028"
     assert scan.observations == (Observation("openscap", "b_fails", "failed"),)
+
+
+def test_the_score_of_openscap_says_whose_rules_they_are() -> None:
+    text = XCCDF.replace("<Benchmark ", '<Benchmark id="xccdf_org.ssgproject.content_benchmark_DEBIAN-12" ')
+    assert scanners.read_openscap(text).score == "1 of 2 rules of ANSSI BP-028 for Debian 12"
 
 
 def test_a_report_of_lynis_that_broke_off_is_no_result() -> None:
@@ -146,6 +152,62 @@ def test_an_earlier_scan_does_not_pass_for_todays(
     caught.value.details = caught.value.details.replace(str(tmp_path / "report.dat"), "REPORT")
     assert caught.value == error
     assert scanners.scan(SERVER, [], lambda _: None) == (Scan("lynis", "", f"no result: {error.brief}"),)
+
+
+CONTENT = """<a>scap_ssg-debian12-xccdf</a>
+<ind:pattern operation="pattern match">^12.[0-9]+$</ind:pattern>
+<ind:pattern operation="pattern match">^127.0.0.1$</ind:pattern>
+"""
+OSCAP = """#!/bin/sh
+for rules do :; done
+cp "$rules" REPORT
+echo noise
+exit 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "pattern"),
+    [
+        (("11", "12"), "^(12|13).[0-9]+$"),
+        (("12", "13"), "^13.[0-9]+$"),
+        ((), None),
+    ],
+    ids=["the newest rules are for Debian 12", "some are for this Debian", "there are none"],
+)
+def test_openscap_is_given_rules_that_are_for_this_debian(
+    tmp_path: Path, there: tuple[str, ...], pattern: str | None
+) -> None:
+    """Rules of another release would judge nothing; what else begins so stays as it is."""
+    content, programs = tmp_path / "content", tmp_path / "bin"
+    for folder in (content, programs):
+        folder.mkdir()
+    for release in there:
+        text = CONTENT if release != "13" else CONTENT.replace("^12.", "^13.")
+        (content / f"ssg-debian{release}-ds.xml").write_text(text)
+    (tmp_path / "os-release").write_text('ID=debian\nVERSION_ID="13"\n')
+    report, rules = tmp_path / "report.xml", tmp_path / "rules.xml"
+    for name, text in (("sudo", SUDO), ("oscap", OSCAP.replace("REPORT", str(report)))):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    command = scanners.SCANNERS["openscap"].command
+    for path, ours in (
+        ("/etc/os-release", tmp_path / "os-release"), (scanners.OPENSCAP_CONTENT, content),
+        (scanners.OPENSCAP_REPORT, report), (scanners.OPENSCAP_RULES, rules),
+    ):  # fmt: skip
+        command = command.replace(path, str(ours))
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env={"PATH": f"{programs}:{os.defpath}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    given = re.findall(r"<ind:pattern [^>]*>(.*)</ind", done.stdout)
+    assert given == ([] if pattern is None else [pattern.replace("^13.", "^(13|13)."), "^127.0.0.1$"])
+    assert "noise" not in done.stdout
+    assert not report.exists()
+    assert not rules.exists()
 
 
 def test_an_answer_that_is_no_result_is_an_error_in_words() -> None:

@@ -11,6 +11,7 @@ from hangar import cli, paths
 from hangar.audit import files, stage
 from hangar.audit.record import Exemption, Scan
 from hangar.controls import Control
+from hangar.errors import HangarError
 from hangar.ssh.keys import ensure_key
 from hangar.verification import Promise
 from tests.unit.fakes import SERVER
@@ -169,6 +170,30 @@ def test_a_key_that_does_not_sign_ends_the_audit_before_the_machine_is_asked(mac
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-P", "", "-f", str(key)], check=True)
     assert cli.main(["audit", "local"]) == 1
     assert machine["asked"] == []
+
+
+def test_a_scanner_that_is_missing_here_ends_the_audit_before_the_machine_is_asked(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user's clone is without ssh-audit; the promises take minutes."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["audit", "local", "--with", "lynis,ssh-audit"]) == 1
+    said = capsys.readouterr().err
+    assert "ssh-audit is not installed here." in said
+    assert "make environment" in said
+    assert machine["asked"] == []
+
+
+def test_a_scan_without_a_result_ends_the_audit_before_the_promises_are_proven(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(*_: object) -> None:
+        raise HangarError("lynis did not get to its end on hangar-local.")
+
+    monkeypatch.setattr(stage.scanners, "scan", scan)
+    assert cli.main(["audit", "local", "--with", "lynis"]) == 1
+    assert machine["asked"] == []
+    assert list(files.folder("local").iterdir()) == []
 
 
 def test_scanners_are_named_with_commas_and_with_or_without_spaces(

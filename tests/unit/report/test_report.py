@@ -41,6 +41,7 @@ def make(*promises: Promise, environment: str = "local", **settings: object) -> 
         (Forward("airflow", 8080, 8081),),
         (Timing("Machine", 4.0), Timing("Playbook", 90.25)),
         changed=3,
+        roles={"base": 2.5, "hardening_system": 1.25},
     )
 
 
@@ -68,6 +69,7 @@ def test_the_report_for_programs() -> None:
     assert data["changed"] == 3
     assert data["finished"] == "2026-11-21T03:00:00+00:00"
     assert data["stages"] == [{"name": "Machine", "seconds": 4.0}, {"name": "Playbook", "seconds": 90.25}]
+    assert data["roles"] == [{"name": "base", "seconds": 2.5}, {"name": "hardening_system", "seconds": 1.25}]
     assert json.loads(json.dumps(data)) == data
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,9 @@ from hangar.commands import rotate as verb
 from hangar.commands._machine import Machine
 from hangar.config import Config
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable, PromiseBroken
+from hangar.paths import REPO
 from hangar.rotation import catalogue, rotate
+from tests.matrix.test_rotation import PLACES
 from tests.unit.fakes import SERVER, FakeCloud
 
 Make = Callable[..., Config]
@@ -147,6 +150,16 @@ def test_a_change_that_is_not_proven_is_not_called_done(
         turn("airbyte-token", make_config())
     assert broken.value.brief == f"airbyte-token was made anew, but {words}."
     assert broken.value.exit_code == 3
+
+
+def test_every_secret_is_rotated_under_a_running_dag_and_stands_in_the_guide(make_config: Make) -> None:
+    names = [one.name for one in catalogue.secrets(make_config())]
+    assert sorted(names) == sorted(PLACES), "tests/matrix/test_rotation.py rotates others"
+    listed: list[str] = []
+    for row in re.findall(r"^\| (`.*?`) \|", (REPO / "docs/rotation.md").read_text(), re.M):
+        first, *more = re.findall(r"`([a-z-]+)`", row)
+        listed += [first, *(first.split("-")[0] + name for name in more)]
+    assert sorted(listed) == sorted(names)
 
 
 def test_a_machine_without_a_warehouse_has_none_of_its_accounts(make_config: Make) -> None:

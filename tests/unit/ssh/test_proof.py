@@ -25,7 +25,7 @@ from tests.unit.ssh.conftest import ED25519
 class Doorman(paramiko.ServerInterface):
     """Lets in one key, for one account."""
 
-    def __init__(self, key: str, status: int) -> None:
+    def __init__(self, key: str, status: int | None) -> None:
         self.key, self.status = key, status
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
@@ -39,6 +39,9 @@ class Doorman(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        if self.status is None:
+            return True
+
         def answer() -> None:
             channel.sendall_stderr(b"sudo: no" if self.status else b"")
             channel.send_exit_status(self.status)
@@ -55,7 +58,9 @@ class Machine:
         self.host_key = paramiko.RSAKey.generate(2048)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.admitted, self.status = admitted, 0
+        self.admitted = admitted
+        self.status: int | None = 0
+        """What every command ends with; None: it never does."""
         self.serving = threading.Thread(target=self.serve, daemon=True)
         self.serving.start()
 
@@ -124,6 +129,14 @@ def test_a_login_that_does_not_lead_to_root_is_no_proof(machine: Machine) -> Non
         proof.prove(proof.Target.of("local"))
     assert caught.value.brief == "hangar can log in, but `sudo -n true` fails."
     assert caught.value.details == "sudo: no"
+
+
+def test_a_way_to_root_that_hangs_is_given_up_in_time(machine: Machine) -> None:
+    """sudo under a PAM stack that waits, say: the run goes on, and the machine takes the change back."""
+    machine.status = None
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"), timeout=1)
+    assert caught.value.details == "TimeoutError: `sudo -n true` has not ended after 1 s"
 
 
 def test_a_closed_port_is_no_proof(machine: Machine) -> None:
