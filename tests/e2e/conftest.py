@@ -120,6 +120,17 @@ class Checkout:
     def report(self) -> dict:
         return json.loads((self.state / "report.json").read_text())
 
+    def changed(self) -> list[str]:
+        """What the last `up` changed on the machine, task by task, as its log tells it."""
+        found, task = [], ""
+        for line in (self.state / "log" / "latest-playbook.log").read_text().splitlines():
+            if line.startswith(("TASK [", "RUNNING HANDLER [")):
+                task = line.rstrip(" *")
+            elif line.startswith("changed: "):
+                found.append(f"{task} {line}")
+        assert bool(found) == bool(self.report()["changed"])
+        return found
+
     def inventory(self) -> dict:
         import yaml
 

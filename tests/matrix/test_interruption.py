@@ -56,7 +56,7 @@ def test_the_next_up_ends_where_an_undisturbed_one_ends(checkout: Checkout) -> N
     report = checkout.report()
     assert [promise for promise in report["promises"] if promise["outcome"] == "broken"] == []
     checkout.hangar("up", "--yes")
-    assert checkout.report()["changed"] == 0
+    assert checkout.changed() == []
 
 
 def test_two_ups_at_once_the_second_says_who_is_at_work(checkout: Checkout) -> None:
