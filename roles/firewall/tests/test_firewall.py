@@ -229,11 +229,12 @@ def test_an_account_that_comes_later_reaches_its_own_programs(host):
     told = host.run(f"for n in $(seq 8); do systemctl start {watch}.service || exit 1; done")
     assert told.rc == 0, told.stderr
     assert host.check_output(f"systemctl is-active {watch}.path") == "active"
-    # Nobody who can log in: whose homes are looked at meanwhile would be missed by this one, which has none.
+    # Nobody who can log in, and by number none of the people: whom other contracts count, and whose homes they look at.
     name = "hangar-contract-later"
     listed = 'nft list set inet hangar_firewall same_account | grep -c "[ {]$number [.]"'
     script = f"""
-    useradd --shell /usr/sbin/nologin --key SUB_UID_COUNT=0 --key SUB_GID_COUNT=0 {name}; number=$(id --user {name})
+    useradd --shell /usr/sbin/nologin --key UID_MIN=59000 --key UID_MAX=59999 \\
+        --key SUB_UID_COUNT=0 --key SUB_GID_COUNT=0 {name}; number=$(id --user {name})
     for n in $(seq 400); do [ "$({listed})" = 0 ] || break; sleep 0.25; done
     {listed}; userdel {name}"""
     assert host.run(script).stdout.strip() == "1"

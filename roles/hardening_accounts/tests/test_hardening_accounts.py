@@ -8,7 +8,8 @@ import pytest
 UNITS = ("ssh.service",)
 
 GUEST = "hangar-contract"
-USERADD = "useradd --key SUB_UID_COUNT=0 --key SUB_GID_COUNT=0"
+USERADD = "useradd --key SUB_UID_COUNT=0 --key SUB_GID_COUNT=0 --key UID_MIN=59000 --key UID_MAX=59999"
+"""Not the next number after somebody's: that would be one of the people's, whom their contract counts meanwhile."""
 """Without sub-ids, whose tables are the services'."""
 
 STRONG = f"Corvid.umbra7-{secrets.token_urlsafe(6)}"
