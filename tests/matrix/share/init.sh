@@ -65,7 +65,7 @@ mounted
 write one
 umount /srv
 echo "=== a disk that is larger than its file system"
-mkfs.ext4 -q -F -m 0 -L hangar-srv /dev/vdb 256M
+mkfs.ext4 -q -F -m 0 -L hangar-srv /dev/vdb 256M > /dev/null  # it tells of the one that was there
 mounted > /dev/null
 echo kept > /srv/kept
 df --block-size=1M --output=size /srv | tail -n 1
