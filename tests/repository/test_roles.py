@@ -240,6 +240,16 @@ def test_no_person_has_the_name_of_an_account_that_a_role_makes() -> None:
     assert people.Person(name="monitor", role="viewer", keys=[KEY]).name == "monitor"
 
 
+def test_an_account_of_a_contract_has_no_number_of_the_peoples() -> None:
+    """By itself useradd takes the one after the last person's, and the people's contract, beside it, counts that"""
+    made = 0
+    for contract in (REPO / "roles").glob("*/tests/*.py"):
+        for call in re.findall(r"\buseradd\b[^\n]*(?:\\\n[^\n]*)*", contract.read_text()):
+            assert "--key UID_MIN=59000 --key UID_MAX=59999" in call, contract
+            made += 1
+    assert made
+
+
 @each_role
 def test_every_template_says_that_it_is_managed(role: str) -> None:
     for path in files(role, "templates/**/*.j2"):
