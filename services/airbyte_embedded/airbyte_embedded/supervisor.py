@@ -133,7 +133,7 @@ class Supervisor:
                 pause = self._until_next()
             except sqlite3.OperationalError as error:  # a full disk passes; the service must outlive it
                 log.error("the state cannot be written: %s", error)
-            except Exception:
+            except Exception:  # whatever one stored row does: the others' jobs must begin all the same
                 log.exception("what is due could not be looked at, trying again")
             try:
                 await asyncio.wait_for(self._news.wait(), pause)
