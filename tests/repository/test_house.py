@@ -64,7 +64,7 @@ def test_few_modules_speak_to_google() -> None:
 
 def test_compute_engines_client_is_loaded_with_the_first_call() -> None:
     """It takes a second, which nothing pays that asks Compute Engine nothing."""
-    probe = "import sys, hangar.cloud.gcp.life; sys.exit('google.cloud.compute_v1' in sys.modules)"
+    probe = "import sys, hangar.cloud.gcp.lifecycle; sys.exit('google.cloud.compute_v1' in sys.modules)"
     subprocess.run([sys.executable, "-c", probe], cwd=REPO, check=True)
 
 

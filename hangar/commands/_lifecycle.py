@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from hangar import lock
 from hangar.cloud.base import Report
-from hangar.cloud.lasting import Lasting, lasting_for
+from hangar.cloud.lifecycle import Lifecycle, lifecycle_for
 from hangar.config import Config, load
 from hangar.console import Progress
 
@@ -18,10 +18,10 @@ def settings(args: argparse.Namespace) -> Config:
 @contextmanager
 def at_work(
     config: Config, args: argparse.Namespace, verb: str, stage: str
-) -> Iterator[tuple[Lasting, Report]]:
+) -> Iterator[tuple[Lifecycle, Report]]:
     """The environment is ours alone, here and on other computers, and what we do is shown."""
     named = f"provision.py {verb} {config.environment}"
-    driver = lasting_for(config)
+    driver = lifecycle_for(config)
     with (
         lock.held(config.environment, named),
         Progress() as progress,
