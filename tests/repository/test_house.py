@@ -207,6 +207,12 @@ def test_links_in_the_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_the_index_names_every_guide() -> None:
+    index = (REPO / "docs/README.md").read_text()
+    guides = [path.name for path in (REPO / "docs").glob("*.md") if path.name != "README.md"]
+    assert [name for name in guides if f"({name})" not in index] == []
+
+
 NAMED = re.compile(
     r"`((?:hangar|roles|playbooks|molecule|services|tests|templates|bench)/[\w./-]+\.(?:py|yml|sh|lock|md))`"
 )
