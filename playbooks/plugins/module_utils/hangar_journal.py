@@ -78,7 +78,11 @@ def names(root: str = ROOT) -> list[str]:
 
 @contextlib.contextmanager
 def locked(name: str, root: str = ROOT) -> Iterator[None]:
-    """Hold this journal: an undo never runs into a change, nor a change into an undo."""
+    """Hold this journal: an undo never runs into a change, nor a change into an undo.
+
+    Who waits needs no limit of its own: whoever holds an armed journal ends each command that it runs (`HELD` of
+    `apply_tree`, `COMMAND_LIMIT` here).
+    """
     folder = os.path.join(root, check_name(name))
     os.makedirs(root, mode=0o700, exist_ok=True)
     os.makedirs(folder, mode=0o700, exist_ok=True)
