@@ -4,6 +4,8 @@ it keeps anybody from being shut out.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import subprocess
 import sys
@@ -143,3 +145,85 @@ def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch:
     leaving.archive("mal")
     assert list((tmp_path / "home").iterdir()) == []
     assert len(list((tmp_path / "archive").iterdir())) == 1
+
+
+NUMBER = 29_871
+"""Nobody's number on a computer that runs tests."""
+LAZY = 2
+
+
+@contextlib.contextmanager
+def mounted(place: Path) -> Iterator[int]:
+    """A folder over which its person has mounted something of their own; the descriptor that answers for it."""
+    library = ctypes.CDLL(None)
+    device = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={device},rootmode=40000,user_id={NUMBER},group_id={NUMBER}".encode()
+    if library.mount(b"mal", os.fsencode(place), b"fuse", 0, options):
+        os.close(device)
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield device
+    finally:
+        library.umount2(os.fsencode(place), LAZY)
+        with contextlib.suppress(OSError):  # closed by the test
+            os.close(device)
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The homes of two, on a machine that has them as accounts."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(
+        "".join(
+            f"{name}:x:{uid}:{uid}::/srv/people/home/{name}:/bin/bash\n"
+            for name, uid in (("mal", NUMBER), ("ben", 29_872))
+        )
+    )
+    (tmp_path / "etc/shadow").write_text("")
+    (tmp_path / "etc/group").write_text("")
+    for name, module, place in (
+        ("HOMES", ledger, "home"), ("LEDGER", ledger, "ledger"), ("ARCHIVE", leaving, "archive"),
+        ("PASSWORDS", leaving, "passwords"), ("ETC", facts, "etc"), ("KEYS", facts, "keys"), ("LINGER", facts, "linger"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, tmp_path / place)
+    for name in ("SPOOLS", "SCRATCH", "SHARED"):
+        monkeypatch.setattr(leaving, name, ())
+    monkeypatch.setattr(leaving, "AT_JOBS", tmp_path / "none")
+    for name in ("mal", "ben"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        os.chown(tmp_path / "home" / name, NUMBER if name == "mal" else 29_872, -1)
+    return tmp_path / "home"
+
+
+@pytest.mark.skipif(
+    not os.access("/dev/fuse", os.W_OK) or os.geteuid() != 0, reason="FUSE is not to be had here"
+)
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_somebody_mounts_on_their_home_keeps_nobody_in(homes: Path, runs: bool) -> None:
+    """It answers nobody but them, root neither, and after its program no one: whoever looks at homes fails over it, and
+    the home can neither be packed nor go
+    """
+    (homes / "mal/a b").mkdir()
+    (homes / "mal/work.txt").write_text("work")
+    with mounted(homes / "mal/a b") as inner, mounted(homes / "mal") as outer:
+        with pytest.raises(PermissionError):
+            (homes / "mal").lstat()
+        if not runs:
+            os.close(inner)
+            os.close(outer)
+        assert facts.gather().homes == {"ben": 29_872, "mal": NUMBER}
+        leaving.clear("mal", NUMBER)
+        leaving.archive("mal")
+    assert [path.name for path in homes.iterdir()] == ["ben"]
+    (archive,) = leaving.ARCHIVE.iterdir()
+    assert "mal/work.txt" in subprocess.run(["tar", "tf", archive], capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(
+    not os.access("/dev/fuse", os.W_OK) or os.geteuid() != 0, reason="FUSE is not to be had here"
+)
+def test_what_others_mounted_stays(homes: Path) -> None:
+    with mounted(homes / "mal"):
+        leaving.clear("ben", 29_872)
+        with pytest.raises(PermissionError):
+            (homes / "mal").lstat()

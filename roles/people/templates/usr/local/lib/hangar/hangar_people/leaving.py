@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
@@ -34,6 +35,10 @@ SYSTEM_V = {"shm": "shmctl", "sem": "semctl", "msg": "msgctl"}
 """What has no file and outlives its processes, by its list in /proc/sysvipc, with the C library's word for it."""
 IPC_RMID = 0
 """linux/ipc.h"""
+DETACH, NO_FOLLOW = 2, 8
+"""linux/fs.h: MNT_DETACH, UMOUNT_NOFOLLOW"""
+ESCAPED = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes a blank, say, of a mounted folder's name."""
 
 PATIENCE = 5.0
 """Seconds until nothing of theirs may run any more."""
@@ -134,6 +139,7 @@ def _members(group: Path) -> set[int]:
 
 def clear(name: str, uid: int) -> None:
     """Remove what would run later or holds a secret; files in shared folders stay, as root's and the group's."""
+    _unmount(uid)
     for folder in SPOOLS:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
@@ -156,6 +162,19 @@ def clear(name: str, uid: int) -> None:
         argv = ["find", *shared, "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
         argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
         subprocess.run(argv, capture_output=True, check=False)
+
+
+def _unmount(uid: int) -> None:
+    """What they mounted (FUSE) outlives the program that answers for it: until it is gone, the folder can be neither
+    looked at nor packed nor removed, by nobody.
+    """
+    library = ctypes.CDLL(None)
+    for line in reversed(facts.text(facts.PROC / "self/mountinfo").split("\n")):
+        mount, _, origin = line.partition(" - ")
+        kind, _, options = (origin.split(" ") + ["", "", ""])[:3]
+        if kind.startswith("fuse") and f"user_id={uid}" in options.split(","):
+            place = ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(mount.split(" ")[4]))
+            library.umount2(place, DETACH | NO_FOLLOW)
 
 
 def _free(uid: int) -> None:
