@@ -183,7 +183,8 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "etc/group").write_text("")
     for name, module, place in (
         ("HOMES", ledger, "home"), ("LEDGER", ledger, "ledger"), ("ARCHIVE", leaving, "archive"),
-        ("PASSWORDS", leaving, "passwords"), ("ETC", facts, "etc"), ("KEYS", facts, "keys"), ("LINGER", facts, "linger"),
+        ("PASSWORDS", leaving, "passwords"), ("ETC", facts, "etc"), ("KEYS", facts, "keys"),
+        ("LINGER", facts, "linger"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, tmp_path / place)
     for name in ("SPOOLS", "SCRATCH", "SHARED"):
@@ -227,3 +228,36 @@ def test_what_others_mounted_stays(homes: Path) -> None:
         leaving.clear("ben", 29_872)
         with pytest.raises(PermissionError):
             (homes / "mal").lstat()
+
+
+AGAIN = """
+import os
+os.setgid({uid}), os.setuid({uid})
+print("runs", flush=True)
+os.close(1)
+while True:
+    if os.fork():
+        os._exit(0)
+"""
+"""A process that is another one each time somebody looks."""
+
+
+@pytest.fixture
+def respawning() -> Iterator[None]:
+    with subprocess.Popen([sys.executable, "-c", AGAIN.format(uid=NUMBER)], stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"runs\n"
+        yield
+    while [pid for pid, uids in facts.processes().items() if NUMBER in uids]:
+        leaving._end_at_once(NUMBER)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+@pytest.mark.usefixtures("respawning")
+def test_what_starts_itself_anew_again_and_again_ends(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of cron's or at's is in nobody's slice, which the kernel would end as a whole"""
+    monkeypatch.setattr(leaving, "SLICES", homes / "none")
+    monkeypatch.setenv("PATH", str(homes))  # no systemctl of this computer's
+    with contextlib.suppress(FileNotFoundError):
+        leaving.end("mal", NUMBER)
+    assert [pid for pid, uids in facts.processes().items() if NUMBER in uids] == []

@@ -77,8 +77,8 @@ def gather() -> Facts:
 
 
 def _owner(home: Path, accounts: dict[str, Account]) -> int:
-    """Whose a home is. What its person mounted over it (FUSE) answers nobody else, root neither: it is taken for theirs,
-    and keeps nobody from coming and leaving.
+    """Whose a home is. What its person mounted over it (FUSE) answers nobody else, root neither: it is taken for
+    theirs, and keeps nobody from coming and leaving.
     """
     try:
         return home.lstat().st_uid
