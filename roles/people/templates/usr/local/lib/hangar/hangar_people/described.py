@@ -16,10 +16,10 @@ LOCK = Path("/run/hangar-people-described.lock")
 
 EPOCH = date(1970, 1, 1)
 
-ADMINS = "hangar-admins"
+ADMINS, AUTHORS = "hangar-admins", "dags"
 GROUPS = {
-    "admin": ("dags", ADMINS, "hangar-people"),
-    "developer": ("dags", "hangar-developers", "hangar-people"),
+    "admin": (AUTHORS, ADMINS, "hangar-people"),
+    "developer": (AUTHORS, "hangar-developers", "hangar-people"),
     "viewer": ("hangar-people", "hangar-viewers"),
 }
 """A role is the groups that sshd, sudo and the shared folder look at."""

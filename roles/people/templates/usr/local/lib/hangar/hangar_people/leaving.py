@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from . import accounts, facts, keys, ledger
-from .described import Refused, today
+from .described import Person, Refused, today
 
 ARCHIVE = Path("/srv/people/archive")
 PASSWORDS = Path("/srv/people/passwords")
@@ -178,6 +178,37 @@ def clear(name: str, uid: int) -> None:
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
     _free(uid)
+    hand_over(uid)
+
+
+def withdraw(person: Person, uid: int) -> None:
+    """Take the right to write DAGs from somebody who stays: what runs with it, and what would go on to give it. Once
+    before the groups as well, so that a call that is killed begins again.
+
+    Raises:
+        Refused: something does not end; the right is taken all the same.
+    """
+    _disarm(person.name, uid)
+    accounts.set_groups(person)
+    try:
+        end(person.name, uid)
+    finally:
+        _disarm(person.name, uid)
+
+
+def _disarm(name: str, uid: int) -> None:
+    """A file of the shared folder has its rights by any other name too, one in a home, say; and a program that lends
+    the group would lend it to them for ever. To give a file to its owner takes such a bit, and follows no link.
+    """
+    hand_over(uid)
+    places = [str(ledger.HOMES / name), *SCRATCH]
+    argv = ["find", *(place for place in places if Path(place).is_dir()), "-ignore_readdir_race", "-xdev"]
+    argv += ["-uid", str(uid), "-perm", "/6000", "-execdir", "chown", "-h", f"{uid}:{uid}", "{}", "+"]
+    subprocess.run(argv, capture_output=True, check=False)
+
+
+def hand_over(uid: int) -> None:
+    """What they made in the shared folders stays, as root's and the group's."""
     # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
     if SHARING.exists():
         subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
