@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.ansible.mounts import mounted, needs_fuse
+
 PROGRAM = Path(__file__).resolve().parents[2] / "roles/airflow/templates/usr/local/sbin/airflow-live"
 OWNER, STRANGER, GROUP = 20_001, 20_002, 2101
 ENTRIES = ((0x01, 7, -1), (0x04, 7, -1), (0x10, 7, -1), (0x20, 0, -1))
@@ -162,3 +164,19 @@ def test_whoever_has_just_left_the_group_keeps_no_way_to_what_is_shared(
     assert rights(handed) == (GROUP, 0o2770)
     assert os.getxattr(handed, live.DEFAULT) == ACL
     assert rights(strange) == (STRANGER, 0o600)
+
+
+@needs_fuse
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_somebody_mounts_in_the_folder_keeps_nothing_else_from_being_shared(
+    live: ModuleType, folder: Path, runs: bool
+) -> None:
+    """Root can look at it as little as everybody else"""
+    for name in ("a", "z", "mal", "inner", "inner/mal"):
+        (folder / name).mkdir()
+    paths = [make(folder / name) for name in ("first.py", "zlast.py", "a/one.py", "z/one.py", "inner/one.py")]
+    with mounted(folder / "mal") as top, mounted(folder / "inner/mal"):
+        if not runs:
+            top.close()
+        look(live, folder)
+        assert [rights(path) for path in paths] == [(GROUP, 0o660)] * len(paths)

@@ -5,7 +5,6 @@ it keeps anybody from being shut out.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from hangar_people import facts, keys, leaving, ledger, sessions
+
+from tests.ansible.mounts import NUMBER, mounted, needs_fuse
 
 NAMED = """
 import ctypes, sys, time
@@ -147,28 +148,6 @@ def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch:
     assert len(list((tmp_path / "archive").iterdir())) == 1
 
 
-NUMBER = 29_871
-"""Nobody's number on a computer that runs tests."""
-LAZY = 2
-
-
-@contextlib.contextmanager
-def mounted(place: Path) -> Iterator[int]:
-    """A folder over which its person has mounted something of their own; the descriptor that answers for it."""
-    library = ctypes.CDLL(None)
-    device = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={device},rootmode=40000,user_id={NUMBER},group_id={NUMBER}".encode()
-    if library.mount(b"mal", os.fsencode(place), b"fuse", 0, options):
-        os.close(device)
-        pytest.skip("nothing can be mounted here")
-    try:
-        yield device
-    finally:
-        library.umount2(os.fsencode(place), LAZY)
-        with contextlib.suppress(OSError):  # closed by the test
-            os.close(device)
-
-
 @pytest.fixture
 def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The homes of two, on a machine that has them as accounts."""
@@ -196,9 +175,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.mark.skipif(
-    not os.access("/dev/fuse", os.W_OK) or os.geteuid() != 0, reason="FUSE is not to be had here"
-)
+@needs_fuse
 @pytest.mark.parametrize("runs", [True, False])
 def test_what_somebody_mounts_on_their_home_keeps_nobody_in(homes: Path, runs: bool) -> None:
     """It answers nobody but them, root neither, and after its program no one: whoever looks at homes fails over it, and
@@ -210,8 +187,8 @@ def test_what_somebody_mounts_on_their_home_keeps_nobody_in(homes: Path, runs: b
         with pytest.raises(PermissionError):
             (homes / "mal").lstat()
         if not runs:
-            os.close(inner)
-            os.close(outer)
+            inner.close()
+            outer.close()
         assert facts.gather().homes == {"ben": 29_872, "mal": NUMBER}
         leaving.clear("mal", NUMBER)
         leaving.archive("mal")
@@ -220,9 +197,7 @@ def test_what_somebody_mounts_on_their_home_keeps_nobody_in(homes: Path, runs: b
     assert "mal/work.txt" in subprocess.run(["tar", "tf", archive], capture_output=True, text=True).stdout
 
 
-@pytest.mark.skipif(
-    not os.access("/dev/fuse", os.W_OK) or os.geteuid() != 0, reason="FUSE is not to be had here"
-)
+@needs_fuse
 def test_what_others_mounted_stays(homes: Path) -> None:
     with mounted(homes / "mal"):
         leaving.clear("ben", 29_872)

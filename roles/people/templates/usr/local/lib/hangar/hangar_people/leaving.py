@@ -200,6 +200,7 @@ def _disarm(name: str, uid: int) -> None:
     """A file of the shared folder has its rights by any other name too, one in a home, say; and a program that lends
     the group would lend it to them for ever. To give a file to its owner takes such a bit, and follows no link.
     """
+    _unmount(uid)
     hand_over(uid)
     places = [str(ledger.HOMES / name), *SCRATCH]
     argv = ["find", *(place for place in places if Path(place).is_dir()), "-ignore_readdir_race", "-xdev"]
