@@ -132,6 +132,21 @@ def test_a_key_in_anothers_comment_is_not_taken_with_it(
     assert not (tmp_path / "mal").exists()
 
 
+@pytest.mark.parametrize("parts", ["\x0c", "\r", "\u2028", "\x85", "M\udcfcller "])
+def test_what_sshd_takes_for_one_line_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: str
+) -> None:
+    """Written anew as two lines, a comment would be a key that nobody gave. One that is no UTF-8 keeps nobody in"""
+    monkeypatch.setattr(facts, "KEYS", tmp_path)
+    monkeypatch.setattr(sessions, "end", lambda lost, admitted, closed: None)
+    kept = f"{ADA} ada{parts}ssh-ed25519 AAAAC3NzaC1ldmls evil\n"
+    (tmp_path / "hangar").write_bytes(os.fsencode(f"# h\n{MAL} mal{parts}{ADA}\n{kept}"))
+    (tmp_path / "mal").write_bytes(os.fsencode(f"{MAL} mal{parts}{ADA}\n"))
+    assert os.fsencode(facts.gather().keys["hangar"]) == (tmp_path / "hangar").read_bytes()
+    keys.take("mal")
+    assert (tmp_path / "hangar").read_bytes() == os.fsencode(f"# h\n{kept}")
+
+
 def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "HOMES", tmp_path / "home")
     monkeypatch.setattr(leaving, "ARCHIVE", tmp_path / "archive")

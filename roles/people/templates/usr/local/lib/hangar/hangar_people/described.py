@@ -104,7 +104,7 @@ def write(path: Path, text: str, mode: int) -> None:
     # A name of its own: two calls may write at once.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.write(text)
             os.fchmod(descriptor, mode)
             stream.flush()

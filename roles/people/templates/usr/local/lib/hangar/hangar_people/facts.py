@@ -64,7 +64,7 @@ def gather() -> Facts:
     return Facts(
         accounts=accounts,
         groups={name: Group(int(gid), _words(members)) for name, _, gid, members in _lines("group")},
-        keys={path.name: path.read_text() for path in _inside(KEYS) if path.is_file()},
+        keys={path.name: text(path) for path in _inside(KEYS) if path.is_file()},
         homes={
             path.name: _owner(path, accounts)
             for path in _inside(ledger.HOMES)
