@@ -213,6 +213,39 @@ def test_what_somebody_mounts_on_their_home_keeps_nobody_in(homes: Path, runs: b
 
 
 @needs_fuse
+def test_what_a_friend_mounts_in_a_home_keeps_it_from_nothing(homes: Path) -> None:
+    (homes / "ben/mals").mkdir()
+    with mounted(homes / "ben/mals"):
+        leaving.clear("ben", 29_872)
+        leaving.archive("ben")
+    assert [path.name for path in homes.iterdir()] == ["mal"]
+
+
+@needs_fuse
+def test_a_link_in_the_way_to_a_mount_leads_to_no_other(homes: Path) -> None:
+    """A folder above it may be somebody's who put the link there meanwhile: it could lead to the disk itself"""
+    for name in ("mal/mine/m", "ben/his/m"):
+        (homes / name).mkdir(parents=True)
+    with mounted(homes / "mal/mine/m"), mounted(homes / "ben/his/m"):
+        numbers = {
+            line.split()[4]: line.split()[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        }
+        number, place = numbers[f"{homes}/mal/mine/m"], os.fsencode(homes / "mal/mine/m")
+        (homes / "mal/mine").rename(homes / "mal/moved")
+        (homes / "mal/mine").symlink_to(homes / "ben/his")
+        with pytest.raises(NotADirectoryError):
+            leaving._detach(number, place)
+        (homes / "mal/mine").unlink()
+        (homes / "ben/his").rename(homes / "mal/mine")
+        leaving._detach(number, place)
+        there = Path("/proc/self/mountinfo").read_text()
+        assert f"{homes}/mal/moved/m " in there
+        assert f"{homes}/mal/mine/m " in there
+        leaving._detach(number, os.fsencode(homes / "mal/moved/m"))
+        assert f"{homes}/mal/moved/m " not in Path("/proc/self/mountinfo").read_text()
+
+
+@needs_fuse
 def test_what_others_mounted_stays(homes: Path) -> None:
     with mounted(homes / "mal"):
         leaving.clear("ben", 29_872)

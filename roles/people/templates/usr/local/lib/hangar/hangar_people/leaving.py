@@ -35,8 +35,8 @@ SYSTEM_V = {"shm": "shmctl", "sem": "semctl", "msg": "msgctl"}
 """What has no file and outlives its processes, by its list in /proc/sysvipc, with the C library's word for it."""
 IPC_RMID = 0
 """linux/ipc.h"""
-DETACH, NO_FOLLOW = 2, 8
-"""linux/fs.h: MNT_DETACH, UMOUNT_NOFOLLOW"""
+DETACH = 2
+"""linux/fs.h: MNT_DETACH"""
 ESCAPED = re.compile(rb"\\([0-7]{3})")
 """How the kernel writes a blank, say, of a mounted folder's name."""
 
@@ -163,7 +163,7 @@ def _members(group: Path) -> set[int]:
 
 def clear(name: str, uid: int) -> None:
     """Remove what would run later or holds a secret; files in shared folders stay, as root's and the group's."""
-    _unmount(uid)
+    _unmount(name, uid)
     for folder in SPOOLS:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ def _disarm(name: str, uid: int) -> None:
     """A file of the shared folder has its rights by any other name too, one in a home, say; and a program that lends
     the group would lend it to them for ever. To give a file to its owner takes such a bit, and follows no link.
     """
-    _unmount(uid)
+    _unmount(name, uid)
     hand_over(uid)
     places = [str(ledger.HOMES / name), *SCRATCH]
     argv = ["find", *(place for place in places if Path(place).is_dir()), "-ignore_readdir_race", "-xdev"]
@@ -220,17 +220,37 @@ def hand_over(uid: int) -> None:
         subprocess.run(argv, capture_output=True, check=False)
 
 
-def _unmount(uid: int) -> None:
-    """What they mounted (FUSE) outlives the program that answers for it: until it is gone, the folder can be neither
-    looked at nor packed nor removed, by nobody.
+def _unmount(name: str, uid: int) -> None:
+    """What they mounted (FUSE), or a friend in their home: it outlives the program that answers for it, and until it is
+    gone, nobody can look at the folder, pack it or remove it.
     """
-    library = ctypes.CDLL(None)
+    below = os.fsencode(ledger.HOMES / name) + b"/"
     for line in reversed(facts.text(facts.PROC / "self/mountinfo").split("\n")):
         mount, _, origin = line.partition(" - ")
         kind, _, options = [*origin.split(" "), "", "", ""][:3]
-        if kind.startswith("fuse") and f"user_id={uid}" in options.split(","):
-            place = ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(mount.split(" ")[4]))
-            library.umount2(place, DETACH | NO_FOLLOW)
+        if kind.startswith("fuse"):
+            number, place = mount.split(" ")[0], os.fsencode(mount.split(" ")[4])
+            place = ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), place)
+            if f"user_id={uid}" in options.split(",") or place.startswith(below):
+                with contextlib.suppress(OSError):  # it has gone meanwhile, or been moved
+                    _detach(number, place)
+
+
+def _detach(number: str, place: bytes) -> None:
+    """Take off the mount of this number and no other: whoever may write a folder above it could put a link in the way.
+
+    Raises:
+        OSError: it is not there.
+    """
+    at = os.open("/", os.O_PATH)
+    try:
+        for part in filter(None, place.split(b"/")):
+            above, at = at, os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        if f"mnt_id:\t{number}\n" in facts.text(Path(f"/proc/self/fdinfo/{at}")):
+            ctypes.CDLL(None).umount2(f"/proc/self/fd/{at}".encode(), DETACH)
+    finally:
+        os.close(at)
 
 
 def _free(uid: int) -> None:
