@@ -3,21 +3,26 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hangar import lock
 from hangar.cloud.base import Report
 from hangar.cloud.lasting import Lasting, lasting_for
-from hangar.config import Config, load
 from hangar.console import Progress
 
+if TYPE_CHECKING:
+    from hangar.config import Config
 
-def settings(args: argparse.Namespace) -> Config:
+
+def settings(args: argparse.Namespace) -> "Config":
+    from hangar.config import load
+
     return load(args.environment, args.overrides)
 
 
 @contextmanager
 def at_work(
-    config: Config, args: argparse.Namespace, verb: str, stage: str
+    config: "Config", args: argparse.Namespace, verb: str, stage: str
 ) -> Iterator[tuple[Lasting, Report]]:
     """The environment is ours alone, here and on other computers, and what we do is shown."""
     named = f"provision.py {verb} {config.environment}"
