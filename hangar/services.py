@@ -13,9 +13,9 @@ READER = "/usr/local/lib/hangar/hangar_monitoring/logs.py"
 """Where the role monitoring puts what reads logs."""
 
 
-SHOWN = r"| sed --unbuffered 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\t/    /g; s/[[:cntrl:]]/?/g'"
-"""What containers say, without what would act on a terminal: their words go there past our own console. Compose clears
-lines that it never wrote, even where there is no terminal.
+SHOWN = r"2>&1 | sed --unbuffered 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\t/    /g; s/[[:cntrl:]]/?/g'"
+"""What containers say, and whoever reads them complains of, without what would act on a terminal: their words go there
+past our own console. Compose clears lines that it never wrote, even where there is no terminal.
 """
 
 

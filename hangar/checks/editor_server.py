@@ -122,7 +122,7 @@ def _dags(lines: list[list[str]], env: str) -> list[Finding]:
         ok(name, "/srv/airflow/dags can be written")
         if answer == "yes"
         else Finding(
-            name, "warning", "/srv/airflow/dags can be read only: you are not in the group dags, or logged in before",
+            name, "warning", "/srv/airflow/dags is closed to you: you are not in the group dags, or logged in before",
             f"Ask for the role developer under people in platform.yml; then log in anew (ssh -O exit hangar-{env})",
         )
         for (answer,) in _of(lines, "dags")

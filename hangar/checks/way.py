@@ -129,7 +129,9 @@ def log_in(env: str, config: Path) -> Tried:
     try:
         done = process.run(argv, check=False, input=editor_server.SCRIPT, timeout=PATIENCE)
     except CommandFailed as error:
-        return Tried(f"{error.brief}\n", "")
+        # How far it came says what it waits for: a touch of the key, say, or the account's start-up files.
+        said = getattr(error.__cause__, "stderr", None) or b""
+        return Tried(f"{said.decode(errors='replace')}\n{error.brief}\n", "")
     return Tried(done.stderr, done.stdout)
 
 
@@ -177,6 +179,12 @@ def _authenticated(env: str, settings: dict[str, str], said: str) -> Iterator[Fi
     user, path = settings["User"], settings["IdentityFile"]
     if re.search(r"^Authenticated to ", said, re.MULTILINE):
         yield ok("Login", f"{user}, by this key")
+    elif re.search(r"Server accepts key: .*-SK ", said):
+        yield Finding(
+            "Login", "missing",
+            "the machine knows the key, but its hardware did not sign: not plugged in, or not touched",
+            f"Plug it in, and touch it when it blinks: ssh hangar-{env}",
+        )  # fmt: skip
     elif "Server accepts key" in said:
         yield Finding(
             "Login", "missing", "the machine knows the key, but it has a passphrase and no agent holds it",

@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hangar import checks, console, paths
+from hangar import console, paths
 from hangar.environments import require_name
 from hangar.errors import ConfigError
 from hangar.ssh import client_config
 
 if TYPE_CHECKING:
+    from hangar.checks import Finding
     from hangar.config import Config
 
 SIGNS = {"ok": "✓", "warning": "!", "missing": "✗"}
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     args.environment = args.named or args.environment
     config = _settings(args)
     if config is None or config.cloud != "gcp":
+        from hangar import checks
+
         return _tell(args, [*checks.look(), *_forgotten(config)], "A local machine can be made here.")
     from hangar.checks import google
 
@@ -53,15 +56,17 @@ def _of_machine(args: argparse.Namespace) -> int:
     return _tell(args, [*findings, *more], good)
 
 
-def _around(args: argparse.Namespace) -> "tuple[list[checks.Finding], str]":
+def _around(args: argparse.Namespace) -> "tuple[list[Finding], str]":
     """What stands in the way of the next `up` where the machine is in a cloud, and the project's name. Settings that
     are wrong are a finding: the way to the machine is shown without them.
     """
+    from hangar.checks.finding import Finding
+
     try:
         config = _settings(args)
     except ConfigError as error:
         detail = " ".join(f"{error.brief} {error.details}".split())
-        return [checks.Finding("Settings", "missing", detail, error.resolution)], ""
+        return [Finding("Settings", "missing", detail, error.resolution)], ""
     if config is None or config.cloud != "gcp":
         return _forgotten(config), ""
     from hangar.checks import google
@@ -69,15 +74,16 @@ def _around(args: argparse.Namespace) -> "tuple[list[checks.Finding], str]":
     return [*google.look(config), *_forgotten(config)], str(config.gcp.project)
 
 
-def _forgotten(config: "Config | None") -> list[checks.Finding]:
+def _forgotten(config: "Config | None") -> "list[Finding]":
     """Rows of people whose day is long past; they stop nothing."""
+    from hangar.checks.finding import Finding
     from hangar.people import forgotten
 
     told = forgotten.told(config) if config else []
-    return [checks.Finding("People", "warning", what, cure) for what, cure in told]
+    return [Finding("People", "warning", what, cure) for what, cure in told]
 
 
-def _tell(args: argparse.Namespace, findings: list[checks.Finding], good: str) -> int:
+def _tell(args: argparse.Namespace, findings: "list[Finding]", good: str) -> int:
     """Shows each finding with its cure; returns 1 if something is missing."""
     width = max(len(finding.name) for finding in findings)
     for finding in findings:

@@ -1,13 +1,13 @@
 """The section `backup` of platform.yml: when, to whose keys, where to, and what is kept for how long."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_validator
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema, field_validator
 
-from hangar.config.calendar import is_calendar
+from hangar.config.calendar import is_calendar, longest_gap
 from hangar.config.existing import HostKeys
 from hangar.config.fields import File, Names, Section, check_each, locate, section, setting, wrong
 
@@ -25,6 +25,24 @@ def _place(path: Path) -> Path:
 
 
 Place = Annotated[Path, BeforeValidator(locate), AfterValidator(_place), WithJsonSchema({"type": "string"})]
+
+
+MAX_AGE = 36
+"""Hours: a night's backup may fail, and is told of before the second one does."""
+
+
+def _max_age(value: object, info: ValidationInfo) -> object:
+    """Where nobody names one, what the schedule asks for: half as long again as it takes to the next backup."""
+    if value is not None:
+        return value
+    return max(MAX_AGE, math.ceil(1.5 * (longest_gap(info.data.get("schedule", "")) or 0)))
+
+
+MaxAge = Annotated[
+    int,
+    BeforeValidator(_max_age),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}),
+]
 
 
 class Keep(Section):
@@ -119,9 +137,11 @@ class Backup(Section):
     folders: Names = setting(
         (), "More folders of the machine to copy.", "a list of folders such as /srv/people/home"
     )
-    max_age_hours: int = setting(
-        36, "How old the last good backup may be before an alert fires.", "a number of hours from 1 up", ge=1
-    )
+    max_age_hours: MaxAge = setting(
+        None, "How old the last good backup may be before an alert fires; null means 36 hours, or half as long again "
+        "as the longest time between two backups of the schedule, where that is more.",
+        "a number of hours from 1 up, or null", ge=1, validate_default=True,
+    )  # fmt: skip
     keep: Keep = section(Keep)
     sftp: Sftp = section(Sftp)
     gcs: Gcs = section(Gcs)
@@ -131,6 +151,19 @@ class Backup(Section):
     def _in_time(cls, value: str) -> str:
         if not is_calendar(value):
             raise wrong(f'"{value}" is no time that systemd knows, so that no backup would be made')
+        return value
+
+    @field_validator("max_age_hours")
+    @classmethod
+    def _older_than_the_next(cls, value: int, info: ValidationInfo) -> int:
+        schedule = info.data.get("schedule", "")
+        gap = longest_gap(schedule)
+        if info.data.get("enabled") and gap and value <= gap:
+            raise wrong(
+                f'{value} is too short: with schedule: "{schedule}" the next backup comes after up to {gap:g} hours, '
+                "so that the alert BackupOld would fire though each is good",
+                "", f"{math.ceil(1.5 * gap)}, or null",
+            )  # fmt: skip
         return value
 
     @field_validator("recipients")

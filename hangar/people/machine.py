@@ -17,6 +17,8 @@ REMOVAL_TIMEOUT = 1800.0
 
 SHOW_TIMEOUT = 30.0
 SSH_FAILED = 255
+NO_COMMAND = "people: command not found"
+"""sudo's words, whose status is no other than that of a command that failed."""
 
 
 def apply(config: Config, *, operators: bool, progress: Callable[[playbook.Event], None]) -> None:
@@ -50,10 +52,17 @@ def show(environment: str) -> dict[str, dict[str, Any]]:
 
     Raises:
         MachineUnreachable: it does not answer.
+        HangarError: it cannot say.
     """
     done = _ask(environment, ["people", "show"], SHOW_TIMEOUT)
-    if done.returncode != 0:
+    if done.returncode != 0 and NO_COMMAND in done.stderr:
         return {}  # a machine from before there were people
+    if done.returncode != 0:
+        raise HangarError(
+            f"hangar-{environment} cannot say who is on it.",
+            done.stderr.strip(),
+            f"See what its own look says: ./provision.py logs people {environment}",
+        )
     return {one["name"]: one for one in json.loads(done.stdout)}
 
 

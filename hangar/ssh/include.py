@@ -21,6 +21,12 @@ Left as it is. ssh finds the machine once you put this line at its top yourself 
 that host only): {INCLUDE}"""
 """What somebody hears who did not want the change."""
 
+MARK = "\ufeff"
+"""What some editors on Windows put before UTF-8. Windows' ssh passes over it at the very beginning of a file alone."""
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How a file begins that PowerShell's > wrote."""
+
 OTHERS_WRITE = 0o002
 """The group may on Debian, where it is the user's own."""
 
@@ -103,7 +109,7 @@ def is_included(at: Path | None = None) -> bool:
 def _reads_ours(text: str) -> bool:
     """A line below a Host or Match line holds for what that one names; these are for everything."""
     is_for_all = True
-    for line in text.splitlines():
+    for line in _after_mark(text)[1].splitlines():
         words = line.replace("=", " ", 1).lower().split()
         if words[:1] in (["host"], ["match"]):
             is_for_all = words in (["host", "*"], ["match", "all"])
@@ -131,9 +137,18 @@ def _finds_ours(pattern: str) -> bool:
 
 
 def proposal(at: Path | None = None) -> tuple[str, str]:
-    """~/.ssh/config with the Include line, and the difference to what it is now."""
+    """~/.ssh/config with the Include line, and the difference to what it is now.
+
+    Raises:
+        HangarError: it is UTF-16, in which a line of ours would be none.
+    """
     config = (at or folder()) / "config"
     before = read(config) if config.exists() else ""
+    if before and config.read_bytes()[:2] in UTF_16:
+        raise HangarError(
+            f"{config} is UTF-16, which ssh does not read; it was left alone.",
+            resolution="Save it as UTF-8 (an editor calls it an encoding), then run this again.",
+        )
     after = with_include(before)
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), str(config), f"{config} (new)", lineterm="", n=1
@@ -215,15 +230,22 @@ def with_include(before: str) -> str:
     """The Include line first: after a Host line it would hold for that host only. It ends as the file's lines do."""
     if _reads_ours(before):
         return before
-    end = _line_end(before)
-    return f"{INCLUDE}{end}{end}{before}" if before else f"{INCLUDE}\n"
+    mark, rest = _after_mark(before)
+    end = _line_end(rest)
+    return f"{mark}{INCLUDE}{end}{end}{rest}" if rest else f"{mark}{INCLUDE}\n"
 
 
 def without_include(before: str) -> str:
-    end = _line_end(before)
-    if before.startswith(f"{INCLUDE}{end}{end}"):
-        return before.removeprefix(f"{INCLUDE}{end}{end}")
-    return "".join(line for line in before.splitlines(keepends=True) if line.strip() != INCLUDE)
+    mark, rest = _after_mark(before)
+    end = _line_end(rest)
+    if rest.startswith(f"{INCLUDE}{end}{end}"):
+        return mark + rest.removeprefix(f"{INCLUDE}{end}{end}")
+    return mark + "".join(line for line in rest.splitlines(keepends=True) if line.strip() != INCLUDE)
+
+
+def _after_mark(text: str) -> tuple[str, str]:
+    rest = text.removeprefix(MARK)
+    return text[: len(text) - len(rest)], rest
 
 
 def _line_end(text: str) -> str:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hangar import paths
-from hangar.config.public_keys import PRIVATE
 from hangar.errors import HangarError
 from hangar.ssh.files import write_atomically
 
@@ -92,9 +91,11 @@ def require_key(given: str) -> Path:
         is_there = path.is_file()
     except (OSError, RuntimeError, ValueError):
         raise _no_path() from None  # such as a text that is too long for a name
-    if not is_there and (PRIVATE.search(given) or re.fullmatch(KEY_TEXT, given)):
-        raise _no_path()
     if not is_there:
+        from hangar.config.public_keys import PRIVATE  # only now: beside it lies all that reads platform.yml
+
+        if PRIVATE.search(given) or re.fullmatch(KEY_TEXT, given):
+            raise _no_path()
         raise HangarError(f"There is no key {path}.", resolution=f"Make one: ssh-keygen -t ed25519 -f {path}")
     if path.suffix == ".pub":
         private = path.with_suffix("")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hangar import process
+from hangar.ssh.quoting import quote
 
 KEEP = "10m"
 """How long it stays after the last session, so that the next begins at once."""
@@ -24,7 +25,7 @@ def lines(env: str) -> list[str]:
     path = socket(env)
     if len(str(path)) + SUFFIX > LONGEST or any(char.isspace() for char in str(path)):
         return []
-    return ["ControlMaster auto", f"ControlPath {str(path).replace('%', '%%')}", f"ControlPersist {KEEP}"]
+    return ["ControlMaster auto", f"ControlPath {quote(path)}", f"ControlPersist {KEEP}"]
 
 
 def is_alive(env: str) -> bool:

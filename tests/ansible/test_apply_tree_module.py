@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,53 @@ def test_there_is_always_one_timer_that_counts(apply: Apply, tmp_path: Path, tim
     assert "cannot be started" in apply(file(tmp_path / "a", "third\n"), undo=UNDO)["msg"]
     assert journal(tmp_path) == armed
     assert (tmp_path / "a").read_text() == "second\n"
+
+
+def test_an_undo_is_not_kept_waiting_by_a_command_that_hangs(
+    apply: Apply, tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows a change that is armed is ended, with what it started, and the way back is free."""
+    monkeypatch.setattr(apply_tree, "HELD", 1.0)
+    (tmp_path / "a").write_text("first\n")
+    os.mkfifo(tmp_path / "begun")
+    found: list[str] = []
+
+    def wait_as_an_undo_does() -> None:
+        with (tmp_path / "begun").open() as stream:
+            stream.readline()
+            with hangar_journal.locked("trial", str(tmp_path / "journal")):
+                found.append(journal(tmp_path).state)
+            stream.read()  # to its end: nobody is left who could write
+
+    waiting = threading.Thread(target=wait_as_an_undo_does, daemon=True)
+    waiting.start()
+    hangs = f"exec 3> {tmp_path}/begun; echo begun >&3; sleep 60; true"
+    told = apply(file(tmp_path / "a", "second\n"), undo=UNDO, then={str(tmp_path / "a"): hangs})["msg"]
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert found == ["undone"]
+    assert (tmp_path / "a").read_text() == "first\n"
+    assert told == f"{hangs!r} failed (exit 124): not done 1 s after the step began; all was brought back"
+
+
+def test_a_judge_that_hangs_is_ended_before_anything_is_written(
+    apply: Apply, tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply_tree, "HELD", 0.5)
+    wanted = file(tmp_path / "a", validate="sh -c 'sleep 60; true' %s")
+    for check in (True, False):
+        assert (
+            "(exit 124): not done 0.5 s after the step began" in apply(wanted, undo=UNDO, check=check)["msg"]
+        )
+        assert not (tmp_path / "a").exists()
+    assert timer.armed == []
+
+
+def test_what_follows_takes_its_time_where_no_undo_waits(
+    apply: Apply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply_tree, "HELD", 0.1)
+    assert apply(file(tmp_path / "a"), then={str(tmp_path / "a"): "sleep 0.4"})["changed"]
 
 
 def test_two_journals_do_not_mix(apply: Apply, tmp_path: Path, timer: Timer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from hangar_backup import databases, files, running, sending, state
 from hangar_backup.described import Refused
 from hangar_backup.running import Failed, TookTooLong, run
+
+from tests.ansible.mounts import mounted, needs_fuse
 
 ENDLESS = "import os\nwhile True: os.write({}, b'x' * 65536)"
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x9b2Jfull\r"
@@ -192,6 +195,24 @@ def nested(folder: Path, name: str, depth: int) -> None:
         os.close(here)
         here = below
     os.close(here)
+
+
+@needs_fuse
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_somebody_mounts_keeps_nobodys_files_from_being_copied(tmp_path: Path, runs: bool) -> None:
+    """Root can look at it as little as everybody else. A folder of a like name, which is none, is copied."""
+    shared = tmp_path / "srv/airflow/dags"
+    for name in ("mal/a [b]*", "mal/a [b]*c", "ben"):
+        (shared / name).mkdir(parents=True)
+        (shared / name / "dag.py").write_text("x")
+    with mounted(shared / "mal/a [b]*") as program:
+        if not runs:
+            program.close()
+        assert files.fingerprint([shared]) == "", "it is copied each time"
+        files.pack([shared], tmp_path / "files", root=tmp_path / "srv")
+    with tarfile.open(tmp_path / "files") as packed:
+        names = [name for name in packed.getnames() if name.endswith(".py")]
+    assert sorted(names) == ["airflow/dags/ben/dag.py", "airflow/dags/mal/a [b]*c/dag.py"]
 
 
 def test_folders_deeper_than_a_path_is_long_are_copied_each_time(tmp_path: Path) -> None:

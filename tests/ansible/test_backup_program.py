@@ -115,6 +115,30 @@ def test_the_last_good_copy_stands_for_a_part_that_fails(sealing_here: Path) -> 
     assert found.failed[0].endswith(f". {SECOND} is without it"), "too old to be referred to"
 
 
+@pytest.mark.parametrize(
+    "target", [{"sftp": HOST}, {"gcs": Bucket("acme-backups", "")}], ids=["host", "bucket"]
+)
+def test_a_copy_whose_transfer_broke_off_is_sent_under_another_name(
+    sealing_here: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any]
+) -> None:
+    """What came of it half is there under the first name, where nothing can be replaced: each transfer was refused."""
+    monkeypatch.setattr(making, "SPOOL", sealing_here)
+    old = sealed("airflow", FIRST)
+    (sealing_here / old.object).write_text("enc")
+    lasting = (
+        {"airflow": ["print", old.object]},
+        [whole("secrets"), failing("airflow", "Airflow's database")],
+    )
+    found = maker([backup(FIRST, old)], lasting[0], **target)
+    stands_for = found.all_of(lasting[1])[1]
+    assert stands_for == replace(old, object=f"airflow-{SECOND}.age")
+    assert (sealing_here / stands_for.object).read_text() == "enc"
+    assert found.prints["airflow"] == ["print", stands_for.object]
+    assert found.failed[0].endswith(f". {SECOND} has the copy of {FIRST}")
+    there = maker([backup(FIRST, old)], lasting[0], delivered=[old.object], **target)
+    assert there.all_of(lasting[1])[1] == old, "what is there to its end is not sent twice"
+
+
 def test_a_backup_that_lacks_a_part_is_there_and_failed(
     remembered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

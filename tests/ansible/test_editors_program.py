@@ -202,3 +202,14 @@ def test_whoever_stops_what_runs_as_them_keeps_nobody_waiting_and_fails_no_unit(
     done = tidy()
     said = f"ana: passed over: it was ended by signal {told}, or took more than 0.3 s\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+def test_what_does_not_end_when_it_is_killed_keeps_nobody_waiting(tidy: Tidy, tmp_path: Path) -> None:
+    """The kernel lets it go when what it asked answers, and that may be a program of the person's own"""
+    tidy()
+    program = tmp_path / "editors.py"
+    text = program.read_text().replace("os.kill(child, signal.SIGKILL)", "pass")
+    played = "\nPATIENCE = LAST = 0.1\nhome = lambda place: time.sleep(2)\nif __name__"
+    program.write_text(text.replace("\nif __name__", played))
+    done = tidy_again(program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ana: passed over: it does not end\n", "")

@@ -98,6 +98,87 @@ def test_one_path_that_cannot_be_brought_back_does_not_stop_the_others(
     assert f"{blocked}: cannot be removed" in capsys.readouterr().err
 
 
+@pytest.fixture
+def blocked(changed: Path) -> Path:
+    """A second path of the journal, which cannot be brought back before somebody has mended it."""
+    blocked = changed.parent / "blocked"
+    (blocked / "inside").mkdir(parents=True)
+    journal = journals.load("trial")
+    journal.before[str(blocked)] = files.State()
+    journals.save(journal)
+    return blocked
+
+
+MEND = "Mend what keeps the rest from coming back, then: sudo /usr/local/lib/hangar/interlock undo trial\n"
+IN_PART = f"undone in part, the machine's next start tries again. {MEND}"
+
+
+def test_a_start_tries_again_what_did_not_come_back_and_nothing_else(
+    interlock: ModuleType, changed: Path, blocked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert interlock.main(["undo", "trial", "--token", "t1"]) == 1
+    said = capsys.readouterr()
+    assert said.out == f"trial: brought back 1 paths: {changed}\n"
+    assert said.err.startswith(f"trial: {blocked}: cannot be removed")
+    assert said.err.endswith(f"\ntrial: {IN_PART}")
+    changed.write_text("what the operator mended meanwhile\n")
+    (blocked / "inside").rmdir()
+    blocked.rmdir()
+    blocked.write_text("a link or a file now\n")
+    assert interlock.main(["boot"]) == 0
+    assert not blocked.exists()
+    assert changed.read_text() == "what the operator mended meanwhile\n"
+    interlock.main(["list"])
+    listed = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert [(one["state"], one["undone_in_part"], one["paths"]) for one in listed] == [
+        ("undone", False, [str(changed), str(blocked)])
+    ]
+    assert interlock.main(["boot"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_starts_do_not_try_for_ever_but_the_operator_may(
+    interlock: ModuleType, changed: Path, blocked: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    tried: list[str] = []
+    real = journals._restore_one
+    monkeypatch.setattr(journals, "_restore_one", lambda *what: tried.append(what[0]) or real(*what))
+    interlock.main(["undo", "trial", "--token", "t1"])
+    for _ in range(5):
+        assert interlock.main(["boot"]) == 1, "a start's unit stays failed as long as something is missing"
+    assert tried.count(str(blocked)) == 4
+    assert tried.count(str(changed)) == 1
+    told = capsys.readouterr().err
+    assert f"trial: undone in part, nobody tries again by itself. {MEND}" in told
+    assert told.endswith(f"trial: is undone in part only, and not tried again. {MEND}")
+    (blocked / "inside").rmdir()
+    blocked.rmdir()
+    assert interlock.main(["undo", "trial"]) == 0
+    assert interlock.main(["boot"]) == 0
+
+
+def test_what_is_undone_in_part_is_not_kept_by_a_proof_that_comes_too_late(
+    interlock: ModuleType, changed: Path, blocked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interlock.main(["undo", "trial"])
+    assert interlock.main(["keep", "trial"]) == 1
+    assert capsys.readouterr().err.endswith("interlock: the journal trial is undone in part already\n")
+
+
+def test_a_command_that_made_it_count_does_not_run_again_for_nothing(
+    interlock: ModuleType, changed: Path, blocked: Path
+) -> None:
+    interlock.main(["undo", "trial"])
+    reloaded = changed.parent / "reloaded"
+    reloaded.unlink()
+    assert interlock.main(["undo", "trial"]) == 1
+    assert not reloaded.exists()
+    (blocked / "inside").rmdir()
+    assert interlock.main(["undo", "trial"]) == 0
+    assert reloaded.exists()
+
+
 def test_a_command_that_hangs_keeps_nothing_else_from_coming_back(
     interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,10 +193,11 @@ def test_a_command_that_hangs_keeps_nothing_else_from_coming_back(
     assert interlock.main(["undo", "trial", "--token", "t1"]) == 1
     assert changed.read_text() == "before\n"
     assert back == ["network", "hangar"]
-    assert journals.load("trial").state == "undone"
     said = capsys.readouterr()
-    assert said.err == "trial: sleep 60: not done after 0.2 s\n"
+    assert said.err == f"trial: sleep 60: not done after 0.2 s\ntrial: {IN_PART}"
     assert f"trial: brought back 1 paths: {changed}\n" in said.out
+    assert interlock.main(["boot"]) == 0, "services start with what came back, which makes it count"
+    assert journals.load("trial").state == "undone"
 
 
 @pytest.mark.parametrize(

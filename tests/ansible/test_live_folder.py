@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.ansible.mounts import mounted, needs_fuse
+
 PROGRAM = Path(__file__).resolve().parents[2] / "roles/airflow/templates/usr/local/sbin/airflow-live"
 OWNER, STRANGER, GROUP = 20_001, 20_002, 2101
 ENTRIES = ((0x01, 7, -1), (0x04, 7, -1), (0x10, 7, -1), (0x20, 0, -1))
@@ -122,3 +124,59 @@ def test_whoever_has_just_left_the_group_leaves_nothing_closed_behind(
         assert last.stat().st_mode & 0o777 == wanted
     assert rights(last) == (GROUP, 0o660)
     assert rights(strange) == (STRANGER, 0o600)
+
+
+def acl_for(uid: int) -> bytes:
+    """The same, and everything for one account by its number."""
+    entries = (ENTRIES[0], (0x02, 7, uid), *ENTRIES[1:])
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+def test_whoever_has_just_left_the_group_keeps_no_way_to_what_is_shared(
+    live: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by another name of a file in their home, not by what they opened to everybody, and not by an ACL of theirs,
+    also where a colleague's file has it from a folder of theirs; what nobody gave them stays as it is
+    """
+    kept, closed = make(folder / "kept.py", mode=0o666), make(folder / "closed.py")
+    for path in (kept, closed):
+        os.link(path, tmp_path / path.name)
+    os.setxattr(kept, live.ACCESS, acl_for(OWNER))
+    handed = folder / "handed"
+    handed.mkdir()
+    os.setxattr(handed, live.DEFAULT, acl_for(OWNER))
+    os.setxattr(handed, live.ACCESS, acl_for(OWNER))
+    os.chown(handed, OWNER, GROUP)
+    colleagues = handed / "colleagues.py"
+    colleagues.write_text("x")
+    os.chown(colleagues, STRANGER, GROUP)
+    assert live.names(os.open(colleagues, os.O_RDONLY), OWNER)
+    strange = make(folder / "strange.py", STRANGER)
+    nobody = grp.struct_group(("dags", "x", GROUP, []))
+    monkeypatch.setattr(live.grp, "getgrnam", lambda name: nobody)
+    monkeypatch.setattr(live, "FOLDER", str(folder))
+    monkeypatch.setattr(live.sys, "argv", ["airflow-live", "of", str(OWNER)])
+    live.main()
+    for path in (kept, closed, colleagues):
+        group, mode = rights(path)
+        assert (group, mode & 0o667) == (GROUP, 0o660)
+        assert not live.names(os.open(path, os.O_RDONLY), OWNER)
+    assert rights(handed) == (GROUP, 0o2770)
+    assert os.getxattr(handed, live.DEFAULT) == ACL
+    assert rights(strange) == (STRANGER, 0o600)
+
+
+@needs_fuse
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_somebody_mounts_in_the_folder_keeps_nothing_else_from_being_shared(
+    live: ModuleType, folder: Path, runs: bool
+) -> None:
+    """Root can look at it as little as everybody else"""
+    for name in ("a", "z", "mal", "inner", "inner/mal"):
+        (folder / name).mkdir()
+    paths = [make(folder / name) for name in ("first.py", "zlast.py", "a/one.py", "z/one.py", "inner/one.py")]
+    with mounted(folder / "mal") as top, mounted(folder / "inner/mal"):
+        if not runs:
+            top.close()
+        look(live, folder)
+        assert [rights(path) for path in paths] == [(GROUP, 0o660)] * len(paths)

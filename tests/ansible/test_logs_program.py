@@ -236,6 +236,27 @@ def test_what_follows_goes_on_past_strange_files_and_lines(
     assert [one.message for one in shown if one.about["try"] != "1"] == ["", "afterwards"]
 
 
+def test_what_a_followed_program_complains_of_acts_on_no_terminal_and_hides_secrets(
+    tmp_path: Path, written: Written, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever rules a service user's Docker chooses those words too."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/one").write_text("correct-horse-battery")
+    script = r"printf 'a\033[2Kb\n'; printf '\033]0;title\007no daemon \033[2J correct-horse-battery\n\n' >&2; exit 1"
+    monkeypatch.setattr(logs, "_nobody_reads", lambda: False)
+    monkeypatch.setattr(logs, "_commands", lambda source, asked, follow: [(["sh", "-c", script], entry_of)])
+    logs.read({"sources": [{"name": "airbyte"}], "lines": 10, "follow": True})
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert sorted(line.split(" ", 2)[2] for line in said.out.splitlines()) == [
+        "airbyte: WARNING  ]0;title no daemon  ***", "airbyte: ab",
+    ]  # fmt: skip
+
+
+def entry_of(line: str) -> entries.Entry:
+    return entries.Entry(NOW, "airbyte", "info", line)
+
+
 SOURCE = {"name": "ssh", "units": ["ssh.service"]}
 
 

@@ -4,6 +4,7 @@ it keeps anybody from being shut out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from hangar_people import facts, keys, leaving, ledger, sessions
+
+from tests.ansible.mounts import NUMBER, mounted, needs_fuse
 
 NAMED = """
 import ctypes, sys, time
@@ -129,6 +132,21 @@ def test_a_key_in_anothers_comment_is_not_taken_with_it(
     assert not (tmp_path / "mal").exists()
 
 
+@pytest.mark.parametrize("parts", ["\x0c", "\r", "\u2028", "\x85", "M\udcfcller "])
+def test_what_sshd_takes_for_one_line_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: str
+) -> None:
+    """Written anew as two lines, a comment would be a key that nobody gave. One that is no UTF-8 keeps nobody in"""
+    monkeypatch.setattr(facts, "KEYS", tmp_path)
+    monkeypatch.setattr(sessions, "end", lambda lost, admitted, closed: None)
+    kept = f"{ADA} ada{parts}ssh-ed25519 AAAAC3NzaC1ldmls evil\n"
+    (tmp_path / "hangar").write_bytes(os.fsencode(f"# h\n{MAL} mal{parts}{ADA}\n{kept}"))
+    (tmp_path / "mal").write_bytes(os.fsencode(f"{MAL} mal{parts}{ADA}\n"))
+    assert os.fsencode(facts.gather().keys["hangar"]) == (tmp_path / "hangar").read_bytes()
+    keys.take("mal")
+    assert (tmp_path / "hangar").read_bytes() == os.fsencode(f"# h\n{kept}")
+
+
 def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "HOMES", tmp_path / "home")
     monkeypatch.setattr(leaving, "ARCHIVE", tmp_path / "archive")
@@ -143,3 +161,126 @@ def test_a_home_without_an_end_is_archived_and_goes(tmp_path: Path, monkeypatch:
     leaving.archive("mal")
     assert list((tmp_path / "home").iterdir()) == []
     assert len(list((tmp_path / "archive").iterdir())) == 1
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The homes of two, on a machine that has them as accounts."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(
+        "".join(
+            f"{name}:x:{uid}:{uid}::/srv/people/home/{name}:/bin/bash\n"
+            for name, uid in (("mal", NUMBER), ("ben", 29_872))
+        )
+    )
+    (tmp_path / "etc/shadow").write_text("")
+    (tmp_path / "etc/group").write_text("")
+    for name, module, place in (
+        ("HOMES", ledger, "home"), ("LEDGER", ledger, "ledger"), ("ARCHIVE", leaving, "archive"),
+        ("PASSWORDS", leaving, "passwords"), ("ETC", facts, "etc"), ("KEYS", facts, "keys"),
+        ("LINGER", facts, "linger"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, tmp_path / place)
+    for name in ("SPOOLS", "SCRATCH", "SHARED"):
+        monkeypatch.setattr(leaving, name, ())
+    monkeypatch.setattr(leaving, "AT_JOBS", tmp_path / "none")
+    for name in ("mal", "ben"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        os.chown(tmp_path / "home" / name, NUMBER if name == "mal" else 29_872, -1)
+    return tmp_path / "home"
+
+
+@needs_fuse
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_somebody_mounts_on_their_home_keeps_nobody_in(homes: Path, runs: bool) -> None:
+    """It answers nobody but them, root neither, and after its program no one: whoever looks at homes fails over it, and
+    the home can neither be packed nor go
+    """
+    (homes / "mal/a b").mkdir()
+    (homes / "mal/work.txt").write_text("work")
+    with mounted(homes / "mal/a b") as inner, mounted(homes / "mal") as outer:
+        with pytest.raises(PermissionError):
+            (homes / "mal").lstat()
+        if not runs:
+            inner.close()
+            outer.close()
+        assert facts.gather().homes == {"ben": 29_872, "mal": NUMBER}
+        leaving.clear("mal", NUMBER)
+        leaving.archive("mal")
+    assert [path.name for path in homes.iterdir()] == ["ben"]
+    (archive,) = leaving.ARCHIVE.iterdir()
+    assert "mal/work.txt" in subprocess.run(["tar", "tf", archive], capture_output=True, text=True).stdout
+
+
+@needs_fuse
+def test_what_a_friend_mounts_in_a_home_keeps_it_from_nothing(homes: Path) -> None:
+    (homes / "ben/mals").mkdir()
+    with mounted(homes / "ben/mals"):
+        leaving.clear("ben", 29_872)
+        leaving.archive("ben")
+    assert [path.name for path in homes.iterdir()] == ["mal"]
+
+
+@needs_fuse
+def test_a_link_in_the_way_to_a_mount_leads_to_no_other(homes: Path) -> None:
+    """A folder above it may be somebody's who put the link there meanwhile: it could lead to the disk itself"""
+    for name in ("mal/mine/m", "ben/his/m"):
+        (homes / name).mkdir(parents=True)
+    with mounted(homes / "mal/mine/m"), mounted(homes / "ben/his/m"):
+        numbers = {
+            line.split()[4]: line.split()[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        }
+        number, place = numbers[f"{homes}/mal/mine/m"], os.fsencode(homes / "mal/mine/m")
+        (homes / "mal/mine").rename(homes / "mal/moved")
+        (homes / "mal/mine").symlink_to(homes / "ben/his")
+        with pytest.raises(NotADirectoryError):
+            leaving._detach(number, place)
+        (homes / "mal/mine").unlink()
+        (homes / "ben/his").rename(homes / "mal/mine")
+        leaving._detach(number, place)
+        there = Path("/proc/self/mountinfo").read_text()
+        assert f"{homes}/mal/moved/m " in there
+        assert f"{homes}/mal/mine/m " in there
+        leaving._detach(number, os.fsencode(homes / "mal/moved/m"))
+        assert f"{homes}/mal/moved/m " not in Path("/proc/self/mountinfo").read_text()
+
+
+@needs_fuse
+def test_what_others_mounted_stays(homes: Path) -> None:
+    with mounted(homes / "mal"):
+        leaving.clear("ben", 29_872)
+        with pytest.raises(PermissionError):
+            (homes / "mal").lstat()
+
+
+AGAIN = """
+import os
+os.setgid({uid}), os.setuid({uid})
+print("runs", flush=True)
+os.close(1)
+while True:
+    if os.fork():
+        os._exit(0)
+"""
+"""A process that is another one each time somebody looks."""
+
+
+@pytest.fixture
+def respawning() -> Iterator[None]:
+    with subprocess.Popen([sys.executable, "-c", AGAIN.format(uid=NUMBER)], stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"runs\n"
+        yield
+    while [pid for pid, uids in facts.processes().items() if NUMBER in uids]:
+        leaving._end_at_once(NUMBER)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+@pytest.mark.usefixtures("respawning")
+def test_what_starts_itself_anew_again_and_again_ends(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of cron's or at's is in nobody's slice, which the kernel would end as a whole"""
+    monkeypatch.setattr(leaving, "SLICES", homes / "none")
+    monkeypatch.setenv("PATH", str(homes))  # no systemctl of this computer's
+    with contextlib.suppress(FileNotFoundError):
+        leaving.end("mal", NUMBER)
+    assert [pid for pid, uids in facts.processes().items() if NUMBER in uids] == []

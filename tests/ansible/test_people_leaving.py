@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hangar_people import described, facts, keys, leaving, ledger
 from hangar_people.described import Refused
 
+from tests.ansible.staff import ANA
 from tests.ansible.staff import own_folders as own_folders
 
 
@@ -209,6 +211,49 @@ def test_what_whoever_leaves_wrote_last_is_shared_before_it_is_roots(
     assert seen.read_text() == "of 20001 20001\n", "while the files are theirs still"
     assert (shared / "last.py").stat().st_uid == 0
     assert [(drop / name).stat().st_uid for name in ("in/late.zip", "bens.zip")] == [0, 20_002]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of another owner are root's to make")
+def test_whoever_may_write_dags_no_more_keeps_no_way_to_it(
+    tmp_path: Path, own_homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another name of a file, or by a program that lends the group; before the groups, and after what ran"""
+    shared, home, group = tmp_path / "dags", own_homes / "ana", 20_101
+    shared.mkdir()
+    home.mkdir()
+    done: list[str] = []
+
+    def makes(name: str) -> None:
+        """What they do as long as they can."""
+        (shared / name).write_text("x")
+        os.link(shared / name, home / name)
+        (home / f"lends-{name}").write_text("x")
+        for path in (shared / name, home / f"lends-{name}"):
+            os.chown(path, 20_001, group)
+        (home / f"lends-{name}").chmod(0o2755)
+
+    def groups(person: described.Person) -> None:
+        done.append("groups")
+        assert (home / "first.py").stat().st_uid == 0
+        makes("last.py")
+
+    (own_homes / "strange").mkdir()
+    (own_homes / "strange/lends").write_text("x")
+    os.chown(own_homes / "strange/lends", 20_002, group)
+    (own_homes / "strange/lends").chmod(0o2755)
+    monkeypatch.setattr(leaving, "SHARED", (shared,))
+    monkeypatch.setattr(leaving, "SHARING", tmp_path / "none")
+    monkeypatch.setattr(leaving, "SCRATCH", (str(own_homes / "strange"),))
+    monkeypatch.setattr(leaving.accounts, "set_groups", groups)
+    monkeypatch.setattr(leaving, "end", lambda name, uid: done.append("ended"))
+    makes("first.py")
+    leaving.withdraw(replace(ANA, role="viewer"), 20_001)
+    assert done == ["groups", "ended"]
+    for name in ("first.py", "last.py"):
+        assert (home / name).stat().st_uid == 0
+        lends = (home / f"lends-{name}").stat()
+        assert (lends.st_uid, lends.st_gid, lends.st_mode & 0o7777) == (20_001, 20_001, 0o755)
+    assert (own_homes / "strange/lends").stat().st_mode & 0o7777 == 0o2755
 
 
 def test_two_who_leave_at_once_are_both_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

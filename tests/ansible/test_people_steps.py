@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hangar_people import ledger, steps
+from hangar_people import accounts, leaving, ledger, steps
 from hangar_people.described import ALL_GROUPS, GROUPS, Described, Refused
 from hangar_people.facts import Account, Facts, Group
 from hangar_people.ledger import UIDS, Line
@@ -106,6 +106,16 @@ def test_further_groups_are_taken_and_what_runs_with_them_ends() -> None:
     assert todo(wanted, replace(found, busy=frozenset({20_001}))) == [
         "ana: is developer", "ana: sessions ended, a key or a right was taken",
     ]  # fmt: skip
+
+
+def test_the_right_to_write_dags_is_taken_whole() -> None:
+    """And nothing but groups changes where it stays"""
+    wanted, found = settled(ANA)
+    for role, does in (("viewer", leaving.withdraw), ("admin", accounts.set_groups)):
+        other = Described({"ana": replace(ANA, role=role)}, wanted.others)
+        (step,) = steps.needed(other, found)
+        assert step.what == f"ana: is {role}"
+        assert step.do.func is does
 
 
 def test_a_key_that_is_taken_ends_sessions_and_one_that_is_added_does_not() -> None:

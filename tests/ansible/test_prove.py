@@ -35,8 +35,10 @@ def prove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
         PROVE.read_text().replace("/usr/local/lib/hangar/interlock", str(program))
     )
 
-    def prove(listing: str) -> str:
-        program.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/asked\n[ $1 != list ] || {{ {listing}; }}\n")
+    def prove(listing: str, undo: str = "true") -> str:
+        program.write_text(
+            f"#!/bin/sh\necho $1 >> {tmp_path}/asked\ncase $1 in list) {listing};; undo) {undo};; esac\n"
+        )
         program.chmod(0o755)
         values = {
             "interlock_name": "ssh_server", "interlock_after": 20,
@@ -72,3 +74,11 @@ def test_a_journal_that_cannot_be_read_does_not_hide_what_happened(prove: Prove)
     told = prove("exit 1")
     assert "new logins work again. Mend the values that ssh_server was given" in told
     assert "The login said: Permission denied" in told
+
+
+def test_what_the_machine_could_not_bring_back_is_told(prove: Prove) -> None:
+    told = prove("exit 1", "echo 'ssh_server: /etc/ssh/a: is full.' >&2; exit 1")
+    assert (
+        "New logins work again, but the machine has undone it in part only: ssh_server: /etc/ssh/a: is full."
+        " Mend the values that ssh_server was given, then run again. The login said: Permission denied"
+    ) in told

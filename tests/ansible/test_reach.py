@@ -209,6 +209,58 @@ def test_an_account_that_is_gone_is_told(apply: Apply, tmp_path: Path, machine: 
     assert undo(tmp_path) == ["the account hangar is gone; it is not made anew"]
 
 
+def test_parameters_and_accounts_that_do_not_come_back_are_what_is_left(
+    apply: Apply, tmp_path: Path, network: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What did come back is not set a second time, whatever the operator has made of it."""
+    apply(file(tmp_path / "a"), undo={**UNDO, "network": True, "accounts": ["hangar"]})
+    (network / "ipv4/ip_forward").write_text("0\n")
+    (network / "ipv4/conf/eth0/rp_filter").write_text("1\n")
+    machine.groups = {"hangar-admins": [], "sudo": ["hangar"]}
+    ours = open
+
+    def refusing(path: Any, mode: str = "r", **more: Any) -> Any:
+        if mode == "w" and str(path).endswith("rp_filter"):
+            raise PermissionError("Permission denied")
+        return ours(path, mode, **more)
+
+    with monkeypatch.context() as refused:
+        refused.setattr("builtins.open", refusing)
+        refused.setattr(reach, "restore_account", lambda name, before: [f"the account {name}: usermod: busy"])
+        assert undo(tmp_path) == [
+            f"{network}/ipv4/conf/eth0/rp_filter: is not 2 again: Permission denied",
+            "the account hangar: usermod: busy",
+        ]
+    left = loaded(tmp_path)
+    assert (left.state, list(left.accounts)) == ("open", ["hangar"])
+    assert left.network == {f"{network}/ipv4/conf/eth0/rp_filter": "2"}
+    (network / "ipv4/ip_forward").write_text("0\n")
+    assert undo(tmp_path) == []
+    assert (network / "ipv4/conf/eth0/rp_filter").read_text() == "2\n"
+    assert (network / "ipv4/ip_forward").read_text() == "0\n"
+    assert machine.told[-1][:4] == ["usermod", "--append", "--groups", "hangar-admins"]
+    assert loaded(tmp_path).state == "undone"
+
+
+def test_a_new_change_has_a_way_back_of_its_own_after_an_undo_in_part(
+    apply: Apply, tmp_path: Path, machine: Machine
+) -> None:
+    """The next run proves what is there, so nothing is left to bring back; until then its first state counts."""
+    (tmp_path / "a").write_text("first\n")
+    apply(file(tmp_path / "a"), file(tmp_path / "b"), undo=UNDO)
+    (tmp_path / "b").unlink()
+    (tmp_path / "b/inside").mkdir(parents=True)
+    assert len(undo(tmp_path)) == 1
+    (tmp_path / "b/inside").rmdir()
+    (tmp_path / "b").rmdir()
+    (tmp_path / "a").write_text("mended\n")
+    assert apply(file(tmp_path / "a"), file(tmp_path / "b"), undo=UNDO)["armed"]
+    assert loaded(tmp_path).attempts == 0
+    assert undo(tmp_path) == []
+    assert (tmp_path / "a").read_text() == "mended\n"
+    assert not (tmp_path / "b").exists()
+
+
 BEFORE = {"others": ["hangar"], "people": [{"name": "ada"}, {"name": "ben"}]}
 
 

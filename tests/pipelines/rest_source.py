@@ -20,6 +20,8 @@ class Source:
     asked: list[dict[str, str]] = field(default_factory=list)
     elsewhere: str = ""
     """An address that the first answer names as its next page."""
+    round: int = 0
+    """After so many pages the next one is the first again; whoever goes round for long is sent away."""
     address: str = ""
 
     def answer(self, path: str, query: dict[str, str], token: str) -> tuple[int, Any]:
@@ -28,10 +30,14 @@ class Source:
             return self.broken.pop(0), {"message": "broken for the test"}
         if token != f"Bearer {self.token}":
             return 401, {"message": "who are you?"}
+        if self.round and len(self.asked) > 20:
+            return 410, {"message": "you were here before"}
         newer = [event for event in self.events if event["updated_at"] >= query.get("updated_since", "")]
         newer.sort(key=lambda event: str(event["updated_at"]))
         at = int(query.get("from", 0))
         more = f"{self.address}{path}?updated_since={query['updated_since']}&from={at + PAGE}"
+        if self.round and at + PAGE >= self.round * PAGE:
+            more = f"{self.address}{path}?updated_since={query['updated_since']}&from=0&api_key=hush"
         link = self.elsewhere or (more if at + PAGE < len(newer) else None)
         return 200, {"data": newer[at : at + PAGE], "next": link}
 

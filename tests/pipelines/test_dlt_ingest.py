@@ -82,6 +82,20 @@ def test_the_token_goes_to_no_other_address(source, run):
     assert thief.asked == []
 
 
+@pytest.mark.parametrize(("pages", "key"), [(1, "&api_key=…"), (2, "")], ids=["to itself", "in a circle"])
+def test_a_link_that_leads_back_ends_the_run_at_once(source, warehouse, run, pages, key):
+    """It was followed until the task's hour was over."""
+    source.round = pages
+    done = run("dlt_ingest", change=once)
+    assert done.state == "failed"
+    assert done.errors["ingest"] == [
+        "dlt: SourceGoesRound: the link to the next page leads back to "
+        f"{source.address}/events?updated_since=…&from=…{key}, which brought the same rows before"
+    ]
+    assert len(source.asked) <= 2 * pages + 1
+    assert warehouse.rows("SELECT * FROM pg_tables WHERE tablename = 'events'") == []
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

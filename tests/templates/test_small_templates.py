@@ -1,4 +1,5 @@
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ def test_nobody_types_into_a_terminal_that_roots_call_of_a_service_user_shares()
     """A shell of root's is at that terminal, and would read what `as-service USER …` left there."""
     text = render("hardening_kernel", "/etc/sysctl.d/70-hangar-hardening.conf")
     assert "-dev.tty.legacy_tiocsti = 0" in text.splitlines()
+
+
+def test_who_dies_is_kept_by_no_handler_that_comes_later() -> None:
+    """systemd-coredump's package sets kernel.core_pattern itself; what it reads for the rest is ours."""
+    text = ConfigParser()
+    text.read_string(render("hardening_kernel", "/etc/systemd/coredump.conf.d/50-hangar-core-dumps.conf"))
+    assert dict(text["Coredump"]) == {"storage": "none", "processsizemax": "0"}
 
 
 PARAMETERS = "/etc/sysctl.d/70-hangar-hardening.conf"

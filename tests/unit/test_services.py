@@ -55,6 +55,10 @@ def test_what_containers_say_acts_on_no_terminal(letters: str) -> None:
     shown = subprocess.run(
         ["sh", "-c", f"cat {SHOWN}"], input=said, capture_output=True, check=True, env={"LC_ALL": letters}
     )
+    complained = subprocess.run(
+        ["sh", "-c", f"sh -c 'cat >&2' {SHOWN}"], input=said, capture_output=True, check=True, env={"LC_ALL": letters},
+    )  # fmt: skip
+    assert (complained.stdout, complained.stderr) == (shown.stdout, b"")
     assert shown.stdout == b"a?]52;c;ZXZp?    b?c \xc3\xbc\nnext\n"
 
 

@@ -12,17 +12,55 @@ import os
 import sys
 import tempfile
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import dlt
 from dlt.common.pipeline import LoadInfo
 from dlt.sources.helpers.requests import Client
+from dlt.sources.helpers.rest_client.paginators import JSONLinkPaginator
 from dlt.sources.rest_api import RESTAPIConfig, rest_api_source
 
 SECONDS = 30
 """To wait for one answer of the source."""
 ATTEMPTS = 4
 """Of one request that fails on the way or with 429 or 5xx."""
+
+
+class SourceGoesRound(Exception):
+    """A link to the next page leads back to one that came before."""
+
+
+class Pages(JSONLinkPaginator):  # type: ignore[misc]  # dlt is not here when types are looked at
+    """Follows the links to the next page, none of them in a circle."""
+
+    def init_request(self, request: Any) -> None:
+        """Begin anew."""
+        super().init_request(request)
+        self._came: dict[str, int] = {}
+
+    def update_state(self, response: Any, data: list[Any] | None = None) -> None:
+        """Take the next link; refused where the same address has brought the same rows before.
+
+        The address alone is not enough: a source may keep for itself how far it has come.
+
+        Raises:
+            SourceGoesRound: it would go on for ever.
+        """
+        rows = hash(json.dumps(data, sort_keys=True, default=str))
+        if self._came.get(response.url) == rows:
+            raise SourceGoesRound(
+                f"the link to the next page leads back to {shown(response.url)}, which brought the same rows before"
+            )
+        self._came[response.url] = rows
+        super().update_state(response, data)
+
+
+def shown(url: str) -> str:
+    """An address as it may be told: no login, and of its parameters the names, since one may be a key."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    names = "&".join(f"{name}=…" for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return f"{parts.scheme}://{place}{parts.path}{'?' if names else ''}{names}"
 
 
 def session(url: str) -> Any:
@@ -45,7 +83,7 @@ def configuration(source: dict[str, str], token: str | None) -> RESTAPIConfig:
         "incremental": {"cursor_path": source["cursor"], "initial_value": source["first"]},
         "params": {source["since"]: "{incremental.start_value}"},
         "data_selector": source["rows"],
-        "paginator": {"type": "json_link", "next_url_path": source["next"]},
+        "paginator": Pages(source["next"]),
     }
     return {
         "client": client,

@@ -2,8 +2,9 @@
 
 One journal a name (a role's, usually): `<root>/<name>/journal.json`, readable by
 root only. A journal is `open` while its change is unproven, then `kept` or
-`undone`. Shared by the module `apply_tree`, which writes it, and by the
-machine's interlock program, which closes it.
+`undone`; one that was undone in part stays open for what has not come back.
+Shared by the module `apply_tree`, which writes it, and by the machine's
+interlock program, which closes it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ except ImportError:  # on the machine, beside the interlock program
 ROOT = "/var/lib/hangar/journal"
 PROGRAM = "/usr/local/lib/hangar/interlock"
 COMMAND_LIMIT = 120.0  # seconds for the command that makes an undo count
+ATTEMPTS = 4  # undoings that bring not all back: the timer's, the run's that noticed, and those of two starts
 LOGGED_AS = "hangar-interlock"  # one name in the log for the units of all undos, each of which has its own
 KEYS = "/etc/ssh/authorized_keys/"
 PEOPLE = "/etc/hangar/people.json"
@@ -47,7 +49,8 @@ class JournalProblem(Exception):
 class Journal:
     """What to bring back (`before`, in the order it was changed) and how to make it count (`command`).
 
-    Beside files: the kernel's `network` parameters by path, and what let the operators' `accounts` in.
+    Beside files: the kernel's `network` parameters by path, and what let the operators' `accounts` in. After an undo
+    in part (`attempts`) these hold what is left; `back` are the paths that have come back already.
     """
 
     name: str
@@ -61,6 +64,9 @@ class Journal:
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)  # changed, but what must follow has not run to its end
+    attempts: int = 0  # undoings that did not bring all back
+    back: list[str] = field(default_factory=list)
+    counts: bool = False  # the command has run to its end since something came back last
 
 
 def check_name(name: str) -> str:
@@ -78,7 +84,11 @@ def names(root: str = ROOT) -> list[str]:
 
 @contextlib.contextmanager
 def locked(name: str, root: str = ROOT) -> Iterator[None]:
-    """Hold this journal: an undo never runs into a change, nor a change into an undo."""
+    """Hold this journal: an undo never runs into a change, nor a change into an undo.
+
+    Who waits needs no limit of its own: whoever holds an armed journal ends each command that it runs (`HELD` of
+    `apply_tree`, `COMMAND_LIMIT` here).
+    """
     folder = os.path.join(root, check_name(name))
     os.makedirs(root, mode=0o700, exist_ok=True)
     os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -151,6 +161,7 @@ def arm(journal: Journal, after: float, root: str = ROOT) -> None:
         said = getattr(error, "stderr", "") or str(error)
         raise JournalProblem(f"the timer that undoes the change cannot be started: {said.strip()}") from error
     journal.token, journal.state, journal.undo_at = token, "open", time.time() + after
+    journal.attempts, journal.counts = 0, False  # another change, with a way back of its own
     save(journal, root)
     _stop_timer(journal.name, old)
 
@@ -172,12 +183,19 @@ def keep(journal: Journal, root: str = ROOT) -> None:
 
 def restore(journal: Journal) -> list[str]:
     """Bring back what stood there, last change first; return the problems (one path never stops the others)."""
-    problems = []
+    return list(_restore(journal).values())
+
+
+def _restore(journal: Journal) -> dict[str, str]:
+    """Return the problems by path."""
+    problems = {}
     for path, state in reversed(list(journal.before.items())):
         try:
             _restore_one(path, state)
-        except (OSError, files.FileProblem) as error:
-            problems.append(f"{path}: {error}")
+        except files.FileProblem as error:
+            problems[path] = str(error)  # it names the path
+        except OSError as error:
+            problems[path] = f"{path}: {error}"
     for folder in reversed(journal.made):
         # A folder that was made for the change goes only if nothing else has moved in.
         with contextlib.suppress(OSError):
@@ -261,16 +279,27 @@ def _make_it_count(command: str) -> list[str]:
 def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:
     """Restore, run the command that makes it count, close the journal; return the problems.
 
-    Without the command, before services start, the network is left alone: the kernel has begun anew.
+    With problems it stays open for what they name, and only for that. Without the command, before services start, the
+    network is left alone: the kernel has begun anew.
     """
-    problems = restore(journal)
-    if run_command and journal.command:
-        problems += _make_it_count(journal.command)
+    lost = _restore(journal)
+    problems, came_back = list(lost.values()), [path for path in journal.before if path not in lost]
+    if run_command and journal.command and (came_back or not journal.counts):
+        failed = _make_it_count(journal.command)
+        journal.counts = not failed
+        problems += failed
     if run_command:
         problems += reach.restore_network(journal.network)
-    for name, before in journal.accounts.items():
-        problems += _restore_account(name, before)
-    journal.state = "undone"
-    journal.unsettled = [path for path in journal.unsettled if path not in journal.before]
+    shut_out = {name: _restore_account(name, before) for name, before in journal.accounts.items()}
+    problems += [problem for found in shut_out.values() for problem in found]
+    journal.unsettled = [path for path in journal.unsettled if path not in came_back]
+    journal.state, journal.attempts = ("open", journal.attempts + 1) if problems else ("undone", 0)
+    if problems:
+        journal.back += came_back
+        journal.before = {path: state for path, state in journal.before.items() if path in lost}
+        journal.made = [folder for folder in journal.made if os.path.isdir(folder)]
+        left = reach.differing(journal.network) if run_command else []
+        journal.network = {path: journal.network[path] for path in left}
+        journal.accounts = {name: journal.accounts[name] for name, found in shut_out.items() if found}
     save(journal, root)
     return problems

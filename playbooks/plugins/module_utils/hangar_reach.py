@@ -40,7 +40,7 @@ def restore_network(before: dict[str, str], root: str | None = None) -> list[str
     said: dict[str, str] = {}
     for _ in range(2):  # what the first round sets anew by itself comes right in the second
         for path in sorted(
-            _differing(before, root), key=lambda path: os.path.basename(path) not in FORWARDING
+            differing(before, root), key=lambda path: os.path.basename(path) not in FORWARDING
         ):
             try:
                 with open(path, "w", encoding="utf-8") as stream:
@@ -49,11 +49,12 @@ def restore_network(before: dict[str, str], root: str | None = None) -> list[str
                 said[path] = str(error)
     return [
         f"{path}: is not {before[path]} again{': ' + said[path] if path in said else ''}"
-        for path in _differing(before, root)
+        for path in differing(before, root)
     ]
 
 
-def _differing(before: dict[str, str], root: str | None) -> list[str]:
+def differing(before: dict[str, str], root: str | None = None) -> list[str]:
+    """Return the parameters that are not what they were; one that has gone with its interface is none of them."""
     now = network(root)
     return [path for path, value in before.items() if now.get(path, value) != value]
 

@@ -85,6 +85,11 @@ SPEC = {
     "hidden": {"type": "bool", "default": False},
 }
 
+HELD = 600.0
+"""Seconds that the commands of one step may take together while an undo waits for its journal. The slowest are a new
+boot menu, minutes on an emulated machine, and restarts, of each of which systemd makes an end after 90 s.
+"""
+
 SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
@@ -93,14 +98,26 @@ def spoken(module: AnsibleModule, text: str) -> str:
     return "(output not shown: no_log)" if module.params["hidden"] else text.strip()
 
 
-def validate(module: AnsibleModule, entry: Entry, path: str) -> None:
+def bounded(module: AnsibleModule, argv: list[str], until: float) -> tuple[int, str, str]:
+    """Run a command and end it, with what it started, when the time comes; an undo is not kept waiting by one that
+    hangs.
+    """
+    begun = time.monotonic()
+    seconds = max(0.1, round(until - begun, 1))
+    code, out, err = module.run_command(["timeout", "--kill-after=10", f"{seconds:g}", *argv])
+    if code in (124, 137) and time.monotonic() - begun >= seconds:  # told to end, or killed
+        return code, out, f"not done {HELD:g} s after the step began\n{err}"
+    return code, out, err
+
+
+def validate(module: AnsibleModule, entry: Entry, path: str, until: float) -> None:
     """Let the entry's own command judge the file that stands at `path`; raises Refused with what it said."""
     argv = shlex.split(entry["validate"].replace("%s", shlex.quote(path)))
     if not shutil.which(argv[0], path=SYSTEM_PATH):
         if module.check_mode:
             return  # an earlier role would have installed it
         raise Refused(f"{entry['path']}: {argv[0]} is not there to validate it")
-    code, out, err = module.run_command(argv)
+    code, out, err = bounded(module, argv, until)
     if code:
         said = spoken(module, err + out).replace(path, entry["path"])
         raise Refused(f"{entry['path']}: refused by {entry['validate']!r} (exit {code}): {said}")
@@ -109,12 +126,13 @@ def validate(module: AnsibleModule, entry: Entry, path: str) -> None:
 def validate_only(module: AnsibleModule, tree: Tree) -> None:
     """Check mode: judge the files in a temporary folder, under the names that they will have."""
     judged = [entry for entry in tree.changed if entry.get("validate")]
+    until = time.monotonic() + HELD
     with tempfile.TemporaryDirectory(prefix="hangar-") as folder:
         for number, entry in enumerate(judged):
             path = os.path.join(folder, str(number), os.path.basename(entry["path"]))
             content = tree.wanted[entry["path"]].content
             stage(path, State("file", os.geteuid(), os.getegid(), 0o600, content)).commit()
-            validate(module, entry, path)
+            validate(module, entry, path, until)
 
 
 def guarded(params: dict[str, Any], paths: list[str]) -> list[str]:
@@ -130,6 +148,7 @@ class Change:
         self.module, self.tree, self.root = module, tree, module.params["journal"]
         self.undo, self.then = module.params["undo"] if armed else None, module.params["then"]
         self.staged: list[Staged] = []
+        self.until = time.monotonic() + HELD
         earlier = earlier or Journal(module.params["name"])
         unproven = earlier.state == "open" and self.undo
         self.journal = earlier if unproven else Journal(earlier.name, token=earlier.token)
@@ -154,7 +173,7 @@ class Change:
     def _stage(self, entry: Entry) -> None:
         self.staged.append(stage(entry["path"], self.tree.wanted[entry["path"]]))
         if entry.get("validate"):
-            validate(self.module, entry, self.staged[-1].temporary_path)
+            validate(self.module, entry, self.staged[-1].temporary_path, self.until)
 
     def _write_journal(self) -> None:
         for path in guarded(self.module.params, self.tree.paths) if self.undo else self.tree.paths:
@@ -207,7 +226,11 @@ class Change:
                 self.journal.before[entry["path"]] = replace(self.tree.before[entry["path"]], content=b"")
 
     def _command(self, command: str, *, bring_back: bool) -> None:
-        code, out, err = self.module.run_command(["/bin/sh", "-c", command])
+        argv = ["/bin/sh", "-c", command]
+        # Without a way back nobody waits, and what follows may take its time: a database that mends itself, say.
+        code, out, err = (
+            bounded(self.module, argv, self.until) if bring_back else self.module.run_command(argv)
+        )
         if not code:
             return
         after = "; the files are written, the command runs again at the next call"

@@ -199,6 +199,14 @@ def test_a_program_that_dies_leaves_no_memory_on_disk(host, client):
     assert host.check_output("systemctl show --property DefaultLimitCORE --value") == "0"
 
 
+def test_a_handler_of_dumps_that_is_installed_later_keeps_none(host):
+    """A handler of core dumps that somebody installs (systemd-coredump) keeps none"""
+    told = host.check_output("systemd-analyze cat-config systemd/coredump.conf").splitlines()
+    # Of a name that stands there twice the last counts.
+    found = dict(line.split("=", 1) for line in told if "=" in line and not line.startswith("#"))
+    assert (found.get("Storage"), found.get("ProcessSizeMax")) == ("none", "0")
+
+
 @pytest.fixture
 def started(host):
     """What the kernel was started with."""

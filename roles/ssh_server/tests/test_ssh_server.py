@@ -161,6 +161,9 @@ def test_a_connection_gets_few_tries_and_little_time(machine, options):
     assert int(settings["maxauthtries"]) == options["ssh_server_max_auth_tries"] <= 6
     assert 0 < int(settings["logingracetime"]) == options["ssh_server_login_grace_time"] <= 120
     assert settings["maxstartups"] == options["ssh_server_max_startups"]
+    gives_up = int(settings["clientaliveinterval"]) * int(settings["clientalivecountmax"])
+    assert 0 < gives_up <= 300, f"a connection that answers no more is held for {gives_up} seconds"
+    assert settings["tcpkeepalive"] == "no", "signs of life that are not encrypted keep a connection"
 
 
 def test_whoever_keeps_failing_is_shut_out_and_a_shared_address_is_not(machine, options):

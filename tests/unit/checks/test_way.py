@@ -52,6 +52,13 @@ def test_a_login_that_works_shows_by_what() -> None:
             "ssh-add /home/anna/id",
         ),
         (
+            f"{REACHED}debug1: Offering public key: /home/anna/id ED25519-SK SHA256:x explicit authenticator\n"
+            "debug1: Server accepts key: /home/anna/id ED25519-SK SHA256:x explicit authenticator\n"
+            "ssh did not finish within 5 s.\n", "Login",
+            "the machine knows the key, but its hardware did not sign: not plugged in, or not touched",
+            "Plug it in, and touch it when it blinks: ssh hangar-sandbox",
+        ),
+        (
             "debug1: connecting\nhangar relay: 4033 not authorised\n", "Port",
             "it leads nowhere: hangar relay: 4033 not authorised", "./provision.py status sandbox",
         ),
@@ -61,6 +68,30 @@ def test_the_step_that_fails_is_named_with_its_cure(said: str, name: str, detail
     found = steps(said)
     assert found[name] == ("missing", detail, cure)
     assert list(found)[-1] == name, "what lies beyond is not guessed"
+
+
+def test_a_login_that_takes_too_long_tells_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the account's start-up files wait, the way there is none of the trouble"""
+    (tmp_path / "ssh").write_text(
+        f"#!/bin/sh\nprintf '{REACHED}Authenticated to hangar-sandbox ([127.0.0.1]:22).\\n' >&2\nexec sleep 9\n"
+    )
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(way, "PATIENCE", 0.5)
+    tried = way.log_in("sandbox", tmp_path / "config")
+    assert tried.said.endswith("\nssh did not finish within 0.5 s.\n")
+    found = [
+        *way.connection("sandbox", SETTINGS, PORT, tried),
+        *editor_server.findings("sandbox", tried.answer),
+    ]
+    assert [(one.name, one.state) for one in found] == [
+        ("Port", "ok"),
+        ("Host key", "ok"),
+        ("Login", "ok"),
+        ("Shell", "missing"),
+    ]
 
 
 def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(

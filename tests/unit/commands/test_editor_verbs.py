@@ -148,6 +148,32 @@ def test_a_viewer_gets_a_folder_that_they_may_look_into(
     assert f"Link: vscode://vscode-remote/ssh-remote+hangar-local{folder}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("anna", "ben", "options", "is_told"),
+    [
+        ("admin", "developer", (), True),
+        ("admin", "developer", ("--folder", "/srv/people/home/anna"), False),
+        ("admin", "viewer", (), False),
+        ("developer", "developer", (), False),
+    ],
+)
+def test_whoever_is_root_as_well_is_told_that_others_write_in_the_folder(
+    home: Path, repo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    anna: str, ben: str, options: tuple[str, ...], is_told: bool,
+) -> None:  # fmt: skip
+    """What an editor starts there by itself would run as them"""
+    monkeypatch.setattr("hangar.editor.workspace.SETTINGS", SETTINGS)
+    other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    paths.platform_file("local").write_text(
+        f"people:\n- {{name: anna, role: {anna}, keys: [{KEY}]}}\n- {{name: ben, role: {ben}, keys: [{other}]}}\n"
+    )
+    as_anna(home)
+    capsys.readouterr()
+    assert cli.main(["code", "--print", *options]) == 0
+    said = "Say no when VS Code asks whether you trust its authors"
+    assert (said in capsys.readouterr().err) == is_told
+
+
 def test_doctor_is_about_the_computer_until_a_machine_is_named(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,29 @@ def test_backups_are_on_and_ask_for_nothing(make_config: Make) -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [('"*-*-* 03:15"', 36), ("hourly", 36), ("weekly", 252), ("Mon..Fri 22:00", 108), ("monthly", 1116)],
+)
+def test_an_alert_waits_for_the_next_backup_of_the_schedule(
+    make_config: Make, schedule: str, hours: int
+) -> None:
+    found = make_config(f"backup.schedule={schedule}")
+    assert found.backup.max_age_hours == hours
+
+
+def test_a_limit_of_ones_own_that_the_schedule_passes_is_refused(make_config: Make) -> None:
+    with pytest.raises(ConfigError) as refused:
+        make_config("backup.schedule=weekly", "backup.max_age_hours=168")
+    assert (
+        'backup.max_age_hours: 168 is too short: with schedule: "weekly" the next backup comes after up to 168 hours, '
+        "so that the alert BackupOld would fire though each is good; 252, or null would be right"
+    ) in refused.value.details
+    assert make_config("backup.schedule=weekly", "backup.max_age_hours=180").backup.max_age_hours == 180
+    no_backups = ("backup.enabled=false", "backup.schedule=weekly", "backup.max_age_hours=36")
+    assert make_config(*no_backups).backup.max_age_hours == 36
+
+
+@pytest.mark.parametrize(
     ("said", "told"),
     [
         (

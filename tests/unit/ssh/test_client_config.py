@@ -36,21 +36,22 @@ def test_ssh_reads_what_was_meant(server: Server, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_percent_sign_in_a_path_is_no_token(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("folder", ["100%h of it", "anna's", "anna's own #1", "it's 50%"])
+def test_what_a_path_holds_means_nothing_to_ssh(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     """What ssh makes of the files' names, seen in the file that it complains about."""
-    repo = tmp_path / "100%h of it"
+    repo = tmp_path / folder
     monkeypatch.setattr(paths, "REPO", repo)
     path = client_config.write(server, repo / "id")
     options = effective(path, "hangar-local")
-    assert options["userknownhostsfile"] == f"{tmp_path}/100%h of it/.hangar/local/known_hosts"
+    assert options["userknownhostsfile"] == f"{repo}/.hangar/local/known_hosts"
     tried = subprocess.run(
         ["ssh", "-v", "-F", str(path), "-o", "ProxyCommand=true", "hangar-local"],
         capture_output=True,
         text=True,
     ).stderr
-    assert f"identity file {tmp_path}/100%h of it/id type -1" in tried
+    assert f"identity file {repo}/id type -1" in tried
 
 
 def test_what_was_written_can_be_read(server: Server, tmp_path: Path) -> None:

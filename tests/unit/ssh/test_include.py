@@ -100,6 +100,31 @@ def test_windows_line_ends_stay_what_they_are(home: Path) -> None:
     assert config.read_bytes() == b"Host a\r\n  User caf\xe9\r\n"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_an_editor_on_windows_puts_before_utf_8_stays_first(tmp_path: Path, end: str) -> None:
+    """Windows' ssh passes over it there alone: below our line it would be an unknown word, and ssh would refuse all"""
+    config, before = tmp_path / "config", f"\ufeffHost a{end}  User b{end}".encode()
+    config.write_bytes(before)
+    assert not include.is_included(tmp_path)
+    after, _ = include.proposal(tmp_path)
+    include.accept(after, tmp_path)
+    assert config.read_bytes() == f"\ufeff{LINE}{end}{end}Host a{end}  User b{end}".encode()
+    assert include.is_included(tmp_path)
+    assert include.proposal(tmp_path)[0] == after
+    include.remove("local", tmp_path)
+    assert config.read_bytes() == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_config_that_powershell_wrote_as_utf_16_is_left_alone(tmp_path: Path, encoding: str) -> None:
+    config = tmp_path / "config"
+    config.write_bytes("\ufeffHost a\r\n".encode(encoding))
+    with pytest.raises(HangarError) as refused:
+        include.proposal(tmp_path)
+    assert refused.value.brief == f"{config} is UTF-16, which ssh does not read; it was left alone."
+    assert config.read_bytes() == "\ufeffHost a\r\n".encode(encoding)
+
+
 def test_a_read_only_config_is_left_alone(home: Path) -> None:
     (home / ".ssh").mkdir()
     config = home / ".ssh/config"

@@ -4,6 +4,7 @@
 import errno
 import hashlib
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,10 @@ ROOT = Path("/srv")
 CHANGED = 1
 """How tar ends when something changed while it was read."""
 
+
+MOUNTS = Path("/proc/self/mountinfo")
+ESCAPED = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes a blank, say, of a mounted folder's name."""
 
 PACKED = 6 * 3600
 """Seconds that it may take."""
@@ -55,10 +60,22 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def _mounted_below(root: Path) -> Iterator[bytes]:
+    """What people mounted by FUSE, named from `root` on."""
+    below = os.fsencode(root) + b"/"
+    for line in MOUNTS.read_bytes().split(b"\n"):
+        mount, _, origin = line.partition(b" - ")
+        if origin.startswith(b"fuse"):
+            place = ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), mount.split(b" ")[4])
+            if place.startswith(below):
+                yield place.removeprefix(below)
+
+
 def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
     """Pack them with names from `root` on, with owners, rights and access lists (tar's own: Python's knows no lists).
 
-    What changes or vanishes meanwhile is as it was found; sockets are nobody's data. Of a file that is mostly holes
+    What changes or vanishes meanwhile is as it was found; sockets are nobody's data, and neither is what somebody
+    mounted by FUSE over a folder of theirs, which lets nobody else look, root neither. Of a file that is mostly holes
     only the rest is read: anybody can make one that is larger than all disks.
 
     Raises:
@@ -66,7 +83,9 @@ def pack(paths: Iterable[Path], place: Path, root: Path = ROOT) -> None:
     """
     names = "".join(f"{path.relative_to(root)}\0" for path in sorted(paths) if os.path.lexists(path))
     argv = ["tar", "--create", "--use-compress-program=gzip --fast", "--acls", "--numeric-owner", "--sparse",
-            f"--file={place}", f"--directory={root}", "--null", "--verbatim-files-from", "--files-from=-"]  # fmt: skip
+            f"--file={place}", f"--directory={root}", "--anchored", "--no-wildcards"]  # fmt: skip
+    argv += [f"--exclude={os.fsdecode(one)}" for one in _mounted_below(root)]
+    argv += ["--null", "--verbatim-files-from", "--files-from=-"]
     run(argv, f"Packing {place.name}", text=names, fine=(0, CHANGED), timeout=PACKED)
 
 

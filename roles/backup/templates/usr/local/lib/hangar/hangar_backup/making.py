@@ -192,8 +192,20 @@ class Maker:
         print(self.failed[-1], flush=True)
         if earlier is None or remembered is None:
             return []
-        self.prints[part.name] = remembered
+        earlier = self._to_be_sent(earlier)
+        self.prints[part.name] = [remembered[0], earlier.object]
         return [earlier]
+
+    def _to_be_sent(self, earlier: Sealed) -> Sealed:
+        """The object, under a name of its own where its transfer did not come to its end: what the target has of it is
+        neither replaced there nor to be seen, and would be taken for it.
+        """
+        if not self.described.target or earlier.object in self.before.delivered:
+            return earlier
+        name = f"{earlier.part}-{self.identifier}.age"
+        (SPOOL / name).unlink(missing_ok=True)
+        (SPOOL / name).hardlink_to(SPOOL / earlier.object)  # it takes no room
+        return replace(earlier, object=name)
 
     def _known(self, remembered: list[str] | None) -> Sealed | None:
         """What was made of a part before, unless it is too old to be referred to."""

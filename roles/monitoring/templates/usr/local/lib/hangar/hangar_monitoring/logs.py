@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hangar_words import Masks
 
@@ -187,26 +187,42 @@ def _tasks(since: float, most: int | None) -> Iterator[Entry]:
 
 def _follow(asked: dict[str, Any], show: Callable[[Entry], None]) -> None:
     """Each source by itself, as its lines come, until somebody ends us."""
-    running = []
+    running, listening = [], []
     for source in asked["sources"]:
         for command, parse in _commands(source, asked, follow=True):
             try:
-                process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                )
             except OSError as problem:
                 show(Entry(datetime.now(UTC), source["name"], "warning", f"cannot be read: {problem}"))
                 continue
             running.append(process)
-            understood = _understanding(parse, source["name"])
-            threading.Thread(target=_pass_on, args=(process, understood, show), daemon=True).start()
+            # What it complains of is a service user's word as well, and goes to the same terminal.
+            complaint = partial(_complaint, source["name"])
+            for stream, understood in (
+                (process.stdout, _understanding(parse, source["name"])),
+                (process.stderr, complaint),
+            ):
+                thread = threading.Thread(target=_pass_on, args=(stream, understood, show), daemon=True)
+                thread.start()
+                listening.append(thread)
     try:
         _follow_tasks(show, any(source.get("project") == "airflow" for source in asked["sources"]), running)
     finally:
         for process in running:
             process.terminate()
+        until = time.monotonic() + LOOK
+        for thread in listening:
+            thread.join(max(0.0, until - time.monotonic()))  # the last words, which say why it ended
 
 
-def _pass_on(process: "subprocess.Popen[bytes]", parse: Any, show: Callable[[Entry], None]) -> None:
-    for line in lines(process.stdout):
+def _complaint(name: str, line: str) -> Entry | None:
+    return Entry(datetime.now(UTC), name, "warning", line) if line.strip() else None
+
+
+def _pass_on(stream: BinaryIO, parse: Any, show: Callable[[Entry], None]) -> None:
+    for line in lines(stream):
         if entry := parse(line):
             show(entry)
 

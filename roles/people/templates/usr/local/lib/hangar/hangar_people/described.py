@@ -16,10 +16,10 @@ LOCK = Path("/run/hangar-people-described.lock")
 
 EPOCH = date(1970, 1, 1)
 
-ADMINS = "hangar-admins"
+ADMINS, AUTHORS = "hangar-admins", "dags"
 GROUPS = {
-    "admin": ("dags", ADMINS, "hangar-people"),
-    "developer": ("dags", "hangar-developers", "hangar-people"),
+    "admin": (AUTHORS, ADMINS, "hangar-people"),
+    "developer": (AUTHORS, "hangar-developers", "hangar-people"),
     "viewer": ("hangar-people", "hangar-viewers"),
 }
 """A role is the groups that sshd, sudo and the shared folder look at."""
@@ -104,7 +104,7 @@ def write(path: Path, text: str, mode: int) -> None:
     # A name of its own: two calls may write at once.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.write(text)
             os.fchmod(descriptor, mode)
             stream.flush()

@@ -60,17 +60,30 @@ class Facts:
 
 def gather() -> Facts:
     """Look at everything."""
+    accounts = _accounts()
     return Facts(
-        accounts=_accounts(),
+        accounts=accounts,
         groups={name: Group(int(gid), _words(members)) for name, _, gid, members in _lines("group")},
-        keys={path.name: path.read_text() for path in _inside(KEYS) if path.is_file()},
+        keys={path.name: text(path) for path in _inside(KEYS) if path.is_file()},
         homes={
-            path.name: path.lstat().st_uid for path in _inside(ledger.HOMES) if not path.name.startswith(".")
+            path.name: _owner(path, accounts)
+            for path in _inside(ledger.HOMES)
+            if not path.name.startswith(".")
         },
         ledger=ledger.read(),
         lingering=frozenset(path.name for path in _inside(LINGER)),
         busy=frozenset(uid for uids in processes().values() for uid in uids if uid in UIDS),
     )
+
+
+def _owner(home: Path, accounts: dict[str, Account]) -> int:
+    """Whose a home is. What its person mounted over it (FUSE) answers nobody else, root neither: it is taken for
+    theirs, and keeps nobody from coming and leaving.
+    """
+    try:
+        return home.lstat().st_uid
+    except OSError:
+        return accounts[home.name].uid if home.name in accounts else -1
 
 
 def processes() -> dict[int, set[int]]:

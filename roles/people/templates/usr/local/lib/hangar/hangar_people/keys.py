@@ -14,7 +14,7 @@ def blobs(text: str) -> Iterator[str]:
     """The keys themselves, one a line: options before do not matter, nor comments behind, in which somebody may have
     put another's key to have it taken with their own.
     """
-    for line in text.splitlines():
+    for line in text.split("\n"):  # as sshd does; a comment may hold what else parts lines
         if not line.startswith("#") and (key := KEY.search(line)):
             yield key[1]
 
@@ -26,7 +26,7 @@ def give(person: Person) -> None:
         Refused: such a session does not end; the keys are right all the same.
     """
     path = facts.KEYS / person.name
-    before = path.read_text() if path.exists() else ""
+    before = facts.text(path) if path.exists() else ""
     try:
         _take_elsewhere(person.name, set(blobs(before)) - set(blobs(person.key_file())))
     finally:
@@ -54,7 +54,7 @@ def take_elsewhere(name: str) -> None:
     """
     own = facts.KEYS / name
     if own.exists():
-        _take_elsewhere(name, set(blobs(own.read_text())))
+        _take_elsewhere(name, set(blobs(facts.text(own))))
 
 
 def _take_elsewhere(name: str, lost: set[str]) -> None:
@@ -65,11 +65,11 @@ def _take_elsewhere(name: str, lost: set[str]) -> None:
     for path in facts.KEYS.iterdir():
         if not path.is_file():
             continue
-        text = path.read_text()
+        text = facts.text(path)
         found = set(blobs(text))
         if path.name != name and found & lost and found - lost:
-            kept = [line for line in text.splitlines() if not lost & set(blobs(line))]
-            write(path, "".join(f"{line}\n" for line in kept), path.stat().st_mode & 0o777)
+            kept = [line for line in text.split("\n") if not lost & set(blobs(line))]
+            write(path, "\n".join(kept), path.stat().st_mode & 0o777)
             found, closed = found - lost, closed | {path.name}
         admitted[path.name] = sessions.fingerprints(found)
     # The person's own account is ended whole, or not at all.

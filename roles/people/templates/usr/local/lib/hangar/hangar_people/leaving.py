@@ -4,13 +4,14 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 from . import accounts, facts, keys, ledger
-from .described import Refused, today
+from .described import Person, Refused, today
 
 ARCHIVE = Path("/srv/people/archive")
 PASSWORDS = Path("/srv/people/passwords")
@@ -34,9 +35,15 @@ SYSTEM_V = {"shm": "shmctl", "sem": "semctl", "msg": "msgctl"}
 """What has no file and outlives its processes, by its list in /proc/sysvipc, with the C library's word for it."""
 IPC_RMID = 0
 """linux/ipc.h"""
+DETACH = 2
+"""linux/fs.h: MNT_DETACH"""
+ESCAPED = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes a blank, say, of a mounted folder's name."""
 
 PATIENCE = 5.0
 """Seconds until nothing of theirs may run any more."""
+AT_ONCE = 0.5
+"""Seconds for a single call to the kernel."""
 
 
 def leave(name: str, uid: int) -> None:
@@ -107,11 +114,33 @@ def _end_once(uid: int) -> set[int]:
     # Jobs of cron and at run outside of the slice.
     outside = {pid for pid, uids in facts.processes().items() if uid in uids}
     for pid in outside:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it has ended meanwhile
-    return outside | inside
+    return outside | inside | _end_at_once(uid)
+
+
+def _end_at_once(uid: int) -> set[int]:
+    """All that runs as that number, by one call to the kernel: what starts itself anew, again and again, is another
+    process each time when its turn would come, and is not even seen. Returns nothing, or who did not come to that.
+    """
+    if uid not in ledger.UIDS:
+        return set()  # a book that was damaged by hand ends nobody of the machine's own
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setresuid(uid, uid, uid)
+            with contextlib.suppress(ProcessLookupError):  # nobody is there
+                os.kill(-1, signal.SIGKILL)
+            status = 0
+        finally:
+            os._exit(status)
+    until = time.monotonic() + AT_ONCE
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if time.monotonic() > until:  # it runs as them, so they may stop or end it; the next turn begins anew
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.002)
+    return {child} if ended[1] else set()
 
 
 def _is_populated(group: Path) -> bool:
@@ -134,6 +163,7 @@ def _members(group: Path) -> set[int]:
 
 def clear(name: str, uid: int) -> None:
     """Remove what would run later or holds a secret; files in shared folders stay, as root's and the group's."""
+    _unmount(name, uid)
     for folder in SPOOLS:
         for path in (folder / name, folder / str(uid)):
             path.unlink(missing_ok=True)
@@ -148,6 +178,38 @@ def clear(name: str, uid: int) -> None:
         ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
     )
     _free(uid)
+    hand_over(uid)
+
+
+def withdraw(person: Person, uid: int) -> None:
+    """Take the right to write DAGs from somebody who stays: what runs with it, and what would go on to give it. Once
+    before the groups as well, so that a call that is killed begins again.
+
+    Raises:
+        Refused: something does not end; the right is taken all the same.
+    """
+    _disarm(person.name, uid)
+    accounts.set_groups(person)
+    try:
+        end(person.name, uid)
+    finally:
+        _disarm(person.name, uid)
+
+
+def _disarm(name: str, uid: int) -> None:
+    """A file of the shared folder has its rights by any other name too, one in a home, say; and a program that lends
+    the group would lend it to them for ever. To give a file to its owner takes such a bit, and follows no link.
+    """
+    _unmount(name, uid)
+    hand_over(uid)
+    places = [str(ledger.HOMES / name), *SCRATCH]
+    argv = ["find", *(place for place in places if Path(place).is_dir()), "-ignore_readdir_race", "-xdev"]
+    argv += ["-uid", str(uid), "-perm", "/6000", "-execdir", "chown", "-h", f"{uid}:{uid}", "{}", "+"]
+    subprocess.run(argv, capture_output=True, check=False)
+
+
+def hand_over(uid: int) -> None:
+    """What they made in the shared folders stays, as root's and the group's."""
     # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
     if SHARING.exists():
         subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
@@ -156,6 +218,39 @@ def clear(name: str, uid: int) -> None:
         argv = ["find", *shared, "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
         argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
         subprocess.run(argv, capture_output=True, check=False)
+
+
+def _unmount(name: str, uid: int) -> None:
+    """What they mounted (FUSE), or a friend in their home: it outlives the program that answers for it, and until it is
+    gone, nobody can look at the folder, pack it or remove it.
+    """
+    below = os.fsencode(ledger.HOMES / name) + b"/"
+    for line in reversed(facts.text(facts.PROC / "self/mountinfo").split("\n")):
+        mount, _, origin = line.partition(" - ")
+        kind, _, options = [*origin.split(" "), "", "", ""][:3]
+        if kind.startswith("fuse"):
+            number, place = mount.split(" ")[0], os.fsencode(mount.split(" ")[4])
+            place = ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), place)
+            if f"user_id={uid}" in options.split(",") or place.startswith(below):
+                with contextlib.suppress(OSError):  # it has gone meanwhile, or been moved
+                    _detach(number, place)
+
+
+def _detach(number: str, place: bytes) -> None:
+    """Take off the mount of this number and no other: whoever may write a folder above it could put a link in the way.
+
+    Raises:
+        OSError: it is not there.
+    """
+    at = os.open("/", os.O_PATH)
+    try:
+        for part in filter(None, place.split(b"/")):
+            above, at = at, os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        if f"mnt_id:\t{number}\n" in facts.text(Path(f"/proc/self/fdinfo/{at}")):
+            ctypes.CDLL(None).umount2(f"/proc/self/fd/{at}".encode(), DETACH)
+    finally:
+        os.close(at)
 
 
 def _free(uid: int) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from functools import partial
 
 from . import accounts, facts, keys, leaving, ledger
-from .described import ADMINS, ALL_GROUPS, Described, Person, Refused, today
+from .described import ADMINS, ALL_GROUPS, AUTHORS, Described, Person, Refused, today
 from .facts import Account, Facts
 from .ledger import UIDS, Line
 
@@ -108,7 +108,13 @@ def _person(person: Person, uid: int, found: Facts, day: date) -> Iterator[Step]
     if ADMINS in found.groups_of(name) - set(person.groups):
         yield Step(f"{name}: keys taken from other accounts", partial(keys.take_elsewhere, name))
     if found.groups_of(name) != set(person.groups):
-        yield Step(f"{name}: is {person.role}", partial(accounts.set_groups, person))
+        is_author_no_more = AUTHORS in found.groups_of(name) - set(person.groups)
+        change = (
+            partial(leaving.withdraw, person, uid)
+            if is_author_no_more
+            else partial(accounts.set_groups, person)
+        )
+        yield Step(f"{name}: is {person.role}", change)
     yield from _keys(person, found, day)
     yield from _sessions(person, uid, found, day)
 
