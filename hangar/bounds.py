@@ -167,7 +167,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def web() -> urllib.request.OpenerDirector:
-    """What opens an address of this machine's own: no proxy of the environment has a part in it, and no redirection."""
+    """What opens an address and no other: no proxy of the environment has a part in it, and no redirection."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
 
 

@@ -1,7 +1,5 @@
 """The commented platform.yml, which is also the settings' documentation."""
 
-import re
-
 import jinja2
 
 from hangar import paths
@@ -15,8 +13,3 @@ def render(environment: str, cloud: str = "container") -> str:
     loader = jinja2.FileSystemLoader(paths.REPO / "templates")
     engine = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return engine.get_template("platform.yml.j2").render(environment=environment, cloud=cloud, subids=SUBIDS)
-
-
-def uncommented(text: str) -> str:
-    """The example with every setting in force: a setting is commented out by a # without a blank."""
-    return re.sub(r"^(\s*)#(?=[A-Za-z_])", r"\1", text, flags=re.MULTILINE)

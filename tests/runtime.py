@@ -1,7 +1,8 @@
-"""Where tunnels have their sockets while tests run."""
+"""What tests take of this computer that others use too: sockets, ports."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 
@@ -16,3 +17,9 @@ def own_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with TemporaryDirectory(prefix="hangar-test-", dir="/tmp") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield
+
+
+def free_port() -> int:
+    """A port of loopback at which nobody listens just now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

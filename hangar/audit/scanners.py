@@ -11,7 +11,7 @@ from functools import partial
 from xml.etree import ElementTree
 
 from hangar import process
-from hangar.audit import door
+from hangar.audit import local_port
 from hangar.audit.record import Observation, Scan
 from hangar.cloud.base import Server
 from hangar.errors import HangarError
@@ -213,7 +213,7 @@ def _scan_ssh(server: Server) -> Scan:
         return _judge_port(server.address, server.port)
     # It knows no proxy command. A way begins anew for each of its connections, which takes seconds; hundreds of them
     # at once, which is how it measures their rate, would be hundreds of programs here.
-    with door.opened(server.proxy_command) as found:
+    with local_port.opened(server.proxy_command) as found:
         options = ("--skip-rate-test", "--timeout", str(WAY_PATIENCE))
         return _judge_port("127.0.0.1", found.port, *options, said=found.said)
 

@@ -29,6 +29,7 @@ def running() -> Finding:
 
 
 def fit() -> Finding:
+    """Whether a machine that runs rootless Docker itself can run here: not in a rootless engine or an old one."""
     name = "Docker is fit"
     facts = engine.facts()
     if facts is None:

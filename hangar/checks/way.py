@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hangar import process
-from hangar.checks import there
+from hangar.checks import editor_server
 from hangar.checks.finding import Finding, ok
 from hangar.cloud.gcp import iap
 from hangar.editor import program
@@ -51,7 +51,7 @@ def look(env: str) -> list[Finding]:
         steps += found
         if any(step.state == "missing" for step in found):
             return steps
-        return [*steps, forward.result(), *there.findings(env, tried.answer)]
+        return [*steps, forward.result(), *editor_server.findings(env, tried.answer)]
 
 
 def known_by_name(env: str) -> Finding:
@@ -127,7 +127,7 @@ def log_in(env: str, config: Path) -> Tried:
     argv = ["ssh", "-v", "-F", str(config), "-S", "none", "-o", "BatchMode=yes",
             "-o", f"ConnectTimeout={CONNECT}", f"hangar-{env}", "sh -s"]  # fmt: skip
     try:
-        done = process.run(argv, check=False, input=there.SCRIPT, timeout=PATIENCE)
+        done = process.run(argv, check=False, input=editor_server.SCRIPT, timeout=PATIENCE)
     except CommandFailed as error:
         # How far it came says what it waits for: a touch of the key, say, or the account's start-up files.
         said = getattr(error.__cause__, "stderr", None) or b""

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from hangar import console
-from hangar.commands import _lasting
+from hangar.commands import _lifecycle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,9 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from hangar.cloud.lasting import lasting_for
+    from hangar.cloud.lifecycle import lifecycle_for
 
-    cost = lasting_for(_lasting.settings(args)).cost()
+    cost = lifecycle_for(_lifecycle.settings(args)).cost()
     for what, price in cost.items:
         console.say(f"  {what:40} {price:9.2f} {cost.currency}")
     for what in cost.unpriced:

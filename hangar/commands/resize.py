@@ -3,7 +3,7 @@
 import argparse
 
 from hangar import console
-from hangar.commands import _flags, _lasting
+from hangar.commands import _flags, _lifecycle
 from hangar.commands.plan import as_data
 
 
@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from hangar import pipeline
-    from hangar.cloud.lasting import lasting_for
+    from hangar.cloud.lifecycle import lifecycle_for
 
-    config = _lasting.settings(args)
-    lasting_for(config)
+    config = _lifecycle.settings(args)
+    lifecycle_for(config)
     plan = pipeline.resize(config, break_lock=args.break_lock)
     console.say(f"{config.server_name} is as wanted." if plan.has_changes else "Nothing to do.")
     if args.overrides and plan.has_changes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hangar import console, paths
-from hangar.commands import _flags, _lasting
+from hangar.commands import _flags, _lifecycle
 from hangar.environments import require_name
 from hangar.errors import HangarError
 
@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     new = args.to or f"{args.environment}-restored"
     require_name(new)
-    config = _lasting.settings(args)
+    config = _lifecycle.settings(args)
     if paths.env_dir(new).exists():
         raise HangarError(f"There is an environment {new} already.", resolution="Name another: --to NEW")
-    with _lasting.at_work(config, args, "restore", "Restore") as (machine, report):
+    with _lifecycle.at_work(config, args, "restore", "Restore") as (machine, report):
         disk = machine.restore(args.snapshot, new, report)
         # Only now: without its disk, `up` would make the new environment an empty one.
         _set_up(args.environment, new)

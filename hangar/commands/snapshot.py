@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hangar import console
-from hangar.commands import _flags, _lasting
+from hangar.commands import _flags, _lifecycle
 from hangar.errors import HangarError
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.environment, action, name = split(args.words, args.environment)
-    config = _lasting.settings(args)
+    config = _lifecycle.settings(args)
     if action == "list":
-        from hangar.cloud.lasting import lasting_for
+        from hangar.cloud.lifecycle import lifecycle_for
 
-        show(lasting_for(config).snapshots(), as_json=args.json)
+        show(lifecycle_for(config).snapshots(), as_json=args.json)
         return 0
     if action == "delete" and not console.confirm(f"Delete the snapshot {name}? This cannot be undone."):
         raise HangarError(f"The snapshot {name} was left as it is.")
-    with _lasting.at_work(config, args, "snapshot", "Snapshot") as (machine, report):
+    with _lifecycle.at_work(config, args, "snapshot", "Snapshot") as (machine, report):
         if action == "create":
             name = machine.take_snapshot(report)
         else:

@@ -3,7 +3,7 @@
 import argparse
 
 from hangar import console
-from hangar.commands import _flags, _lasting
+from hangar.commands import _flags, _lifecycle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,8 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config = _lasting.settings(args)
-    with _lasting.at_work(config, args, "start", "Start") as (machine, report):
+    config = _lifecycle.settings(args)
+    with _lifecycle.at_work(config, args, "start", "Start") as (machine, report):
         was_off = machine.start(report)
     console.say(f"{config.server_name} {'is starting' if was_off else 'was running already'}.")
     console.say(f"See how it is: ./provision.py status {args.environment}")

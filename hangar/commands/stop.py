@@ -3,7 +3,7 @@
 import argparse
 
 from hangar import console
-from hangar.commands import _flags, _lasting
+from hangar.commands import _flags, _lifecycle
 from hangar.ssh import tunnel
 
 
@@ -12,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config = _lasting.settings(args)
-    with _lasting.at_work(config, args, "stop", "Stop") as (machine, report):
+    config = _lifecycle.settings(args)
+    with _lifecycle.at_work(config, args, "stop", "Stop") as (machine, report):
         tunnel.stop(args.environment)
         ran = machine.stop(report)
     console.say(

@@ -181,6 +181,12 @@ def _is_secret(name: str, text: str) -> bool:
 
 
 def check_environment(value: dict[str, str]) -> dict[str, str]:
+    """The variables as they are: well named, none that the machine makes itself, and no secret in clear. Everybody who
+    may ask Docker reads them.
+
+    Raises:
+        PydanticCustomError: with every one that is wrong.
+    """
     found = []
     for name, text in value.items():
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):

@@ -178,6 +178,7 @@ def wait_for_others() -> None:
 
 
 def is_held(lock: Path) -> bool:
+    """Whether another program holds this lock of apt's or dpkg's. One whose file is not there is free."""
     try:
         with lock.open("r+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.runtime import free_port
 from tests.templates.render import render
 
 HAPROXY = os.environ.get("HAPROXY") or shutil.which("haproxy", path="/usr/sbin")
@@ -30,12 +31,6 @@ BASE = "/api/public/v1"
 ADMINISTRATOR = {"client_id": "admin", "client_secret": 'of "Airbyte"', "grant_type": "client_credentials"}
 AIRFLOW = {"client_id": "airflow-1", "client_secret": "of-airflow", "grant_type": "client_credentials"}
 Answer = tuple[int, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Platform(http.server.BaseHTTPRequestHandler):

@@ -14,7 +14,6 @@ import os
 import queue
 import re
 import shutil
-import socket
 import socketserver
 import ssl
 import subprocess
@@ -29,6 +28,7 @@ from typing import Any
 import pytest
 
 from hangar.paths import REPO
+from tests.runtime import free_port
 from tests.templates.render import render
 
 PROGRAM = shutil.which("prometheus-alertmanager")
@@ -183,12 +183,6 @@ class Told:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=10) as answer:
             return str(answer.read().decode())
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def settings(folder: Path, mail: MailServer, hooks: HookServer) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.pace import allowed
+from tests.runtime import free_port
 
 from .conftest import Checkout
 
@@ -101,11 +102,6 @@ def developer(machine: Checkout) -> Iterator[Developer]:
     finally:
         os.environ["HOME"] = before
         shutil.rmtree(home)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def airflow(machine: Checkout) -> int:

@@ -12,7 +12,7 @@ import pytest
 from hangar.checks import google
 from hangar.checks.finding import Finding
 from hangar.cloud.gcp import iap, permissions
-from hangar.cloud.gcp.life import LastingMachine
+from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from tests.gcp.conftest import ZONE, Environment
 
 DELAY = 2.0
@@ -232,7 +232,7 @@ def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -
     environment.up()
     environment.up("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200", "gcp.labels.team=data")
     cloud = environment.cloud("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200")
-    machine = LastingMachine(cloud.config, cloud)
+    machine = InstanceLifecycle(cloud.config, cloud)
     machine.stop(environment.said.append)
     machine.start(environment.said.append)
     instance = f"projects/{environment.google.project}/zones/{ZONE}/instances/hangar-production"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hangar.cloud.gcp.life import LastingMachine
+from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from hangar.errors import CloudError, HangarError
 from hangar.plan import Change
 from tests.gcp.conftest import ZONE, Environment
@@ -299,7 +299,7 @@ def test_a_suspended_machine_is_resumed(environment: Environment, override: str)
 
 def test_start_resumes_a_suspended_machine_and_stop_says_what_it_is(environment: Environment) -> None:
     environment.up()
-    machine = LastingMachine(environment.settings())
+    machine = InstanceLifecycle(environment.settings())
     edit(environment, status="SUSPENDED")
     with pytest.raises(HangarError) as sleeping:
         machine.stop(environment.said.append)

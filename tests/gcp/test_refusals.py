@@ -6,7 +6,7 @@ import pytest
 
 from hangar.checks.google import look
 from hangar.cloud.gcp.errors import OutOfStock
-from hangar.cloud.gcp.life import LastingMachine
+from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from hangar.errors import CloudError
 from tests.gcp.conftest import Environment
 
@@ -52,7 +52,7 @@ def test_a_zone_without_machines_costs_nobody_their_data(environment: Environmen
     (snapshot,) = environment.google.resources("snapshots")
     assert f"  snapshot {snapshot} (./provision.py snapshot production delete {snapshot})" in said.details
     with pytest.raises(OutOfStock) as refused:
-        LastingMachine(environment.settings()).start(environment.said.append)
+        InstanceLifecycle(environment.settings()).start(environment.said.append)
     assert refused.value.resolution.endswith(way)
     assert "destroy" not in said.resolution + refused.value.resolution
     anew = refusal(environment, "gcp.boot_disk_type=pd-ssd")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hangar.cloud.gcp.life import LastingMachine
+from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from hangar.errors import HangarError, MachineMissing
 from tests.gcp.conftest import KEY, Environment
 
@@ -69,7 +69,7 @@ def test_destroy_goes_on_where_it_was_interrupted(environment: Environment) -> N
 
 def test_a_machine_stops_and_starts(environment: Environment) -> None:
     environment.up()
-    machine = LastingMachine(environment.settings())
+    machine = InstanceLifecycle(environment.settings())
     assert machine.stop(environment.said.append)
     assert environment.cloud().server() is None
     assert not machine.stop(environment.said.append)
@@ -80,12 +80,12 @@ def test_a_machine_stops_and_starts(environment: Environment) -> None:
 
 def test_what_is_not_there_cannot_be_stopped(environment: Environment) -> None:
     with pytest.raises(MachineMissing):
-        LastingMachine(environment.settings()).stop(environment.said.append)
+        InstanceLifecycle(environment.settings()).stop(environment.said.append)
 
 
 def test_snapshots_are_taken_listed_and_deleted(environment: Environment) -> None:
     environment.up()
-    machine = LastingMachine(environment.settings())
+    machine = InstanceLifecycle(environment.settings())
     name = machine.take_snapshot(environment.said.append)
     assert [one.name for one in machine.snapshots()] == [name]
     assert environment.cloud().removal(with_data=True).stays == (
@@ -100,7 +100,7 @@ def test_snapshots_are_taken_listed_and_deleted(environment: Environment) -> Non
 
 def test_a_snapshot_becomes_a_new_machine_beside_the_old_one(environment: Environment) -> None:
     environment.up()
-    machine = LastingMachine(environment.settings())
+    machine = InstanceLifecycle(environment.settings())
     name = machine.take_snapshot(environment.said.append)
     assert machine.restore(name, "recovered", environment.said.append) == "hangar-recovered-data"
     disks = environment.google.resources("disks")
@@ -115,8 +115,8 @@ def test_a_snapshot_becomes_a_new_machine_beside_the_old_one(environment: Enviro
 
 def test_a_snapshot_does_not_fit_a_smaller_disk(environment: Environment) -> None:
     environment.up()
-    name = LastingMachine(environment.settings()).take_snapshot(environment.said.append)
-    smaller = LastingMachine(environment.settings("gcp.data_disk.size_gb=50"))
+    name = InstanceLifecycle(environment.settings()).take_snapshot(environment.said.append)
+    smaller = InstanceLifecycle(environment.settings("gcp.data_disk.size_gb=50"))
     with pytest.raises(HangarError) as small:
         smaller.restore(name, "recovered", environment.said.append)
     assert small.value.resolution.endswith("--set gcp.data_disk.size_gb=100")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
-from hangar.cloud.gcp import calling, lock
-from hangar.errors import CloudError, HangarError, LockHeld
+from hangar.cloud.gcp import calling
+from hangar.errors import CloudError, HangarError
 from hangar.plan import Change
 from tests.gcp.conftest import KEY, ZONE, Environment
 
@@ -277,114 +276,6 @@ def test_a_strangers_account_of_our_name_gets_no_roles(environment: Environment)
     with pytest.raises(CloudError, match=f"There is a service account named {NAME}@"):
         environment.up()
     assert environment.writes(before) == []
-
-
-def test_one_at_a_time_across_computers(environment: Environment) -> None:
-    first, second = environment.cloud(), environment.cloud()
-    with first.hold("provision.py up production"):
-        with pytest.raises(LockHeld) as held, second.hold("provision.py destroy production"):
-            pass
-        assert held.value.brief == "Somebody else is at work on the environment production."
-        assert re.fullmatch(
-            r"\* Held by [^@\s]+@\S+ since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: provision\.py up production",
-            held.value.details,
-        )
-        assert held.value.resolution.endswith("add --break-lock.")
-    with second.hold("provision.py up production"):
-        pass
-
-
-def test_a_lock_that_cannot_be_let_go_hides_nothing(
-    environment: Environment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The network went, or the login has ended: what broke the call off is what is told."""
-    cloud = environment.cloud()
-
-    def unreachable(*_: object, **__: object) -> None:
-        raise CloudError("Google's API does not answer.")
-
-    def broken_off() -> None:
-        with cloud.hold("provision.py up production"):
-            monkeypatch.setattr(type(cloud.api.rest), "call", unreachable)
-            raise CloudError("what really happened")
-
-    with pytest.raises(CloudError, match="what really happened"):
-        broken_off()
-    assert (
-        "the lock could not be let go: Google's API does not answer. The next call needs --break-lock."
-        in capsys.readouterr().err
-    )
-
-
-def gone(process: int, signal: int) -> None:
-    raise ProcessLookupError
-
-
-def test_the_lock_of_a_killed_call_of_this_computer_is_taken_over(
-    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dead = environment.cloud().hold("provision.py up production")
-    dead.__enter__()
-    monkeypatch.setattr(lock.os, "kill", gone)
-    with environment.cloud().hold("provision.py destroy production"):
-        pass
-    assert "the call `provision.py up production` was killed and left its lock" in capsys.readouterr().err
-    assert environment.google.table("objects") == {}
-
-
-def test_the_lock_of_another_computer_is_never_taken_over(
-    environment: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dead = environment.cloud().hold("provision.py up production")
-    dead.__enter__()
-    monkeypatch.setattr(lock.os, "kill", gone)
-    monkeypatch.setattr(lock.uuid, "getnode", lambda: 7)
-    with pytest.raises(LockHeld), environment.cloud().hold("provision.py destroy production"):
-        pass
-
-
-@pytest.mark.parametrize("break_lock", [False, True])
-def test_a_lock_bucket_that_a_stranger_has_is_told_apart_from_a_missing_permission(
-    environment: Environment, break_lock: bool
-) -> None:
-    google = environment.google
-    google.settings(projects=["stranger"])
-    google.edit_table(
-        "buckets", "hangar-hangar-test-locks", name="hangar-hangar-test-locks", _project="stranger"
-    )
-    google.deny("storage.*", project="stranger")
-    with pytest.raises(CloudError) as strange, environment.cloud().hold("up", break_lock=break_lock):
-        pytest.fail("nobody holds a stranger's lock")
-    assert strange.value.brief == (
-        "The bucket hangar-hangar-test-locks, which would hold the lock, belongs to somebody else."
-    )
-    assert "another project has taken this one.\n* Google said (403 forbidden): " in strange.value.details
-    assert "gcp.lock_bucket in the platform.yml of production" in strange.value.resolution
-    own = environment.cloud("gcp.lock_bucket=hangar-test-7f3a-locks")
-    with own.hold("up", break_lock=break_lock):
-        assert list(google.table("objects")) == ["hangar-test-7f3a-locks/production"]
-    assert google.table("objects") == {}
-
-
-def test_a_lock_that_we_may_not_write_names_the_permission(environment: Environment) -> None:
-    with environment.cloud().hold("up"):
-        pass
-    environment.google.deny("storage.objects.create")
-    with pytest.raises(CloudError) as refused, environment.cloud().hold("up"):
-        pytest.fail("it may not be written")
-    assert refused.value.brief == "Your account lacks the permission storage.objects.create."
-    environment.google.deny("storage.objects.create", "storage.buckets.create")
-    with pytest.raises(CloudError) as refused, environment.cloud().hold("up"):
-        pytest.fail("it may not be written")
-    assert refused.value.brief == "Your account lacks the permission storage.objects.create."
-
-
-def test_a_dead_calls_lock_can_be_broken(environment: Environment) -> None:
-    dead = environment.cloud().hold("provision.py up production")
-    dead.__enter__()
-    with environment.cloud().hold("provision.py up production", break_lock=True):
-        pass
-    assert environment.google.table("objects") == {}
 
 
 def test_credentials_go_to_no_host_that_was_not_allowed(

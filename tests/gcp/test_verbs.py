@@ -13,7 +13,7 @@ import pytest
 
 from hangar import cli, config, console, paths, process
 from hangar.checks.finding import Finding
-from hangar.cloud.gcp import life
+from hangar.cloud.gcp import lifecycle
 from hangar.errors import HangarError, MachineMissing
 from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
@@ -41,7 +41,7 @@ def test_a_machine_is_stopped_started_and_saved_twice_within_a_second(
     assert answer(capsys, "stop", "production") == {"stopped": True}
     assert answer(capsys, "stop", "production") == {"stopped": False}
     assert answer(capsys, "start", "production") == {"started": True}
-    monkeypatch.setattr(life, "time", SimpleNamespace(time=lambda: 1_700_000_000.0))
+    monkeypatch.setattr(lifecycle, "time", SimpleNamespace(time=lambda: 1_700_000_000.0))
     first, second = (answer(capsys, "snapshot", "production", "create")["created"] for _ in range(2))
     assert (first, second) == (f"{NAME}-20231114-221320", f"{NAME}-20231114-221321")
     assert answer(capsys, "snapshot", "production", "delete", str(first), "--yes") == {"deleted": first}
@@ -61,7 +61,7 @@ def test_a_machine_that_is_just_stopping_is_started_when_it_is_off(environment: 
         time.sleep(0.05)
 
     cloud.api.sleep = sleep
-    assert life.LastingMachine(cloud.config, cloud).start(environment.said.append)
+    assert lifecycle.InstanceLifecycle(cloud.config, cloud).start(environment.said.append)
     assert looks, "it was waited for"
     assert environment.instance["status"] == "RUNNING"
 
@@ -74,7 +74,7 @@ def test_stop_of_a_machine_that_is_just_stopping_ends_when_it_is_off(environment
     assert environment.instance["status"] == "STOPPING"
     cloud.api.sleep = lambda seconds: time.sleep(0.05)
     before = environment.calls()
-    machine = life.LastingMachine(cloud.config, cloud)
+    machine = lifecycle.InstanceLifecycle(cloud.config, cloud)
     assert machine.stop(environment.said.append)
     assert environment.instance["status"] == "TERMINATED"
     assert environment.said[-1] == "wait until the machine is off"
@@ -88,7 +88,7 @@ def test_stop_does_not_call_a_machine_off_that_never_ends(environment: Environme
     cloud.api.sleep = lambda seconds: None
     environment.google.edit(cloud.names.instance, status="STOPPING")
     with pytest.raises(HangarError) as still:
-        life.LastingMachine(cloud.config, cloud).stop(environment.said.append)
+        lifecycle.InstanceLifecycle(cloud.config, cloud).stop(environment.said.append)
     assert still.value.brief == f"{NAME} is still stopping."
     assert still.value.resolution == "Wait for it with the same command: ./provision.py stop production"
 
@@ -101,7 +101,7 @@ def test_stop_of_a_machine_that_is_being_deleted_says_that_it_is_gone(environmen
     cloud.api.compute.begin("delete", cloud.names.instance)
     cloud.api.sleep = lambda seconds: time.sleep(0.05)
     with pytest.raises(MachineMissing):
-        life.LastingMachine(cloud.config, cloud).stop(environment.said.append)
+        lifecycle.InstanceLifecycle(cloud.config, cloud).stop(environment.said.append)
 
 
 @pytest.mark.parametrize("words", [("ssh", "production"), ("logs", "airflow", "production")])

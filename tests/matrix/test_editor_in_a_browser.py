@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from tests.e2e.airflow import Airflow
 from tests.e2e.conftest import LOGS, Checkout
 from tests.e2e.test_people import DAGS, Person, add
+from tests.runtime import free_port
 
 from .browser import image as editor_image
 from .browser.devtools import CONTROL, Page, browser
@@ -60,11 +60,6 @@ class Editor:
     url: str
     password: str
     image: str
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

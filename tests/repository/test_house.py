@@ -64,7 +64,7 @@ def test_few_modules_speak_to_google() -> None:
 
 def test_compute_engines_client_is_loaded_with_the_first_call() -> None:
     """It takes a second, which nothing pays that asks Compute Engine nothing."""
-    probe = "import sys, hangar.cloud.gcp.life; sys.exit('google.cloud.compute_v1' in sys.modules)"
+    probe = "import sys, hangar.cloud.gcp.lifecycle; sys.exit('google.cloud.compute_v1' in sys.modules)"
     subprocess.run([sys.executable, "-c", probe], cwd=REPO, check=True)
 
 
@@ -205,6 +205,12 @@ def test_links_in_the_documents_lead_somewhere() -> None:
                 if not place.exists() or (anchor and anchor not in headings(place.read_text())):
                     broken.append(f"{name}: {path}#{anchor}")
     assert broken == []
+
+
+def test_the_index_names_every_guide() -> None:
+    index = (REPO / "docs/README.md").read_text()
+    guides = [path.name for path in (REPO / "docs").glob("*.md") if path.name != "README.md"]
+    assert [name for name in guides if f"({name})" not in index] == []
 
 
 NAMED = re.compile(

@@ -30,7 +30,7 @@ def unit(path: str) -> list[str]:
     return render("ops_agent", path, **ON).splitlines()
 
 
-def test_googles_key_is_the_one_that_the_role_names() -> None:
+def test_googles_key_is_the_one_that_the_guide_names() -> None:
     """RFC 4880, 12.2: the fingerprint of a version 4 key is the SHA-1 of its packet."""
     text = (REPO / "roles/ops_agent/files/google-cloud.asc").read_text()
     body = re.search(r"\n\n(.+?)\n=", text, re.DOTALL)
@@ -40,9 +40,7 @@ def test_googles_key_is_the_one_that_the_role_names() -> None:
     length = ((raw[1] - 192) << 8) + raw[2] + 192
     packet = raw[3 : 3 + length]
     found = hashlib.sha1(b"\x99" + len(packet).to_bytes(2) + packet).hexdigest().upper()
-    assert (
-        found == value("ops_agent", "__ops_agent_fingerprint") == "35BAA0B33E9EB396F59CA838C0BA5CE6DC6315A3"
-    )
+    assert found == "35BAA0B33E9EB396F59CA838C0BA5CE6DC6315A3"
     readme = (REPO / "roles/ops_agent/README.md").read_text()
     assert " ".join(re.findall("....", found)) in readme
 

@@ -1,12 +1,14 @@
 """A repository of their own for tests that read or write one."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hangar import config, paths
+from hangar import config, console, paths
 from tests.runtime import own_sockets
+from tests.unit.stages import Stages
 
 __all__ = ["own_sockets"]
 
@@ -31,3 +33,12 @@ def make_config(repo: Path) -> Callable[..., config.Config]:
         return config.load("local", overrides)
 
     return make
+
+
+@pytest.fixture
+def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
+    """The pipeline with nothing real around it, and the pipelines that this repository ships."""
+    (repo / "pipelines").mkdir()
+    shutil.copy(REPO / "pipelines/airbyte.yml", repo / "pipelines")
+    yield Stages(monkeypatch)
+    console.configure()

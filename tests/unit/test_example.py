@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import yaml
@@ -5,6 +6,11 @@ from pydantic import BaseModel
 
 from hangar import config, example, paths
 from hangar.config.models import Settings
+
+
+def uncommented(text: str) -> str:
+    """The example with every setting in force: a setting is commented out by a # without a blank."""
+    return re.sub(r"^(\s*)#(?=[A-Za-z_])", r"\1", text, flags=re.MULTILINE)
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
@@ -33,7 +39,7 @@ def test_the_example_as_it_is_means_the_defaults(repo: Path) -> None:
 
 def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> None:
     (paths.env_dir("local") / "soda.lock").write_text("soda-core==3.5.5 --hash=sha256:0\n")
-    paths.platform_file("local").write_text(example.uncommented(example.render("local")))
+    paths.platform_file("local").write_text(uncommented(example.render("local")))
     written = config.load("local")
     paths.platform_file("local").write_text("")
     defaults = config.load("local")
@@ -55,7 +61,7 @@ def test_the_example_in_force_is_valid_and_shows_the_defaults(repo: Path) -> Non
 
 
 def test_the_example_shows_every_setting() -> None:
-    shown = keys(yaml.safe_load(example.uncommented(example.render("local"))))
+    shown = keys(yaml.safe_load(uncommented(example.render("local"))))
     missing = {
         leaf
         for leaf in leaves(Settings)

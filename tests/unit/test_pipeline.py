@@ -1,16 +1,12 @@
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hangar import consent, console, forgetting, paths, pipeline
-from hangar.airbyte.records import Step
-from hangar.backup.records import Backup
+from hangar import consent, console, paths, pipeline
 from hangar.config import Config
-from hangar.elt.records import Gold, Table
+from hangar.elt.records import Gold
 from hangar.errors import (
     CloudError,
     ConfigError,
@@ -20,79 +16,9 @@ from hangar.errors import (
     NeedsAnswer,
     PlaybookFailed,
 )
-from hangar.playbook import Recap, TaskRun
-from hangar.ssh.tunnel import Forward
-from hangar.verification import Promise
-from tests.unit.conftest import REPO
-from tests.unit.fakes import SERVER, FakeCloud
-
-Make = Callable[..., Config]
-PROMISES = (Promise("base", "Time is kept", "held"),)
-STEPS = (Step("source", "faker", "nothing"), Step("connection", "faker_to_warehouse", "nothing"))
-GOLD = Gold((Table("customers", ("user_id",), 10_000),), "scheduled__1", "2026-11-21T03:00:00Z")
-BACKUP = Backup("20261101T031500Z", "hangar-local", "", 1.0, (), {}, (), ())
-FORWARDS = (Forward("airflow", 8080, 8080),)
-
-
-class Stages:
-    """Everything around the pipeline, recorded in order; `fail_at` names the stage that breaks."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cloud = FakeCloud()
-        self.calls = self.cloud.calls
-        tasks = [
-            ("base", 2.0),
-            ("hardening_kernel", 1.0),
-            ("interlock", 4.0),
-            ("hardening_kernel", 0.5),
-            ("", 9.0),
-        ]
-        self.recap = Recap(
-            ok=10, changed=3, tasks=tuple(TaskRun(role, "A task", "ok", seconds) for role, seconds in tasks)
-        )
-        self.error: HangarError | None = None
-        monkeypatch.setattr(pipeline, "cloud_for", lambda config: self.cloud)
-        monkeypatch.setattr(pipeline, "pin", self._stage("pin", True))
-        monkeypatch.setattr(pipeline.client_config, "write", self._stage("ssh_config", None))
-        monkeypatch.setattr(pipeline.inventory, "write_hosts", self._stage("hosts.yml", None))
-        monkeypatch.setattr(pipeline.playbook, "run", self._playbook)
-        monkeypatch.setattr(pipeline.stage, "connected", lambda server: contextlib.nullcontext())
-        monkeypatch.setattr(pipeline.stage, "ensure", self._stage("pipelines", STEPS))
-        monkeypatch.setattr(pipeline.elt, "connected", lambda server, config: contextlib.nullcontext())
-        monkeypatch.setattr(pipeline.first_run, "ensure", self._stage("first run", (GOLD, False)))
-        monkeypatch.setattr(pipeline.first_run, "look", self._stage("gold?", GOLD))
-        monkeypatch.setattr(pipeline.verification, "verify", self._stage("verify", PROMISES))
-        monkeypatch.setattr(pipeline.backup, "require", self._stage("backup", BACKUP))
-        monkeypatch.setattr(pipeline.backup, "put_back", self._stage("put back", None))
-        monkeypatch.setattr(pipeline.backup, "meet", self._stage("backup's signer", None))
-        monkeypatch.setattr(pipeline.tunnel, "ensure", self._stage("tunnel", FORWARDS))
-        monkeypatch.setattr(pipeline.tunnel, "current", self._stage("tunnel?", FORWARDS))
-        self.tunnel_was_open = True
-        monkeypatch.setattr(pipeline.tunnel, "stop", lambda environment: self.tunnel_was_open)
-        monkeypatch.setattr(
-            pipeline.include, "remove", self._stage("include removed", ["~/.ssh/config.d/hangar-local"])
-        )
-
-    def _stage(self, name: str, answer: Any) -> Callable[..., Any]:
-        def stage(*_: Any, **__: Any) -> Any:
-            self.calls.append(name)
-            return answer
-
-        return stage
-
-    def _playbook(self, env: str, **options: Any) -> Recap:
-        self.calls.append("playbook --check" if options.get("check") else "playbook")
-        if self.error:
-            raise self.error
-        return self.recap
-
-
-@pytest.fixture
-def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
-    (repo / "pipelines").mkdir()
-    shutil.copy(REPO / "pipelines/airbyte.yml", repo / "pipelines")
-    yield Stages(monkeypatch)
-    console.configure()
+from hangar.playbook import Recap
+from tests.unit.fakes import SERVER
+from tests.unit.stages import FORWARDS, GOLD, PROMISES, Make, Stages
 
 
 def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> None:
@@ -260,62 +186,6 @@ def test_verify_needs_a_machine(stages: Stages, make_config: Make) -> None:
         pipeline.verify(make_config())
 
 
-def test_destroy_leaves_nothing(stages: Stages, make_config: Make) -> None:
-    pipeline.up(make_config())
-    paths.hosts_file("local").write_text("all: {}\n")
-    (paths.log_dir("local") / "old.log").touch()
-    assert pipeline.destroy(make_config()) == [
-        "the forwards", "container hangar-local", "~/.ssh/config.d/hangar-local",
-        "inventory/local/hosts.yml", ".hangar/local",
-    ]  # fmt: skip
-    assert not paths.hosts_file("local").exists()
-    assert not paths.state_dir("local").exists()
-    assert paths.platform_file("local").exists()
-
-
-def test_destroy_leaves_backups_and_the_key_that_reads_them(stages: Stages, make_config: Make) -> None:
-    pipeline.up(make_config())
-    assert forgetting.kept_backups(make_config()) == []
-    paths.backups_dir("local").mkdir()
-    (paths.backups_dir("local") / "20261101T031500Z.json").touch()
-    assert forgetting.kept_backups(make_config()) == [".hangar/local/backups, and the key that reads them"]
-    pipeline.destroy(make_config())
-    assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
-        "backup-key", "backup-key.pub", "backups",
-    ]  # fmt: skip
-    assert pipeline.destroy(make_config()) == ["the forwards", "~/.ssh/config.d/hangar-local"]
-
-
-def test_destroy_leaves_the_only_key_of_backups_that_lie_elsewhere(stages: Stages, make_config: Make) -> None:
-    where = "backup.sftp={host: b.example.org, user: u, keeper: k, folder: /b, host_key: [ssh-ed25519 AAAA]}"
-    pipeline.up(make_config())
-    kept = [".hangar/local/backup-key, the only key that reads its backups"]
-    assert forgetting.kept_backups(make_config(where)) == kept
-    assert forgetting.kept_backups(make_config(), data_stays=True) == kept
-    pipeline.destroy(make_config(where))
-    assert sorted(path.name for path in paths.state_dir("local").iterdir()) == [
-        "backup-key",
-        "backup-key.pub",
-    ]
-
-
-def test_the_key_stays_where_nobody_can_look_for_backups(
-    stages: Stages, make_config: Make, tmp_path: Path
-) -> None:
-    """Their folder may be on a disk that is not there just now; or platform.yml does not say where they are."""
-    kept = [".hangar/local/backup-key, the only key that reads its backups"]
-    away = make_config(f"backup.folder={tmp_path}/away")
-    pipeline.up(away)
-    assert forgetting.kept_backups(away) == kept
-    pipeline.destroy(away)
-    assert forgetting.kept_backups(make_config(), is_unsure=True) == kept
-    pipeline.destroy(make_config(), is_unsure=True)
-    assert paths.backup_key("local").exists()
-    assert forgetting.kept_backups(make_config()) == []
-    pipeline.destroy(make_config())
-    assert not paths.backup_key("local").exists()
-
-
 def test_a_restore_is_looked_at_first_and_comes_after_the_playbook(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config(), restore="latest")
     order = [
@@ -347,21 +217,6 @@ def test_data_that_are_there_are_replaced_only_when_somebody_agrees(
         "It would have asked: Replace the data of hangar-local with those of the backup 20261101T031500Z?"
     )
     assert "put back" not in stages.calls
-
-
-def test_destroying_nothing_removes_nothing(stages: Stages, make_config: Make) -> None:
-    stages.tunnel_was_open = False
-    assert pipeline.destroy(make_config()) == ["~/.ssh/config.d/hangar-local"]
-    assert not paths.state_dir("local").exists()
-
-
-def test_what_destroy_could_not_remove_keeps_its_state(stages: Stages, make_config: Make) -> None:
-    """The key and the pinned host keys are needed for another try."""
-    pipeline.up(make_config())
-    stages.cloud.fail_at = "destroy"
-    with pytest.raises(CloudError):
-        pipeline.destroy(make_config())
-    assert paths.default_private_key("local").exists()
 
 
 @pytest.mark.parametrize("verb", [pipeline.up, pipeline.plan, pipeline.verify, pipeline.destroy])

@@ -9,7 +9,7 @@ from hangar.cloud.gcp import admission, policy, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.names import LABEL, Names, last
 from hangar.cloud.gcp.requests import APPLIED, Wanted
-from hangar.cloud.gcp.watching import there
+from hangar.cloud.gcp.watching import reading as monitoring
 from hangar.cloud.gcp.watching import views as watching
 from hangar.errors import CloudError
 
@@ -41,7 +41,7 @@ class Existing:
     """Whether the machine may read each: those that are wanted, and those of the last `up`."""
     unseen: tuple[str, ...] = ()
     """Secrets of the last `up` that are wanted no more and that we may not look at."""
-    seen: there.Seen = field(default_factory=there.Seen)
+    seen: monitoring.Seen = field(default_factory=monitoring.Seen)
     """What Cloud Monitoring holds. It is asked where that is wanted, or was at the last `up`."""
 
     @property
@@ -83,9 +83,9 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
     require_ours(existing, wanted)
     applied = views.unpack(views.metadata(existing.instance or {}).get(APPLIED, ""))
     if wanted.watch:
-        there.require_channels(api, wanted.watch)
+        monitoring.require_channels(api, wanted.watch)
     if wanted.watch or watched or any(what.startswith(watching.KINDS) for what in applied):
-        existing = replace(existing, seen=there.read(api, names))
+        existing = replace(existing, seen=monitoring.read(api, names))
     before = dict.fromkeys((*secrets.remembered(applied), *also))
     if not (wanted.secrets or before):
         return existing

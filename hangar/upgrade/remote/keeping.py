@@ -208,6 +208,12 @@ def remove(path: Path) -> None:
 
 
 def put_airflow_back(heads: str) -> str:
+    """Airflow's database as it was kept, unless its schema still is at these revisions; says in words which it was. The
+    one that is there goes only once the other is whole.
+
+    Raises:
+        Refusal: it could not be put back.
+    """
     compose = ["docker", "compose", "--progress", "quiet", "--project-directory", str(SRV / "airflow/stack")]
     run(["as-service", "airflow", *compose, "up", "--detach", "--wait", "postgres"], seconds=WORKED)
     if airflow_heads() == heads:
@@ -223,6 +229,11 @@ def put_airflow_back(heads: str) -> str:
 
 
 def put_airbyte_back(heads: str) -> str:
+    """The same of the embedded engine's records.
+
+    Raises:
+        Refusal: they could not be put back.
+    """
     now = HOME / "now.sqlite"
     now.unlink(missing_ok=True)
     try:

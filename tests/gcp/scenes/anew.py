@@ -5,7 +5,7 @@ from __future__ import annotations
 from hangar import cli, config, paths
 from hangar.cloud.base import MachineSpec
 from hangar.cloud.gcp.driver import GoogleCloud
-from hangar.cloud.gcp.life import LastingMachine
+from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from hangar.errors import HangarError
 from tests.gcp.conftest import KEY, ZONE, Environment
 from tests.gcp.scenes.scene import BOOT, DATA, edit, settle_all, unlock
@@ -40,7 +40,7 @@ def require_anew(environment: Environment) -> None:
 def take(environment: Environment) -> None:
     environment.up()
     cloud = environment.cloud()
-    LastingMachine(cloud.config, cloud).take_snapshot(environment.said.append)
+    InstanceLifecycle(cloud.config, cloud).take_snapshot(environment.said.append)
 
 
 def restore(environment: Environment) -> None:

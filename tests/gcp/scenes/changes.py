@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hangar.cloud.gcp import requests
-from hangar.cloud.gcp.life import LastingMachine
+from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from tests.gcp.conftest import ZONE, Environment
 from tests.gcp.scenes.scene import edit
 from tests.gcp.test_host_keys import NAME
@@ -63,7 +63,7 @@ def _other_disk(environment: Environment) -> None:
 
 def live(environment: Environment) -> None:
     cloud = environment.cloud()
-    machine = LastingMachine(cloud.config, cloud)
+    machine = InstanceLifecycle(cloud.config, cloud)
     machine.stop(environment.said.append)
     machine.start(environment.said.append)
     edit(environment, f"zones/{ZONE}/instances/{NAME}", status="SUSPENDED")

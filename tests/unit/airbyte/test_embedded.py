@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hangar.errors import ConfigError, MachineUnreachable
+from tests.runtime import free_port
 from tests.unit.airbyte.calls import call
 from tests.unit.airbyte.conftest import MachineHere
 from tests.unit.airbyte.fake_airbyte import CLIENT, REPO, FakeAirbyte
@@ -47,9 +47,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         clients = {"id": CLIENT["client_id"], "secret": CLIENT["client_secret"], "scope": "admin"}
         (folder / "clients.json").write_text(json.dumps({"clients": [clients]}))
         (folder / "connectors").mkdir()

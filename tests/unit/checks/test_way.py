@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hangar import paths
-from hangar.checks import there, way
+from hangar.checks import editor_server, way
 from hangar.checks.finding import ok
 
 SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
@@ -82,7 +82,10 @@ def test_a_login_that_takes_too_long_tells_how_far_it_came(
     monkeypatch.setattr(way, "PATIENCE", 0.5)
     tried = way.log_in("sandbox", tmp_path / "config")
     assert tried.said.endswith("\nssh did not finish within 0.5 s.\n")
-    found = [*way.connection("sandbox", SETTINGS, PORT, tried), *there.findings("sandbox", tried.answer)]
+    found = [
+        *way.connection("sandbox", SETTINGS, PORT, tried),
+        *editor_server.findings("sandbox", tried.answer),
+    ]
     assert [(one.name, one.state) for one in found] == [
         ("Port", "ok"),
         ("Host key", "ok"),
@@ -136,7 +139,7 @@ def test_a_port_where_something_else_answers_is_no_way() -> None:
 
 
 def test_a_machine_that_is_fit_has_nothing_to_cure() -> None:
-    assert [one for one in there.findings("sandbox", GOOD) if one.state != "ok"] == []
+    assert [one for one in editor_server.findings("sandbox", GOOD) if one.state != "ok"] == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,9 @@ def test_a_machine_that_is_fit_has_nothing_to_cure() -> None:
     ],
 )
 def test_what_the_machine_lacks_is_named_with_its_cure(good: str, bad: str, name: str, state: str) -> None:
-    (found,) = [one for one in there.findings("sandbox", GOOD.replace(good, bad)) if one.state != "ok"]
+    (found,) = [
+        one for one in editor_server.findings("sandbox", GOOD.replace(good, bad)) if one.state != "ok"
+    ]
     assert (found.name, found.state) == (name, state)
     assert found.cure
 
@@ -169,13 +174,13 @@ def test_what_the_machine_lacks_is_named_with_its_cure(good: str, bad: str, name
 )
 def test_a_persons_share_of_the_disk_is_told_with_what_is_free(share: str, said: str) -> None:
     answer = GOOD.replace("share 4000000000 20000000000 held", share)
-    (disk,) = [one for one in there.findings("sandbox", answer) if one.name == "Disk"]
+    (disk,) = [one for one in editor_server.findings("sandbox", answer) if one.name == "Disk"]
     assert (disk.state, disk.detail) == ("ok", said)
 
 
 @pytest.mark.parametrize("answer", ["", "Choose a session [1-3]: ", "run for your life\n"])
 def test_a_shell_that_runs_no_command_is_an_answer_too(answer: str) -> None:
-    (found,) = there.findings("sandbox", answer)
+    (found,) = editor_server.findings("sandbox", answer)
     assert (found.name, found.state) == ("Shell", "missing")
 
 
@@ -184,13 +189,13 @@ def test_a_shell_that_runs_no_command_is_an_answer_too(answer: str) -> None:
     ["Welcome back", "run for your life", "dags are great here", "watches over you", "lacks all sense"],
 )
 def test_start_up_files_that_print_are_named_and_change_no_other_answer(greeting: str) -> None:
-    before, *rest = there.findings("sandbox", f"\x1b[1m{greeting}\n{GOOD}")
+    before, *rest = editor_server.findings("sandbox", f"\x1b[1m{greeting}\n{GOOD}")
     assert (before.name, before.state) == ("Shell", "warning")
     assert before.detail == (
         f'the account\'s start-up files print, also where a program listens: "[1m{greeting}"'
     )
     assert before.cure == "Let them print for people only, in ~/.bashrc: case $- in *i*) echo Hello ;; esac"
-    assert rest == there.findings("sandbox", GOOD)
+    assert rest == editor_server.findings("sandbox", GOOD)
 
 
 def test_the_script_answers_what_is_judged(tmp_path: Path) -> None:
@@ -201,16 +206,16 @@ def test_the_script_answers_what_is_judged(tmp_path: Path) -> None:
     (tmp_path / "curl").write_text("#!/bin/sh\nprintf 200\n")
     (tmp_path / "curl").chmod(0o755)
     done = subprocess.run(
-        ["sh", "-s"], input=there.SCRIPT, capture_output=True, text=True, timeout=30, check=True,
+        ["sh", "-s"], input=editor_server.SCRIPT, capture_output=True, text=True, timeout=30, check=True,
         env={"HOME": str(home), "TMPDIR": str(home / "tmp"), "PATH": f"{tmp_path}:/usr/bin:/bin"},
     )  # fmt: skip
-    found = {one.name: one for one in there.findings("sandbox", done.stdout)}
+    found = {one.name: one for one in editor_server.findings("sandbox", done.stdout)}
     assert "Shell" not in found
     assert found["Programs run"] == ok("Programs run", "from the home and from the temporary folder")
     assert found["Downloads"].state == "ok"
     assert list((home / "tmp").iterdir()) == []
     # A greeting without an end of line does not swallow the first answer.
-    shell, *others = there.findings("sandbox", f"Hello{done.stdout}")
+    shell, *others = editor_server.findings("sandbox", f"Hello{done.stdout}")
     assert shell.detail.endswith('"Hello"')
     assert others == list(found.values())
 

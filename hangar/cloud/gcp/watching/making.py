@@ -8,7 +8,7 @@ from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import NotThere
 from hangar.cloud.gcp.names import Names
 from hangar.cloud.gcp.watching import Watch, bodies, views
-from hangar.cloud.gcp.watching.there import API, Seen, read
+from hangar.cloud.gcp.watching.reading import API, Seen, read
 from hangar.cloud.gcp.work import Step
 
 Body = dict[str, Any]

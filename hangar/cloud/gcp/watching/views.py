@@ -12,7 +12,7 @@ from hangar import watch_list
 from hangar.cloud.gcp.names import Names, last
 from hangar.cloud.gcp.views import NONE, View, listed, yes
 from hangar.cloud.gcp.watching import Watch, bodies
-from hangar.cloud.gcp.watching.there import Seen
+from hangar.cloud.gcp.watching.reading import Seen
 from hangar.plan import Change
 
 Body = dict[str, Any]

@@ -9,7 +9,7 @@ import pytest
 from hangar import watch_list
 from hangar.cloud.gcp.names import Names
 from hangar.cloud.gcp.watching import Told, Watch, bodies, views, watch
-from hangar.cloud.gcp.watching.there import Seen
+from hangar.cloud.gcp.watching.reading import Seen
 from hangar.config import Config
 from tests.google.discovery import catalog
 from tests.google.schema import problems

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
+from hangar_bounds import web
+
 from .described import SPOOL, Bucket, Refused
 from .running import TookTooLong
 
@@ -42,14 +44,8 @@ REASONS = {
 }
 
 
-class _Stays(urllib.request.HTTPRedirectHandler):
-    """Elsewhere is not where the machine's token was meant to go."""
-
-    def redirect_request(self, *arguments: Any) -> None:
-        return None
-
-
-WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stays)
+WEB = web()
+"""Elsewhere is not where the machine's token was meant to go."""
 
 
 class _Timely:

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hangar_bounds import web
+
 from .figures import Figure, figure, named
 from .run import MOST, Unmeasured, answer
 
@@ -24,13 +26,6 @@ select (select count(*) from pg_stat_activity where backend_type = 'client backe
        coalesce((select extract(epoch from max(now() - xact_start)) from pg_stat_activity
                  where backend_type = 'client backend' and pid <> pg_backend_pid()), 0)
 """
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """A service does not choose whom root asks instead, nor who gets the operator's token."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def airflow(port: int) -> Iterator[Figure]:
@@ -150,8 +145,7 @@ def _json(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
     asked = urllib.request.Request(
         url, body, {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
-    with opener.open(asked, timeout=TIMEOUT) as said:
+    with web().open(asked, timeout=TIMEOUT) as said:
         whole = said.read(MOST + 1)
     if len(whole) > MOST:
         raise Unmeasured(f"{url.split('?')[0]} says more than {MOST >> 20} MiB")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hangar import lock
 from hangar.cloud.base import Report
-from hangar.cloud.lasting import Lasting, lasting_for
+from hangar.cloud.lifecycle import Lifecycle, lifecycle_for
 from hangar.console import Progress
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def settings(args: argparse.Namespace) -> "Config":
 @contextmanager
 def at_work(
     config: "Config", args: argparse.Namespace, verb: str, stage: str
-) -> Iterator[tuple[Lasting, Report]]:
+) -> Iterator[tuple[Lifecycle, Report]]:
     """The environment is ours alone, here and on other computers, and what we do is shown."""
     named = f"provision.py {verb} {config.environment}"
-    driver = lasting_for(config)
+    driver = lifecycle_for(config)
     with (
         lock.held(config.environment, named),
         Progress() as progress,

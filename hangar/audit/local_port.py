@@ -11,11 +11,11 @@ from hangar.errors import HangarError
 from hangar.process.connection import connected
 
 LOOK = 0.2
-"""Seconds between two looks whether the door is to be shut."""
+"""Seconds between two looks whether the port is to be closed."""
 
 
 @dataclass(frozen=True)
-class Door:
+class LocalPort:
     """`port` is on 127.0.0.1; `said` is what the ways said that led nowhere."""
 
     port: int
@@ -23,48 +23,48 @@ class Door:
 
 
 @contextlib.contextmanager
-def opened(argv: Sequence[str]) -> Iterator[Door]:
-    """A door to where a proxy command leads, shut with the block."""
-    shut = threading.Event()
+def opened(argv: Sequence[str]) -> Iterator[LocalPort]:
+    """A port that leads to where a proxy command leads, closed with the block."""
+    closed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(LOOK)
-        door = Door(server.getsockname()[1])
-        guard = threading.Thread(target=_admit, args=(server, argv, door, shut), daemon=True)
+        port = LocalPort(server.getsockname()[1])
+        guard = threading.Thread(target=_admit, args=(server, argv, port, closed), daemon=True)
         guard.start()
         try:
-            yield door
+            yield port
         finally:
-            shut.set()
+            closed.set()
             guard.join()
 
 
-def _admit(server: socket.socket, argv: Sequence[str], door: Door, shut: threading.Event) -> None:
+def _admit(server: socket.socket, argv: Sequence[str], port: LocalPort, closed: threading.Event) -> None:
     led = []
-    while not shut.is_set():
+    while not closed.is_set():
         with contextlib.suppress(TimeoutError):
             guest, _ = server.accept()
-            led.append(threading.Thread(target=_lead, args=(guest, argv, door, shut), daemon=True))
+            led.append(threading.Thread(target=_lead, args=(guest, argv, port, closed), daemon=True))
             led[-1].start()
     for one in led:
         one.join()
 
 
-def _lead(guest: socket.socket, argv: Sequence[str], door: Door, shut: threading.Event) -> None:
+def _lead(guest: socket.socket, argv: Sequence[str], port: LocalPort, closed: threading.Event) -> None:
     with guest:
         try:
             with connected(argv) as way:
-                if not _carry(guest, way.socket, shut) and (said := way.said()):
-                    door.said.append(said)
+                if not _carry(guest, way.socket, closed) and (said := way.said()):
+                    port.said.append(said)
         except HangarError as error:
-            door.said.append(error.brief)
+            port.said.append(error.brief)
 
 
-def _carry(guest: socket.socket, way: socket.socket, shut: threading.Event) -> bool:
+def _carry(guest: socket.socket, way: socket.socket, closed: threading.Event) -> bool:
     """Both directions until one end is closed. True if anything came back."""
     heard = False
     ends = {guest: way, way: guest}
     with contextlib.suppress(OSError):  # the other end is gone already
-        while not shut.is_set():
+        while not closed.is_set():
             for end in select.select(list(ends), [], [], LOOK)[0]:
                 block = end.recv(2**16)
                 if not block:

@@ -1,4 +1,4 @@
-"""Life after birth, of machines that have one: those in a cloud stop, start, and have snapshots."""
+"""The lifecycle of a machine in a cloud: stop, start, snapshots, cost."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hangar.config import Config
 
 
-class Lasting(Protocol):
+class Lifecycle(Protocol):
     """What a driver of such machines can do beside `Cloud`. Every method may raise CloudError."""
 
     def hold(self, command: str, *, break_lock: bool = False) -> AbstractContextManager[None]:
@@ -42,16 +42,16 @@ class Lasting(Protocol):
         """What the settings cost a month."""
 
 
-def lasting_for(config: "Config") -> Lasting:
-    """The driver of a machine that lasts.
+def lifecycle_for(config: "Config") -> Lifecycle:
+    """What drives the lifecycle of the environment's machine.
 
     Raises:
-        HangarError: the environment's machine is none.
+        HangarError: the machine is in no cloud.
     """
     if config.cloud == "gcp":
-        from hangar.cloud.gcp.life import LastingMachine
+        from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 
-        return LastingMachine(config)
+        return InstanceLifecycle(config)
     raise HangarError(
         f"This needs a machine in a cloud, and {config.server_name} is none (cloud: {config.cloud}).",
         resolution="./provision.py up and destroy make and remove it.",

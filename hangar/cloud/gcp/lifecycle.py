@@ -1,4 +1,4 @@
-"""A machine's life on Compute Engine after its birth: stop, start, snapshots, a restored disk, the cost."""
+"""The lifecycle of a machine on Compute Engine: stop, start, snapshots, a restored disk, the cost."""
 
 import time
 from contextlib import AbstractContextManager, suppress
@@ -18,7 +18,7 @@ from hangar.errors import HangarError, MachineMissing
 from hangar.plan import Cost
 
 
-class LastingMachine:
+class InstanceLifecycle:
     """The verbs beside plan, up and destroy, for one environment."""
 
     def __init__(self, config: Config, cloud: GoogleCloud | None = None) -> None:
