@@ -54,7 +54,7 @@ def test_what_does_not_come_again_and_again_has_none(text: str) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
-@pytest.mark.parametrize("text", set(GAPS) - {"*-02-29", "minutely"})
+@pytest.mark.parametrize("text", [text for text in GAPS if text not in {"*-02-29", "minutely"}])
 def test_systemd_counts_the_same(text: str) -> None:
     argv = ["systemd-analyze", "calendar", "--iterations=80", text]
     said = subprocess.run(
