@@ -13,9 +13,9 @@ from hangar.serving import Refusal
 QUICK = 30.0
 """Seconds for what Airbyte answers from its own records."""
 
-SLOW = 1200.0
+SLOW = 2400.0
 """Seconds for what starts a connector: Airbyte may have to fetch it first. The embedded engine gives up earlier and
-says why, after ten minutes for the packages and five for the answer.
+says why, after half an hour for the packages and five minutes for the answer.
 """
 
 

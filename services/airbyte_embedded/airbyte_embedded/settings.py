@@ -16,7 +16,7 @@ class Limits:
     job_seconds: float = 4 * 3600  # a hanging source ends here
     job_megabytes: int = 2048  # resident memory of the whole process group; PyAirbyte alone takes about 320
     check_seconds: float = 300  # spec, check and discover of a connector, on an emulated processor
-    install_seconds: float = 600  # one connector's packages, on a slow network
+    install_seconds: float = 1800  # one connector's packages, on an emulated processor
     jobs_at_once: int = 2  # beyond it a job is pending
     jobs_waiting: int = 100  # beyond it a request is refused with 503
     attempts: int = 3  # starts of one job that the service itself interrupted
