@@ -19,6 +19,22 @@ from hangar.ssh.files import write_atomically
 EMULATED_PROOF = 300
 """Seconds for the login that keeps a change, where each step of it takes ten: a minute was too short beside Airflow."""
 
+EMULATED_LOOK = 120
+"""Seconds between two looks at a container's health. Each starts a program, which is dear there: every three seconds,
+for five containers that start, they took all of the processor after a restart. Docker gives up on one that does not
+begin within half a minute, and does not end it.
+"""
+
+EMULATED = {
+    "interlock_after": EMULATED_PROOF,
+    **{
+        f"{role}_health_{which}": EMULATED_LOOK
+        for role in ("airflow", "airbyte")
+        for which in ("start_interval", "interval")
+    },
+}
+"""What a machine is told whose processor is emulated."""
+
 HEADER = """\
 # Generated from platform.yml by ./provision.py; changes are lost.
 # ansible-playbook -i inventory/{env}/hosts.yml playbooks/site.yml --check --diff
@@ -61,7 +77,7 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         "ansible_control_path": control_path(server),
         "ansible_python_interpreter": "/usr/bin/python3",
         "interlock_login_proof": login_proof(server.environment),
-        **({"interlock_after": EMULATED_PROOF} if server.emulated else {}),
+        **(EMULATED if server.emulated else {}),
     }
 
 

@@ -42,9 +42,9 @@ def unit(path: str, setting: str) -> int:
     return seconds(re.findall(rf"^{setting}=(.+)$", text, re.MULTILINE)[-1])
 
 
-def stack(role: str) -> dict[str, Any]:
+def stack(role: str, **options: Any) -> dict[str, Any]:
     where = {"role_path": str(REPO / "roles" / role)}
-    found = yaml.safe_load(render(role, f"/srv/{role}/stack/compose.yaml", **where))["services"]
+    found = yaml.safe_load(render(role, f"/srv/{role}/stack/compose.yaml", **where, **options))["services"]
     return {name: one["healthcheck"] for name, one in found.items() if "healthcheck" in one}
 
 
@@ -63,6 +63,15 @@ def test_a_slow_start_is_no_failed_one(role: str) -> None:
         assert seconds(check["start_period"]) < unit(
             f"/etc/systemd/user/{role}.service", "TimeoutStartSec"
         ), name
+
+
+@pytest.mark.parametrize("role", STARTS)
+def test_health_is_looked_at_as_often_as_the_role_is_told(role: str) -> None:
+    for name, check in stack(role).items():
+        assert seconds(check["start_interval"]) <= 3 < seconds(check["interval"]) == 30, name
+    told = {f"{role}_health_start_interval": 60, f"{role}_health_interval": 120}
+    for name, check in stack(role, **told).items():
+        assert (seconds(check["start_interval"]), seconds(check["interval"])) == (60, 120), name
 
 
 @pytest.mark.parametrize("role", STARTS)

@@ -76,6 +76,17 @@ def test_a_change_has_longer_to_be_proven_where_a_login_takes_longer(tmp_path: P
     assert "interlock_after" not in inventory.connection(SERVER, tmp_path), "the role's own minute"
 
 
+def test_containers_are_looked_at_rarely_where_a_look_is_dear(tmp_path: Path) -> None:
+    """After a restart of an emulated machine, looks every three seconds kept the containers from starting."""
+    slow = inventory.connection(dataclasses.replace(SERVER, emulated=True), tmp_path)
+    looks = {name: value for name, value in slow.items() if "_health_" in name}
+    assert looks == {
+        "airflow_health_start_interval": 120, "airflow_health_interval": 120,
+        "airbyte_health_start_interval": 120, "airbyte_health_interval": 120,
+    }  # fmt: skip
+    assert [name for name in inventory.connection(SERVER, tmp_path) if "_health_" in name] == []
+
+
 def test_no_environment_switches_the_pinned_host_keys_off(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
