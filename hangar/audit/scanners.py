@@ -17,8 +17,10 @@ from hangar.cloud.base import Server
 from hangar.errors import HangarError
 from hangar.ssh import call
 
-TIMEOUT = 1800.0
-"""Seconds. Lynis takes one minute where it is alone; OpenSCAP several."""
+TIMEOUT = 3600.0
+"""Seconds. Lynis takes one minute where it is alone, and took half an hour of an emulated processor beside services
+that started; OpenSCAP several.
+"""
 
 OPENSCAP_PROFILE = "xccdf_org.ssgproject.content_profile_anssi_bp28_enhanced"
 
