@@ -67,6 +67,7 @@ print(json.dumps({
 )
 
 # Prints the names of the secrets that stand in what COMMAND prints. The values stay on the machine.
+# One that ends with an error may have printed a secret before: what it printed is looked at all the same.
 LEAKS = """
 set -eu
 place=$(mktemp)
