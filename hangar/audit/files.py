@@ -92,7 +92,7 @@ def doubt(path: Path) -> str:
         by = str(json.loads(text)["by"])
         if not by.isprintable():  # it goes to a terminal
             raise ValueError(by)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return f"{path.name} is not what was signed: it does not say who took it."
     argv = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", by, "-n", NAMESPACE, "-s", str(signature)]
     done = process.run(argv, input=text, check=False)

@@ -171,6 +171,10 @@ def no_text(written: files.Written, tmp_path: Path) -> None:
     written.data.write_bytes(b"\xff")
 
 
+def a_text_without_an_end(written: files.Written, tmp_path: Path) -> None:
+    written.data.write_text("[" * 100_000)
+
+
 def a_name_that_acts_on_a_terminal(written: files.Written, tmp_path: Path) -> None:
     written.data.write_text(json.dumps({"by": "\x1b[2J"}))
 
@@ -185,6 +189,10 @@ def a_name_that_acts_on_a_terminal(written: files.Written, tmp_path: Path) -> No
         (no_signers, "2026-11-26T050000Z.json cannot be checked: there is no allowed_signers beside it."),
         (
             a_name_that_acts_on_a_terminal,
+            "2026-11-26T050000Z.json is not what was signed: it does not say who took it.",
+        ),
+        (
+            a_text_without_an_end,
             "2026-11-26T050000Z.json is not what was signed: it does not say who took it.",
         ),
         (no_text, "2026-11-26T050000Z.json is not what was signed: it does not say who took it."),
