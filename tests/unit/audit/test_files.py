@@ -9,7 +9,8 @@ import pytest
 from hangar.audit import files
 from hangar.audit.record import Audit, Change, Exemption, Finding
 from hangar.errors import HangarError
-from hangar.ssh.keys import ensure_key
+from hangar.ssh.keys import ensure_key, read_public_key
+from hangar.ssh.known_hosts import fingerprint
 
 HELD = Finding("ssh.keys", "ssh_server", "Keys alone <open>", ("CIS 5.1.4",), "held", show="sshd -T")
 FAILED = Finding("a.b", "firewall", "Port 22 alone", ("NIST SC-7",), "failed", "assert 1 == 2")
@@ -211,6 +212,20 @@ def test_what_is_not_as_it_was_signed_is_no_evidence_and_is_named(
     signers = (first.folder / "allowed_signers").exists()
     known = AUDIT.taken if signers and touch is not a_name_that_signs_nothing else None
     assert last.data.get("taken") == known
+
+
+def test_who_shares_the_account_signs_in_nobody_elses_name(repo: Path, tmp_path: Path, key: Path) -> None:
+    """Both are known by the one account; the evidence names a key, and is signed with it."""
+    ensure_key(tmp_path / "ada", "ada")
+    ours, theirs = (fingerprint(read_public_key(path)) for path in (key, tmp_path / "ada"))
+    first = files.write(replace(AUDIT, key=ours), key)
+    second = files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00", key=theirs), tmp_path / "ada")
+    assert (files.doubt(first.data), files.doubt(second.data)) == ("", "")
+    files.sign(second.data, key)
+    assert files.doubt(second.data) == (
+        "2026-11-26T050000Z.json is signed with another key than the one that it names."
+    )
+    assert files.last("local").data["key"] == ours
 
 
 def test_a_last_audit_that_cannot_be_read_is_named_with_its_cure(repo: Path, key: Path) -> None:
