@@ -102,9 +102,14 @@ def split(words: list[str], default: str) -> tuple[str, str, str]:
     name = left.pop(0) if action != "list" and left else ""
     env = left.pop(0) if left and env == default else env
     if left or (action != "list" and not name):
+        from hangar.config.public_keys import PRIVATE  # only now: help needs none of it
+
+        said = " ".join(words)
         raise HangarError(
             "This is not how people are asked for.",
-            f"* You said: people {' '.join(words)}",
+            "* You said a private key, which belongs on its owner's computer alone. Nothing of it was stored."
+            if PRIVATE.search(said)
+            else f"* You said: people {said}",
             f"Say: ./provision.py people list {env}, or add, remove, expire, key or password with a NAME",
         )
     return action, name, env

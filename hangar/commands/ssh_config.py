@@ -70,6 +70,7 @@ def _for_windows(args: argparse.Namespace) -> int:
     at: Path = args.windows
     if not at.is_dir():
         raise HangarError(f"There is no folder {at}.", resolution=f"Make it in Windows: mkdir {at.name}")
+    login.require_windows_key(args.key)
     known = login.recorded(args.environment)
     here = Login(args.user or (known.user if known else ""), args.key, args.jump)
     login.require_complete(here, args.environment)

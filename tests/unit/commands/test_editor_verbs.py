@@ -110,6 +110,10 @@ def test_windows_gets_a_folder_of_its_own(
     assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 0
     assert "IdentityFile C:/id\n" in (at / "config.d/hangar-local").read_text()
     assert not (home / ".ssh/config.d").exists()
+    assert (
+        cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id.pub", "--yes"]) == 1
+    )
+    assert "Name the private one: --key C:\\id\n" in capsys.readouterr().err
     assert cli.main(["ssh-config", "--user", "anna", "--key", "C:\\id", "--relay", "C:\\hangar"]) == 1
     assert "--relay is for Windows' own ssh." in capsys.readouterr().err
 

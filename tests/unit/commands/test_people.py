@@ -138,7 +138,12 @@ def test_a_key_file_that_is_not_there_is_named(
 
 @pytest.mark.parametrize("of", ["whole", "body", "end", "line"])
 def test_a_private_keys_text_is_repeated_nowhere(
-    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], of: str
+    machine: Machine,
+    say: Say,
+    key: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+    of: str,
+    tmp_path: Path,
 ) -> None:
     whole = key("ana").with_suffix("").read_text()
     body = "".join(whole.splitlines()[1:-1])
@@ -150,9 +155,27 @@ def test_a_private_keys_text_is_repeated_nowhere(
     assert cli.main(["ssh-config", "--user", "ana", "--key", given]) == 1
     said_too = capsys.readouterr()
     assert "--key wants the path of a private key, and this is none." in said_too.err
-    for text in (said.out, said.err, said_too.out, said_too.err):
+    at = tmp_path / "Anna" / ".ssh"
+    at.mkdir(parents=True)
+    assert cli.main(["ssh-config", "--windows", str(at), "--user", "ana", "--key", given, "--yes"]) == 1
+    said_there = capsys.readouterr()
+    assert "--key wants the path of a private key, and this is none." in said_there.err
+    assert list(at.rglob("*")) == [], "nor is it written where Windows' ssh looks"
+    for text in (said.out, said.err, said_too.out, said_too.err, said_there.out, said_there.err):
         assert body[80:110] not in text
     assert (written(), machine.told) == ("", [])
+
+
+def test_a_private_key_among_the_words_is_not_repeated_either(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = key("ana").with_suffix("").read_text()
+    assert say("add", "ana", "local", whole, "--role", "viewer") == 1
+    said = capsys.readouterr()
+    assert "You said a private key" in said.err
+    assert whole.splitlines()[1][:20] not in said.err + said.out
+    assert say("add", "ana", "local", "twice") == 1
+    assert "You said: people add ana local twice" in capsys.readouterr().err
 
 
 def test_a_name_of_the_machines_own_is_refused(
