@@ -14,6 +14,7 @@ from hangar.cloud.gcp import iap
 from hangar.editor import program
 from hangar.errors import CommandFailed
 from hangar.ssh import client_config, include, jump, proxy
+from hangar.ssh.call import PENALTY, TOO_MANY
 
 PATIENCE = 5.0
 """Seconds for everything that is asked over the network; it is asked at once."""
@@ -114,12 +115,29 @@ def reach(env: str, settings: dict[str, str]) -> Finding:
             "Port", "missing", f"{where}: {why}; the machine is off, or a firewall is in between",
             f"See ./provision.py status {env}; your network must be in access.ssh_sources.",
         )  # fmt: skip
+    if turned_away := _turned_away(env, banner):
+        return Finding("Port", "missing", f"{where} {turned_away[0]}", turned_away[1])
     if not banner.startswith("SSH-"):
         return Finding(
             "Port", "missing", f"{where} answers, but not as SSH: somebody is in between",
             "Try another network, without a proxy or a portal.",
         )  # fmt: skip
     return ok("Port", f"{where} speaks SSH")
+
+
+def _turned_away(env: str, said: str) -> tuple[str, str] | None:
+    """What sshd says before its name to an address that it does not want now, and what to do about it."""
+    if PENALTY in said:
+        return (
+            "turns this computer's address away for a while: logins from it have failed (PerSourcePenalties)",
+            "Wait ten minutes: no penalty lasts longer. An editor or a script that goes on with a wrong key renews it.",
+        )
+    if TOO_MANY in said:
+        return (
+            "has too many logins under way and drops more of them",
+            f"Wait a minute. If it goes on, something tries to log in all the time: ./provision.py logs ssh {env}",
+        )
+    return None
 
 
 def log_in(env: str, config: Path) -> Tried:
@@ -157,6 +175,8 @@ def connection(env: str, settings: dict[str, str], port: Finding, tried: Tried) 
     if port.state == "missing":
         return [port]
     said = tried.said
+    if turned_away := _turned_away(env, said):
+        return [Finding(port.name, "missing", f"{port.detail}: sshd there {turned_away[0]}", turned_away[1])]
     if jump.leads(proxy.words(settings.get("ProxyCommand", ""))) and jump.is_in_the_way(said):
         what, cure = jump.why(said)
         return [Finding(port.name, "missing", f"{port.detail}: {what}", cure)]
