@@ -161,10 +161,10 @@ def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
 
 
 def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
-    from hangar.people import leaving
+    from hangar.people import coming, leaving
 
     env = config.environment
-    leaving.require_removable(config, name)
+    coming.require_removable(config, name)
     if not console.confirm(f"End all access of {name} to {env} now, and archive the home?"):
         raise HangarError(f"{name} stays.")
     _require_second_word(config, name, args.myself)
@@ -224,7 +224,7 @@ def _others_bindings(config: "Config", gone: "Departure") -> str:
 
 def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     from hangar.config.people import today
-    from hangar.people import coming, leaving
+    from hangar.people import coming
 
     if not args.expires:
         raise HangarError(
@@ -233,7 +233,7 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         )
     day = _day(args.expires)
     if day is not None:
-        leaving.require_removable(config, name)
+        coming.require_removable(config, name)
     if day == today():
         coming.require(config, name)
         question = f"End the access of {name} to {config.environment} now? The account and the home stay."

@@ -160,6 +160,41 @@ def test_the_last_admin_stays(
     assert written() == before
 
 
+@pytest.mark.parametrize("words", [("remove", "ada"), ("expire", "ada", "--expires", "today")])
+def test_of_two_admins_who_are_asked_about_at_once_one_stays(
+    machine: Machine, say: Say, key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
+) -> None:  # fmt: skip
+    """While the question waits for its answer, the other one goes"""
+    paths.platform_file("local").write_text(ADMINS.format(key("ada").read_text(), key("bob").read_text()))
+
+    def answered(question: str) -> bool:
+        monkeypatch.setattr("hangar.console.confirm", lambda question: True)
+        assert say("remove", "bob") == 0
+        return True
+
+    monkeypatch.setattr("hangar.console.confirm", answered)
+    assert say(*words) == 1
+    assert "ada is the last admin, and stays." in capsys.readouterr().err
+    assert [(person.name, person.is_expired) for person in config.load("local").people] == [("ada", False)]
+    assert ("remove", "ada") not in machine.told
+
+
+def test_a_key_that_came_while_the_question_waited_is_tried_too(
+    machine: Machine, say: Say, key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("add", "eve", "--role", "viewer", "--key", str(key("eve")))
+
+    def answered(question: str) -> bool:
+        assert say("key", "eve", "--key", str(key("new"))) == 0
+        machine.told.clear()
+        return True
+
+    monkeypatch.setattr("hangar.console.confirm", answered)
+    assert say("remove", "eve") == 0
+    assert machine.told.count(("login attempt", "eve")) == 2
+
+
 def test_whoever_removes_themselves_is_asked_twice(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
