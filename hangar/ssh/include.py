@@ -74,6 +74,9 @@ def remove(env: str, at: Path | None = None) -> list[str]:
     removed = []
     if at is None:
         shared.close(env)
+        if not client_config.is_operators(env):
+            # It would try again for ever, by settings that are gone. The operator's stay, and so does their tunnel.
+            tunnel.stop(env)
         login.forget(env)
         client_config.forget_login(env)
     for path in (include_file(env, at), place / alias.known_hosts_name(env)):

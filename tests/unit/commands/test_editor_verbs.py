@@ -11,6 +11,7 @@ import pytest
 
 from hangar import checks, cli, config, paths
 from hangar.cloud.base import Server
+from hangar.ssh import keeper, tunnel
 
 SETTINGS = Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
@@ -98,6 +99,18 @@ def test_remove_leaves_no_trace(home: Path, repo: Path) -> None:
     assert (home / ".ssh/config").read_text() == "Host a\n"
     assert not (repo / ".hangar/local/login.json").exists()
     assert not (repo / ".hangar/local/ssh_config.login").exists()
+
+
+def test_a_tunnel_ends_with_the_settings_that_it_is_opened_by(home: Path, repo: Path) -> None:
+    """Whoever keeps it looks for this file, and tries again while it is there. The operator's settings stay"""
+    kept = keeper.owner(tunnel.control("local"))
+    (repo / ".hangar/local").mkdir(parents=True)
+    (repo / ".hangar/local/id_ed25519").touch()
+    for login, is_kept in (((), True), (("--user", "anna", "--key", str(home / "id")), False)):
+        assert cli.main(["ssh-config", "--yes", *login]) == 0
+        kept.write_text("1234")
+        assert cli.main(["ssh-config", "--remove"]) == 0
+        assert kept.exists() == is_kept
 
 
 def test_windows_gets_a_folder_of_its_own(
