@@ -162,6 +162,7 @@ def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
 
 def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
     from hangar.people import coming, leaving
+    from hangar.people.edit import Unchangeable
 
     env = config.environment
     coming.require_removable(config, name)
@@ -172,12 +173,23 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
         with _at_work(config, args, f"people remove {name}") as progress:
             gone = leaving.remove(config, name, progress)
     except LockHeld as held:
-        raise LockHeld(
-            held.brief, held.details,
-            f"{held.resolution}\n{_at_once(env, name)}",
-        ) from None  # fmt: skip
+        held.resolution += f"\n{_at_once(env, name)}"
+        raise
+    except Unchangeable as unchanged:
+        unchanged.resolution += f"\n{_at_once(env, name).splitlines()[0]}"
+        raise
     _tell_out(config, gone)
+    _tell_colleagues(config)
     _as_json(args.json, asdict(gone))
+
+
+def _tell_colleagues(config: "Config") -> None:
+    """Another checkout goes by its own platform.yml."""
+    if not config.is_here:
+        console.say(
+            f"Commit inventory/{config.environment}/platform.yml: whoever runs `up` from a checkout without this"
+        )
+        console.say("gives the access back.")
 
 
 def _require_second_word(config: "Config", name: str, given: str) -> None:
@@ -245,6 +257,8 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     ends = f"until the day before {day}" if day else "without an end"
     console.say(f"{name} has {'no access from now on' if day == today() else f'access {ends}'}.")
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
+    if outcome.person.is_expired:
+        _tell_colleagues(config)
     _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
 
 
@@ -274,6 +288,8 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
     else:
         refused = ", and refuses what was taken" if gone else ""
         console.say(f"The machine admits each of these keys{refused}.")
+    if gone:
+        _tell_colleagues(config)
     _as_json(args.json, {**_keys_as_data(outcome.person), "on_the_machine": outcome.has_machine})
 
 

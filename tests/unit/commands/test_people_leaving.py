@@ -149,6 +149,38 @@ def test_whoever_must_leave_while_platform_yml_is_wrong_can(
     assert "sudo people remove" not in capsys.readouterr().err
 
 
+def test_whoever_must_leave_where_hangar_cannot_write_the_file_can(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana, bob = key("ana").read_text().strip(), key("bob").read_text().strip()
+    text = f"people:\n- {{name: ana, role: &r viewer, keys: [{ana}]}}\n- {{name: bob, role: *r, keys: [{bob}]}}\n"
+    paths.platform_file("local").write_text(text)
+    assert say("remove", "ana", "--yes") == 1
+    said = capsys.readouterr().err
+    assert "Change it by hand; the next `up` makes it so." in said
+    assert "To end their access before that: ./provision.py ssh local sudo people remove ana\n" in said
+    assert (machine.told, written()) == ([], text)
+
+
+def test_a_checkout_without_the_change_is_told_of_where_there_can_be_one(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine of this computer is of this checkout"""
+    commit = "Commit inventory/local/platform.yml: whoever runs `up` from a checkout without this"
+    mine = paths.default_private_key("local")
+    host_key = keys.read_public_key(mine)
+    there = f"cloud: existing\naccess: {{private_key: {mine}}}\n"
+    there += f"existing: {{address: 192.0.2.7, user: debian, host_key: {host_key}}}\n"
+    for place, is_told in (("", False), (there, True)):
+        paths.platform_file("local").write_text(place)
+        assert say("add", "ana", "--role", "viewer", "--key", str(key("ana"))) == 0
+        assert commit not in capsys.readouterr().out, "whoever comes is only not there yet, elsewhere"
+        assert say("expire", "ana", "--expires", "today", "--yes") == 0
+        assert (commit in capsys.readouterr().out) == is_told
+        assert say("remove", "ana", "--yes") == 0
+        assert (commit in capsys.readouterr().out) == is_told
+
+
 def test_the_last_admin_stays(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
