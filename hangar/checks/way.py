@@ -1,6 +1,7 @@
 """The way from this computer to a working editor on the machine: each step, what it means, and the cure."""
 
 import re
+import shlex
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ PATIENCE = 5.0
 CONNECT = 4
 """Seconds for one connection."""
 
+WINDOWS_DISK = re.compile(r"/mnt/[a-z]/(?:(?P<home>Users/[^/]+)/)?")
+"""Where WSL has Windows' disks, and the home of a Windows account that a program was installed for."""
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -40,7 +44,7 @@ def look(env: str) -> list[Finding]:
     config = client_config.of(env)
     settings = client_config.read(config)
     mine = key(env, settings)
-    steps = [known_by_name(env), editor(), mine]
+    steps = [known_by_name(env), editor(env), mine]
     if mine.state == "missing":
         return steps
     with ThreadPoolExecutor(3) as pool:
@@ -65,13 +69,24 @@ def known_by_name(env: str) -> Finding:
     )  # fmt: skip
 
 
-def editor() -> Finding:
-    found = program.find()
-    if found:
-        return ok("VS Code", found)
+def editor(env: str) -> Finding:
+    """VS Code on this computer. In WSL it is Windows' own, and asks Windows' ssh, which knows nothing of this home."""
+    name, found = "VS Code", program.find()
+    if not found:
+        return Finding(
+            name, "warning", "not installed here, or `code` is not on the PATH", program.install_hint()
+        )
+    of_windows = WINDOWS_DISK.match(found)
+    if not of_windows:
+        return ok(name, found)
+    home = Path(found[: of_windows.end("home")]) if of_windows["home"] else None
+    if home and include.include_file(env, home / ".ssh").exists():
+        return ok(name, f"{found}, whose ssh knows hangar-{env} too")
+    at = shlex.quote(f"{home or '/mnt/c/Users/NAME'}/.ssh")
     return Finding(
-        "VS Code", "warning", "not installed here, or `code` is not on the PATH", program.install_hint()
-    )
+        name, "warning", f"{found} is Windows' own: its ssh reads the settings of a Windows account, not these",
+        f"./provision.py ssh-config {env} --user NAME --key 'C:\\…' --windows {at} (docs/editor.md, Windows)",
+    )  # fmt: skip
 
 
 def key(env: str, settings: dict[str, str]) -> Finding:

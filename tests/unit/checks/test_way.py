@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import threading
@@ -110,6 +111,30 @@ def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(
     assert cure.startswith(
         "Ask an admin to let it in: ./provision.py people key anna sandbox --key /home/anna/id.pub\nOr name"
     )
+
+
+def test_in_wsl_the_editor_is_windows_and_so_is_its_ssh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of settings in this home is none that it reads"""
+    monkeypatch.setattr("hangar.checks.way.program.find", lambda: "/usr/bin/code")
+    assert way.editor("sandbox") == ok("VS Code", "/usr/bin/code")
+    for there, home in (
+        ("/mnt/c/Users/Anna M/AppData/Local/Programs/Microsoft VS Code/bin/code", "/mnt/c/Users/Anna M"),
+        ("/mnt/c/Program Files/Microsoft VS Code/bin/code", "/mnt/c/Users/NAME"),
+    ):
+        monkeypatch.setattr("hangar.checks.way.program.find", lambda there=there: there)
+        found = way.editor("sandbox")
+        assert (found.state, found.detail.startswith(f"{there} is Windows' own")) == ("warning", True)
+        assert f" --windows '{home}/.ssh'" in found.cure or f" --windows {home}/.ssh" in found.cure
+    disk = tmp_path / "mnt"
+    monkeypatch.setattr(way, "WINDOWS_DISK", re.compile(f"{disk}/[a-z]/(?:(?P<home>Users/[^/]+)/)?"))
+    monkeypatch.setattr("hangar.checks.way.program.find", lambda: f"{disk}/c/Users/anna/code")
+    assert way.editor("sandbox").state == "warning"
+    (disk / "c/Users/anna/.ssh/config.d").mkdir(parents=True)
+    (disk / "c/Users/anna/.ssh/config.d/hangar-sandbox").touch()
+    assert way.editor("sandbox").state == "ok"
+    assert way.editor("production").state == "warning"
 
 
 def test_a_key_that_others_may_read_is_named_before_ssh_refuses_it(tmp_path: Path) -> None:
