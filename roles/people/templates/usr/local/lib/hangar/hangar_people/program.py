@@ -115,9 +115,12 @@ def remove(name: str) -> dict[str, Any]:
         Refused: something is left to do; whatever could be done is done.
     """
     start = time.monotonic()
-    found = facts.gather()
-    known = {one: line.uid for one, line in found.ledger.items()} | found.people
     described.forget(name)
+    try:
+        found = facts.gather()
+    except TROUBLE as problem:
+        raise Refused("; ".join([*_end_by_account(name), _told(problem)])) from None
+    known = {one: line.uid for one, line in found.ledger.items()} | found.people
     if name not in known:
         return {"name": name, "was_there": False, "seconds": 0.0, "archive": ""}
     before = set(leaving.ARCHIVE.glob(f"{name}-*.tar"))
@@ -133,6 +136,17 @@ def remove(name: str) -> dict[str, Any]:
         raise Refused("; ".join(dict.fromkeys(troubles)))
     new = sorted(set(leaving.ARCHIVE.glob(f"{name}-*.tar")) - before)
     return {"name": name, "was_there": True, "seconds": seconds, "archive": str(new[0]) if new else ""}
+
+
+def _end_by_account(name: str) -> list[str]:
+    """Shut somebody out by what /etc alone knows of them: a disk of the homes that is damaged, or does not answer,
+    keeps nobody in. Returns what did not work.
+    """
+    account = facts.accounts().get(name)
+    if account is None or account.uid not in ledger.UIDS or account.home != str(ledger.HOMES / name):
+        return []
+    troubles = _try(partial(leaving.shut_out, name), partial(leaving.end, name, account.uid))
+    return troubles or [f"{name} is out, and the rest waits for this"]
 
 
 def show() -> list[dict[str, Any]]:
