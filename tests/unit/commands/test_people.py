@@ -126,6 +126,23 @@ def test_a_key_in_a_folder_with_a_blank_is_found(
     assert config.load("local").people[0].keys == (public.read_text().strip(),)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_key_that_powershell_wrote_is_the_same_key(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    """Its > writes UTF-16 and Windows' line ends; a private key is known in it all the same"""
+    public = key("ana")
+    text, private = public.read_text(), public.with_suffix("").read_text()
+    public.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert say("add", "ana", "--role", "viewer", "--key", str(public)) == 0
+    assert [*config.load("local").people[0].keys] == [text.strip()]
+    public.write_bytes(private.encode(encoding))
+    assert say("add", "eve", "--role", "viewer", "--key", str(public)) == 1
+    said = capsys.readouterr()
+    assert "this is a private key" in said.err
+    assert private.splitlines()[1][:20] not in said.err + said.out
+
+
 @pytest.mark.parametrize("given", ["ana.pub", "~/my keys/ana.pub", "/no/where/ana.pub"])
 def test_a_key_file_that_is_not_there_is_named(
     machine: Machine, say: Say, capsys: pytest.CaptureFixture[str], given: str
