@@ -82,10 +82,15 @@ def _require_ours(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """In an empty one there is nothing of anybody's."""
-    return path.is_file() and (
-        not (text := read(path)) or text.startswith((alias.HEADER, known_hosts.HEADER))
-    )
+    """In an empty one there is nothing of anybody's.
+
+    Raises:
+        HangarError: it cannot be read.
+    """
+    with _told(path):
+        return path.is_file() and (
+            not (text := read(path)) or text.startswith((alias.HEADER, known_hosts.HEADER))
+        )
 
 
 def remove(env: str, at: Path | None = None) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -250,6 +251,22 @@ def test_a_file_of_the_users_own_by_this_name_is_left_alone(server: Server, home
     mine.rename(at / "my-hangar-local")
     assert include.write(server, home / "id", ())
     assert include.remove("local") == [str(mine)]
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as root's, of a call by sudo"""
+    include.write(server, home / "id", ())
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(include, "read", refuse)
+    for call in (partial(include.write, server, home / "id", ()), partial(include.remove, "local")):
+        with pytest.raises(HangarError, match="hangar-local was not written") as refused:
+            call()
+        assert refused.value.details == "Permission denied"
 
 
 def test_the_include_line_goes_with_the_last_machine(server: Server, home: Path) -> None:
