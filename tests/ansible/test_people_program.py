@@ -65,6 +65,24 @@ def test_a_disk_that_is_damaged_keeps_nobody_in(damage: str, monkeypatch: pytest
     assert took == ["forget ana", "ana", 20001, "forget cat"], "an account of the machine's own is nobody's"
 
 
+def test_a_full_disk_keeps_nobody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever filled it is out all the same, and what could not be written is told"""
+    took: list[str] = []
+    _, found = settled(ANA)
+    monkeypatch.setattr(program, "LOCK", tmp_path / "lock")
+    full = OSError(28, "No space left on device", "/etc/hangar/people.json")
+    monkeypatch.setattr(described, "forget", failing(full))
+    monkeypatch.setattr(facts, "gather", lambda: found)
+    monkeypatch.setattr(leaving, "shut_out", lambda name: took.append(f"shut {name} out"))
+    monkeypatch.setattr(leaving, "end", lambda name, uid: took.append(f"end {uid}"))
+    monkeypatch.setattr(leaving, "leave", lambda name, uid: took.append(f"leave {uid}"))
+    with pytest.raises(Refused, match="No space left on device"):
+        program.remove("ana")
+    assert took == ["shut ana out", "end 20001", "leave 20001"]
+    with pytest.raises(Refused, match="No space left on device"):
+        program.remove("nobody")
+
+
 def test_a_stranger_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a service, not an account of the machine's own: only who is or was one of the people."""
     _, found = settled(ANA)

@@ -115,16 +115,19 @@ def remove(name: str) -> dict[str, Any]:
         Refused: something is left to do; whatever could be done is done.
     """
     start = time.monotonic()
-    described.forget(name)
+    # A full disk, say, keeps it from being written; what ends access needs no room.
+    troubles = _try(partial(described.forget, name))
     try:
         found = facts.gather()
     except TROUBLE as problem:
-        raise Refused("; ".join([*_end_by_account(name), _told(problem)])) from None
+        raise Refused("; ".join([*troubles, *_end_by_account(name), _told(problem)])) from None
     known = {one: line.uid for one, line in found.ledger.items()} | found.people
     if name not in known:
+        if troubles:
+            raise Refused("; ".join(troubles))
         return {"name": name, "was_there": False, "seconds": 0.0, "archive": ""}
     before = set(leaving.ARCHIVE.glob(f"{name}-*.tar"))
-    troubles = _try(partial(leaving.shut_out, name), partial(leaving.end, name, known[name]))
+    troubles += _try(partial(leaving.shut_out, name), partial(leaving.end, name, known[name]))
     seconds = time.monotonic() - start
 
     def follow() -> None:
