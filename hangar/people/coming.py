@@ -16,6 +16,7 @@ from hangar.config.load import parse
 from hangar.config.people import Person, today
 from hangar.config.public_keys import BadKey
 from hangar.config.public_keys import parse as parse_key
+from hangar.config.public_keys import text_of as text_of_key
 from hangar.console import Progress
 from hangar.errors import ConfigError, HangarError, Problem
 from hangar.people import edit, machine
@@ -40,7 +41,7 @@ def read_key(given: str) -> str:
         HangarError: it is none, or there is no such file. Nothing of a key is repeated.
     """
     path = _file(given)
-    text = path.read_text(encoding="utf-8", errors="replace") if path else given
+    text = text_of_key(path.read_bytes()) if path else given
     try:
         return str(parse_key(text))
     except BadKey as error:
