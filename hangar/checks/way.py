@@ -162,9 +162,13 @@ def log_in(env: str, config: Path) -> Tried:
     try:
         done = process.run(argv, check=False, input=editor_server.SCRIPT, timeout=PATIENCE)
     except CommandFailed as error:
-        # How far it came says what it waits for: a touch of the key, say, or the account's start-up files.
-        said = getattr(error.__cause__, "stderr", None) or b""
-        return Tried(f"{said.decode(errors='replace')}\n{error.brief}\n", "")
+        # How far it came says what it waits for: a touch of the key, the account's start-up files, or on a slow way
+        # the last of the answers.
+        said, answer = (
+            (getattr(error.__cause__, part, None) or b"").decode(errors="replace")
+            for part in ("stderr", "stdout")
+        )
+        return Tried(f"{said}\n{error.brief}\n", answer)
     return Tried(done.stderr, done.stdout)
 
 

@@ -101,6 +101,24 @@ def test_a_login_that_takes_too_long_tells_how_far_it_came(
     ]
 
 
+def test_on_a_slow_way_what_the_machine_has_said_by_then_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login of some seconds, and a machine that waits in vain for the marketplace, are no fault of start-up files"""
+    (tmp_path / "said").write_text(GOOD[: GOOD.index("out ")])
+    (tmp_path / "ssh").write_text(
+        f"#!/bin/sh\nprintf '{REACHED}Authenticated to hangar-sandbox ([127.0.0.1]:22).\n' >&2\n"
+        f"cat {tmp_path}/said; exec sleep 9\n"
+    )
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(way, "PATIENCE", 0.5)
+    tried = way.log_in("sandbox", tmp_path / "config")
+    found = editor_server.findings("sandbox", tried.answer)
+    assert [one.name for one in found if one.state != "ok"] == ["Downloads"]
+    assert {"Disk", "Programs run", "DAG folder"} <= {one.name for one in found}
+
+
 def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
