@@ -119,6 +119,9 @@ def test_windows_gets_a_folder_of_its_own(
     at = tmp_path / "Users" / "Anna" / ".ssh"
     assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 1
     assert f"There is no folder {at}." in capsys.readouterr().err
+    there = ["ssh-config", "--windows", "C:\\Users\\Anna\\.ssh", "--user", "anna", "--key", "C:\\id", "--yes"]
+    assert cli.main(there) == 1
+    assert "Say it as WSL names it: --windows /mnt/c/Users/Anna/.ssh\n" in capsys.readouterr().err
     at.mkdir(parents=True)
     assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 0
     assert "IdentityFile C:/id\n" in (at / "config.d/hangar-local").read_text()
