@@ -6,7 +6,6 @@ the file SOCKET.keeper no longer names this process: that is how the tunnel is c
 
 import contextlib
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -53,12 +52,10 @@ def keep(control: Path, argv: Sequence[str], announce: Callable[[], None]) -> in
 
 def _ended(control: Path, ssh: unattended.Child) -> int:
     """The status with which ssh ended, be it in a month."""
-    while True:
-        try:
-            return ssh.wait(IN_USE)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(FileNotFoundError):  # the tunnel is being closed
-                os.utime(owner(control))
+    while (status := unattended.ended(ssh, IN_USE)) is None:
+        with contextlib.suppress(FileNotFoundError):  # the tunnel is being closed
+            os.utime(owner(control))
+    return status
 
 
 def _is_wanted(control: Path) -> bool:
