@@ -174,11 +174,14 @@ def kernel_options(disk: Path) -> str:
 
 
 def kvm_works(kernel: Path) -> bool:
-    """Boots the kernel for a moment: the device alone says little, as in a virtual machine that only half offers it."""
+    """Boots the kernel for a moment: the device alone says little, as in a virtual machine that only half offers it. It
+    is the machine's own kernel, so it is locked in as the machine is.
+    """
     if not os.access(KVM, os.R_OK | os.W_OK):
         return False
-    argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-display", "none",
-            "-no-reboot", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1", "-serial", "stdio"]  # fmt: skip
+    argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot", "-sandbox", SANDBOX, "-kernel", str(kernel),
+            "-append", "console=ttyS0 panic=-1", "-serial", "stdio"]  # fmt: skip
     try:
         seen = subprocess.run(argv, capture_output=True, timeout=PROBE_SECONDS).stdout
     except subprocess.TimeoutExpired as late:

@@ -243,6 +243,9 @@ def test_kvm_is_used_where_a_kernel_boots_under_it(
     if accelerator == "kvm":
         # The stand-in prints and ends whenever it is given KVM: the probe alone is what this looks at.
         assert launcher.kvm_works(run / "none")
+        words = calls(run)[-1]
+        assert words[words.index("-sandbox") + 1] == launcher.SANDBOX
+        assert {"-nodefaults", "-no-user-config"} <= set(words)
     else:
         launcher.main(arguments(disk, run))
         assert (run / "accelerator").read_text() == written
