@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,6 +63,19 @@ def test_the_page_says_all_of_it_by_itself(repo: Path, key: Path) -> None:
         assert words in page, words
     assert "http" not in page.replace("http-equiv", "")
     assert "ssh-keygen -Y verify" in page
+
+
+def test_the_page_gives_nobody_what_others_left_open(repo: Path, key: Path) -> None:
+    """A role that platform.yml switches off is not left open by the project, nor by who answers for something else."""
+
+    def row(*findings: Finding) -> str:
+        page = files.write(replace(AUDIT, findings=findings), key).page.read_text()
+        (cell,) = re.findall(r"<td>([^<]*)</td>\s*</tr>\s*</table>\s*<h2>All controls", page)
+        return str(cell)
+
+    assert row(OPEN) == "Ada, until 2027-01-31"
+    assert row(replace(OPEN, exemption=Exemption("c.d", "Editors"))) == "the project itself"
+    assert row(replace(OPEN, exemption=None, reason="switched off")) == "as platform.yml says"
 
 
 def test_the_summary_fits_a_sheet_and_hides_nothing() -> None:
