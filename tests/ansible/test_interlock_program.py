@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.machinery
 import importlib.util
 import json
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,6 +58,10 @@ def changed(tmp_path: Path, interlock: ModuleType) -> Path:
     path.write_text("after\n")
     path.chmod(0o600)
     return path
+
+
+def journal_of(changed: Path) -> Path:
+    return changed.parent / "journal/trial/journal.json"
 
 
 def test_undo_brings_back_content_and_mode_and_makes_it_count(interlock: ModuleType, changed: Path) -> None:
@@ -258,6 +265,45 @@ def test_a_full_disk_keeps_nobody_locked_out_for_the_sake_of_a_note(
         assert interlock.main(verb) == 0
     assert not refusing.parent.exists()
     assert changed.read_text() == "before\n"
+
+
+def no_room(parent: int, name: str, state: files.State) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_on_a_full_disk_a_file_comes_back_into_the_room_that_it_had(
+    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is none for a second one beside it, and what stands there may lock everybody out."""
+    before = files.State.from_json(json.loads(journal_of(changed).read_text())["before"][str(changed)])
+    changed.write_text("refuses everybody, in more words than before\n")
+    with monkeypatch.context() as full:
+        full.setattr(files, "_make_file", no_room)
+        assert interlock.main(["undo", "trial", "--token", "t1"]) == 1, "the journal itself found no room"
+    assert files.look(str(changed)) == before
+    assert f"trial: brought back 1 paths: {changed}\n" in capsys.readouterr().out
+    assert interlock.main(["boot"]) == 0
+
+
+@pytest.mark.parametrize("case", ["too large", "another's name"])
+def test_nothing_else_is_written_over_on_a_full_disk(
+    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    case: str,
+) -> None:  # fmt: skip
+    journal = journals.load("trial")
+    if case == "too large":
+        journal.before[str(changed)] = replace(journal.before[str(changed)], content=b"before\n" * 9000)
+        journals.save(journal)
+    else:
+        os.link(changed, changed.parent / "of somebody else")
+    monkeypatch.setattr(files, "_make_file", no_room)
+    assert interlock.main(["undo", "trial", "--token", "t1"]) == 1
+    assert changed.read_text() == "after\n"
+    said = {
+        "too large": "is larger than the room that there is",
+        "another's name": "is not a file of ours alone",
+    }
+    assert f"trial: {changed}: {said[case]}" in capsys.readouterr().err
 
 
 def test_a_journal_that_cannot_be_written_keeps_no_other_from_being_undone(

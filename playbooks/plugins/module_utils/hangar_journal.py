@@ -10,6 +10,7 @@ interlock program, which closes it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -214,11 +215,21 @@ def _restore_one(path: str, state: files.State) -> None:
     state = _without_revoked(path, state)
     written.note({path: state})
     if state.kind in ("file", "link"):
-        files.stage(path, state).commit()
+        _put_back(path, state)
     elif state.kind == "directory":
         files.set_directory(path, state.uid, state.gid, state.mode)
     else:
         files.remove(path)
+
+
+def _put_back(path: str, state: files.State) -> None:
+    """Whole, or else into the room of what is to go: somebody may be locked out by it, and the disk full."""
+    try:
+        files.stage(path, state).commit()
+    except files.FileProblem as problem:
+        if getattr(problem.__cause__, "errno", 0) not in (errno.ENOSPC, errno.EDQUOT) or state.kind != "file":
+            raise
+        files.write_over(path, state)
 
 
 def _without_revoked(path: str, state: files.State) -> files.State:
