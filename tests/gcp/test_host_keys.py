@@ -93,5 +93,7 @@ def test_a_machine_that_tells_no_keys_shows_its_console(
     monkeypatch.setattr(host_keys, "_read", lambda api, wanted: ())
     with pytest.raises(CloudError) as silent:
         environment.up()
-    assert silent.value.brief.startswith("hangar-production told no SSH host keys within")
+    assert silent.value.brief.startswith(
+        "hangar-production told no SSH host key of the kind ssh-ed25519 within"
+    )
     assert "hangar-production login:" in silent.value.details
