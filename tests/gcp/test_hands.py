@@ -319,3 +319,45 @@ def test_a_suspended_machine_can_be_destroyed(environment: Environment) -> None:
     edit(environment, status="SUSPENDED")
     remove(environment, with_data=False)
     assert set(environment.google.resources("disks")) == {DATA}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "what"),
+    [("disks", DATA, f"data disk {DATA}"), ("instances", NAME, f"machine {NAME}"), ("disks", BOOT, "")],
+)
+def test_labels_that_somebody_took_away_make_nothing_a_strangers(
+    environment: Environment, kind: str, name: str, what: str
+) -> None:
+    """They are set right; and nobody is told to remove what holds the data."""
+    environment.up()
+    path = f"projects/{environment.google.project}/zones/{ZONE}/{kind}/{name}"
+    environment.google.edit(path, labels={"team": "theirs"})
+    label = "hangar-environment=production"
+    plan = environment.plan()
+    assert plan.drift == ((f"{what}: labels: {label} → team=theirs",) if what else ())
+    environment.up()
+    assert (environment.plan().drift, changes(environment)) == ((), [])
+    if what:
+        labels = environment.google.resources(kind)[name]["labels"]
+        assert (labels["hangar-environment"], "team" in labels) == ("production", False)
+    remove(environment, with_data=True)
+    assert environment.google.resources("disks") == {}
+
+
+@pytest.mark.parametrize("other", ["europe-west3-b", "europe-west1-b"])
+def test_a_disk_of_our_name_in_another_zone_stands_in_the_way_only_instead_of_ours(
+    environment: Environment, other: str
+) -> None:
+    environment.up()
+    cloud = environment.cloud()
+    zone = f"projects/{cloud.names.project}/zones/{other}"
+    theirs = {"name": DATA, "sizeGb": "10", "type": f"{zone}/diskTypes/pd-balanced"}
+    cloud.api.compute.do("insert", f"{zone}/disks", theirs)
+    assert not environment.plan().has_changes
+    remove(environment, with_data=True)
+    assert f"{zone}/disks/{DATA}" in environment.google.resources()
+    with pytest.raises(CloudError) as elsewhere:
+        environment.plan()
+    assert (
+        elsewhere.value.brief == f"The disk {DATA} stands in the zone {other}, and platform.yml says {ZONE}."
+    )
