@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hangar.cloud.gcp.lifecycle import InstanceLifecycle
-from hangar.errors import HangarError, MachineMissing
+from hangar.errors import CloudError, HangarError, MachineMissing
 from tests.gcp.conftest import KEY, Environment
 
 NAME = "hangar-production"
@@ -120,3 +120,30 @@ def test_a_snapshot_does_not_fit_a_smaller_disk(environment: Environment) -> Non
     with pytest.raises(HangarError) as small:
         smaller.restore(name, "recovered", environment.said.append)
     assert small.value.resolution.endswith("--set gcp.data_disk.size_gb=100")
+
+
+def test_a_strangers_rule_that_keeps_the_network_is_named_before_and_when_it_does(
+    environment: Environment,
+) -> None:
+    """Whatever else goes; and once the rule is gone, the same command finishes."""
+    environment.up()
+    cloud = environment.cloud()
+    folder = f"{cloud.names.everywhere}/firewalls"
+    rule = {
+        "name": "debug", "network": f"{cloud.names.everywhere}/networks/{NAME}", "sourceRanges": ["10.0.0.0/8"],
+        "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}],
+    }  # fmt: skip
+    cloud.api.compute.do("insert", folder, rule)
+    command = f"gcloud compute firewall-rules delete debug --project {environment.google.project}"
+    assert cloud.removal(with_data=True).stays == (
+        f"firewall rule debug (not Hangar's; the network goes only once it is gone: {command})",
+    )
+    with pytest.raises(CloudError) as used:
+        remove(environment, with_data=True)
+    assert used.value.brief == "Something else in the project still uses it."
+    assert used.value.resolution.startswith(f"If nobody needs it, remove that rule: {command}\n")
+    assert set(environment.google.resources("firewalls")) == {"debug"}
+    assert environment.google.resources("disks") == {}
+    cloud.api.compute.do("delete", f"{folder}/debug")
+    assert remove(environment, with_data=True)[0] == f"network {NAME}"
+    assert environment.google.resources("networks") == {}
