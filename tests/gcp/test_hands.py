@@ -361,3 +361,31 @@ def test_a_disk_of_our_name_in_another_zone_stands_in_the_way_only_instead_of_ou
     assert (
         elsewhere.value.brief == f"The disk {DATA} stands in the zone {other}, and platform.yml says {ZONE}."
     )
+
+
+@pytest.mark.parametrize("what", ["stop", "replacement"])
+def test_what_was_not_agreed_to_is_not_done(environment: Environment, what: str) -> None:
+    """Somebody's hand comes between the plan that a person said yes to and the work: that is looked at again, and what
+    would stop the machine, or throw it away, is asked anew.
+    """
+    environment.up()
+    cloud = environment.cloud("gcp.labels={team: data}")
+    agreed = cloud.plan(environment.spec())
+    assert [one.action for one in agreed.changes if one.action != "nothing"] == ["update", "update"]
+    zone = f"projects/{environment.google.project}/zones/{ZONE}"
+    cloud.api.compute.do(
+        "set_labels", cloud.names.instance,
+        {"labels": {"by": "hand"}, "labelFingerprint": environment.instance["labelFingerprint"]},
+    )  # fmt: skip
+    if what == "stop":
+        edit(environment, machineType=f"{zone}/machineTypes/e2-standard-8")
+    else:
+        environment.google.edit(f"{zone}/disks/{BOOT}", type=f"{zone}/diskTypes/pd-ssd")
+    before = environment.calls()
+    with pytest.raises(CloudError) as refused:
+        cloud.ensure(agreed, environment.spec(), environment.said.append)
+    assert refused.value.brief == f"{NAME} was changed while you looked at the plan."
+    assert refused.value.resolution.startswith("Look again: ./provision.py plan production")
+    assert not {"compute.instances.stop", "compute.instances.delete"} & set(environment.writes(before))
+    environment.up("gcp.labels={team: data}")
+    assert changes(environment, "gcp.labels={team: data}") == []

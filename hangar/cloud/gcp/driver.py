@@ -126,14 +126,14 @@ class GoogleCloud:
         return wanted
 
     def _replaces(self, plan: Plan, wanted: Wanted, existing: Existing) -> bool:
-        """Only what was agreed to is thrown away."""
-        now = Plan(comparison.changes(wanted, existing)).replaces
-        if now and not plan.replaces:
+        """Whether the machine is thrown away. Only what was agreed to is, and nothing else stops it either."""
+        now = Plan(comparison.changes(wanted, existing))
+        if (now.replaces and not plan.replaces) or (now.stops and not (plan.stops or plan.replaces)):
             raise CloudError(
                 f"{self.names.machine} was changed while you looked at the plan.", "",
                 f"Look again: ./provision.py plan {self.names.environment}",
             )  # fmt: skip
-        return now
+        return now.replaces
 
     def look(self, spec: MachineSpec) -> tuple[Wanted, Existing]:
         """What is wanted, and everything that there is, read now."""

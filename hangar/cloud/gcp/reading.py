@@ -171,8 +171,8 @@ def _is_ours(found: Body, instance: Body | None, names: Names) -> bool:
         return True
     if instance is None or not _is_ours(instance, None, names):
         return False
-    boot = next((one for one in instance.get("disks") or () if one.get("boot")), {})
-    return last(boot.get("source", "")) == found["name"]
+    attached = instance.get("disks") or ()
+    return any(one.get("boot") and last(one.get("source", "")) == found["name"] for one in attached)
 
 
 def _stranger(kind: str, found: Body, names: Names, mark: str) -> CloudError:
