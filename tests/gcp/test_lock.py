@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,60 @@ def test_the_lock_of_another_computer_is_never_taken_over(
     monkeypatch.setattr(lock.uuid, "getnode", lambda: 7)
     with pytest.raises(LockHeld), environment.cloud().hold("provision.py destroy production"):
         pass
+
+
+@pytest.mark.parametrize("fact", ["STARTED", "PROCESSES"])
+def test_the_lock_of_another_container_is_never_taken_over(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fact: str
+) -> None:
+    """It may have our name and our network card's address, beside us or on another computer; what process it numbers
+    7 is another than ours.
+    """
+    alive = environment.cloud().hold("provision.py up production")
+    alive.__enter__()
+    monkeypatch.setattr(lock.os, "kill", gone)
+    other = tmp_path / "other"
+    if fact == "STARTED":
+        other.write_text("0b6f5f1e-0000-4000-8000-000000000000\n", encoding="ascii")
+    else:
+        other.symlink_to("pid:[4026532999]")
+    monkeypatch.setattr(lock, fact, other)
+    with pytest.raises(LockHeld), environment.cloud().hold("provision.py destroy production"):
+        pass
+    alive.__exit__(None, None, None)
+    assert environment.google.table("objects") == {}
+
+
+def test_a_computer_that_tells_no_more_of_itself_still_knows_its_own_dead(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No Linux: nothing numbers processes twice there."""
+    monkeypatch.setattr(lock, "STARTED", tmp_path / "nothing")
+    dead = environment.cloud().hold("provision.py up production")
+    dead.__enter__()
+    monkeypatch.setattr(lock.os, "kill", gone)
+    with environment.cloud().hold("provision.py destroy production"):
+        pass
+    assert environment.google.table("objects") == {}
+
+
+def test_an_answer_that_was_lost_accuses_nobody(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Letting the lock go was done, and asked for once more. Who really had it taken away is told so."""
+    environment.google.fault("storage.objects.delete", "503-after")
+    with environment.cloud().hold("provision.py up production"):
+        pass
+    said = capsys.readouterr().err
+    assert (
+        "the lock was gone already: Google's answer to letting it go was lost, or somebody took it away"
+        in said
+    )
+    with environment.cloud().hold("provision.py up production"):
+        second = environment.cloud().hold("provision.py up production", break_lock=True)
+        second.__enter__()
+    assert "somebody took the lock away while this call was at work" in capsys.readouterr().err
+    second.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("break_lock", [False, True])

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import quote
 
 from hangar import console
@@ -145,8 +146,13 @@ class Lock:
     def _let_go(self, generation: str) -> None:
         try:
             self._rest.call("DELETE", "storage", self._object, params={"ifGenerationMatch": generation})
-        except (NotThere, Conflict):
+        except Conflict:
             console.warn("somebody took the lock away while this call was at work (--break-lock).")
+        except NotThere:
+            console.warn(
+                "the lock was gone already: Google's answer to letting it go was lost, or somebody took it away while"
+                " this call was at work (--break-lock)."
+            )
         except CloudError as error:
             # Whatever it is (no network, a login that has ended): what the call itself came to is what counts.
             console.warn(f"the lock could not be let go: {error.brief} The next call needs --break-lock.")
@@ -159,12 +165,21 @@ class Lock:
             self._rest.call("DELETE", "storage", f"b/{self._bucket}")
 
 
+PROCESSES, STARTED = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
+"""Linux: the names that it gives to a container's own numbers of processes, and to its own last start."""
+
+
 def _ourselves() -> Holder:
-    """`computer` tells two of the same name apart by a network card's address."""
+    """`computer` is where a process's number says whether it lives: two containers may have one name and one network
+    card's address, on two computers even (a runner of CI, a folder's container in an editor), and numbers of their own.
+    """
     name = socket.gethostname()
+    parts = [name, f"{uuid.getnode():012x}"]
+    with suppress(OSError):  # another system; its containers are machines of their own
+        parts += [STARTED.read_text(encoding="ascii").strip(), str(PROCESSES.readlink())]
     return {
         "who": f"{getpass.getuser()}@{name}",
-        "computer": f"{name}/{uuid.getnode():012x}",
+        "computer": "/".join(parts),
         "process": os.getpid(),
     }
 
