@@ -1,11 +1,10 @@
 """What there is of an environment: one call a kind of resource, all side by side; changes nothing."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hangar.cloud.gcp import admission, policy, secrets, views
+from hangar.cloud.gcp import abreast, admission, policy, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.names import LABEL, Names, last
 from hangar.cloud.gcp.requests import APPLIED, Wanted
@@ -14,7 +13,6 @@ from hangar.cloud.gcp.watching import views as watching
 from hangar.errors import CloudError
 
 Body = dict[str, Any]
-AT_ONCE = 12
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
     """
     names = wanted.names
     api.session.renew()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = {what: pool.submit(look) for what, look in _looks(api, wanted).items()}
-        found = {what: answer.result() for what, answer in asked.items()}
+    found = abreast.ask(_looks(api, wanted))
     disks = found.pop("disks")
     project_policy = found.pop("project_policy")
     rules = {one["name"]: one for one in found.pop("rules")}
