@@ -98,6 +98,23 @@ def test_snapshots_are_taken_listed_and_deleted(environment: Environment) -> Non
     assert missing.value.brief == f"The environment production has no snapshot {name}."
 
 
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "../instances/hangar-production", "..", "A b", "x?y=z", "x" * 64]
+)
+def test_what_is_no_name_of_a_snapshot_is_not_asked_for(environment: Environment, name: str) -> None:
+    environment.up()
+    machine = InstanceLifecycle(environment.settings())
+    before = environment.calls()
+    for act in (
+        lambda: machine.delete_snapshot(name, environment.said.append),
+        lambda: machine.restore(name, "recovered", environment.said.append),
+    ):
+        with pytest.raises(HangarError) as missing:
+            act()
+        assert missing.value.brief == f"The environment production has no snapshot {name}."
+    assert environment.calls() == before
+
+
 def test_a_snapshot_becomes_a_new_machine_beside_the_old_one(environment: Environment) -> None:
     environment.up()
     machine = InstanceLifecycle(environment.settings())
