@@ -172,3 +172,46 @@ def test_a_dead_calls_lock_can_be_broken(environment: Environment) -> None:
     with environment.cloud().hold("provision.py up production", break_lock=True):
         pass
     assert environment.google.table("objects") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'"mine"',
+        b"7",
+        b"no JSON",
+        b"{}",
+        b'{"who": "ana", "since": 1e300, "command": "up"}',
+        b"\xff",
+    ],
+)
+def test_a_lock_that_somebody_wrote_by_hand_is_a_lock(environment: Environment, content: bytes) -> None:
+    with environment.cloud().hold("up"):
+        pass
+    cloud = environment.cloud()
+    cloud.api.rest.call(
+        "POST", "upload", f"b/{cloud.names.bucket}/o", content=content,
+        params={"uploadType": "media", "name": "production"},
+    )  # fmt: skip
+    with pytest.raises(LockHeld) as held, environment.cloud().hold("up"):
+        pytest.fail("somebody has it")
+    assert held.value.details == "* It does not say by whom."
+    with environment.cloud().hold("up", break_lock=True):
+        pass
+    assert environment.google.table("objects") == {}
+
+
+def test_whoever_runs_it_needs_no_name(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of CI may run as a number that stands in no /etc/passwd."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr(lock.getpass, "getuser", nameless)
+    monkeypatch.setattr(lock.os, "getuid", lambda: 1234)
+    with environment.cloud().hold("provision.py up production"):
+        with pytest.raises(LockHeld) as held, environment.cloud().hold("up"):
+            pytest.fail("somebody has it")
+        assert "* Held by 1234@" in held.value.details

@@ -98,12 +98,16 @@ class Lock:
         except NotThere:
             return NEVER_THERE, False
         except ValueError:
-            holder = {}
+            holder = None
+        if not isinstance(holder, dict):
+            holder = {}  # somebody else wrote it: nobody knows of a call that is dead
         if holder.get("call") == mine["call"]:
             return generation, True
         if not _is_dead(holder):
             raise _taken(self._names.environment, holder)
-        console.note(f"the call `{holder['command']}` was killed and left its lock; this one takes it over.")
+        console.note(
+            f"the call `{holder.get('command')}` was killed and left its lock; this one takes it over."
+        )
         return generation, False
 
     def _generation(self) -> str:
@@ -178,10 +182,18 @@ def _ourselves() -> Holder:
     with suppress(OSError):  # another system; its containers are machines of their own
         parts += [STARTED.read_text(encoding="ascii").strip(), str(PROCESSES.readlink())]
     return {
-        "who": f"{getpass.getuser()}@{name}",
+        "who": f"{_user()}@{name}",
         "computer": "/".join(parts),
         "process": os.getpid(),
     }
+
+
+def _user() -> str:
+    """By name; a container may run as a number that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _is_dead(holder: Holder) -> bool:
@@ -202,7 +214,7 @@ def _taken(environment: str, holder: Holder) -> LockHeld:
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(holder["since"]))))
         details = f"* Held by {holder['who']} since {since}: {holder['command']}"
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError, OSError):
         details = "* It does not say by whom."
     return LockHeld(
         f"Somebody else is at work on the environment {environment}.",
