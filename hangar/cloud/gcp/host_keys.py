@@ -135,9 +135,12 @@ def _silent(wanted: Wanted) -> CloudError:
     return CloudError(
         f"The host keys of {names.machine} are not known, and it may not tell them.",
         f"* Its metadata {ATTRIBUTES} is not TRUE, and {HOST_KEYS} does not hold them.",
-        f"Let it tell them at its next start: gcloud compute instances add-metadata {names.machine}"
+        f"Look whether Google still has what it told: gcloud compute instances add-metadata {names.machine}"
         f" --zone {names.zone} --project {names.project} --metadata {ATTRIBUTES}=TRUE,"
-        f" then restart it and run ./provision.py up {names.environment}",
+        f" then ./provision.py up {names.environment}"
+        "\nGoogle's agent tells them at a machine's first start alone; a restart does not help. If they are gone, make"
+        f" it anew (what is under /srv stays): ./provision.py destroy {names.environment}, then"
+        f" ./provision.py up {names.environment}",
     )
 
 
