@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hangar.cloud.gcp import admission, host_keys, requests, secrets, views
+from hangar.cloud.gcp.fit import require_new
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import ATTRIBUTES, OPERATOR, Wanted
@@ -111,16 +112,20 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
     """One line a resource.
 
     Raises:
-        CloudError: something would have to change that cannot, such as a disk's size downwards.
+        CloudError: something would have to change that cannot, such as a disk's size downwards; or the machine would
+            be thrown away for one that cannot be made.
     """
     there = existing_views(wanted, existing)
+    found = [
+        _change(what, view, there[what], existing, wanted.names.environment)
+        for what, view in wanted_views(wanted).items()
+        if not what.startswith((secrets.KIND, *watching.KINDS))
+    ]
+    if any(change.action == "replace" for change in found):
+        require_new(wanted, existing)
     return (
         *_left_over(existing),
-        *(
-            _change(what, view, there[what], existing, wanted.names.environment)
-            for what, view in wanted_views(wanted).items()
-            if not what.startswith((secrets.KIND, *watching.KINDS))
-        ),
+        *found,
         *secrets.changes(wanted.secrets, existing.secrets),
         *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
         *watching.changes(wanted.names, wanted.watch, existing.seen),

@@ -22,7 +22,7 @@ from hangar.cloud.gcp import (
 )
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, OutOfStock, StillAtWork
-from hangar.cloud.gcp.fit import require_fit, require_image
+from hangar.cloud.gcp.fit import require_fit
 from hangar.cloud.gcp.host_keys import console_tail
 from hangar.cloud.gcp.lock import Lock
 from hangar.cloud.gcp.names import Names
@@ -112,7 +112,6 @@ class GoogleCloud:
                 wanted, existing = self.look(spec)
             try:
                 if self._replaces(plan, wanted, existing) and existing.instance:
-                    require_image(wanted, existing)
                     machine.discard(self.api, wanted, existing, work)
                     existing = replace(existing, instance=None, boot_disk=None)
                     wanted = replace(wanted, spec=spec if spec.public_key else wanted.spec)
