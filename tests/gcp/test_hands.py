@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hangar.cloud.gcp import policy
 from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from hangar.errors import CloudError, HangarError
 from hangar.plan import Change
@@ -389,3 +390,27 @@ def test_what_was_not_agreed_to_is_not_done(environment: Environment, what: str)
     assert not {"compute.instances.stop", "compute.instances.delete"} & set(environment.writes(before))
     environment.up("gcp.labels={team: data}")
     assert changes(environment, "gcp.labels={team: data}") == []
+
+
+def test_a_role_that_somebody_put_under_a_condition_is_seen_and_given_back(environment: Environment) -> None:
+    """It may have ended: the machine would write no logs, and the plan would find nothing to do."""
+    environment.up()
+    cloud = environment.cloud()
+    writes, member = "roles/logging.logWriter", f"serviceAccount:{cloud.names.email}"
+    ended = {"title": "until June", "expression": "request.time < timestamp('2026-06-30T00:00:00Z')"}
+
+    def limited(found: dict[str, Any]) -> dict[str, Any]:
+        bindings = [one for one in found["bindings"] if one["role"] != writes]
+        bindings.append({"role": writes, "members": [member], "condition": ended})
+        return {**found, "bindings": bindings, "version": policy.VERSION}
+
+    policy.change(cloud.api, "a test", limited)
+    both = f"{writes}, roles/monitoring.metricWriter"
+    now = f"{writes} under a condition, roles/monitoring.metricWriter"
+    assert environment.plan().drift == (f"service account {NAME}: roles: {both} → {now}",)
+    environment.up()
+    assert (environment.plan().drift, changes(environment)) == ((), [])
+    held = [one for one in policy.get(cloud.api)["bindings"] if member in one["members"]]
+    assert {one["role"]: one.get("condition") for one in held} == {
+        writes: None, "roles/monitoring.metricWriter": None,
+    }  # fmt: skip

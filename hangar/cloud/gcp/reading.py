@@ -71,7 +71,7 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
         others_rules=tuple(
             rule for name, rule in rules.items() if name not in ours and _is_on(rule, wanted.network)
         ),
-        roles=policy.roles_in(project_policy, names.email),
+        roles=policy.roles_in(project_policy, names.email, apart=True),
         tunnel_users=admission.users_in(project_policy, names),
         data_disk=_in_our_zone(disks, names.data_disk, names),
         boot_disk=_in_our_zone(disks, names.boot_disk, names),
