@@ -131,21 +131,25 @@ def test_an_answer_that_was_lost_accuses_nobody(
 
 
 @pytest.mark.parametrize("break_lock", [False, True])
+@pytest.mark.parametrize("is_open", [False, True])
 def test_a_lock_bucket_that_a_stranger_has_is_told_apart_from_a_missing_permission(
-    environment: Environment, break_lock: bool
+    environment: Environment, break_lock: bool, is_open: bool
 ) -> None:
+    """Also one in which they let everybody write: who is at work is no business of theirs, nor theirs to say."""
     google = environment.google
     google.settings(projects=["stranger"])
     google.edit_table(
         "buckets", "hangar-hangar-test-locks", name="hangar-hangar-test-locks", _project="stranger"
     )
-    google.deny("storage.*", project="stranger")
+    if not is_open:
+        google.deny("storage.*", project="stranger")
     with pytest.raises(CloudError) as strange, environment.cloud().hold("up", break_lock=break_lock):
         pytest.fail("nobody holds a stranger's lock")
     assert strange.value.brief == (
         "The bucket hangar-hangar-test-locks, which would hold the lock, belongs to somebody else."
     )
-    assert "another project has taken this one.\n* Google said (403 forbidden): " in strange.value.details
+    assert "another project has taken this one.\n* Google said (409 conflict): " in strange.value.details
+    assert google.table("objects") == {}
     assert "gcp.lock_bucket in the platform.yml of production" in strange.value.resolution
     own = environment.cloud("gcp.lock_bucket=hangar-test-7f3a-locks")
     with own.hold("up", break_lock=break_lock):

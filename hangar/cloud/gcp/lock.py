@@ -25,9 +25,6 @@ TRIES = 4
 NEVER_THERE = "0"
 """The generation that an object has when there is none."""
 
-FORBIDDEN = "forbidden"
-"""Google's reason for a 403 that is about rights, and not about an API that is off or a bill."""
-
 TAKEN = "is not available"
 """In Google's words for a bucket's name that another project has; of one that is ours it says that we own it."""
 
@@ -48,12 +45,8 @@ class Lock:
         """Raises LockHeld if another call has it; says which, whose and since when. CloudError if its bucket is a
         stranger's.
         """
-        try:
-            generation = self._take(command, break_lock=break_lock)
-        except GoogleRefused as refused:
-            if refused.status == 403 and refused.reason == FORBIDDEN and self._is_strangers():
-                raise self._strangers(refused) from refused
-            raise
+        self._require_ours()
+        generation = self._take(command, break_lock=break_lock)
         try:
             yield
         finally:
@@ -127,15 +120,20 @@ class Lock:
         }
         self._rest.call("POST", "storage", "b", body, {"project": self._names.project})
 
-    def _is_strangers(self) -> bool:
-        """Whether another project has taken the bucket's name, which is one for the whole world. Only who tries to make
-        it is told: a look is refused for a stranger's as for one of ours that we may not read.
+    def _require_ours(self) -> None:
+        """The bucket's name is one for the whole world, and easily guessed: a stranger who took it, and let everybody
+        write there, would learn who is at work and say when. Only who tries to make it is told whose it is: a look is
+        refused for a stranger's as for one of ours that we may not read.
+
+        Raises:
+            CloudError: another project has it.
         """
         try:
             self._make_bucket()
         except GoogleRefused as refused:
-            return isinstance(refused, Conflict) and TAKEN in refused.details
-        return False
+            if isinstance(refused, Conflict) and TAKEN in refused.details:
+                raise self._strangers(refused) from refused
+            # It is there, or we may not make one. What may be written there, the writing tells.
 
     def _strangers(self, refused: GoogleRefused) -> CloudError:
         name, env = self._bucket, self._names.environment
