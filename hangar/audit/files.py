@@ -89,15 +89,18 @@ def doubt(path: Path) -> str:
         return f"{path.name} cannot be checked: there is no allowed_signers beside it."
     try:
         text = path.read_bytes().decode()
-        by = str(json.loads(text)["by"])
+        told = json.loads(text)
+        by, key = str(told["by"]), str(told.get("key", ""))
         if not by.isprintable():  # it goes to a terminal
             raise ValueError(by)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{path.name} is not what was signed: it does not say who took it."
     argv = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", by, "-n", NAMESPACE, "-s", str(signature)]
     done = process.run(argv, input=text, check=False)
     if done.returncode == 0:
-        return ""
+        # Of those who share the account, it is the one whom it names. Earlier ones name none.
+        is_theirs = not key or key in done.stdout.split()
+        return "" if is_theirs else f"{path.name} is signed with another key than the one that it names."
     said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
     return f"{path.name} is not what {by} signed: {''.join(said)}"
 

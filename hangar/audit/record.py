@@ -67,8 +67,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Audit:
-    """One audit of one machine. `taken` is in UTC, as ISO 8601. `passed_over` says which earlier audits it was not
-    compared with, because they are not as somebody signed them.
+    """One audit of one machine. `taken` is in UTC, as ISO 8601. `by` is the account on the machine, which several
+    people may share; `key` is the fingerprint of the key that signs, which one of them has. `passed_over` says which
+    earlier audits it was not compared with, because they are not as somebody signed them.
     """
 
     environment: str
@@ -83,6 +84,7 @@ class Audit:
     since: str = ""
     changes: tuple[Change, ...] = ()
     passed_over: tuple[str, ...] = ()
+    key: str = ""
 
     def of(self, verdict: Verdict) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.verdict == verdict)

@@ -22,6 +22,9 @@ TIMEOUT = 3600.0
 that started; OpenSCAP several.
 """
 
+MOST = 128 << 20
+"""Bytes of one answer; OpenSCAP's is some ten MiB. A machine that is audited may not be its owner's any more."""
+
 OPENSCAP_PROFILE = "xccdf_org.ssgproject.content_profile_anssi_bp28_enhanced"
 
 WAY_PATIENCE = 60
@@ -248,4 +251,5 @@ def _judge_port(address: str, port: int, *options: str, said: Sequence[str] = ()
 
 def ask(server: Server, command: str, *, check: bool = True) -> process.Completed:
     """Runs a shell command on the machine."""
-    return process.run(call.argv(server, command), check=check, timeout=TIMEOUT)
+    argv = call.argv(server, command)
+    return process.bounded(argv, input="", timeout=TIMEOUT, most=MOST, check=check)

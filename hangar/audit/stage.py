@@ -12,6 +12,8 @@ from hangar.cloud import cloud_for
 from hangar.console import Progress
 from hangar.controls import controls
 from hangar.report import words
+from hangar.ssh import known_hosts
+from hangar.ssh.keys import read_public_key
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -51,6 +53,7 @@ def audit(config: "Config", asked: Sequence[str]) -> Audit:
         unmapped=assess.unmapped(controls(), scans),
         since=str(last.data.get("taken", "")),
         passed_over=last.passed_over,
+        key=known_hosts.fingerprint(read_public_key(machine.private_key(config))),
     )
     return replace(taken, changes=assess.compare(last.data, as_dict(taken))) if last.data else taken
 

@@ -43,15 +43,15 @@ def run(args: argparse.Namespace) -> int:
             f"* There are: {', '.join(secret.name for secret in known)}",
             f"What each is and what restarts: ./provision.py rotate --list {args.environment}",
         )
-    rotate(args, wanted)
-    console.say(f"{wanted.name} is new; the old one is refused. Effect: {wanted.effect}.")
+    refused = "the old one is refused" if rotate(args, wanted) else "there was no old one that could be tried"
+    console.say(f"{wanted.name} is new; {refused}. Effect: {wanted.effect}.")
     if args.json:
         console.json({"rotated": wanted.name})
     return 0
 
 
-def rotate(args: argparse.Namespace, secret: "Secret") -> None:
-    """Alone on the environment, as `up` is."""
+def rotate(args: argparse.Namespace, secret: "Secret") -> bool:
+    """Alone on the environment, as `up` is. Whether the old one was tried and refused."""
     from hangar import lock, pipeline
     from hangar.cloud import cloud_for
     from hangar.commands._machine import reach
@@ -63,7 +63,9 @@ def rotate(args: argparse.Namespace, secret: "Secret") -> None:
         alone = cloud_for(machine.settings).hold(command, break_lock=args.break_lock)
         with alone, progress.stage("Rotation"):
             declared = pipeline.declared_pipelines(machine.settings)
-            rotation.rotate(secret, machine.server, machine.settings, declared, progress.step, now=args.now)
+            return rotation.rotate(
+                secret, machine.server, machine.settings, declared, progress.step, now=args.now
+            )
 
 
 def show(known: "Sequence[Secret]", theirs: "Sequence[Given]", *, as_json: bool) -> int:

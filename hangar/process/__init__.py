@@ -60,14 +60,21 @@ def run(
 
 
 def bounded(
-    argv: Sequence[str], *, input: str, timeout: float, most: int = bounds.SAID, written: int | None = None
+    argv: Sequence[str],
+    *,
+    input: str,
+    timeout: float,
+    most: int = bounds.SAID,
+    written: int | None = None,
+    check: bool = True,
 ) -> Completed:
     """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say so many bytes, and
     write so many into a file.
 
     Raises:
         MissingTool: the program is not installed.
-        CommandFailed: it ended with another status than 0, or was ended: it said or wrote too much, or took too long.
+        CommandFailed: it ended with another status than 0 (unless `check` is false), or was ended: it said or wrote
+            too much, or took too long.
     """
     argv = tuple(argv)
     try:
@@ -82,7 +89,7 @@ def bounded(
             f"{Path(argv[0]).name} was ended: it is given a file of more than {written} bytes.",
             describe(argv),
         )
-    if done.returncode != 0:
+    if check and done.returncode != 0:
         raise failure(completed)
     return completed
 

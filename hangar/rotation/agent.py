@@ -159,16 +159,18 @@ class Database:
 
 
 class Fernet:
-    """The key as the running containers have it: they read it when they start."""
+    """The key as the running containers have it: they read it when they start. While there are two, the one that is
+    to go is the last: a call that was killed between leaves them, and the next one goes on from there.
+    """
 
     def secret(self) -> str:
-        return (AIRFLOW / "fernet_key").read_text().strip()
+        return (AIRFLOW / "fernet_key").read_text().strip().split(",")[-1]
 
     def accepts(self, secret: str) -> bool:
         done = run([*COMPOSE, "exec", "-T", "api-server", "cat", "/run/secrets/fernet_key"])
         if done.returncode:
             raise Refusal("unproven", done.stderr.strip())
-        return not {*secret.split(",")}.isdisjoint(done.stdout.strip().split(","))
+        return secret in done.stdout.strip().split(",")
 
 
 KINDS: dict[str, Any] = {
@@ -219,13 +221,14 @@ class Agent:
             raise Refusal("failed", "\n".join([f"* Command: {' '.join(argv)}", *said]))
 
     def prove(self, proof: dict[str, Any]) -> dict[str, bool]:
-        """Whether the new secret opens, and whether the old one still does."""
+        """Whether the new secret opens, whether the old one still does, and whether there was an old one to try."""
         tried = made(proof)
         new = tried.secret()
         return {
             "new": tried.accepts(new),
             "old": self._old is not None and self._old != new and tried.accepts(self._old),
             "changed": self._old != new,
+            "tried": self._old is not None,
         }
 
     def answer(self, line: str) -> dict[str, Any]:

@@ -52,8 +52,9 @@ def connected(server: Server) -> Iterator[Machine]:
 
 def rotate(
     secret: Secret, server: Server, config: Config, declared: Declared | None, report: Counting, *, now: bool
-) -> None:
-    """Makes the secret anew and proves it. With `now`, tasks that run are not waited for.
+) -> bool:
+    """Makes the secret anew and proves it. With `now`, tasks that run are not waited for. False where there was no old
+    one to try: it was not there, or nothing could be asked for one.
 
     Raises:
         HangarError: a step failed, or tasks do not end; the same command goes on from there.
@@ -70,6 +71,7 @@ def rotate(
         report("try the old one and the new one", None, None)
         found = machine.ask("prove", "to try both", again, proof=dict(secret.proof))
     _judge(secret, found, again)
+    return bool(found["tried"])
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,6 @@ def shown_and_pinned(keys: Sequence[str], said: str) -> str:
 
 
 def fingerprint(key: str) -> str:
-    """A host key's fingerprint as ssh shows it; `key` is `type base64`."""
+    """A public key's fingerprint as ssh shows it; `key` is `type base64`."""
     digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -31,6 +32,11 @@ ADDED = re.compile(
 )
 COMMAND_LINE_BYTES = 2047
 """The kernel of a PC reads no more (COMMAND_LINE_SIZE, with the byte that ends it)."""
+
+SAID, IMAGE = 64 << 10, 256 << 20
+"""Bytes of one setting, and of a kernel or its initial RAM disk, that are taken off the machine's disk: who is root in
+the machine chooses how much that is, and the memory is this computer's.
+"""
 
 ROOM_SECONDS = 30
 """QEMU stops the machine when this computer's disk is full, and never lets it go on by itself."""
@@ -112,10 +118,28 @@ def make_room(disk: Path, gib: int) -> None:
             file.truncate(gib << 30)
 
 
+class TooMuch(SystemExit):
+    """The machine's disk says more than is taken in."""
+
+
 def debugfs(disk: Path, request: str) -> str:
-    """What e2fsprogs reads from a disk that is mounted nowhere; nothing where there is no such thing."""
+    """What e2fsprogs reads from a disk that is mounted nowhere; nothing where there is no such thing. A file that it
+    writes ends at `IMAGE`.
+
+    Raises:
+        TooMuch: it says more than `SAID`.
+    """
     argv = ["debugfs", "-R", request, str(disk)]
-    return subprocess.run(argv, capture_output=True, text=True, errors="replace").stdout
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (IMAGE, IMAGE)),
+    ) as reader:  # fmt: skip
+        assert reader.stdout
+        said = reader.stdout.read(SAID + 1)
+        if len(said) > SAID:
+            reader.kill()
+            raise TooMuch(f"{disk.name} says more than {SAID >> 10} KiB to: {request}")
+    return said.decode(errors="replace")
 
 
 def read_off(disk: Path, name: str, target: Path) -> None:
@@ -126,17 +150,22 @@ def read_off(disk: Path, name: str, target: Path) -> None:
     debugfs(disk, f"dump /{source} {target}")
     if not target.exists() or not target.stat().st_size:
         raise SystemExit(f"{disk.name} has no /{source} to boot")
+    if target.stat().st_size >= IMAGE:
+        target.unlink()
+        raise SystemExit(f"{disk.name}: /{source} is larger than {IMAGE >> 20} MiB, and is not booted")
 
 
 def kernel_options(disk: Path) -> str:
     """What the kernel is started with: how it finds its disk, then what the machine's own settings add."""
-    names = sorted(
-        re.findall(r"/([\w.-]+\.cfg)/\d+/$", debugfs(disk, f"ls -p {LOADER_SETTINGS}"), re.MULTILINE)
-    )
-    settings = [debugfs(disk, f"cat {LOADER_SETTINGS}/{name}") for name in names]
-    added = [options for text in settings for options in ADDED.findall(text)]
-    line = " ".join(" ".join([COMMAND_LINE, *added]).split())
-    if len(line) > COMMAND_LINE_BYTES:
+    line = COMMAND_LINE
+    try:
+        told = debugfs(disk, f"ls -p {LOADER_SETTINGS}")
+        for name in sorted(re.findall(r"/([\w.-]+\.cfg)/\d+/$", told, re.MULTILINE)):
+            added = ADDED.findall(debugfs(disk, f"cat {LOADER_SETTINGS}/{name}"))
+            line = " ".join(" ".join([line, *added]).split())
+            if len(line) > COMMAND_LINE_BYTES:
+                raise TooMuch
+    except TooMuch:
         say(
             f"{disk.name}: its options for the kernel are longer than {COMMAND_LINE_BYTES} bytes and are left out"
         )
@@ -145,11 +174,14 @@ def kernel_options(disk: Path) -> str:
 
 
 def kvm_works(kernel: Path) -> bool:
-    """Boots the kernel for a moment: the device alone says little, as in a virtual machine that only half offers it."""
+    """Boots the kernel for a moment: the device alone says little, as in a virtual machine that only half offers it. It
+    is the machine's own kernel, so it is locked in as the machine is.
+    """
     if not os.access(KVM, os.R_OK | os.W_OK):
         return False
-    argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-display", "none",
-            "-no-reboot", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1", "-serial", "stdio"]  # fmt: skip
+    argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot", "-sandbox", SANDBOX, "-kernel", str(kernel),
+            "-append", "console=ttyS0 panic=-1", "-serial", "stdio"]  # fmt: skip
     try:
         seen = subprocess.run(argv, capture_output=True, timeout=PROBE_SECONDS).stdout
     except subprocess.TimeoutExpired as late:

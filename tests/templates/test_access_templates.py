@@ -105,6 +105,21 @@ def test_a_listener_answers_only_whom_it_may() -> None:
     assert not any("th sport" in line for line in chain(rules(firewall_service_ports=[]), "answer"))
 
 
+def test_what_answers_by_a_protocol_that_nobody_looks_into_is_not_asked() -> None:
+    """UDP-Lite and SCTP have ports and answers as well, and another account behind them; root may ask."""
+    text = rules()
+    lines = chain(text, "loopback")
+    looked_at = [line for line in chain(text, "acquaintance") if "jump answer" in line]
+    assert [line.split("jump")[0].split()[3] for line in looked_at] == ["tcp", "meta"]
+    assert "l4proto udp" in looked_at[1]
+    assert lines[-3:] == [
+        "meta skuid 1-59999 meta l4proto { tcp, udp } th dport { 8080, 8000 } goto refuse",
+        "meta skuid 1-59999 meta l4proto { tcp, udp } accept",
+        "meta skuid 1-4294967294 goto refuse",
+    ]
+    assert lines.index("meta skuid 0 accept") < len(lines) - 3
+
+
 def test_who_may_listen_in_a_services_place_is_decided_before_root_is_answered() -> None:
     """Root brings passwords to these ports: who listens there first, a person or another service, does not get them."""
     lines = chain(rules(), "answer")

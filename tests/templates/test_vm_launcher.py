@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -132,6 +133,40 @@ def test_more_options_than_the_kernel_reads_are_left_out(
 
 
 @needs_e2fsprogs
+@pytest.mark.parametrize(
+    ("names", "size"),
+    [(["large.cfg"], 512 << 20), ([f"{number}-{'x' * 100}.cfg" for number in range(600)], 0)],
+)
+def test_a_machine_whose_settings_have_no_end_takes_none_of_this_computers_memory(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], names: list[str], size: int
+) -> None:
+    """Who is root in the machine writes them: a file of holes, or more files than anybody has."""
+    disk = disk_with(tmp_path, dict.fromkeys(names, 'GRUB_CMDLINE_LINUX="quiet"\n'))
+    for name in names if size else ():
+        path = tmp_path / "loader/etc/default/grub.d" / name
+        os.truncate(path, size)
+        disk.unlink()
+        argv = ["mke2fs", "-q", "-t", "ext4", "-d", tmp_path / "loader", disk, "16M"]
+        subprocess.run(argv, check=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert launcher.kernel_options(disk) == launcher.COMMAND_LINE
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10, "KiB"
+    assert "its options for the kernel are longer than 2047 bytes and are left out" in capfd.readouterr().out
+
+
+@needs_e2fsprogs
+def test_a_kernel_that_is_larger_than_any_is_not_taken_off_the_disk(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "IMAGE", 8)
+    with pytest.raises(SystemExit, match="/boot/vmlinuz-9 is larger than 0 MiB, and is not booted"):
+        launcher.read_off(disk, "vmlinuz", tmp_path / "vmlinuz")
+    assert not (tmp_path / "vmlinuz").exists()
+    monkeypatch.setattr(launcher, "IMAGE", 9)
+    launcher.read_off(disk, "vmlinuz", tmp_path / "vmlinuz")
+
+
+@needs_e2fsprogs
 def test_the_role_writes_what_the_boot_reads(tmp_path: Path) -> None:
     text = render("hardening_kernel", "/etc/default/grub.d/50-hangar-hardening.cfg")
     options = launcher.kernel_options(disk_with(tmp_path, {"50-hangar-hardening.cfg": text}))
@@ -208,6 +243,9 @@ def test_kvm_is_used_where_a_kernel_boots_under_it(
     if accelerator == "kvm":
         # The stand-in prints and ends whenever it is given KVM: the probe alone is what this looks at.
         assert launcher.kvm_works(run / "none")
+        words = calls(run)[-1]
+        assert words[words.index("-sandbox") + 1] == launcher.SANDBOX
+        assert {"-nodefaults", "-no-user-config"} <= set(words)
     else:
         launcher.main(arguments(disk, run))
         assert (run / "accelerator").read_text() == written

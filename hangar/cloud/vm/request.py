@@ -31,6 +31,12 @@ STOP_TIMEOUT = 600
 processor needs them. What is over sooner ends sooner.
 """
 
+TOLD = 65536
+"""Bytes of what the machine tells of itself that are read: root in there chooses how much it is."""
+
+RUN_SIZE = "768m"
+"""Kernel, initial RAM disk and what the machine tells, all of it in this computer's memory."""
+
 GIB = 2**30
 MEMORY_LEAST, MEMORY_USUAL = 4 * GIB, 8 * GIB
 
@@ -135,7 +141,11 @@ def host_config(spec: MachineSpec, port: int, kvm_group: int | None) -> dict[str
         "network_mode": spec.name,
         "port_bindings": {GUEST_SSH: (LOOPBACK, port)},
         "binds": volumes(spec.name),
-        "tmpfs": {RUN: f"mode=700,uid={EMULATOR_UID},gid={EMULATOR_UID}", "/tmp": "", "/var/tmp": ""},
+        "tmpfs": {
+            RUN: f"mode=700,uid={EMULATOR_UID},gid={EMULATOR_UID},size={RUN_SIZE}",
+            "/tmp": "",
+            "/var/tmp": "",
+        },
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],

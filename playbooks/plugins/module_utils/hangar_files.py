@@ -7,6 +7,7 @@ needs nothing but Python's standard library.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import os
 import secrets
@@ -192,18 +193,61 @@ def _clear_leftovers(parent: int, name: str) -> None:
 
 
 def stage(path: str, state: State) -> Staged:
-    """Write a file or link under a temporary name in the target's folder, owner and mode already set."""
+    """Write a file or link under a temporary name in the target's folder, owner and mode already set.
+
+    Raises FileProblem; where the disk is full, it comes from an OSError that says so.
+    """
     folder, name = split(path)
     made: list[str] = []
+    parent, temporary = None, f"{TEMPORARY}{secrets.token_hex(4)}-{name}"  # some validators go by the suffix
     try:
         parent = open_directory(folder, create=True, made=made)
         assert parent is not None  # create=True always opens
         _clear_leftovers(parent, name)
-        temporary = f"{TEMPORARY}{secrets.token_hex(4)}-{name}"  # the suffix stays: some validators go by it
         (_make_link if state.kind == "link" else _make_file)(parent, temporary, state)
     except OSError as error:
+        if parent is not None:
+            with contextlib.suppress(OSError):  # half a file takes room where there is none
+                os.unlink(temporary, dir_fd=parent)
+            os.close(parent)
         raise FileProblem(f"{path}: cannot be written: {error.strerror}") from error
     return Staged(path, parent, temporary, made)
+
+
+def write_over(path: str, state: State) -> None:
+    """Write a file into the room that the one at its path takes already: on a full disk there is no other way.
+
+    Whoever reads meanwhile may see half of it. Raises FileProblem where it does not fit, or where something
+    else stands there.
+    """
+    folder, name = split(path)
+    parent = open_directory(folder)
+    if parent is None:
+        raise FileProblem(f"{path}: is not there to be written over")
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        with os.fdopen(descriptor, "wb", buffering=0) as stream:
+            found = os.fstat(descriptor)
+            if (
+                not stat.S_ISREG(found.st_mode)
+                or found.st_nlink != 1
+                or found.st_uid not in {0, os.geteuid()}
+            ):
+                raise FileProblem(f"{path}: is not a file of ours alone, and not written over")
+            if len(state.content) > found.st_blocks * 512:
+                raise FileProblem(f"{path}: is larger than the room that there is")
+            os.fchmod(descriptor, state.mode & stat.S_IMODE(found.st_mode))  # nobody reads more meanwhile
+            left = memoryview(state.content)
+            while left:
+                left = left[stream.write(left) :]
+            os.ftruncate(descriptor, len(state.content))
+            os.fchown(descriptor, state.uid, state.gid)
+            os.fchmod(descriptor, state.mode)
+            os.fsync(descriptor)
+    except OSError as error:
+        raise FileProblem(f"{path}: cannot be written over: {error.strerror}") from error
+    finally:
+        os.close(parent)
 
 
 def _make_link(parent: int, name: str, state: State) -> None:

@@ -10,6 +10,7 @@ interlock program, which closes it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -43,6 +44,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 class JournalProblem(Exception):
     """The journal cannot be used; the message says why."""
+
+
+PROBLEMS = (JournalProblem, files.FileProblem, OSError, subprocess.SubprocessError)
+"""What may stop work on one journal and must not stop work on the others."""
 
 
 @dataclass
@@ -170,8 +175,10 @@ def _stop_timer(name: str, token: str) -> None:
     """Stop a timer; one that fires all the same finds that its token no longer counts."""
     if token:
         argv = ["systemctl", "stop", "--quiet", _unit(name, token) + ".timer"]
-        # Fails where the timer has fired or the machine has been restarted: nothing is left to stop then.
-        subprocess.run(argv, check=False, capture_output=True, timeout=30)
+        # Fails where the timer has fired or the machine has been restarted: nothing is left to stop then. A machine
+        # that is too busy to answer takes back no change that has been proven.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(argv, check=False, capture_output=True, timeout=30)
 
 
 def keep(journal: Journal, root: str = ROOT) -> None:
@@ -208,11 +215,21 @@ def _restore_one(path: str, state: files.State) -> None:
     state = _without_revoked(path, state)
     written.note({path: state})
     if state.kind in ("file", "link"):
-        files.stage(path, state).commit()
+        _put_back(path, state)
     elif state.kind == "directory":
         files.set_directory(path, state.uid, state.gid, state.mode)
     else:
         files.remove(path)
+
+
+def _put_back(path: str, state: files.State) -> None:
+    """Whole, or else into the room of what is to go: somebody may be locked out by it, and the disk full."""
+    try:
+        files.stage(path, state).commit()
+    except files.FileProblem as problem:
+        if getattr(problem.__cause__, "errno", 0) not in (errno.ENOSPC, errno.EDQUOT) or state.kind != "file":
+            raise
+        files.write_over(path, state)
 
 
 def _without_revoked(path: str, state: files.State) -> files.State:
@@ -279,8 +296,8 @@ def _make_it_count(command: str) -> list[str]:
 def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[str]:
     """Restore, run the command that makes it count, close the journal; return the problems.
 
-    With problems it stays open for what they name, and only for that. Without the command, before services start, the
-    network is left alone: the kernel has begun anew.
+    With problems it stays open for what they name, and only for that; on a full disk, which takes no such note, for
+    all of it. Without the command, before services start, the network is left alone: the kernel has begun anew.
     """
     lost = _restore(journal)
     problems, came_back = list(lost.values()), [path for path in journal.before if path not in lost]
@@ -301,5 +318,8 @@ def undo(journal: Journal, root: str = ROOT, run_command: bool = True) -> list[s
         left = reach.differing(journal.network) if run_command else []
         journal.network = {path: journal.network[path] for path in left}
         journal.accounts = {name: journal.accounts[name] for name, found in shut_out.items() if found}
-    save(journal, root)
+    try:
+        save(journal, root)
+    except (OSError, files.FileProblem) as error:
+        problems.append(f"what came back cannot be written down: {error}")
     return problems

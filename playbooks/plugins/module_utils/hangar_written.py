@@ -49,18 +49,18 @@ def read(folder: str | None = None) -> dict[str, Note]:
 def note(states: Mapping[str, files.State], folder: str | None = None, *, made: bool = False) -> None:
     """Write down what is about to be written, or has just been `made` anew by a program of Debian's from other files.
 
-    A missing note costs a finding, so no run fails for it.
+    A missing note costs a finding, so no run fails for it, and no undo: on a full disk too.
     """
     mark = ["made"] if made else []
     wanted = {path: describe(state) + mark for path, state in states.items() if path.startswith(COMPARED)}
-    with contextlib.suppress(OSError), _locked(folder or FOLDER):
+    with contextlib.suppress(OSError, files.FileProblem), _locked(folder or FOLDER):
         if wanted:
             _save(folder or FOLDER, {**read(folder), **wanted})
 
 
 def forget(spent: Mapping[str, Note], folder: str | None = None) -> None:
     """Drop notes that have served; one that was renewed meanwhile stays."""
-    with contextlib.suppress(OSError), _locked(folder or FOLDER):
+    with contextlib.suppress(OSError, files.FileProblem), _locked(folder or FOLDER):
         left = {path: one for path, one in read(folder).items() if spent.get(path) != one}
         _save(folder or FOLDER, left)
 

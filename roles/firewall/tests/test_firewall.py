@@ -51,6 +51,25 @@ def begin(uid, address):
         os.write(writer, said.encode()); os._exit(0)
     os.close(writer)
     return reader
+def lite(uid, owner):
+    # By UDP-Lite, which has ports and answers too. A kernel may know nothing of it.
+    ends = []
+    try:
+        for number in (owner, uid):
+            os.seteuid(number)
+            ends.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136))
+            os.seteuid(0)
+            ends[-1].settimeout(2)
+        server, probe = ends
+        server.bind(("127.0.0.1", 0))
+        probe.sendto(b"?", server.getsockname())
+        server.sendto(b"!", server.recvfrom(1)[1])
+        probe.recv(1)
+        return "open"
+    except OSError as error:
+        return type(error).__name__
+    finally:
+        os.seteuid(0)
 job = json.load(sys.stdin)
 own = {str(uid): listen_as(uid) for uid in job["owners"]}
 kept = [listen(address) for address in job["listen"]]
@@ -59,7 +78,8 @@ begun = {
     name: begin(uid, address if isinstance(address, list) else own[str(address)].getsockname())
     for name, (uid, address) in job["attempts"].items()
 }
-print(json.dumps({name: os.read(reader, 99).decode() for name, reader in begun.items()}))
+told = {name: lite(*pair) for name, pair in job["lite"].items()}
+print(json.dumps(told | {name: os.read(reader, 99).decode() for name, reader in begun.items()}))
 """
 
 COUNTERS = "nft -j list counters table inet hangar_firewall"
@@ -123,7 +143,8 @@ def tried(host, options, accounts):
                 word = "declared" if port in declared else "undeclared"
                 attempts[f"{kind} {name} {word} {port}"] = (number, ("127.0.0.1", port))
     listen = [("127.0.0.9", 53), *(("127.0.0.1", port) for port in service)]
-    job = {"listen": listen, "beside": beside, "owners": owners, "attempts": attempts}
+    lite = {"person foreign udplite": (person, STRANGER), "system foreign udplite": (SYSTEM, person)}
+    job = {"listen": listen, "beside": beside, "owners": owners, "attempts": attempts, "lite": lite}
     job = shlex.quote(json.dumps(job))
     told = host.check_output(
         f"{COUNTERS}; echo {job} | python3 -c {shlex.quote(PROBE)}; {COUNTERS}"

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,8 @@ import pytest
 from hangar.audit import files
 from hangar.audit.record import Audit, Change, Exemption, Finding
 from hangar.errors import HangarError
-from hangar.ssh.keys import ensure_key
+from hangar.ssh.keys import ensure_key, read_public_key
+from hangar.ssh.known_hosts import fingerprint
 
 HELD = Finding("ssh.keys", "ssh_server", "Keys alone <open>", ("CIS 5.1.4",), "held", show="sshd -T")
 FAILED = Finding("a.b", "firewall", "Port 22 alone", ("NIST SC-7",), "failed", "assert 1 == 2")
@@ -61,6 +63,19 @@ def test_the_page_says_all_of_it_by_itself(repo: Path, key: Path) -> None:
         assert words in page, words
     assert "http" not in page.replace("http-equiv", "")
     assert "ssh-keygen -Y verify" in page
+
+
+def test_the_page_gives_nobody_what_others_left_open(repo: Path, key: Path) -> None:
+    """A role that platform.yml switches off is not left open by the project, nor by who answers for something else."""
+
+    def row(*findings: Finding) -> str:
+        page = files.write(replace(AUDIT, findings=findings), key).page.read_text()
+        (cell,) = re.findall(r"<td>([^<]*)</td>\s*</tr>\s*</table>\s*<h2>All controls", page)
+        return str(cell)
+
+    assert row(OPEN) == "Ada, until 2027-01-31"
+    assert row(replace(OPEN, exemption=Exemption("c.d", "Editors"))) == "the project itself"
+    assert row(replace(OPEN, exemption=None, reason="switched off")) == "as platform.yml says"
 
 
 def test_the_summary_fits_a_sheet_and_hides_nothing() -> None:
@@ -171,6 +186,10 @@ def no_text(written: files.Written, tmp_path: Path) -> None:
     written.data.write_bytes(b"\xff")
 
 
+def a_text_without_an_end(written: files.Written, tmp_path: Path) -> None:
+    written.data.write_text("[" * 100_000)
+
+
 def a_name_that_acts_on_a_terminal(written: files.Written, tmp_path: Path) -> None:
     written.data.write_text(json.dumps({"by": "\x1b[2J"}))
 
@@ -185,6 +204,10 @@ def a_name_that_acts_on_a_terminal(written: files.Written, tmp_path: Path) -> No
         (no_signers, "2026-11-26T050000Z.json cannot be checked: there is no allowed_signers beside it."),
         (
             a_name_that_acts_on_a_terminal,
+            "2026-11-26T050000Z.json is not what was signed: it does not say who took it.",
+        ),
+        (
+            a_text_without_an_end,
             "2026-11-26T050000Z.json is not what was signed: it does not say who took it.",
         ),
         (no_text, "2026-11-26T050000Z.json is not what was signed: it does not say who took it."),
@@ -203,6 +226,20 @@ def test_what_is_not_as_it_was_signed_is_no_evidence_and_is_named(
     signers = (first.folder / "allowed_signers").exists()
     known = AUDIT.taken if signers and touch is not a_name_that_signs_nothing else None
     assert last.data.get("taken") == known
+
+
+def test_who_shares_the_account_signs_in_nobody_elses_name(repo: Path, tmp_path: Path, key: Path) -> None:
+    """Both are known by the one account; the evidence names a key, and is signed with it."""
+    ensure_key(tmp_path / "ada", "ada")
+    ours, theirs = (fingerprint(read_public_key(path)) for path in (key, tmp_path / "ada"))
+    first = files.write(replace(AUDIT, key=ours), key)
+    second = files.write(replace(AUDIT, taken="2026-11-26T05:00:00+00:00", key=theirs), tmp_path / "ada")
+    assert (files.doubt(first.data), files.doubt(second.data)) == ("", "")
+    files.sign(second.data, key)
+    assert files.doubt(second.data) == (
+        "2026-11-26T050000Z.json is signed with another key than the one that it names."
+    )
+    assert files.last("local").data["key"] == ours
 
 
 def test_a_last_audit_that_cannot_be_read_is_named_with_its_cure(repo: Path, key: Path) -> None:

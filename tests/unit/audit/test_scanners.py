@@ -13,7 +13,7 @@ import pytest
 from hangar.audit import scanners
 from hangar.audit.record import Observation, Scan
 from hangar.cloud.base import Server
-from hangar.errors import HangarError
+from hangar.errors import CommandFailed, HangarError
 from hangar.process import Completed
 from tests.sshd import SSHD, Host
 
@@ -152,6 +152,24 @@ def test_an_earlier_scan_does_not_pass_for_todays(
     caught.value.details = caught.value.details.replace(str(tmp_path / "report.dat"), "REPORT")
     assert caught.value == error
     assert scanners.scan(SERVER, [], lambda _: None) == (Scan("lynis", "", f"no result: {error.brief}"),)
+
+
+@pytest.mark.parametrize("asked", [["lynis"], []])
+def test_a_machine_that_answers_without_end_fills_no_memory(
+    monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    """It may be a stranger's by now, which is what an audit is for."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(scanners, "MOST", 1 << 20)
+    script = 'case $0 in *lynis-report*) yes;; *oscap*) exit 1;; *) echo "$0" >&2;; esac'
+    monkeypatch.setattr(scanners.call, "argv", lambda server, command: ["sh", "-c", script, command])
+    said = "sh was ended: it says more than 1 MiB."
+    if asked:
+        with pytest.raises(CommandFailed) as caught:
+            scanners.scan(SERVER, asked, lambda _: None)
+        assert caught.value.brief == said
+    else:
+        assert scanners.scan(SERVER, asked, lambda _: None) == (Scan("lynis", "", f"no result: {said}"),)
 
 
 CONTENT = """<a>scap_ssg-debian12-xccdf</a>

@@ -80,6 +80,23 @@ def test_a_machine_that_keeps_its_promises_is_evidence_and_success(
         assert Path(f"{name}.sig").exists()
 
 
+def test_the_evidence_names_the_key_of_who_took_it(
+    machine: Machine, taken: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several people share the account, and each signs with a key of their own."""
+    taken(25)
+    cli.main(["audit", "local", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    public = f"{paths.default_private_key('local')}.pub"
+    listed = subprocess.run(["ssh-keygen", "-l", "-f", public], capture_output=True, text=True, check=True)
+    assert told["key"] == listed.stdout.split()[1]
+    assert json.loads(Path(told["files"]["data"]).read_text())["key"] == told["key"]
+    assert (
+        f"by hangar, who signs with the key <code>{told['key']}</code>."
+        in Path(told["files"]["page"]).read_text()
+    )
+
+
 def test_what_got_worse_is_told_and_is_no_success(
     machine: Machine, taken: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,11 +41,11 @@ def prove(started: agent.Agent, proof: dict[str, Any]) -> Any:
 def test_a_changed_secret_is_tried_with_both(airbyte: dict[str, Any], tmp_path: Path) -> None:
     started = agent.Agent()
     assert started.answer(json.dumps({"op": "remember", "proof": airbyte})) == {"ok": None}
-    assert prove(started, airbyte) == {"new": True, "old": False, "changed": False}
+    assert prove(started, airbyte) == {"new": True, "old": False, "changed": False, "tried": True}
     (tmp_path / "airbyte_client_secret").write_text("second")
-    assert prove(started, airbyte) == {"new": False, "old": True, "changed": True}
+    assert prove(started, airbyte) == {"new": False, "old": True, "changed": True, "tried": True}
     (tmp_path / "true").write_text("second")
-    assert prove(started, airbyte) == {"new": True, "old": False, "changed": True}
+    assert prove(started, airbyte) == {"new": True, "old": False, "changed": True, "tried": True}
 
 
 def test_a_secret_that_was_not_there_needs_no_proof(airbyte: dict[str, Any], tmp_path: Path) -> None:
@@ -53,7 +53,47 @@ def test_a_secret_that_was_not_there_needs_no_proof(airbyte: dict[str, Any], tmp
     (tmp_path / "airbyte_client_secret").unlink()
     assert started.answer(json.dumps({"op": "remember", "proof": airbyte})) == {"ok": None}
     (tmp_path / "airbyte_client_secret").write_text("first")
-    assert prove(started, airbyte) == {"new": True, "old": False, "changed": True}
+    assert prove(started, airbyte) == {"new": True, "old": False, "changed": True, "tried": False}
+
+
+def test_a_log_in_that_nothing_answers_beforehand_is_not_called_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Airflow is down when its keys are made anew: no token of the old ones is there to be refused."""
+    started, proof = agent.Agent(), {"kind": "token", "port": 8080}
+
+    def refuse(self: agent.Token) -> str:
+        raise agent.Refusal("unproven", "Connection refused")
+
+    with monkeypatch.context() as down:
+        down.setattr(agent.Token, "secret", refuse)
+        assert started.answer(json.dumps({"op": "remember", "proof": proof})) == {"ok": None}
+    monkeypatch.setattr(agent.Token, "secret", lambda self: "token")
+    monkeypatch.setattr(agent.Token, "accepts", lambda self, secret: True)
+    assert prove(started, proof) == {"new": True, "old": False, "changed": True, "tried": False}
+
+
+def test_a_fernet_key_that_a_killed_call_left_beside_the_old_one_is_no_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call goes on with the new key and forgets the old one: that one is tried, and the new one stays."""
+    file, running = tmp_path / "fernet_key", tmp_path / "running"
+
+    def run(argv: list[str], **_: Any) -> "CompletedProcess[str]":
+        assert argv[-2:] == ["cat", "/run/secrets/fernet_key"]
+        return CompletedProcess(argv, 0, running.read_text(), "")
+
+    monkeypatch.setattr(agent, "AIRFLOW", tmp_path)
+    monkeypatch.setattr(agent, "run", run)
+    for path in (file, running):
+        path.write_text("new,old")
+    started, proof = agent.Agent(), {"kind": "fernet"}
+    assert started.answer(json.dumps({"op": "remember", "proof": proof})) == {"ok": None}
+    assert not prove(started, proof)["changed"], "the old one is still there"
+    file.write_text("new")
+    assert prove(started, proof) == {"new": True, "old": True, "changed": True, "tried": True}
+    running.write_text("new\n")
+    assert prove(started, proof) == {"new": True, "old": False, "changed": True, "tried": True}
 
 
 def test_a_password_of_the_monitoring_is_tried_as_its_user(

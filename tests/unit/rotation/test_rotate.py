@@ -21,7 +21,7 @@ from tests.matrix.test_rotation import PLACES
 from tests.unit.fakes import SERVER, FakeCloud
 
 Make = Callable[..., Config]
-GOOD = {"new": True, "old": False, "changed": True}
+GOOD = {"new": True, "old": False, "changed": True, "tried": True}
 
 
 class Conversation:
@@ -61,10 +61,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Conversation:
     return talk
 
 
-def turn(name: str, config: Config, *, now: bool = False, said: list[str] | None = None) -> None:
+def turn(name: str, config: Config, *, now: bool = False, said: list[str] | None = None) -> bool:
     (secret,) = [one for one in catalogue.secrets(config) if one.name == name]
     words = [] if said is None else said
-    rotate.rotate(secret, SERVER, config, object(), lambda text, *_: words.append(text), now=now)  # type: ignore[arg-type] # is only handed on
+    return rotate.rotate(secret, SERVER, config, object(), lambda text, *_: words.append(text), now=now)  # type: ignore[arg-type] # is only handed on
 
 
 def test_airbytes_token_reaches_airflow_and_is_proven(machine: Conversation, make_config: Make) -> None:
@@ -241,3 +241,20 @@ def test_the_lock_of_a_dead_call_can_be_broken(
     monkeypatch.setattr("hangar.pipeline.declared_pipelines", lambda settings: None)
     assert cli.main(["rotate", "airbyte-token", "local", "--break-lock"]) == 0
     assert cloud.held == ["provision.py rotate airbyte-token local --break-lock", "let go"]
+
+
+@pytest.mark.parametrize(("tried", "said"), [
+    (True, "airbyte-token is new; the old one is refused. Effect: "),
+    (False, "airbyte-token is new; there was no old one that could be tried. Effect: "),
+])  # fmt: skip
+def test_what_was_not_tried_is_not_called_refused(
+    machine: Conversation, make_config: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tried: bool, said: str,
+) -> None:  # fmt: skip
+    there = Machine(SERVER, make_config())
+    monkeypatch.setattr("hangar.cloud.cloud_for", lambda settings: FakeCloud())
+    monkeypatch.setattr("hangar.commands._machine.reach", lambda args: there)
+    monkeypatch.setattr("hangar.pipeline.declared_pipelines", lambda settings: None)
+    machine.found = {**GOOD, "tried": tried}
+    assert cli.main(["rotate", "airbyte-token", "local"]) == 0
+    assert said in capsys.readouterr().out

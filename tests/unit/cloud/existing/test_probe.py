@@ -204,4 +204,11 @@ def test_an_operator_is_whom_the_firewall_answers() -> None:
         probe.facts(SERVER, {**FIT, "uid": str(number)})
     rules = (paths.REPO / "roles/firewall/templates/etc/hangar/firewall.nft.j2").read_text()
     assert f"meta skuid {probe.PEOPLE.start}-{probe.PEOPLE.stop - 1} tcp dport" in rules
-    assert f"meta skuid {probe.PEOPLE.stop}-4294967294 goto refuse" in rules
+    accepted, refused = (
+        rules.index(line)
+        for line in (
+            f"meta skuid 1-{probe.PEOPLE.stop - 1} meta l4proto {{ tcp, udp }} accept",
+            "meta skuid 1-4294967294 goto refuse",
+        )
+    )
+    assert accepted < refused

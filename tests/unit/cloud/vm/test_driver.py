@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -12,10 +13,12 @@ from hangar.cloud.vm import VmCloud, driver, request
 from hangar.cloud.vm.images import Images
 from hangar.config.vm import Vm
 from hangar.errors import CloudError, MachineUnreachable
+from tests.templates.test_vm_launcher import launcher
 from tests.unit.fake_engine import FakeEngine
 
 Spec = Callable[..., MachineSpec]
-ANNOUNCED = f"cat {request.RUN}/announced"
+HEAD = f"head --bytes={request.TOLD} {request.RUN}"
+ANNOUNCED = f"{HEAD}/announced"
 KEYS = "key ssh-ed25519 AAAAC3Nz\nkey ssh-rsa AAAAB3Nz\n"
 
 
@@ -64,6 +67,9 @@ def test_its_container_may_do_nothing_but_run_the_emulator(
     asked = found["HostConfig"]["asked"]
     assert found["Config"]["user"] == "64055:64055"
     assert (asked["read_only"], asked["cap_drop"]) == (True, ["ALL"])
+    # In this computer's memory, and root in the machine writes to it: bounded, with room for two images.
+    (room,) = re.findall(r"size=(\d+)m", asked["tmpfs"][request.RUN])
+    assert 2 * launcher.IMAGE < int(room) << 20 <= 1 << 30
     assert asked["security_opt"] == ["no-new-privileges"]
     assert asked["port_bindings"]["2222/tcp"][0] == "127.0.0.1"
     assert (asked["devices"], asked["group_add"]) == (["/dev/kvm"], ["108"])
@@ -105,7 +111,7 @@ def test_another_operator_gets_a_new_system_disk_and_the_old_data(
 
 
 def test_it_says_when_the_processor_is_emulated(vm: VmCloud, vm_engine: FakeEngine, spec: Spec) -> None:
-    vm_engine.answers[f"cat {request.RUN}/accelerator"] = (0, "emulation")
+    vm_engine.answers[f"{HEAD}/accelerator"] = (0, "emulation")
     answers = iter(["", f"{KEYS}ready\n"])
     before = vm_engine.exec_start
     vm_engine.exec_start = lambda call: (  # type: ignore[method-assign]
