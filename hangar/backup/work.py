@@ -32,8 +32,26 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
         # What was made and could not be sent on is good, and nowhere else.
         fetching.from_machine(machine, folder, config, report)
         raise
+    made = machine.show().made
     fetching.from_machine(machine, folder, config, report)
-    return folder.ours()[0], thin_out(config, report)
+    return _require_here(config, folder, made), thin_out(config, report)
+
+
+def _require_here(config: Config, folder: Folder, made: str) -> Backup:
+    """The backup that was just made. Where the machine's clock is wrong it is left there, and an earlier one is not it.
+
+    Raises:
+        HangarError: it is not here.
+    """
+    found = folder.find(made)
+    if found and not folder.missing(found):
+        return found
+    newest = next((one.id for one in folder.ours()), "none")
+    raise HangarError(
+        f"The backup {made} is made, and was left on {config.server_name}.", f"* The newest one here: {newest}",
+        "Names are moments (UTC): if it is older than what is here, or of days to come, set the machine's clock, then: "
+        f"./provision.py backup now {config.environment}",
+    )  # fmt: skip
 
 
 def thin_out(config: Config, report: Report) -> list[str]:

@@ -208,12 +208,18 @@ class Maker:
         return replace(earlier, object=name)
 
     def _known(self, remembered: list[str] | None) -> Sealed | None:
-        """What was made of a part before, unless it is too old to be referred to."""
+        """What was made of a part before, unless it is too old to be referred to, or damaged since: each backup that
+        refers to it would be as lost.
+        """
         objects = (one for backup in self.known for one in backup.parts)
         found = next((one for one in objects if remembered and one.object == remembered[1]), None)
         if found is None or when(self.identifier) - when(found.made) > timedelta(
             days=self.described.full_days
         ):
+            return None
+        if not spool.is_sound(found, SPOOL):
+            print(f"{found.object}: damaged, removed", flush=True)
+            (SPOOL / found.object).unlink(missing_ok=True)
             return None
         return found
 

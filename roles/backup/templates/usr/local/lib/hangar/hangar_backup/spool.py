@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .described import SPOOL
-from .records import ID, OBJECT, Backup, read
+from .records import ID, OBJECT, Backup, Sealed, read
+from .sealing import digest
 
 
 def backups(spool: Path = SPOOL) -> list[Backup]:
@@ -20,6 +21,14 @@ def is_whole(backup: Backup, spool: Path) -> bool:
     """Whether all of its objects are there, in their size."""
     places = [(spool / part.object, part.bytes) for part in backup.parts]
     return all(place.is_file() and place.stat().st_size == size for place, size in places)
+
+
+def is_sound(part: Sealed, spool: Path = SPOOL) -> bool:
+    """Whether the object is as it was made, to its last byte."""
+    try:
+        return digest(spool / part.object) == part.sha256
+    except OSError:
+        return False
 
 
 def prune(kept: int, spool: Path = SPOOL) -> None:
