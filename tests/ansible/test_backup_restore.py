@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hangar_backup import files, keys_and_people, making, program, putting_back, state
+from hangar_backup import files, keys_and_people, making, parts, program, putting_back, state
 from hangar_backup.described import Described, Refused
 
 from tests.ansible.backups import DESCRIBED, FIRST
@@ -151,3 +151,27 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
     assert found["airflow/secrets/fernet_key"].stat().st_mode & 0o777 == 0o440
     assert (new / "airflow/pipelines").stat().st_mode & 0o777 == 0o750
     assert found["people/passwords/ana"].stat().st_mode & 0o777 == 0o400
+
+
+def test_pools_of_a_backup_that_was_made_while_no_task_could_begin_get_their_slots_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window, or an upgrade: what is dumped then has pools without slots, and no task would ever begin."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    drained = Path("/srv/maintenance/drained.json")
+    assert drained in parts.SECRETS
+    for root in (old, new):
+        (root / "maintenance").mkdir(parents=True)
+    note = '{"pools": {"default_pool": 128}, "rebooting": ""}'
+    (old / "maintenance/drained.json").write_text(note)
+    files.pack([old / "maintenance/drained.json"], tmp_path / "packed", old)
+    monkeypatch.setattr(keys_and_people, "WORK", tmp_path)
+    monkeypatch.setattr(keys_and_people, "LEDGER", new / "people/accounts.json")
+    keys_and_people.put_back(tmp_path / "packed", new)
+    assert (new / "maintenance/drained.json").read_text() == note
+    monkeypatch.setattr(putting_back, "DRAINED", new / "maintenance/drained.json")
+    resumes = ["systemctl", "start", "hangar-resume.service"]
+    steps = list(putting_back._steps(DESCRIBED))
+    assert steps[-1] == resumes, "once Airflow answers, with its people"
+    (new / "maintenance/drained.json").unlink()
+    assert resumes not in list(putting_back._steps(DESCRIBED))

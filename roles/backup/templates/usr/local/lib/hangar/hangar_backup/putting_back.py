@@ -12,7 +12,7 @@ from hangar_files import FileProblem
 
 from . import abctl, databases, files, keys_and_people, state
 from .databases import of_airflow, of_warehouse, plain
-from .described import INCOMING, WORK, Described, Refused
+from .described import DRAINED, INCOMING, WORK, Described, Refused
 from .loading import Load, Server, quoted
 from .making import PATIENCE, alone, numbers
 from .running import make_work, run, wipe
@@ -210,3 +210,6 @@ def _steps(described: Described) -> Iterator[list[str]]:
         yield [*AIRFLOW, "touch", "/srv/airflow/state/settings-changed"]
         yield [*AIRFLOW, "/srv/airflow/stack/ensure"]
         yield ["airflow-accounts", "apply"]
+        if DRAINED.exists():
+            # The backup was made while no task could begin; nobody else would give these pools their slots.
+            yield ["systemctl", "start", "hangar-resume.service"]
