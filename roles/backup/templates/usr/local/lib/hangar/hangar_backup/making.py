@@ -16,7 +16,7 @@ from typing import IO
 
 from hangar_files import FileProblem
 
-from . import databases, files, sending, signing, spool, state
+from . import databases, files, room, sending, signing, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
 from .records import Backup, Sealed, moment, when, write
@@ -170,7 +170,8 @@ class Maker:
         found = []
         for part in wanted:
             try:
-                found.append(self.ensure(part))
+                with room.left():
+                    found.append(self.ensure(part))
             except Ended:
                 raise
             except (Refused, FileProblem, OSError) as problem:
