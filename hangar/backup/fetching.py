@@ -1,14 +1,14 @@
 """Encrypted backups come to this computer: from the machine's spool, or from where it sent them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hangar import console, paths
 from hangar.backup.folder import Folder
 from hangar.backup.machine import Machine
-from hangar.backup.records import Backup, Sealed, indexes_of
+from hangar.backup.records import Backup, Sealed, indexes_of, moment
 from hangar.backup.retention import kept
 from hangar.backup.target import Target
 from hangar.config import Config
@@ -77,6 +77,17 @@ def _first_of(problems: list[HangarError]) -> HangarError:
 def _is_credible(backup: Backup, folder: Folder, newest: str) -> bool:
     """Whether an honest machine would have it: it is later than what is here, or was here before."""
     return (newest < backup.id and backup.when < now() + AHEAD) or folder.find(backup.id) == backup
+
+
+def in_time(arrived: Iterable[str]) -> list[str]:
+    """Those of these backups, in the order in which they came to a place, that an honest machine sends: each is later
+    than the one before, and none is of days to come.
+    """
+    found: list[str] = []
+    for identifier in arrived:
+        if identifier > (found[-1] if found else "") and moment(identifier) < now() + AHEAD:
+            found.append(identifier)
+    return found
 
 
 def now() -> datetime:

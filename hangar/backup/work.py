@@ -49,26 +49,28 @@ def _require_here(config: Config, folder: Folder, made: str) -> Backup:
     newest = next((one.id for one in folder.ours()), "none")
     raise HangarError(
         f"The backup {made} is made, and was left on {config.server_name}.", f"* The newest one here: {newest}",
-        "Names are moments (UTC): if it is older than what is here, or of days to come, set the machine's clock, then: "
-        f"./provision.py backup now {config.environment}",
+        "Names are moments (UTC). Set the machine's clock where it is wrong; where the newest one here is of days to "
+        f"come, move it out of {paths.shown(folder.path)}. Then: ./provision.py backup now {config.environment}",
     )  # fmt: skip
 
 
 def thin_out(config: Config, report: Report) -> list[str]:
     """Removes here, and at the host, what need not be kept; returns what went. The machine cannot, and a bucket has
-    a lifecycle of its own.
+    a lifecycle of its own. Nor can it by adding: what came to the host out of its turn makes no other go.
     """
     report("remove what need not be kept")
     folder = Folder.of(config)
     gone = set(folder.keep(kept([one.id for one in folder.ours()], config.backup.keep)))
     if config.backup.sftp.host:
         host = Host(config)
-        indexes = host.indexes(indexes_of(host.sizes()))
+        sizes = host.sizes()
+        indexes = host.indexes(indexes_of(sizes))
         # Another checkout's machine may have the same name; its key is another.
         strange = folder.signers.is_strange
-        ours = [one.id for one in indexes if one.machine == config.server_name and not strange(one)]
-        others = {one.id for one in indexes} - set(ours)
-        gone |= set(host.keep(kept(ours, config.backup.keep) | others, indexes))
+        ours = {one.id for one in indexes if one.machine == config.server_name and not strange(one)}
+        timely = fetching.in_time(name[:-5] for name in reversed(sizes) if name[:-5] in ours)
+        others = {one.id for one in indexes} - set(timely)
+        gone |= set(host.keep(kept(timely, config.backup.keep) | others, indexes))
     return sorted(gone)
 
 

@@ -22,6 +22,7 @@ from hangar_backup.sealing import digest
 from tests.ansible.backups import DESCRIBED, FIRST, HOST, SECOND, backup, sealed
 from tests.ansible.backups import remembered as remembered
 
+AHEAD = "20311101T031500Z"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
@@ -59,6 +60,7 @@ def test_an_unchanged_part_is_referred_to() -> None:
         ("same", {}, {}),
         ("same", {"files": ["same", "files-20200101T000000Z.age"]}, {}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"full_days": 0}),
+        ("same", {"files": ["same", f"files-{AHEAD}.age"]}, {}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"sftp": HOST}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"gcs": Bucket("acme-backups", "")}),
     ],
@@ -68,6 +70,7 @@ def test_an_unchanged_part_is_referred_to() -> None:
         "not remembered",
         "no longer there",
         "too old",
+        "of days to come",
         "not at the host",
         "not in it",
     ],
@@ -76,7 +79,8 @@ def test_an_unchanged_part_is_referred_to() -> None:
 def test_anything_else_is_copied_again(
     fingerprint: str, prints: dict[str, list[str]], changes: dict[str, Any]
 ) -> None:
-    found = maker([backup(FIRST, sealed("files", FIRST))], prints, **changes)
+    known = [backup(one, sealed("files", one)) for one in (AHEAD, FIRST)]
+    found = maker(known, prints, **changes)
     with pytest.raises(AssertionError, match="it is copied"):
         found.ensure(part(fingerprint))
 
