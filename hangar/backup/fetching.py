@@ -48,7 +48,7 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
             _fetch(machine, folder, backup, report)
         except MachineUnreachable as problem:
             machine.show()  # where it answers, one object alone cannot be had
-            problems.append(problem)
+            problems.append(HangarError(problem.brief, problem.details, problem.resolution))
         except HangarError as problem:
             problems.append(problem)
     if problems:

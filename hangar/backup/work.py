@@ -8,7 +8,7 @@ from hangar.backup.machine import BackupFailed, Machine
 from hangar.backup.records import Backup, indexes_of
 from hangar.backup.retention import kept
 from hangar.config import Config
-from hangar.errors import CommandFailed, HangarError
+from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 
 Report = fetching.Report
 
@@ -21,7 +21,8 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
 
     Raises:
         BackupFailed: with the reason. What the machine has whole is fetched nevertheless.
-        HangarError: it was not fetched, or the host does not let old ones be removed.
+        HangarError: it was not fetched, or the host does not let old ones be removed. Where another one was not, it is
+            said so.
         MachineUnreachable: the machine does not answer.
     """
     machine, folder = Machine(config.environment), Folder.of(config)
@@ -30,11 +31,41 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
         machine.make()
     except BackupFailed:
         # What was made and could not be sent on is good, and nowhere else.
-        fetching.from_machine(machine, folder, config, report)
+        fetch(config, report)
         raise
     made = machine.show().made
-    fetching.from_machine(machine, folder, config, report)
+    try:
+        fetching.from_machine(machine, folder, config, report)
+    except MachineUnreachable:
+        raise
+    except HangarError as problem:
+        if not _is_here(folder, made):
+            raise
+        _warn(problem)
     return _require_here(config, folder, made), thin_out(config, report)
+
+
+def fetch(config: Config, report: Report) -> None:
+    """Brings what the machine has and is not here. What cannot be had is said: another one may do.
+
+    Raises:
+        MachineUnreachable: the machine does not answer.
+    """
+    try:
+        fetching.from_machine(Machine(config.environment), Folder.of(config), config, report)
+    except MachineUnreachable:
+        raise
+    except HangarError as problem:
+        _warn(problem)
+
+
+def _warn(problem: HangarError) -> None:
+    console.warn(" ".join([problem.brief, *problem.details.splitlines()]))
+
+
+def _is_here(folder: Folder, identifier: str) -> bool:
+    found = folder.find(identifier)
+    return found is not None and not folder.missing(found)
 
 
 def _require_here(config: Config, folder: Folder, made: str) -> Backup:
@@ -44,7 +75,7 @@ def _require_here(config: Config, folder: Folder, made: str) -> Backup:
         HangarError: it is not here.
     """
     found = folder.find(made)
-    if found and not folder.missing(found):
+    if found and _is_here(folder, made):
         return found
     newest = next((one.id for one in folder.ours()), "none")
     raise HangarError(

@@ -137,3 +137,19 @@ def test_a_database_that_does_not_load_whole_gives_its_room_back_and_the_old_one
         assert told[-1] == "drop database if exists restored with (force);"
     else:
         assert "alter database restored rename to" in told[-1]
+
+
+def test_files_that_do_not_fit_leave_those_that_are_there(
+    free: Free, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpack(archive: Path, folder: Path) -> None:
+        free(LITTLE)
+        time.sleep(60)
+
+    monkeypatch.setattr(putting_back, "WORK", tmp_path)
+    monkeypatch.setattr(putting_back.files, "unpack", unpack)
+    monkeypatch.setattr(putting_back.files, "replace", lambda *_: pytest.fail("half of it took their place"))
+    with pytest.raises(Refused, match="the disk is nearly full"):
+        putting_back._files(tmp_path / "files.tar")
+    with pytest.raises(Refused, match="the disk is nearly full"):
+        putting_back._airbyte(tmp_path / "airbyte.tar")

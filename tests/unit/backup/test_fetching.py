@@ -65,7 +65,7 @@ def test_a_fetch_that_breaks_off_lists_nothing_and_the_next_goes_on(
     there: FakeMachine, folder: Folder, settings: config.Config
 ) -> None:
     there.fail_at = f"files-{SECOND}.age"
-    with pytest.raises(MachineUnreachable):
+    with pytest.raises(HangarError):
         fetch(there, folder, settings)
     assert [one.id for one in folder.backups()] == [FIRST]
     there.fail_at, there.asked[:] = "", []
@@ -106,7 +106,7 @@ def test_one_that_cannot_be_read_there_keeps_no_later_one_from_coming(
 ) -> None:
     there.backups = (replace(there.backups[0], parts=there.backups[0].parts[:1]), there.backups[1])
     there.fail_at = f"files-{FIRST}.age"
-    with pytest.raises(MachineUnreachable, match="gone"):
+    with pytest.raises(HangarError, match="gone"):
         fetch(there, folder, settings)
     assert [one.id for one in folder.backups()] == [SECOND]
 

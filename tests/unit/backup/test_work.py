@@ -68,6 +68,50 @@ def test_a_backup_that_was_left_on_the_machine_is_not_said_to_be_here(
     assert left.value.details == f"* The newest one here: {here}"
 
 
+@pytest.fixture
+def beside_a_damaged_one(
+    folder: Folder, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Backup:
+    """A machine that has just made a backup, and an earlier one of which is damaged there."""
+    damaged, made = make(FIRST), make("20261102T031500Z")
+    shutil.move(folder.path, tmp_path / "spool")
+    place = tmp_path / "spool" / damaged.parts[0].object
+    place.write_bytes(b"x" * place.stat().st_size)
+    for name, does in {**spool_of(tmp_path / "spool", made, damaged), "make": lambda self: None}.items():
+        monkeypatch.setattr(Machine, name, does)
+    return made
+
+
+DAMAGED = f"warning: files-{FIRST}.age has not come as it was made. * Expected SHA-256: "
+
+
+def test_what_is_damaged_there_stops_no_backup_beside_it(
+    beside_a_damaged_one: Backup, settings: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor the upgrade that begins with it."""
+    assert work.now(settings, lambda said: None) == (beside_a_damaged_one, [])
+    assert capsys.readouterr().err.startswith(DAMAGED)
+
+
+def test_what_is_damaged_there_stops_no_restore_of_another(
+    beside_a_damaged_one: Backup, settings: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.fetch(settings, lambda said: None)
+    assert work.require(settings, "latest", lambda _: None) == beside_a_damaged_one
+    assert capsys.readouterr().err.startswith(DAMAGED)
+
+
+def test_a_backup_that_failed_says_why_whatever_else_is_damaged(
+    beside_a_damaged_one: Backup, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Machine) -> None:
+        raise BackupFailed("The backup failed; earlier ones stay as they are.", "* the disk is nearly full")
+
+    monkeypatch.setattr(Machine, "make", fails)
+    with pytest.raises(BackupFailed, match="earlier ones stay"):
+        work.now(settings, lambda said: None)
+
+
 def test_the_backup_that_was_just_made_is_told(
     settings: Config, folder: Folder, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

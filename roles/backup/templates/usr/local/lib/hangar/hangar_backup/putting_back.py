@@ -151,7 +151,8 @@ def _stop(described: Described) -> None:
 
 def _files(archive: Path) -> None:
     folder = WORK / "files"
-    files.unpack(archive, folder)
+    with room.left():
+        files.unpack(archive, folder)
     for top in sorted(folder.glob("*/*")):
         files.replace(top, files.ROOT / top.relative_to(folder))
 
@@ -203,7 +204,8 @@ def _whole_or_gone(sql: Callable[[str], object]) -> Iterator[None]:
 
 def _airbyte(archive: Path) -> None:
     folder = WORK / "airbyte"
-    files.unpack(archive, folder)
+    with room.left():
+        files.unpack(archive, folder)
     take_the_place_of(databases.AIRBYTE_STATE, folder / "state.sqlite")
 
 
