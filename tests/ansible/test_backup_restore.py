@@ -34,6 +34,7 @@ def test_plain_copies_of_a_killed_call_are_seen_and_go_and_those_of_one_at_work_
     monkeypatch.setattr(making, "HOME", tmp_path)
     for name in ("INCOMING", "WORK"):
         monkeypatch.setattr(putting_back, name, tmp_path / name)
+    monkeypatch.setattr(putting_back.scratch, "stop", lambda: None)
     assert not putting_back.is_littered()
     (tmp_path / "INCOMING").mkdir()
     (tmp_path / "INCOMING/secrets").write_text("the Fernet key")
@@ -44,6 +45,34 @@ def test_plain_copies_of_a_killed_call_are_seen_and_go_and_those_of_one_at_work_
     assert putting_back.is_littered()
     putting_back.clean()
     assert not (tmp_path / "INCOMING").exists()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_backup_that_was_killed_leaves_nothing_and_what_is_given_for_a_restore_stays(
+    runs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd calls it when the unit has ended, however it did. Somebody's restore may be at work then."""
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    stopped: list[str] = []
+
+    def stop() -> None:
+        stopped.append("the trial's server")
+        if not runs:
+            raise Refused("nobody answers")
+
+    monkeypatch.setattr(putting_back.scratch, "stop", stop)
+    for name in ("INCOMING", "WORK"):
+        monkeypatch.setattr(putting_back, name, tmp_path / name)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "warehouse").write_text("plain")
+    with making.alone():
+        putting_back.tidy()
+    assert (tmp_path / "WORK/warehouse").exists()
+    assert stopped == []
+    putting_back.tidy()
+    assert not (tmp_path / "WORK").exists()
+    assert stopped == ["the trial's server"]
+    assert (tmp_path / "INCOMING/warehouse").exists()
 
 
 def test_after_half_a_restore_no_backup_is_made_until_it_is_whole(

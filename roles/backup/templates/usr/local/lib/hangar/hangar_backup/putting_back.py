@@ -10,7 +10,7 @@ from typing import Any
 
 from hangar_files import FileProblem
 
-from . import abctl, databases, files, keys_and_people, room, state
+from . import abctl, databases, files, keys_and_people, room, scratch, state
 from .databases import of_airflow, of_warehouse, plain
 from .described import DRAINED, INCOMING, WORK, Described, Refused
 from .loading import Load, Server, quoted
@@ -56,8 +56,22 @@ def is_littered() -> bool:
 def clean() -> None:
     """Remove them, unless somebody is at work."""
     with contextlib.suppress(Refused), alone():
-        wipe(WORK)
+        _tidy()
         wipe(INCOMING)
+
+
+def tidy() -> None:
+    """Remove what a backup that was killed has left, unless somebody is at work: plain copies, and a database that
+    may be as large as the warehouse. What was given for a restore is let be: more of it may be on its way.
+    """
+    with contextlib.suppress(Refused), alone():
+        _tidy()
+
+
+def _tidy() -> None:
+    with contextlib.suppress(Refused):
+        scratch.stop()
+    wipe(WORK)
 
 
 def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
