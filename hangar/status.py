@@ -89,8 +89,10 @@ def script(config: "Config") -> str:
             docker = as_user(uid_of(service.user, config), service.user)
             label, called = containers(name, config)
             form = f"{called}\t{{{{.State}}}}\t{{{{.Status}}}}"
+            # The answer is the service user's own word: nothing of it begins a part of ours.
             asked.append(
-                f"echo '# containers {name}'; {docker} docker ps --all --filter {label} --format '{form}'"
+                f"echo '# containers {name}'; "
+                f"{docker} docker ps --all --filter {label} --format '{form}' | sed 's/^#/ #/'"
             )
     units = [f"{name}={unit}" for name, unit in WATCHED.items() if is_wanted(name, config)]
     return _SCRIPT.format(units=" ".join(units), containers="\n".join(asked))
@@ -155,7 +157,11 @@ def _containers(sections: dict[str, list[str]]) -> list[ServiceState]:
         if not lines:
             found.append(ServiceState(project, "not running", False))
         for line in lines:
-            name, state, status = line.split("\t")
+            said = line.split("\t")
+            if len(said) != 3:
+                found.append(ServiceState(project, "its Docker answers otherwise than it should", False))
+                continue
+            name, state, status = said
             ended = state == "exited" and status.startswith("Exited (0)")
             well = ended or (state == "running" and "unhealthy" not in status)
             found.append(ServiceState(f"{project}/{name}", "done" if ended else _health(state, status), well))

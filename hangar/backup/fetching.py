@@ -1,18 +1,18 @@
 """Encrypted backups come to this computer: from the machine's spool, or from where it sent them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hangar import console, paths
 from hangar.backup.folder import Folder
 from hangar.backup.machine import Machine
-from hangar.backup.records import Backup, Sealed, indexes_of
+from hangar.backup.records import Backup, Sealed, indexes_of, moment
 from hangar.backup.retention import kept
 from hangar.backup.target import Target
 from hangar.config import Config
-from hangar.errors import HangarError
+from hangar.errors import HangarError, MachineUnreachable
 
 AHEAD = timedelta(days=1)
 """How far a machine's clock may be before ours."""
@@ -29,8 +29,8 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     stays there: whoever has taken the machine could push what was fetched before out of retention by it.
 
     Raises:
-        HangarError: an object has not come as it was made; or another machine's backup has the name of one, which was
-            left out.
+        HangarError: an object has not come as it was made, or there is no room for one; or another machine's backup has
+            the name of one. Those were left out, and the others came.
         MachineUnreachable: the machine does not answer.
     """
     there = [one for one in machine.show().backups if one.machine == folder.machine]
@@ -41,21 +41,53 @@ def from_machine(machine: Machine, folder: Folder, config: Config, report: Repor
     wanted = kept([*known, *(one.id for one in credible)], config.backup.keep) - known
     came = sorted((one for one in credible if one.id in wanted), key=lambda one: one.id)
     clashing = {one.id: other for one in came if (other := folder.taken_by(one))}
+    problems: list[HangarError] = []
     for backup in (one for one in came if one.id not in clashing):
-        folder.require_room(backup)
-        for part in (one for one in backup.parts if one.object in folder.missing(backup)):
-            report(f"fetch {part.object}")
-            machine.get(part.object, folder.fresh(part.object), part.bytes)
-            accept(folder, part)
-        folder.write_index(backup)
+        # One that is damaged there, or has no room here, keeps no other from coming: it may be there for days.
+        try:
+            _fetch(machine, folder, backup, report)
+        except MachineUnreachable as problem:
+            machine.show()  # where it answers, one object alone cannot be had
+            problems.append(HangarError(problem.brief, problem.details, problem.resolution))
+        except HangarError as problem:
+            problems.append(problem)
+    if problems:
+        raise _first_of(problems)
     for identifier, other in clashing.items():
         raise _clash(folder, identifier, other)
     return [one.id for one in came]
 
 
+def _fetch(machine: Machine, folder: Folder, backup: Backup, report: Report) -> None:
+    folder.require_room(backup)
+    for part in (one for one in backup.parts if one.object in folder.missing(backup)):
+        report(f"fetch {part.object}")
+        machine.get(part.object, folder.fresh(part.object), part.bytes)
+        accept(folder, part)
+    folder.write_index(backup)
+
+
+def _first_of(problems: list[HangarError]) -> HangarError:
+    """The first problem, which names the others."""
+    first, *others = problems
+    first.details = "\n".join(filter(None, [first.details, *(f"* {one.brief}" for one in others)]))
+    return first
+
+
 def _is_credible(backup: Backup, folder: Folder, newest: str) -> bool:
     """Whether an honest machine would have it: it is later than what is here, or was here before."""
     return (newest < backup.id and backup.when < now() + AHEAD) or folder.find(backup.id) == backup
+
+
+def in_time(arrived: Iterable[str]) -> list[str]:
+    """Those of these backups, in the order in which they came to a place, that an honest machine sends: each is later
+    than the one before, and none is of days to come.
+    """
+    found: list[str] = []
+    for identifier in arrived:
+        if identifier > (found[-1] if found else "") and moment(identifier) < now() + AHEAD:
+            found.append(identifier)
+    return found
 
 
 def now() -> datetime:

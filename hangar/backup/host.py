@@ -16,7 +16,7 @@ HOURS = 6.0
 """A transfer that takes longer is given up, as on the machine (roles/backup)."""
 
 LISTED = re.compile(r"^\S+\s+\S+\s+\S+\s+\S+\s+(\d+)\s.*\s(?:\S*/)?(\S+)$")
-"""A line of `ls -ln`: size and name."""
+"""A line of `ls -lnt`: size and name."""
 
 
 class Host:
@@ -29,9 +29,9 @@ class Host:
         self.name = str(self._sftp.host)
 
     def sizes(self) -> dict[str, int]:
-        """Every index and object with its size."""
+        """Every index and object with its size; what was written last comes first, by the host's clock."""
         found = {}
-        for line in self._say([f'ls -ln "{self._sftp.folder}"']).splitlines():
+        for line in self._say([f'ls -lnt "{self._sftp.folder}"']).splitlines():
             if (match := LISTED.match(line)) and is_ours(match[2]):
                 found[match[2]] = int(match[1])
         return found

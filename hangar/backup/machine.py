@@ -30,7 +30,7 @@ class BackupFailed(HangarError):
 class Spool:
     """What the machine says of its backups. `good` is when the last good one ended (seconds since 1970, 0: never),
     `problem` why the last attempt was none, `next` and `last` when the timer strikes and struck, as it says them,
-    `signer` the public key that proves its backups.
+    `signer` the public key that proves its backups, `made` names the last good one.
     """
 
     backups: tuple[Backup, ...]
@@ -40,6 +40,7 @@ class Spool:
     next: str
     last: str
     signer: str = ""
+    made: str = ""
 
 
 class Machine:
@@ -69,7 +70,7 @@ class Machine:
         return Spool(
             known, tuple(found["recipients"]), float(found["good"]), str(found["problem"]),
             str(timer.get("NextElapseUSecRealtime", "")), str(timer.get("LastTriggerUSec", "")),
-            str(found.get("signer", "")),
+            str(found.get("signer", "")), str(found.get("last", "")),
         )  # fmt: skip
 
     def make(self) -> None:

@@ -8,7 +8,7 @@ from hangar.backup.machine import BackupFailed, Machine
 from hangar.backup.records import Backup, indexes_of
 from hangar.backup.retention import kept
 from hangar.config import Config
-from hangar.errors import CommandFailed, HangarError
+from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 
 Report = fetching.Report
 
@@ -21,7 +21,8 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
 
     Raises:
         BackupFailed: with the reason. What the machine has whole is fetched nevertheless.
-        HangarError: it was not fetched, or the host does not let old ones be removed.
+        HangarError: it was not fetched, or the host does not let old ones be removed. Where another one was not, it is
+            said so.
         MachineUnreachable: the machine does not answer.
     """
     machine, folder = Machine(config.environment), Folder.of(config)
@@ -30,27 +31,77 @@ def now(config: Config, report: Report) -> tuple[Backup, list[str]]:
         machine.make()
     except BackupFailed:
         # What was made and could not be sent on is good, and nowhere else.
-        fetching.from_machine(machine, folder, config, report)
+        fetch(config, report)
         raise
-    fetching.from_machine(machine, folder, config, report)
-    return folder.ours()[0], thin_out(config, report)
+    made = machine.show().made
+    try:
+        fetching.from_machine(machine, folder, config, report)
+    except MachineUnreachable:
+        raise
+    except HangarError as problem:
+        if not _is_here(folder, made):
+            raise
+        _warn(problem)
+    return _require_here(config, folder, made), thin_out(config, report)
+
+
+def fetch(config: Config, report: Report) -> None:
+    """Brings what the machine has and is not here. What cannot be had is said: another one may do.
+
+    Raises:
+        MachineUnreachable: the machine does not answer.
+    """
+    try:
+        fetching.from_machine(Machine(config.environment), Folder.of(config), config, report)
+    except MachineUnreachable:
+        raise
+    except HangarError as problem:
+        _warn(problem)
+
+
+def _warn(problem: HangarError) -> None:
+    console.warn(" ".join([problem.brief, *problem.details.splitlines()]))
+
+
+def _is_here(folder: Folder, identifier: str) -> bool:
+    found = folder.find(identifier)
+    return found is not None and not folder.missing(found)
+
+
+def _require_here(config: Config, folder: Folder, made: str) -> Backup:
+    """The backup that was just made. Where the machine's clock is wrong it is left there, and an earlier one is not it.
+
+    Raises:
+        HangarError: it is not here.
+    """
+    found = folder.find(made)
+    if found and _is_here(folder, made):
+        return found
+    newest = next((one.id for one in folder.ours()), "none")
+    raise HangarError(
+        f"The backup {made} is made, and was left on {config.server_name}.", f"* The newest one here: {newest}",
+        "Names are moments (UTC). Set the machine's clock where it is wrong; where the newest one here is of days to "
+        f"come, move it out of {paths.shown(folder.path)}. Then: ./provision.py backup now {config.environment}",
+    )  # fmt: skip
 
 
 def thin_out(config: Config, report: Report) -> list[str]:
     """Removes here, and at the host, what need not be kept; returns what went. The machine cannot, and a bucket has
-    a lifecycle of its own.
+    a lifecycle of its own. Nor can it by adding: what came to the host out of its turn makes no other go.
     """
     report("remove what need not be kept")
     folder = Folder.of(config)
     gone = set(folder.keep(kept([one.id for one in folder.ours()], config.backup.keep)))
     if config.backup.sftp.host:
         host = Host(config)
-        indexes = host.indexes(indexes_of(host.sizes()))
+        sizes = host.sizes()
+        indexes = host.indexes(indexes_of(sizes))
         # Another checkout's machine may have the same name; its key is another.
         strange = folder.signers.is_strange
-        ours = [one.id for one in indexes if one.machine == config.server_name and not strange(one)]
-        others = {one.id for one in indexes} - set(ours)
-        gone |= set(host.keep(kept(ours, config.backup.keep) | others, indexes))
+        ours = {one.id for one in indexes if one.machine == config.server_name and not strange(one)}
+        timely = fetching.in_time(name[:-5] for name in reversed(sizes) if name[:-5] in ours)
+        others = {one.id for one in indexes} - set(timely)
+        gone |= set(host.keep(kept(timely, config.backup.keep) | others, indexes))
     return sorted(gone)
 
 

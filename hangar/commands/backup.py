@@ -164,16 +164,14 @@ def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
 
 
 def _restore(config: "Config", wanted: str, *, as_json: bool, break_lock: bool) -> None:
-    from hangar.backup import fetching, work
-    from hangar.backup.folder import Folder
-    from hangar.backup.machine import Machine
+    from hangar.backup import work
     from hangar.cloud import cloud_for
 
     # A colleague's `up` on another computer must not meet services that are stopped for this.
     alone = cloud_for(config).hold(f"provision.py backup restore {config.environment}", break_lock=break_lock)
     with _at_work(config, "backup restore") as progress, alone:
         with progress.stage("Backup"):
-            fetching.from_machine(Machine(config.environment), Folder.of(config), config, progress.report)
+            work.fetch(config, progress.report)
             backup = work.require(config, wanted, progress.report)
         if not console.confirm(
             f"Replace the data of {config.server_name} with those of the backup {backup.id}?"

@@ -89,6 +89,7 @@ def ask(server: Server, settings: "Config") -> Health:
 
     Raises:
         MachineUnreachable: it does not answer over SSH.
+        HangarError: its answer makes no sense.
     """
     done = process.run(call.argv(server, "sh -s"), input=script(settings), check=False, timeout=TIMEOUT)
     if done.returncode != 0:
@@ -97,7 +98,14 @@ def ask(server: Server, settings: "Config") -> Health:
             done.stderr.strip(),
             f"Mend it: ./provision.py up {server.environment}",
         )
-    return read(done.stdout)
+    try:
+        return read(done.stdout)
+    except (ValueError, KeyError, IndexError) as error:
+        # It may be on its way up or down; `watch` looks again.
+        raise HangarError(
+            f"{server.name} answers, but not with how it is.", f"* {type(error).__name__}: {error}",
+            f"See what runs there: ./provision.py ssh {server.environment}",
+        ) from error  # fmt: skip
 
 
 def show(server: Server, health: Health, warnings: list[str], grow: tuple[Growth, ...] = ()) -> None:

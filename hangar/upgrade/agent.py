@@ -77,7 +77,8 @@ class Agent:
         once when the machine starts anew. `again`: none begins since an earlier call, and Airflow need not answer.
 
         Raises:
-            Refusal: the machine's own maintenance is at work, or Airflow did not do what it was asked.
+            Refusal: the machine's own maintenance is at work, a backup does not end, or Airflow did not do what it was
+                asked.
         """
         LOCK.parent.mkdir(mode=0o700, exist_ok=True)
         if self._lock is None:
@@ -96,6 +97,7 @@ class Agent:
         self._since = time.time()
         airflow = its_airflow()
         if airflow and not again:
+            wait_for_backup()
             answering(lambda: draining.begin(airflow))
 
     def busy(self) -> list[str]:
@@ -173,6 +175,21 @@ def wait_for_others() -> None:
             raise Refusal(
                 "busy",
                 f"somebody else has been installing packages for {OTHERS / 60:g} minutes: fuser -v {FRONTEND}",
+            )
+        time.sleep(LOOK_EVERY)
+
+
+def wait_for_backup() -> None:
+    """Returns once no backup is being made: half of it would be of pools without slots, and not of how many they had.
+
+    Raises:
+        Refusal: one still is.
+    """
+    latest = time.monotonic() + OTHERS
+    while program.is_at_work(program.BACKUP):
+        if time.monotonic() > latest:
+            raise Refusal(
+                "busy", f"a backup has been at work for {OTHERS / 60:g} minutes: journalctl -u hangar-backup"
             )
         time.sleep(LOOK_EVERY)
 

@@ -16,12 +16,20 @@ import pytest
 from hangar_backup import databases, files, making, program, spool, state
 from hangar_backup.described import Bucket, Described, Refused
 from hangar_backup.parts import Part
-from hangar_backup.records import Backup
+from hangar_backup.records import Backup, Sealed
+from hangar_backup.sealing import digest
 
 from tests.ansible.backups import DESCRIBED, FIRST, HOST, SECOND, backup, sealed
 from tests.ansible.backups import remembered as remembered
 
+AHEAD = "20311101T031500Z"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+@pytest.fixture
+def sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the spool is as it was made, whatever these tests put there."""
+    monkeypatch.setattr(spool, "is_sound", lambda part, place: True)
 
 
 def maker(known: list[Backup], prints: dict[str, list[str]], **changes: Any) -> making.Maker:
@@ -36,6 +44,7 @@ def part(fingerprint: str) -> Part:
     return Part("files", "DAGs", lambda: fingerprint, make)
 
 
+@pytest.mark.usefixtures("sound")
 def test_an_unchanged_part_is_referred_to() -> None:
     old = sealed("files", FIRST)
     found = maker([backup(FIRST, old)], {"files": ["same", old.object]})
@@ -51,6 +60,7 @@ def test_an_unchanged_part_is_referred_to() -> None:
         ("same", {}, {}),
         ("same", {"files": ["same", "files-20200101T000000Z.age"]}, {}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"full_days": 0}),
+        ("same", {"files": ["same", f"files-{AHEAD}.age"]}, {}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"sftp": HOST}),
         ("same", {"files": ["same", f"files-{FIRST}.age"]}, {"gcs": Bucket("acme-backups", "")}),
     ],
@@ -60,16 +70,36 @@ def test_an_unchanged_part_is_referred_to() -> None:
         "not remembered",
         "no longer there",
         "too old",
+        "of days to come",
         "not at the host",
         "not in it",
     ],
 )
+@pytest.mark.usefixtures("sound")
 def test_anything_else_is_copied_again(
     fingerprint: str, prints: dict[str, list[str]], changes: dict[str, Any]
 ) -> None:
-    found = maker([backup(FIRST, sealed("files", FIRST))], prints, **changes)
+    known = [backup(one, sealed("files", one)) for one in (AHEAD, FIRST)]
+    found = maker(known, prints, **changes)
     with pytest.raises(AssertionError, match="it is copied"):
         found.ensure(part(fingerprint))
+
+
+def test_an_object_that_was_damaged_in_the_spool_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A week of backups would refer to it, be called good, and be refused by whoever fetches them."""
+    monkeypatch.setattr(making, "SPOOL", tmp_path)
+    place = tmp_path / f"files-{FIRST}.age"
+    place.write_bytes(b"enc")
+    old = Sealed("files", place.name, 3, digest(place), FIRST)
+    found = maker([backup(FIRST, old)], {"files": ["same", old.object]})
+    assert found.ensure(part("same")) == old
+    place.write_bytes(b"eNc")
+    with pytest.raises(AssertionError, match="it is copied"):
+        found.ensure(part("same"))
+    assert not place.exists(), "and what refers to it is listed no more"
+    assert f"files-{FIRST}.age: damaged, removed" in capsys.readouterr().out
 
 
 def failing(name: str, words: str) -> Part:
@@ -104,6 +134,7 @@ def test_a_part_that_fails_keeps_no_other_from_being_made(sealing_here: Path) ->
     assert list(sealing_here.iterdir()) == [], "no plain copy is left"
 
 
+@pytest.mark.usefixtures("sound")
 def test_the_last_good_copy_stands_for_a_part_that_fails(sealing_here: Path) -> None:
     old = sealed("airflow", FIRST)
     found = maker([backup(FIRST, old)], {"airflow": ["", old.object]})
@@ -118,6 +149,7 @@ def test_the_last_good_copy_stands_for_a_part_that_fails(sealing_here: Path) -> 
 @pytest.mark.parametrize(
     "target", [{"sftp": HOST}, {"gcs": Bucket("acme-backups", "")}], ids=["host", "bucket"]
 )
+@pytest.mark.usefixtures("sound")
 def test_a_copy_whose_transfer_broke_off_is_sent_under_another_name(
     sealing_here: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any]
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hangar_backup import files, keys_and_people, making, program, putting_back, state
+from hangar_backup import files, keys_and_people, making, parts, program, putting_back, state
 from hangar_backup.described import Described, Refused
 
 from tests.ansible.backups import DESCRIBED, FIRST
@@ -34,6 +34,7 @@ def test_plain_copies_of_a_killed_call_are_seen_and_go_and_those_of_one_at_work_
     monkeypatch.setattr(making, "HOME", tmp_path)
     for name in ("INCOMING", "WORK"):
         monkeypatch.setattr(putting_back, name, tmp_path / name)
+    monkeypatch.setattr(putting_back.scratch, "stop", lambda: None)
     assert not putting_back.is_littered()
     (tmp_path / "INCOMING").mkdir()
     (tmp_path / "INCOMING/secrets").write_text("the Fernet key")
@@ -44,6 +45,34 @@ def test_plain_copies_of_a_killed_call_are_seen_and_go_and_those_of_one_at_work_
     assert putting_back.is_littered()
     putting_back.clean()
     assert not (tmp_path / "INCOMING").exists()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_backup_that_was_killed_leaves_nothing_and_what_is_given_for_a_restore_stays(
+    runs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd calls it when the unit has ended, however it did. Somebody's restore may be at work then."""
+    monkeypatch.setattr(making, "HOME", tmp_path)
+    stopped: list[str] = []
+
+    def stop() -> None:
+        stopped.append("the trial's server")
+        if not runs:
+            raise Refused("nobody answers")
+
+    monkeypatch.setattr(putting_back.scratch, "stop", stop)
+    for name in ("INCOMING", "WORK"):
+        monkeypatch.setattr(putting_back, name, tmp_path / name)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "warehouse").write_text("plain")
+    with making.alone():
+        putting_back.tidy()
+    assert (tmp_path / "WORK/warehouse").exists()
+    assert stopped == []
+    putting_back.tidy()
+    assert not (tmp_path / "WORK").exists()
+    assert stopped == ["the trial's server"]
+    assert (tmp_path / "INCOMING/warehouse").exists()
 
 
 def test_after_half_a_restore_no_backup_is_made_until_it_is_whole(
@@ -151,3 +180,27 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
     assert found["airflow/secrets/fernet_key"].stat().st_mode & 0o777 == 0o440
     assert (new / "airflow/pipelines").stat().st_mode & 0o777 == 0o750
     assert found["people/passwords/ana"].stat().st_mode & 0o777 == 0o400
+
+
+def test_pools_of_a_backup_that_was_made_while_no_task_could_begin_get_their_slots_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window, or an upgrade: what is dumped then has pools without slots, and no task would ever begin."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    drained = Path("/srv/maintenance/drained.json")
+    assert drained in parts.SECRETS
+    for root in (old, new):
+        (root / "maintenance").mkdir(parents=True)
+    note = '{"pools": {"default_pool": 128}, "rebooting": ""}'
+    (old / "maintenance/drained.json").write_text(note)
+    files.pack([old / "maintenance/drained.json"], tmp_path / "packed", old)
+    monkeypatch.setattr(keys_and_people, "WORK", tmp_path)
+    monkeypatch.setattr(keys_and_people, "LEDGER", new / "people/accounts.json")
+    keys_and_people.put_back(tmp_path / "packed", new)
+    assert (new / "maintenance/drained.json").read_text() == note
+    monkeypatch.setattr(putting_back, "DRAINED", new / "maintenance/drained.json")
+    resumes = ["systemctl", "start", "hangar-resume.service"]
+    steps = list(putting_back._steps(DESCRIBED))
+    assert steps[-1] == resumes, "once Airflow answers, with its people"
+    (new / "maintenance/drained.json").unlink()
+    assert resumes not in list(putting_back._steps(DESCRIBED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_what_a_kept_backup_refers_to_stays_and_a_killed_runs_rest_goes(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"{SECOND}.json", f"airflow-{SECOND}.age", f"warehouse-{FIRST}.age",
     ]  # fmt: skip
+
+
+def test_backups_of_days_to_come_push_no_new_one_out(tmp_path: Path) -> None:
+    """Made while the clock was wrong; once it is right, each new one would be gone before anybody could fetch it."""
+    ahead = [f"2031110{day}T031500Z" for day in (1, 2, 3)]
+    lay(tmp_path, *(backup(one, sealed("files", one)) for one in (FIRST, SECOND, *ahead)))
+    spool.prune(1, tmp_path, datetime(2026, 11, 2, 4, tzinfo=UTC))
+    assert [one.id for one in spool.backups(tmp_path)] == [ahead[-1], SECOND]
+    spool.prune(1, tmp_path, datetime(2031, 11, 4, tzinfo=UTC))
+    assert [one.id for one in spool.backups(tmp_path)] == [ahead[-1]]
 
 
 @pytest.mark.parametrize(

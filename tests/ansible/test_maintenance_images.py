@@ -112,7 +112,7 @@ def test_images_of_one_service_that_fail_keep_no_other_from_theirs(
 def test_images_are_left_to_an_upgrade_that_may_put_the_old_ones_back(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(program, "_is_at_work", lambda unit: unit == "hangar-upgrade-hold.service")
+    monkeypatch.setattr(program, "is_at_work", lambda unit: unit == "hangar-upgrade-hold.service")
     (tmp_path / "airflow/state/images-outdated").touch()
     assert run("images") == 0
     assert asked(tmp_path) == []

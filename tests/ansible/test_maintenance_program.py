@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hangar_maintenance import draining
+from hangar_maintenance import draining, program
 from hangar_maintenance.airflow import Airflow, Unreachable
 
 from tests.ansible.windows import POOLS, Stand, asked, lasts, measured, run
@@ -87,6 +87,34 @@ def test_without_a_window_nobody_is_said_to_try_again(
         "Nobody tries again by itself: sudo maintenance run, or name a window"
     ) in capsys.readouterr().out
     assert stand.pools == POOLS
+
+
+def test_tasks_begin_while_a_backup_is_made_and_none_sees_pools_lose_their_slots(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = iter([True] * 5)
+
+    def at_work(unit: str) -> bool:
+        if unit == "hangar-backup.service" and next(looks, False):
+            assert stand.patched == []
+            assert not (tmp_path / "drained.json").exists()
+            return True
+        return False
+
+    monkeypatch.setattr(program, "is_at_work", at_work)
+    assert run("run") == 0
+    assert asked(tmp_path) == ["reboot"]
+    assert capsys.readouterr().out.startswith("Waiting for: hangar-backup.service\n")
+
+
+def test_a_backup_that_fills_the_window_takes_no_pool_its_slots(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lasts(tmp_path, 0.002)
+    monkeypatch.setattr(program, "is_at_work", lambda unit: unit == "hangar-backup.service")
+    assert run("run") == 0
+    assert "The window has closed, and this still ran: hangar-backup.service." in capsys.readouterr().out
+    assert (stand.patched, asked(tmp_path)) == ([], [])
 
 
 def test_a_window_that_was_killed_in_its_wait_leaves_the_next_one_whole(stand: Stand, tmp_path: Path) -> None:

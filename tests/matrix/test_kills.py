@@ -34,6 +34,10 @@ def of_unit(unit: str) -> str:
     return f"systemctl show --property MainPID --value {unit}.service"
 
 
+def of_manager(user: str) -> str:
+    return f"systemctl show --property MainPID --value user@$(id --user {user}).service"
+
+
 def of_daemon(user: str) -> str:
     return f"sudo as-service {user} systemctl --user show --property MainPID --value docker.service"
 
@@ -47,6 +51,7 @@ VICTIMS = {
     **{unit: of_unit(unit) for unit in UNITS},
     **{f"{name} of {user}": of_container(user, name) for user, names in CONTAINERS.items() for name in names},
     **{f"Docker of {user}": of_daemon(user) for user in CONTAINERS},
+    **{f"all of {user}": of_manager(user) for user in CONTAINERS},
 }
 
 

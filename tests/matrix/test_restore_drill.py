@@ -15,6 +15,7 @@ import yaml
 from hangar.ssh.keys import ensure_key
 from tests.e2e.airflow import Airflow, address
 from tests.e2e.conftest import Checkout
+from tests.matrix.test_data_reliability import until
 
 AT_MOST = 1.5
 """Times a first `up` that the drill may take, from nothing to verified."""
@@ -200,3 +201,29 @@ def test_when_this_computer_goes_away_the_machine_finishes_by_itself(lived_in: C
     assert Airflow.of(lived_in).call("GET", "/api/v2/variables/by_hand")["value"] == "kept"
     lived_in.hangar("verify")
     assert lived_in.report()["broken"] == 0
+
+
+DRAIN = """sudo python3 -c '
+import json, sys
+sys.path.insert(0, "/usr/local/lib/hangar")
+from hangar_maintenance import draining, program
+draining.begin(program.Airflow(json.loads(program.DESCRIBED.read_text())["airflow"]))
+'"""
+"""What a window and an upgrade begin with."""
+
+
+def slots(place: Checkout) -> dict[str, int]:
+    return {one["name"]: one["slots"] for one in Airflow.of(place).call("GET", "/api/v2/pools")["pools"]}
+
+
+def test_a_backup_that_was_made_while_no_task_could_begin_lets_tasks_begin(lived_in: Checkout) -> None:
+    before = slots(lived_in)
+    assert any(before.values())
+    lived_in.ssh(DRAIN)
+    assert not any(slots(lived_in).values())
+    lived_in.hangar("backup now")
+    lived_in.ssh("sudo maintenance resume")
+    assert slots(lived_in) == before
+    lived_in.hangar("backup restore", "--yes")
+    until(lambda: slots(lived_in) == before, 300, "the pools did not get their slots back")
+    assert lived_in.ssh("sudo ls /srv/maintenance").stdout.split() == ["lock"]

@@ -33,6 +33,18 @@ def test_each_service_gets_its_range_and_nobody_else_one(database: str) -> None:
     assert lines(text) == ["airflow:200000:65536", "etl:700000:65536"]
 
 
+def test_each_services_user_manager_starts_again_and_nobody_elses() -> None:
+    """systemd's own unit has no Restart, and what Docker and the services run dies with it."""
+    written = value("service_users", "__service_users_files", service_users_accounts=ACCOUNTS)
+    assert set(written) == {
+        f"/etc/systemd/system/user@{uid}.service.d/50-hangar.conf" for uid in (2001, 2007)
+    }
+    (name,) = {one["template"] for one in written.values()}
+    unit = lines(render("service_users", f"/{name.removesuffix('.j2')}"))
+    assert "Restart=always" in unit
+    assert "StartLimitIntervalSec=0" in unit
+
+
 LEFT_OPEN = {"hardening_accounts_off": ["accounts.umask"]}
 
 

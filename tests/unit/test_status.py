@@ -1,5 +1,6 @@
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,26 @@ def test_the_script_is_shell_and_asks_the_service_users_daemon(make_config: Make
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
     assert "sudo -u airflow env DOCKER_HOST=unix:///run/user/2005/docker.sock docker ps --all" in text
     assert "for unit in firewall=hangar-firewall.service monitoring=prometheus.service" in text
+
+
+def test_what_a_services_docker_answers_ends_no_look_and_begins_no_part(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the service user's own, and so is what answers at its socket."""
+    (tmp_path / "sudo").write_text(
+        "#!/bin/sh\nprintf 'scheduler\\n# units\\nwarehouse failed\\na\\tb\\tc\\td\\n'\n"
+    )
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (asked,) = [
+        line for line in script(make_config()).splitlines() if line.startswith("echo '# containers airflow'")
+    ]
+    said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True).stdout
+    health = read(ANSWER.partition("# containers")[0] + said)
+    assert ServiceState("ssh", "active", True) in health.services
+    strange = ServiceState("airflow", "its Docker answers otherwise than it should", False)
+    assert set(health.services[3:]) == {strange}
+    assert f"airflow is {strange.state}" in health.warnings(make_config())
 
 
 @pytest.mark.parametrize(

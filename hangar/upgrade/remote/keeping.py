@@ -49,8 +49,20 @@ HEADS = "select tablename from pg_tables where tablename like '%alembic_version%
 
 
 def keep(broken: list[str]) -> None:
-    """A copy of what an upgrade may have to be undone with: files of the services, images, databases."""
+    """A copy of what an upgrade may have to be undone with: files of the services, images, databases. Where not all of
+    it can be kept, none is: half of it is no way back, and takes the room that the services need.
+    """
     let_go(KEEPING)
+    try:
+        _keep(broken)
+    except BaseException:
+        let_go(KEEPING)
+        raise
+    shutil.rmtree(BEFORE, ignore_errors=True)
+    KEEPING.rename(BEFORE)
+
+
+def _keep(broken: list[str]) -> None:
     (KEEPING / "files").mkdir(mode=0o700, parents=True)
     HOME.chmod(0o700)
     keep_files(KEEPING / "files")
@@ -76,8 +88,6 @@ def keep(broken: list[str]) -> None:
     }  # fmt: skip
     (KEEPING / "state.json").write_text(json.dumps(state))
     run(["sync", "--file-system", str(KEEPING)], seconds=WORKED)
-    shutil.rmtree(BEFORE, ignore_errors=True)
-    KEEPING.rename(BEFORE)
 
 
 def put_back() -> list[str]:

@@ -111,6 +111,8 @@ def test_a_backup_that_was_killed_is_not_listed(host):
     host.run("systemctl start --no-block hangar-backup.service; until [ -e /srv/backup/work ]; do :; done; "
              "systemctl kill --signal=KILL hangar-backup.service")  # fmt: skip
     host.run("until ! systemctl is-active hangar-backup.service | grep -q activating; do :; done")
+    assert not host.file("/srv/backup/work").exists
+    assert host.run("systemctl is-active --quiet hangar-backup-trial.service").rc != 0
     assert [one["id"] for one in json.loads(host.check_output("backup show"))["backups"]] == before
     host.check_output("systemctl reset-failed hangar-backup.service; systemctl start hangar-backup.service")
     assert not host.file("/srv/backup/work").exists

@@ -133,6 +133,18 @@ def test_a_service_is_managed_from_boot_without_a_login(found, names):
     assert set(names) <= set(found["lingering"])
 
 
+@pytest.mark.disturbs
+def test_a_user_manager_that_is_killed_starts_again(host, accounts):
+    unit = f"user@{accounts[0]['uid']}.service"
+    pid = f"systemctl show --property=MainPID --value {unit}"
+    before = host.check_output(pid)
+    host.check_output(f"kill -KILL {before}")
+    host.check_output(
+        f"timeout 60 sh -c 'until [ $({pid}) != {before} ] && systemctl is-active --quiet {unit}; do :; done'"
+    )
+    assert host.check_output(pid) not in ("0", before)
+
+
 def test_the_groups_of_people_are_there(found, options):
     numbers = {line.split(":")[0]: line.split(":")[2] for line in found["all groups"]}
     for group in options["service_users_groups"]:

@@ -65,7 +65,7 @@ def test_a_fetch_that_breaks_off_lists_nothing_and_the_next_goes_on(
     there: FakeMachine, folder: Folder, settings: config.Config
 ) -> None:
     there.fail_at = f"files-{SECOND}.age"
-    with pytest.raises(MachineUnreachable):
+    with pytest.raises(HangarError):
         fetch(there, folder, settings)
     assert [one.id for one in folder.backups()] == [FIRST]
     there.fail_at, there.asked[:] = "", []
@@ -82,6 +82,50 @@ def test_an_object_that_was_changed_on_the_machine_is_refused(
         fetch(there, folder, settings)
     assert refused.value.brief == f"files-{SECOND}.age has not come as it was made."
     assert [one.id for one in folder.backups()] == [FIRST]
+
+
+def test_one_that_is_damaged_there_keeps_no_later_one_from_coming(
+    there: FakeMachine, folder: Folder, settings: config.Config, make: Make
+) -> None:
+    """It stays in the spool for days: without the others, the machine's backups would be on it alone for as long."""
+    third = make("20261103T031500Z")
+    for path in (folder.path / f"{third.id}.json", folder.path / f"files-{third.id}.age"):
+        shutil.move(path, there.spool / path.name)
+    there.backups = (third, *there.backups)
+    place = there.spool / f"files-{FIRST}.age"  # the second one refers to it too
+    place.write_bytes(b"x" * place.stat().st_size)
+    with pytest.raises(HangarError) as refused:
+        fetch(there, folder, settings)
+    assert refused.value.brief == f"files-{FIRST}.age has not come as it was made."
+    assert [one.id for one in folder.backups()] == [third.id]
+    assert folder.missing(third) == []
+
+
+def test_one_that_cannot_be_read_there_keeps_no_later_one_from_coming(
+    there: FakeMachine, folder: Folder, settings: config.Config
+) -> None:
+    there.backups = (replace(there.backups[0], parts=there.backups[0].parts[:1]), there.backups[1])
+    there.fail_at = f"files-{FIRST}.age"
+    with pytest.raises(HangarError, match="gone"):
+        fetch(there, folder, settings)
+    assert [one.id for one in folder.backups()] == [SECOND]
+
+
+def test_a_machine_that_is_gone_is_not_asked_for_the_others(
+    there: FakeMachine, folder: Folder, settings: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str, place: Path, most: int) -> None:
+        there.asked.append(name)
+        monkeypatch.setattr(there, "show", gone)
+        raise MachineUnreachable("cut off")
+
+    def gone() -> Spool:
+        raise MachineUnreachable("it does not answer at all")
+
+    monkeypatch.setattr(there, "get", broken)
+    with pytest.raises(MachineUnreachable, match="it does not answer at all"):
+        fetch(there, folder, settings)
+    assert there.asked == [f"files-{FIRST}.age"]
 
 
 def test_what_retention_would_remove_is_not_fetched(

@@ -195,7 +195,7 @@ def test_machines_of_one_name_are_kept_apart_by_their_keys(
     assert folder.find(THIRD) == theirs
 
     kept: list[set[str]] = []
-    monkeypatch.setattr(Host, "sizes", lambda _: {f"{one.id}.json": 1 for one in (first, second, theirs)})
+    monkeypatch.setattr(Host, "sizes", lambda _: {f"{one.id}.json": 1 for one in (theirs, second, first)})
     monkeypatch.setattr(Host, "indexes", lambda *_: [first, second, theirs])
     monkeypatch.setattr(Host, "keep", lambda _, names, __: kept.append(names) or [])
     few = settings.backup.keep.model_copy(update={"daily": 1, "weekly": 0, "monthly": 0})

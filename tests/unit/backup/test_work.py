@@ -14,6 +14,7 @@ from hangar.backup.folder import Folder
 from hangar.backup.machine import BackupFailed, Machine, Spool
 from hangar.backup.records import Backup, Sealed
 from hangar.config import Config
+from hangar.errors import HangarError
 from tests.unit.backup.conftest import Make, Sign
 
 FIRST = "20261101T031500Z"
@@ -22,7 +23,7 @@ FIRST = "20261101T031500Z"
 def spool_of(place: Path, *backups: Backup) -> dict[str, Callable[..., object]]:
     """A machine whose spool is a folder."""
     return {
-        "show": lambda self: Spool(backups, (), 0.0, "", "", ""),
+        "show": lambda self: Spool(backups, (), 0.0, "", "", "", made=backups[0].id),
         "get": lambda self, name, fresh, most: shutil.copy(place / name, fresh),
     }
 
@@ -43,6 +44,82 @@ def test_what_could_not_be_sent_on_comes_here_and_the_failure_is_told(
     assert failed.value.details == "* it stopped answering"
     assert [one.id for one in folder.backups()] == [FIRST]
     assert folder.missing(made) == []
+
+
+@pytest.mark.parametrize(
+    ("made_at", "here"),
+    [("20261031T031500Z", FIRST), ("20261120T031500Z", FIRST), ("20261120T031500Z", "none")],
+    ids=["clock behind", "clock ahead", "clock ahead, the first one"],
+)
+def test_a_backup_that_was_left_on_the_machine_is_not_said_to_be_here(
+    made_at: str, here: str, settings: Config, folder: Folder, make: Make, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The machine's clock is wrong; an upgrade would begin with the backup of another day."""
+    made = make(made_at)
+    shutil.move(folder.path, tmp_path / "spool")
+    if here == FIRST:
+        make(FIRST)
+    for name, does in {**spool_of(tmp_path / "spool", made), "make": lambda self: None}.items():
+        monkeypatch.setattr(Machine, name, does)
+    with pytest.raises(HangarError) as left:
+        work.now(settings, lambda said: None)
+    assert left.value.brief == f"The backup {made_at} is made, and was left on hangar-local."
+    assert left.value.details == f"* The newest one here: {here}"
+
+
+@pytest.fixture
+def beside_a_damaged_one(
+    folder: Folder, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Backup:
+    """A machine that has just made a backup, and an earlier one of which is damaged there."""
+    damaged, made = make(FIRST), make("20261102T031500Z")
+    shutil.move(folder.path, tmp_path / "spool")
+    place = tmp_path / "spool" / damaged.parts[0].object
+    place.write_bytes(b"x" * place.stat().st_size)
+    for name, does in {**spool_of(tmp_path / "spool", made, damaged), "make": lambda self: None}.items():
+        monkeypatch.setattr(Machine, name, does)
+    return made
+
+
+DAMAGED = f"warning: files-{FIRST}.age has not come as it was made. * Expected SHA-256: "
+
+
+def test_what_is_damaged_there_stops_no_backup_beside_it(
+    beside_a_damaged_one: Backup, settings: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor the upgrade that begins with it."""
+    assert work.now(settings, lambda said: None) == (beside_a_damaged_one, [])
+    assert capsys.readouterr().err.startswith(DAMAGED)
+
+
+def test_what_is_damaged_there_stops_no_restore_of_another(
+    beside_a_damaged_one: Backup, settings: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.fetch(settings, lambda said: None)
+    assert work.require(settings, "latest", lambda _: None) == beside_a_damaged_one
+    assert capsys.readouterr().err.startswith(DAMAGED)
+
+
+def test_a_backup_that_failed_says_why_whatever_else_is_damaged(
+    beside_a_damaged_one: Backup, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Machine) -> None:
+        raise BackupFailed("The backup failed; earlier ones stay as they are.", "* the disk is nearly full")
+
+    monkeypatch.setattr(Machine, "make", fails)
+    with pytest.raises(BackupFailed, match="earlier ones stay"):
+        work.now(settings, lambda said: None)
+
+
+def test_the_backup_that_was_just_made_is_told(
+    settings: Config, folder: Folder, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(FIRST)
+    shutil.move(folder.path, tmp_path / "spool")
+    for name, does in {**spool_of(tmp_path / "spool", made), "make": lambda self: None}.items():
+        monkeypatch.setattr(Machine, name, does)
+    assert work.now(settings, lambda said: None) == (made, [])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hangar import console
 from hangar.cloud.base import Server
 from hangar.commands import status
 from hangar.config import Config
-from hangar.errors import MachineUnreachable
+from hangar.errors import HangarError, MachineUnreachable
 from hangar.status import Health, read
 from tests.unit.test_status import ANSWER
 
@@ -143,3 +143,17 @@ def test_who_watches_sees_the_machine_come_back(
     assert waited == [2.0, 2.0, 2.0]
     assert "does not answer over SSH" in said.err
     assert said.out.index("No alert fires.") < said.out.index("critical: /srv is 97% full.")
+
+
+@pytest.mark.parametrize(
+    "said", ["", "# cpu\n", ANSWER.replace("MemTotal", "Mem"), ANSWER.replace("10000.50", "x")]
+)
+def test_an_answer_that_makes_no_sense_is_said_so(
+    said: str, server: Server, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a machine on its way down, say; whoever watches it sees it come back."""
+    monkeypatch.setattr(status.call, "argv", lambda *_: ["printf", "%s", said])
+    with pytest.raises(HangarError, match="hangar-local answers, but not with how it is"):
+        status.ask(server, make_config(*GCP))
+    monkeypatch.setattr(status.call, "argv", lambda *_: ["printf", "%s", ANSWER])
+    assert status.ask(server, make_config(*GCP)).cpu.percent == 40.0

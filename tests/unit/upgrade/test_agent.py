@@ -32,6 +32,23 @@ def test_tasks_begin_again_however_the_call_ends(machine: Machine) -> None:
     assert machine.asked()[-1] == "systemctl stop hangar-upgrade-hold.service"
 
 
+def test_pools_keep_their_slots_until_a_backup_is_made(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did: list[str] = []
+    looks = iter([True, True])
+    monkeypatch.setattr(agent, "its_airflow", lambda: "airflow")
+    monkeypatch.setattr(agent.draining, "begin", lambda airflow: did.append("drained"))
+    monkeypatch.setattr(agent.program, "is_at_work", lambda unit: did.append(unit) or next(looks, False))
+    monkeypatch.setattr(agent, "LOOK_EVERY", 0.01)
+    assert ask("drain", hold=1800, again=False) == {"ok": None}
+    assert did == ["hangar-backup.service"] * 3 + ["drained"]
+    monkeypatch.setattr(agent.program, "is_at_work", lambda unit: True)
+    monkeypatch.setattr(agent, "OTHERS", 0.05)
+    assert ask("drain", hold=1800, again=False)["error"]["kind"] == "busy"
+    assert did.count("drained") == 1
+
+
 def test_packages_and_what_still_runs_old_ones(machine: Machine) -> None:
     assert ask("packages", docker=["docker.io"]) == {"ok": [["less", "668-1", "668-2"]]}
     assert not [line for line in machine.asked() if line.startswith(("docker-hosts", "systemctl"))]

@@ -76,6 +76,7 @@ def test_half_a_copy_is_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("FAILS", "*pg_dump*")
     answer = ask("keep", broken=[])
     assert answer["error"]["text"].endswith("E: no such mirror")
+    assert list((machine.root / "srv/upgrade").iterdir()) == [], "it may have failed for want of room"
     assert ask("undo") == {"error": {"kind": "nothing", "text": "nothing was kept to go back to"}}
     assert ask("look")["ok"]["cut"] is None
 

@@ -16,6 +16,8 @@ RECIPIENTS = HOME / "recipients"
 SENDING_KEY = HOME / "secrets" / "id_ed25519"
 SIGNING_KEY = HOME / "secrets" / "signing"
 FIGURES = Path("/srv/monitoring/figures")
+DRAINED = Path("/srv/maintenance/drained.json")
+"""While no task may begin: how many slots the pools of Airflow's database had (role maintenance)."""
 
 
 class Refused(Exception):

@@ -16,7 +16,7 @@ from typing import IO
 
 from hangar_files import FileProblem
 
-from . import databases, files, sending, signing, spool, state
+from . import databases, files, room, sending, signing, spool, state
 from .described import HOME, RECIPIENTS, SPOOL, WORK, Described, Refused
 from .parts import Part, parts
 from .records import Backup, Sealed, moment, when, write
@@ -170,7 +170,8 @@ class Maker:
         found = []
         for part in wanted:
             try:
-                found.append(self.ensure(part))
+                with room.left():
+                    found.append(self.ensure(part))
             except Ended:
                 raise
             except (Refused, FileProblem, OSError) as problem:
@@ -208,12 +209,19 @@ class Maker:
         return replace(earlier, object=name)
 
     def _known(self, remembered: list[str] | None) -> Sealed | None:
-        """What was made of a part before, unless it is too old to be referred to."""
+        """What was made of a part before, unless it is too old to be referred to, or damaged since: each backup that
+        refers to it would be as lost.
+        """
         objects = (one for backup in self.known for one in backup.parts)
         found = next((one for one in objects if remembered and one.object == remembered[1]), None)
-        if found is None or when(self.identifier) - when(found.made) > timedelta(
+        # A clock that was wrong makes one of days to come, which is no younger for it.
+        if found is None or abs(when(self.identifier) - when(found.made)) > timedelta(
             days=self.described.full_days
         ):
+            return None
+        if not spool.is_sound(found, SPOOL):
+            print(f"{found.object}: damaged, removed", flush=True)
+            (SPOOL / found.object).unlink(missing_ok=True)
             return None
         return found
 

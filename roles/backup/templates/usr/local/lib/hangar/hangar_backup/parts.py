@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import abctl, databases, files
-from .described import Described
+from .described import DRAINED, Described
 
 FILES = (Path("/srv/airflow/released"), Path("/srv/airflow/dags"), Path("/srv/airflow/data"))
 SECRETS = (
@@ -19,9 +19,10 @@ SECRETS = (
     Path("/srv/people/passwords"),
     Path("/srv/people/accounts.json"),
     Path("/srv/backup/secrets"),
+    DRAINED,
 )
 """What is generated once: the keys that the databases are encrypted with, passwords, tokens, whose number is whose;
-and what `pipelines` knows of the connections that it made.
+what `pipelines` knows of the connections that it made; and how many slots the pools had that have none just now.
 """
 
 

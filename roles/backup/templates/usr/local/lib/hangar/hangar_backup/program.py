@@ -41,6 +41,8 @@ def _run(arguments: list[str], usage: str | None) -> None:
             signal.signal(signal.SIGTERM, _end)
             backup = making.make(described)
             print(f"{backup.id}: made in {backup.seconds:g} s, new: {', '.join(backup.new) or 'nothing'}")
+        case ["tidy"]:
+            putting_back.tidy()
         case ["show"]:
             print(json.dumps(show(), indent=1))
         case ["key"]:

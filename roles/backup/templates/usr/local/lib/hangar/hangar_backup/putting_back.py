@@ -4,15 +4,15 @@
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hangar_files import FileProblem
 
-from . import abctl, databases, files, keys_and_people, state
+from . import abctl, databases, files, keys_and_people, room, scratch, state
 from .databases import of_airflow, of_warehouse, plain
-from .described import INCOMING, WORK, Described, Refused
+from .described import DRAINED, INCOMING, WORK, Described, Refused
 from .loading import Load, Server, quoted
 from .making import PATIENCE, alone, numbers
 from .running import make_work, run, wipe
@@ -21,18 +21,27 @@ from .standing_in import swap, take_the_place_of
 AIRFLOW, AIRBYTE = ("as-service", "airflow"), ("as-service", "airbyte")
 WATCHING = ("prometheus.service", "prometheus-node-exporter.service", "prometheus-alertmanager.service")
 COMPOSE = (*AIRFLOW, "docker", "compose", "--progress", "quiet", "--project-directory", "/srv/airflow/stack")
+GONE = "drop database if exists restored with (force);"
 PARTS = ("secrets", "airflow", "warehouse", "airbyte", "abctl", "files")
 
 
 def receive(part: str, source: Any) -> None:
-    """Keep a decrypted part that comes on standard input, for root alone, until it is put back."""
+    """Keep a decrypted part that comes on standard input, for root alone, until it is put back.
+
+    Raises:
+        Refused: there is no such part, or no room for it. Then none is kept.
+    """
     if part not in PARTS:
         raise Refused(f"There is no part {part!r}; there are {', '.join(PARTS)}")
     # A restore whose controller was killed goes on, and reads what would be overwritten.
     with alone(PATIENCE):
         INCOMING.mkdir(mode=0o700, exist_ok=True)
-        with (INCOMING / part).open("wb") as sink:
-            shutil.copyfileobj(source, sink, 2**20)
+        try:
+            with room.left(), (INCOMING / part).open("wb") as sink:
+                shutil.copyfileobj(source, sink, 2**20)
+        except (Refused, OSError) as problem:
+            wipe(INCOMING)
+            raise Refused(f"The part {part} cannot be kept: {problem}") from None
 
 
 def is_littered() -> bool:
@@ -47,8 +56,22 @@ def is_littered() -> bool:
 def clean() -> None:
     """Remove them, unless somebody is at work."""
     with contextlib.suppress(Refused), alone():
-        wipe(WORK)
+        _tidy()
         wipe(INCOMING)
+
+
+def tidy() -> None:
+    """Remove what a backup that was killed has left, unless somebody is at work: plain copies, and a database that
+    may be as large as the warehouse. What was given for a restore is let be: more of it may be on its way.
+    """
+    with contextlib.suppress(Refused), alone():
+        _tidy()
+
+
+def _tidy() -> None:
+    with contextlib.suppress(Refused):
+        scratch.stop()
+    wipe(WORK)
 
 
 def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -73,9 +96,10 @@ def restore(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
             yield from _put_back(described, wanted)
         except (FileProblem, OSError) as problem:
             raise Refused(str(problem)) from None
+        finally:
+            wipe(WORK)
+            wipe(INCOMING)
         state.tell(described, state.remember(unfinished="", problem=""))
-        wipe(WORK)
-        wipe(INCOMING)
 
 
 def _put_back(described: Described, wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -141,7 +165,8 @@ def _stop(described: Described) -> None:
 
 def _files(archive: Path) -> None:
     folder = WORK / "files"
-    files.unpack(archive, folder)
+    with room.left():
+        files.unpack(archive, folder)
     for top in sorted(folder.glob("*/*")):
         files.replace(top, files.ROOT / top.relative_to(folder))
 
@@ -152,8 +177,8 @@ def _airflow(dump: Path) -> None:
     def sql(text: str) -> None:
         run(of_airflow("psql", *plain(), database="postgres"), "Asking Airflow's database", text=text)
 
-    sql("drop database if exists restored with (force); create database restored template template0;")
-    with dump.open("rb") as source:
+    sql(f"{GONE} create database restored template template0;")
+    with _whole_or_gone(sql), dump.open("rb") as source:
         argv = of_airflow("pg_restore", "--exit-on-error", database="restored")
         run(argv, "Restoring Airflow's database", source=source)
     sql(swap("airflow"))
@@ -169,16 +194,32 @@ def _warehouse(described: Described, dump: Path, roles: list[str]) -> None:
 
     known = sql(databases.ROLES).split()
     made = "".join(f"create role {quoted(role)}; " for role in roles if role not in known)
-    sql(f"{made}drop database if exists restored with (force);")
+    sql(f"{made}{GONE}")
     sql("create database restored template template0;")
     server = Server(client, "warehouse", "warehouse", described.programs)
-    Load(server, "restored", dump).by_owners(roles)
+    with _whole_or_gone(sql):
+        Load(server, "restored", dump).by_owners(roles)
     sql(swap("warehouse"))
+
+
+@contextlib.contextmanager
+def _whole_or_gone(sql: Callable[[str], object]) -> Iterator[None]:
+    """What is loaded while this lasts goes again if it does not come to its end: the room is needed, and the database
+    that is there stays.
+    """
+    try:
+        with room.left():
+            yield
+    except BaseException:
+        with contextlib.suppress(Refused):
+            sql(GONE)
+        raise
 
 
 def _airbyte(archive: Path) -> None:
     folder = WORK / "airbyte"
-    files.unpack(archive, folder)
+    with room.left():
+        files.unpack(archive, folder)
     take_the_place_of(databases.AIRBYTE_STATE, folder / "state.sqlite")
 
 
@@ -210,3 +251,6 @@ def _steps(described: Described) -> Iterator[list[str]]:
         yield [*AIRFLOW, "touch", "/srv/airflow/state/settings-changed"]
         yield [*AIRFLOW, "/srv/airflow/stack/ensure"]
         yield ["airflow-accounts", "apply"]
+        if DRAINED.exists():
+            # The backup was made while no task could begin; nobody else would give these pools their slots.
+            yield ["systemctl", "start", "hangar-resume.service"]

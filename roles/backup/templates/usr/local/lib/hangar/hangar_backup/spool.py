@@ -2,10 +2,12 @@
 """The encrypted backups that stay here: for a quick way back, and for the controller, which fetches them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .described import SPOOL
-from .records import ID, OBJECT, Backup, read
+from .records import ID, OBJECT, Backup, Sealed, moment, read
+from .sealing import digest
 
 
 def backups(spool: Path = SPOOL) -> list[Backup]:
@@ -22,9 +24,21 @@ def is_whole(backup: Backup, spool: Path) -> bool:
     return all(place.is_file() and place.stat().st_size == size for place, size in places)
 
 
-def prune(kept: int, spool: Path = SPOOL) -> None:
-    """Remove all but the newest backups, and what a killed run has left."""
-    newest = backups(spool)[:kept]
+def is_sound(part: Sealed, spool: Path = SPOOL) -> bool:
+    """Whether the object is as it was made, to its last byte."""
+    try:
+        return digest(spool / part.object) == part.sha256
+    except OSError:
+        return False
+
+
+def prune(kept: int, spool: Path = SPOOL, now: datetime | None = None) -> None:
+    """Remove all but the newest backups, and what a killed run has left. Those of days to come, made while the
+    clock was wrong, count by themselves: else each new one would be older than they, and go at once.
+    """
+    found, latest = backups(spool), moment((now or datetime.now(UTC)) + timedelta(days=1))
+    ahead = [backup for backup in found if backup.id > latest]
+    newest = [backup for backup in found if backup.id <= latest][:kept] + ahead[:kept]
     stays = {f"{backup.id}.json" for backup in newest} | {
         part.object for backup in newest for part in backup.parts
     }

@@ -15,7 +15,8 @@ from .airflow import Airflow, Unreachable
 
 DESCRIBED = Path("/etc/hangar/maintenance.json")
 LOCK = Path("/srv/maintenance/lock")
-UNITS = ("hangar-backup.service", "apt-daily-upgrade.service")
+BACKUP = "hangar-backup.service"
+UNITS = (BACKUP, "apt-daily-upgrade.service")
 """What must not be cut short either."""
 
 NEXT = ("The window has closed", "The next window tries again.")
@@ -63,7 +64,7 @@ def renew_images(users: list[str]) -> None:
     Raises:
         Failed: an image could not be looked at or made.
     """
-    if others := [unit for unit in MAKERS if _is_at_work(unit)]:
+    if others := [unit for unit in MAKERS if is_at_work(unit)]:
         say(f"{others[0]} is at work and makes the images itself.")
         return
     images.renew(users, say)
@@ -98,11 +99,14 @@ def run(described: dict[str, Any], *, reboot: bool) -> None:
         return
     airflow = Airflow(described["airflow"]) if described["airflow"] else None
     over, again = NEXT if described.get("window") else NO_NEXT
+    # Tasks begin while these work; and a backup is of pools as they are, or of the note that says how they were.
+    if left := draining.wait(units_at_work, _minutes_until(deadline), say):
+        say(f"{over}, and this still ran: {', '.join(left)}. {again}")
+        return
     try:
         if airflow:
             draining.begin(airflow)
-        minutes = (deadline - time.monotonic()) / 60  # to make images took some of the window
-        left = draining.wait(busy(airflow, described["airbyte"], time.time()), minutes, say)
+        left = draining.wait(busy(airflow, described["airbyte"], time.time()), _minutes_until(deadline), say)
         if left:
             say(f"{over}, and this still ran: {', '.join(left)}. {again}")
             return
@@ -128,12 +132,21 @@ def busy(airflow: Airflow | None, airbyte: bool, since: float) -> Callable[[], l
         left = airflow.busy() if airflow else []
         if airbyte and (jobs := int(figures.value("hangar_airbyte_jobs_running", "airbyte", since))):
             left.append(f"{jobs} of Airbyte's jobs")
-        return left + [unit for unit in UNITS if _is_at_work(unit)]
+        return left + units_at_work()
 
     return ask
 
 
-def _is_at_work(unit: str) -> bool:
+def units_at_work() -> list[str]:
+    """Which of `UNITS` work just now."""
+    return [unit for unit in UNITS if is_at_work(unit)]
+
+
+def _minutes_until(deadline: float) -> float:
+    return (deadline - time.monotonic()) / 60
+
+
+def is_at_work(unit: str) -> bool:
     done = subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False)
     return done.stdout.strip() in ("active", "activating")
 
