@@ -30,6 +30,7 @@ class Destination:
     type: str
     definition_id: str
     specification: Json
+    longest_name: int | None = None  # letters of a table or column that count
 
 
 POSTGRES = Destination(
@@ -60,6 +61,7 @@ POSTGRES = Destination(
             },
         },
     },
+    longest_name=63,
 )
 DUCKDB = Destination(
     "duckdb",

@@ -122,6 +122,17 @@ def test_streams_that_do_not_fit_are_refused(server: Server, stream: dict[str, A
     assert found == detail
 
 
+def test_fields_that_would_share_a_column_are_refused_and_a_selection_helps(server: Server) -> None:
+    ends = {"sourceId": server.source("alike"), "destinationId": server.destination()}
+    assert refuse(server, "/connections", 400, **ends, configurations={"streams": [{"name": "items"}]}) == (
+        "items: code and Code would both be written to the column code: select one of them"
+    )
+    chosen = [{"fieldPath": [name]} for name in ("id", "updated_at", "code")]
+    server.make(
+        "/connections", **ends, configurations={"streams": [{"name": "items", "selectedFields": chosen}]}
+    )
+
+
 def test_a_stream_without_a_key_takes_one_of_the_connections_own(server: Server) -> None:
     source, destination = server.source(keyless=True), server.destination()
     offered = server.get("/streams", sourceId=source, destinationId=destination)[0]
