@@ -152,6 +152,17 @@ def test_masks_that_come_back_keep_what_was_there_and_nothing_else() -> None:
     }  # no secret: a name
 
 
+def test_a_key_of_several_lines_is_masked_line_by_line(tmp_path: Path) -> None:
+    key = "-----BEGIN KEY-----\nc2VjcmV0LW9uZQ==\nc2VjcmV0LXR3bw==\n-----END KEY-----\n"
+    log = JobLog(tmp_path / "a.log", vault.secret_values({"password": key}, SPECIFICATION), 10**6)
+    log.write(f"cannot use the key:\n{key}in the configuration\n".encode())
+    log.close()
+    text = (tmp_path / "a.log").read_text()
+    assert "c2VjcmV0" not in text
+    assert text.startswith("cannot use the key:\n")
+    assert text.endswith("in the configuration\n")
+
+
 def test_a_sealed_configuration_opens_only_with_its_own_key(tmp_path: Path) -> None:
     from cryptography.fernet import InvalidToken
 
