@@ -21,8 +21,8 @@ ROUNDS = 8
 """Looks in one life of the scheduler: as many as a DAG of a few tasks needs, mostly."""
 
 PATIENCE = 60.0
-"""Seconds until a run that does not end is a fault. SQLite tells the time in whole seconds: Airflow starts a run that came
-within the second that runs only in the next, however often the scheduler looks before."""
+"""Seconds until a run that does not end is a fault. SQLite tells the time in whole seconds: Airflow starts a run that
+came within the second that runs only in the next, however often the scheduler looks before."""
 
 
 class Here(BaseExecutor):
