@@ -91,6 +91,17 @@ def test_an_incremental_sync_goes_on_where_the_last_one_ended(server: Server, pl
     assert place.query("SELECT count(DISTINCT id) FROM items") == [(13,)]
 
 
+def test_a_source_that_has_nothing_to_say_is_asked_from_where_it_was(server: Server, place: Place) -> None:
+    source = server.source(rows=3)
+    connection = server.connection(source, place.id, "incremental_append")
+    for behaviour, rows, count in (("plain", 3, 3), ("silent", 3, 3), ("plain", 5, 5)):
+        server.ask(
+            "PATCH", f"/sources/{source}", json={"configuration": {"behaviour": behaviour, "rows": rows}}
+        )
+        assert server.run(connection)["status"] == "succeeded"
+        assert place.count("items") == count
+
+
 def test_two_connections_to_one_schema_keep_their_own_state(server: Server, place: Place) -> None:
     source = server.source(rows=5)
     first = server.connection(source, place.id, "incremental_append", prefix="a_")

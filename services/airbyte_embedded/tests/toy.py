@@ -136,6 +136,8 @@ def read(config: dict) -> None:
     }
     say("LOG", log={"level": "INFO", "message": f"reading with the key {config.get('api_key')}"})
     for name, mode in wanted.items():
+        if behaviour == "silent":
+            continue
         start = seen.get(name, 0) if mode == "incremental" else 0
         say("LOG", log={"level": "INFO", "message": f"{name}: {mode} from {start}"})
         for number in range(start + 1, rows + 1):

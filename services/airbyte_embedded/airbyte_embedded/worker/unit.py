@@ -42,9 +42,13 @@ class Context:
     bytes: dict[str, int] = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
     states: dict[str, AirbyteStateMessage] = field(default_factory=dict)  # of streams that had no rows
+    earlier: dict[str, str | None] = field(default_factory=dict)  # where each stream's last sync ended
 
     def entry(self, stream: str, state: AirbyteStateMessage | None) -> Entry:
-        kept = state.model_dump_json() if state and self.incremental else None
+        kept = None
+        if self.incremental:
+            # a source that has nothing new may say nothing, and is where it was
+            kept = state.model_dump_json() if state else self.earlier.get(stream)
         rows, size = self.rows.get(stream, 0), self.bytes.get(stream, 0)
         return Entry(stream, self.job.id, self.job.key, rows, size, kept)
 
