@@ -127,7 +127,7 @@ async def check(settings: Settings, destination: Destination, configuration: Jso
         done = await processes.run(
             argv, settings.mark(f"check/{uuid.uuid4()}"), scratch, seconds, given.encode()
         )
-    except processes.NotStarted as error:
+    except processes.Unusable as error:
         raise unavailable(str(error)) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -70,6 +70,12 @@ def test_a_connector_that_hangs_at_its_check_is_given_up(make_server: Any) -> No
     )
 
 
+def test_a_connector_that_writes_without_an_end_is_stopped_before_the_memory_is_full(server: Server) -> None:
+    assert source_refused(server, 503, sourceType="toy", behaviour="check_floods") == (
+        "source-toy: it wrote more than 64 MiB"
+    )
+
+
 def test_secrets_are_masked_in_answers_encrypted_on_disk_and_kept_when_the_mask_comes_back(
     server: Server,
 ) -> None:

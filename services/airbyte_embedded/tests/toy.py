@@ -208,6 +208,11 @@ def main() -> None:
         say("SPEC", spec={"connectionSpecification": SPEC})
         return
     config = usual | argument("--config")
+    if verb == "check" and config["behaviour"] == "check_floods":
+        for _ in range(80):
+            sys.stdout.write("x" * 2**20 + "\n")
+        sys.stdout.flush()
+        time.sleep(3600)
     if verb == "check" and config["behaviour"] == "check_hangs":
         time.sleep(3600)
     if verb == "check":
