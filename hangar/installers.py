@@ -17,7 +17,9 @@ import urllib.parse
 import urllib.request
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import IO
 
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
@@ -42,7 +44,7 @@ def install(venv: Path, lock: Path, python: str) -> None:
     if uv:
         _say(f"  installing with {uv}")
         _run([uv, "pip", "install", "--quiet", "--python", target, "--require-hashes", "--no-deps",
-              "--compile-bytecode", *_uv_indexes(), "--requirement", str(lock)], _uv_environment())  # fmt: skip
+              "--compile-bytecode", "--requirement", str(lock)], _uv_environment())  # fmt: skip
         return
     with tempfile.TemporaryDirectory(prefix="hangar-pip-") as folder:
         pip, origin = _pip(python, Path(folder))
@@ -101,11 +103,41 @@ def _read(url: str) -> bytes:
     bundle = authorities()
     if bundle:
         context.load_verify_locations(bundle)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _LoginStays())
     try:
-        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+        with opener.open(request, timeout=60) as answer:
             return bytes(answer.read())
     except (urllib.error.URLError, OSError) as error:
         raise Failed(f"{_without_login(url)}: {getattr(error, 'reason', error)}") from error
+
+
+class _LoginStays(urllib.request.HTTPRedirectHandler):
+    """Another server that an index sends us to is not told the index's login, as urllib alone would."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request and _server(newurl) not in (_server(req.full_url), _encrypted(req.full_url)):
+            request.remove_header("Authorization")
+        return request
+
+
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _encrypted(url: str) -> tuple[str, str | None, int | None]:
+    """The same server over TLS, at the usual ports of both."""
+    scheme, host, port = _server(url)
+    return ("https", host, 443) if (scheme, port) == ("http", 80) else (scheme, host, port)
 
 
 def _without_login(url: str) -> str:
@@ -145,15 +177,17 @@ def _certificates() -> dict[str, str]:
 def _uv_environment() -> dict[str, str]:
     bundle = authorities()
     known = "SSL_CERT_FILE" in os.environ or not bundle
-    return {"UV_SYSTEM_CERTS": "true"} if known else {"SSL_CERT_FILE": bundle}
+    return ({"UV_SYSTEM_CERTS": "true"} if known else {"SSL_CERT_FILE": bundle}) | _uv_index()
 
 
-def _uv_indexes() -> list[str]:
-    """Uv does not read pip's settings; a company's index is usually written there."""
+def _uv_index() -> dict[str, str]:
+    """Uv does not read pip's settings; a company's index is usually written there. No argument: everybody on this
+    computer reads those, and the address may have a login.
+    """
     if any(name in os.environ for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX")):
-        return []
+        return {}
     index = os.environ.get("PIP_INDEX_URL") or pip_setting("index-url")
-    return ["--default-index", index] if index else []
+    return {"UV_DEFAULT_INDEX": index} if index else {}
 
 
 def _run(argv: list[str], env: dict[str, str] | None = None, *, check: bool = True) -> None:

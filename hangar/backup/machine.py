@@ -17,7 +17,7 @@ ASKED = 60.0
 MADE = 12 * 3600.0
 """Seconds for a backup and for putting one back: a large warehouse takes hours."""
 
-SSH_FAILED, NOT_THERE = 255, 1
+SSH_FAILED = 255
 REFUSED = "backup: "
 """What the program puts before the sentence that says why it did not."""
 

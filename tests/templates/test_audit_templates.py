@@ -43,6 +43,45 @@ def test_whoever_becomes_root_is_in_the_trail_with_who_they_were() -> None:
     assert {f"-a always,exit -F arch={arch} {becomes}" for arch in ("b64", "b32")} <= set(lines)
 
 
+def calls(key: str, arch: str, **given: object) -> list[str]:
+    """The system calls that a rule of this key records."""
+    lines = [
+        line for line in render("hardening_audit", RULES, **given).splitlines() if f"arch={arch}" in line
+    ]
+    wanted = [line.split("-S ")[1].split()[0].split(",") for line in lines if line.endswith(f"key={key}")]
+    return sorted({call for some in wanted for call in some})
+
+
+@pytest.mark.parametrize("arch", ["b64", "b32"])
+@pytest.mark.parametrize(
+    ("key", "made"),
+    [
+        ("mounts", {"move_mount", "mount_setattr", "mount", "umount2"}),
+        ("rights", {"fchmodat2", "fchmodat", "fchownat"}),
+        ("denied", {"openat2", "openat", "open_by_handle_at"}),
+        ("time", {"clock_adjtime", "clock_settime", "settimeofday"}),
+        ("system", {"sethostname", "setdomainname"}),
+    ],
+)
+def test_what_debians_own_programs_call_is_recorded(key: str, made: set[str], arch: str) -> None:
+    """Mount makes no call of the name mount any more, chmod -h and adjtime none of their old ones"""
+    assert made <= set(calls(key, arch))
+
+
+ARM: dict[str, object] = {"__hardening_audit_found": {"stdout_lines": ["dpkg arm64 installed"]}}
+AMD: dict[str, object] = {"__hardening_audit_found": {"stdout_lines": ["dpkg amd64 installed"]}}
+OLD = {"open", "creat", "chmod", "chown", "lchown", "create_module", "query_module"}
+"""Calls that are not in the table of a 64-bit Arm processor."""
+
+
+def test_no_rule_names_a_call_that_the_processor_has_not() -> None:
+    """The whole rule would be left out."""
+    keys = ("rights", "denied", "modules", "mounts", "time", "system")
+    assert {call for key in keys for call in calls(key, "b64", **ARM)} & OLD == set()
+    assert {call for key in keys for call in calls(key, "b64", **AMD)} >= OLD
+    assert {"fchmodat", "openat", "init_module"} <= {c for key in keys for c in calls(key, "b64", **ARM)}
+
+
 VERSION = "6.12.48+deb13-amd64"
 IMAGE = f"/boot/initrd.img-{VERSION}"
 TABLES, MENU = f"kernel {VERSION}", "generated /boot/grub/grub.cfg"

@@ -1,10 +1,14 @@
 import hashlib
 import http.server
+import io
 import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import ClassVar
+from urllib.request import Request
 
 import pytest
 
@@ -18,8 +22,17 @@ class Index(http.server.BaseHTTPRequestHandler):
 
     page = f'<a href="../../files/{installers.PIP_WHEEL}#sha256=00">{installers.PIP_WHEEL}</a>'
     login = ""
+    sends_to: ClassVar[dict[str, str]] = {}
+    heard: ClassVar[list[tuple[str, str | None]]] = []
+    """Who was asked, and with which login."""
 
     def do_GET(self) -> None:
+        self.heard.append((self.headers["Host"], self.headers.get("Authorization")))
+        if self.path in self.sends_to:
+            self.send_response(302)
+            self.send_header("Location", self.sends_to[self.path])
+            self.end_headers()
+            return
         if self.login and self.headers.get("Authorization") != self.login:
             self.send_error(401)
             return
@@ -62,13 +75,35 @@ def test_uv_is_used_where_there_is_one(
     calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(installers.shutil, "which", lambda name: "/usr/bin/uv")
-    monkeypatch.setenv("PIP_INDEX_URL", "https://pypi.example.org/simple")
-    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
     installers.install(tmp_path / "v", tmp_path / "lock", "/usr/bin/python3")
     assert calls[0] == ["/usr/bin/python3", "-m", "venv", "--without-pip", str(tmp_path / "v")]
     assert calls[1][:3] == ["/usr/bin/uv", "pip", "install"]
     assert "--require-hashes" in calls[1]
-    assert calls[1][calls[1].index("--default-index") + 1] == "https://pypi.example.org/simple"
+
+
+def test_the_login_of_an_index_stands_in_no_argument_of_uv(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever else has an account on this computer sees the arguments of its programs."""
+    told = tmp_path / "told"
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\nprintf "%s\\n" "$UV_DEFAULT_INDEX" "$*" > {told}\n')
+    uv.chmod(0o755)
+    monkeypatch.setattr(installers.shutil, "which", lambda name: str(uv))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:hush@pypi.example.org/simple")
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    installers.install(tmp_path / "v", tmp_path / "lock", sys.executable)
+    index, arguments = told.read_text().splitlines()
+    assert index == "https://user:hush@pypi.example.org/simple"
+    assert arguments.startswith("pip install")
+    assert "hush" not in arguments
+
+
+def test_an_index_that_was_chosen_for_uv_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pypi.example.org/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.org/simple")
+    assert "UV_DEFAULT_INDEX" not in installers._uv_environment()
 
 
 def test_without_uv_the_systems_pip_installs_into_the_environment(
@@ -136,6 +171,43 @@ def test_a_login_in_the_address_is_used_and_never_shown(
     with pytest.raises(installers.Failed) as failed:
         installers.fetch_pip(tmp_path)
     assert "wrong" not in str(failed.value)
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "localhost"])
+def test_a_server_that_an_index_sends_to_is_not_told_its_login(
+    place: str, index: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Many keep files in a bucket of somebody else's; the index's own pages ask for the login again."""
+    port = index.rpartition(":")[2]
+    wheel = f"/files/{installers.PIP_WHEEL}"
+    monkeypatch.setattr(Index, "page", f'<a href="/old/{installers.PIP_WHEEL}">x</a>')
+    monkeypatch.setattr(Index, "sends_to", {f"/old/{installers.PIP_WHEEL}": f"http://{place}:{port}{wheel}"})
+    monkeypatch.setattr(Index, "heard", [])
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://user:pass%20word@{index}/simple")
+    installers.fetch_pip(tmp_path)
+    login = "Basic dXNlcjpwYXNzIHdvcmQ="
+    last = login if place == "127.0.0.1" else None
+    assert Index.heard == [(index, login), (index, login), (f"{place}:{port}", last)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent_to", "told"),
+    [
+        ("http://index.example.org/a", "http://index.example.org/b", True),
+        ("http://index.example.org/a", "https://index.example.org/b", True),
+        ("http://index.example.org/a", "https://index.example.org:8443/b", False),
+        ("https://index.example.org/a", "https://files.example.org/a", False),
+        ("https://index.example.org/a", "http://index.example.org/a", False),
+    ],
+)
+def test_a_login_goes_along_to_the_same_server_and_never_out_of_encryption(
+    asked: str, sent_to: str, told: bool
+) -> None:
+    first = Request(asked, headers={"Authorization": "Basic x"})
+    second = installers._LoginStays().redirect_request(first, io.BytesIO(), 302, "", HTTPMessage(), sent_to)
+    assert second is not None
+    assert second.has_header("Authorization") is told
 
 
 def test_an_old_pip_does_not_know_other_environments(tmp_path: Path) -> None:

@@ -24,11 +24,15 @@ PEOPLE = range(1000, 60_000)
 lies above for containers' and refuses it (roles/firewall): the operator's forwards would lead nowhere.
 """
 
+SSH_PORT = 22
+"""The one port that the firewall leaves open (roles/firewall)."""
+
 LOOK = f"""
 . /etc/os-release 2>/dev/null
 echo "system=$ID $VERSION_ID"
 echo "name=$PRETTY_NAME"
 echo "uid=$(id -u)"
+echo "sshd=${{SSH_CONNECTION##* }}"
 echo "python=$(command -v python3)"
 echo "sudo=$(sudo -n true 2>&1 && echo yes)"
 id -nG | tr ' ' '\\n' | grep -qx {ADMINS} && echo member=yes
@@ -49,8 +53,8 @@ def look(server: Server, private_key: Path) -> Facts:
 
     Raises:
         MachineUnreachable: nobody answers, the host key is not the pinned one, or the key opens nothing.
-        CloudError: the machine is not Debian 13, has no Python 3, or its account is a system account or does not
-            become root.
+        CloudError: the machine is not Debian 13, has no Python 3, its sshd listens on another port than 22, or its
+            account is a system account or does not become root.
     """
     argv = [
         "ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes",
@@ -92,6 +96,13 @@ def facts(server: Server, found: Mapping[str, str]) -> Facts:
             f"* It is {number}, as a directory or Google's OS Login gives. Services answer {PEOPLE.start} to"
             f" {PEOPLE.stop - 1}; what lies above may be a container's.",
             f"Name an ordinary account in existing.user. To make one: {ssh} sudo adduser --disabled-password NAME",
+        )
+    if (listens := int(found.get("sshd") or SSH_PORT)) != SSH_PORT:
+        raise CloudError(
+            f"The sshd of {server.address} listens on port {listens}.",
+            f"* The firewall will leave {SSH_PORT} open alone, and shut you out.",
+            f"Let it listen on {SSH_PORT} (`Port` in /etc/ssh/sshd_config, `ListenStream` of ssh.socket) and correct"
+            f" existing.port. A provider's forward from another port to {SSH_PORT} may stay as it is.",
         )
     if found.get("sudo") != "yes":
         raise CloudError(

@@ -30,6 +30,9 @@ BASE = "/api/public/v1"
 ANYONE: tuple[str, ...] = ("anyone",)
 ADMINS = (ADMIN,)
 BOTH = (ADMIN, ORCHESTRATOR)
+UNKNOWN_BYTES = 16 * 1024
+"""Of a body from somebody who has not said yet who it is: an id and a secret fit many times."""
+
 SOURCES, DESTINATIONS = actors.Actors("source"), actors.Actors("destination")
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -82,7 +85,7 @@ TABLE: tuple[tuple[str, str, Handler, tuple[str, ...]], ...] = (
 
 
 class Door:
-    """Turns requests into calls: bounded body, known client, allowed scope, in that order of cheapness."""
+    """Turns requests into calls: known client, allowed scope, bounded body, in that order of cheapness."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -109,26 +112,32 @@ class Door:
             client=client,
             path=request.path_params,
             query=request.query_params,
-            body=await self._body(request),
+            body=await self._body(request, client is not None),
             content_type=request.headers.get("content-type", "").lower(),
             address=str(request.url.replace(query=None)),
         )
 
-    async def _body(self, request: Request) -> bytes:
-        most = self._service.settings.limits.body_bytes
+    async def _body(self, request: Request, is_known: bool) -> bytes:
+        limits = self._service.settings.limits
+        most = limits.body_bytes if is_known else min(limits.body_bytes, UNKNOWN_BYTES)
         whole = bytearray()
         try:
-            async for chunk in request.stream():
-                whole += chunk
-                if len(whole) > most:
-                    raise Problem(413, "payload-too-large", f"The body is larger than {most} bytes.")
+            async with asyncio.timeout(limits.body_seconds):
+                async for chunk in request.stream():
+                    whole += chunk
+                    if len(whole) > most:
+                        raise Problem(413, "payload-too-large", f"The body is larger than {most} bytes.")
         except ClientDisconnect:
             raise bad_request("The client left before its body had arrived.") from None
+        except TimeoutError:
+            sentence = f"The body had not arrived after {limits.body_seconds:g} seconds."
+            raise Problem(408, "request-timeout", sentence) from None
         return bytes(whole)
 
 
 def answer(problem: Problem) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    # Whoever sends a body by drops would keep the connection by it.
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}.get(problem.status)
     return JSONResponse(problem.body(), problem.status, headers, media_type="application/problem+json")
 
 

@@ -58,10 +58,6 @@ def unknown_value(detail: str, value: str) -> Problem:
     return Problem(400, "value-not-found", detail, {"value": value[:64]})
 
 
-def conflict(detail: str) -> Problem:
-    return Problem(409, "state-conflict", detail)
-
-
 def try_again(detail: str) -> Problem:
     return Problem(409, "try-again-later", detail)
 

@@ -21,6 +21,7 @@ class Limits:
     jobs_waiting: int = 100  # beyond it a request is refused with 503
     attempts: int = 3  # starts of one job that the service itself interrupted
     body_bytes: int = 1_000_000
+    body_seconds: float = 60  # until all of it has arrived
     log_megabytes: int = 10  # a job's log; one older part of the same size is kept
     log_days: int = 30
     token_seconds: int = 900  # Airbyte's own lifetime for application tokens

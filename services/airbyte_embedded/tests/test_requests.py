@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -10,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server import Server
+from tests.server import ADMIN, Server
+
+FORM = "application/x-www-form-urlencoded"
 
 
 def ask(
@@ -76,12 +80,37 @@ def test_json_is_json_however_it_is_written(server: Server, kind: str) -> None:
 
 
 def test_a_body_that_is_far_too_large_is_refused_and_the_client_hears_it(server: Server) -> None:
-    for path in ("/workspaces", "/applications/token"):
+    for path, most in (("/workspaces", 1_000_000), ("/applications/token", 16_384)):
         assert problem(ask(server, "POST", path, b"x" * 20_000_000)) == (
             413,
-            "The body is larger than 1000000 bytes.",
+            f"The body is larger than {most} bytes.",
         )
     assert ask(server, "GET", "/workspaces").status_code == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [(16_384, 401), (16_385, 413)])
+def test_who_has_no_token_is_listened_to_for_as_long_as_a_secret_needs(
+    server: Server, length: int, status: int
+) -> None:
+    """Thousands of large bodies that nobody answers for would fill the service's memory."""
+    form = b"client_id=x&client_secret=".ljust(length, b"x")
+    answer = server.http.post("/applications/token", content=form, headers={"content-type": FORM})
+    assert answer.status_code == status
+
+
+def test_a_body_that_comes_by_drops_ends_with_its_connection(make_server: Callable[..., Server]) -> None:
+    """A second is given here; what comes in time is taken however many pieces it has."""
+    server = make_server("--body-seconds=1")
+    head = b"POST /api/public/v1/applications/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
+        slow.sendall(head + b"Content-Length: 1000\r\n\r\n{")
+        heard = b"".join(iter(lambda: slow.recv(65536), b""))
+    assert heard.startswith(b"HTTP/1.1 408 ")
+    assert b"The body had not arrived after 1 seconds." in heard
+    known = {"client_id": ADMIN[0], "client_secret": ADMIN[1]}
+    pieces = (bytes([one]) for one in json.dumps(known).encode())
+    kind = {"content-type": "application/json"}
+    assert server.http.post("/applications/token", content=pieces, headers=kind).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ FIT = {
     "system": "debian 13",
     "name": "Debian GNU/Linux 13 (trixie)",
     "uid": "1000",
+    "sshd": "22",
     "python": "/usr/bin/python3",
     "sudo": "yes",
 }
@@ -74,6 +75,15 @@ def test_a_fit_machine_is_taken() -> None:
             ),
         ),
         (
+            {"sshd": "2222"},
+            CloudError(
+                "The sshd of 203.0.113.7 listens on port 2222.",
+                "* The firewall will leave 22 open alone, and shut you out.",
+                "Let it listen on 22 (`Port` in /etc/ssh/sshd_config, `ListenStream` of ssh.socket) and correct"
+                " existing.port. A provider's forward from another port to 22 may stay as it is.",
+            ),
+        ),
+        (
             {"sudo": "sudo: a password is required"},
             CloudError(
                 "debian does not become root on 203.0.113.7 without a password.",
@@ -90,7 +100,7 @@ def test_a_fit_machine_is_taken() -> None:
             ),
         ),
     ],
-    ids=["ubuntu", "older", "system account", "directory", "sudo", "python"],
+    ids=["ubuntu", "older", "system account", "directory", "port", "sudo", "python"],
 )  # fmt: skip
 def test_an_unfit_machine_is_refused_with_its_cure(what: dict[str, str], error: HangarError) -> None:
     with pytest.raises(CloudError) as caught:
@@ -185,6 +195,7 @@ def test_one_login_looks_at_everything_and_changes_nothing(monkeypatch: pytest.M
     assert not any("StrictHostKeyChecking" in word for word in argv), "that is the configuration's: yes"
     assert "sudo -n true" in script
     assert 'echo "uid=$(id -u)"' in script
+    assert 'echo "sshd=${SSH_CONNECTION##* }"' in script
 
 
 def test_an_operator_is_whom_the_firewall_answers() -> None:
