@@ -141,7 +141,7 @@ class ConnectionSource(Source):
         where that would lose a row or a state.
         """
         if what := _unread(message):
-            raise ConnectorFailed(f"{self.name} wrote a {what} that cannot be read. No row was taken.")
+            raise ConnectorFailed(f"{self.name} wrote a {what} that cannot be read")
         super()._print_info_message(message)
 
     def _discover(self) -> AirbyteCatalog:
