@@ -36,7 +36,8 @@ wait
 def findings(env: str, answer: str) -> list[Finding]:
     """The machine's answers, judged."""
     before, begun, after = f"\n{answer}".partition(f"\n{BEGIN}\n")
-    lines = [line.split() for line in after.splitlines() if line.strip()]
+    # A connection that broke off leaves half a line.
+    lines = [line.split() for line in after.split("\n")[:-1] if line.strip()]
     if not begun:
         return [
             Finding(
@@ -74,8 +75,14 @@ def _of(lines: list[list[str]], what: str) -> list[list[str]]:
 
 def _room(lines: list[list[str]], env: str) -> Finding:
     """What the disk has left, or what the person's own share of it has, whichever is less."""
-    kilobytes, place = (_of(lines, "room") or [["0", "~"]])[0][:2]
-    left = int(kilobytes) * 1024
+    kilobytes, *rest = (_of(lines, "room") or [[]])[0] or [""]
+    if not kilobytes.isdecimal():  # then the first word is the home already
+        place = " ".join([kilobytes, *rest]) or "the home"
+        return Finding(
+            "Disk", "missing", f"what is free in {place} cannot be told: it is not there, or its disk does not answer",
+            f"./provision.py up {env} makes a home that is missing.",
+        )  # fmt: skip
+    place, left = " ".join(rest) or "the home", int(kilobytes) * 1024
     says = f"{left / 10**9:.1f} GB free in {place}"
     look = f"See what is there: ./provision.py ssh {env} 'du -sh ~/.vscode-server ~/.cache'"
     for used, bound, how in (line for line in _of(lines, "share") if len(line) == 3):
@@ -93,7 +100,7 @@ def _room(lines: list[list[str]], env: str) -> Finding:
 
 def _watches(lines: list[list[str]], env: str) -> Finding:
     name = "Watched files"
-    count = int((_of(lines, "watches") or [["0"]])[0][0])
+    count = int(next((words[0] for words in _of(lines, "watches") if words and words[0].isdecimal()), "0"))
     if count >= WATCHES:
         return ok(name, f"{count} at once")
     return Finding(

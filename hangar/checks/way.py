@@ -1,6 +1,7 @@
 """The way from this computer to a working editor on the machine: each step, what it means, and the cure."""
 
 import re
+import shlex
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,16 @@ from hangar.cloud.gcp import iap
 from hangar.editor import program
 from hangar.errors import CommandFailed
 from hangar.ssh import client_config, include, jump, proxy
+from hangar.ssh.call import PENALTY, TOO_MANY
 
 PATIENCE = 5.0
 """Seconds for everything that is asked over the network; it is asked at once."""
 
 CONNECT = 4
 """Seconds for one connection."""
+
+WINDOWS_DISK = re.compile(r"/mnt/[a-z]/(?:(?P<home>Users/[^/]+)/)?")
+"""Where WSL has Windows' disks, and the home of a Windows account that a program was installed for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ def look(env: str) -> list[Finding]:
     config = client_config.of(env)
     settings = client_config.read(config)
     mine = key(env, settings)
-    steps = [known_by_name(env), editor(), mine]
+    steps = [known_by_name(env), editor(env), mine]
     if mine.state == "missing":
         return steps
     with ThreadPoolExecutor(3) as pool:
@@ -64,13 +69,24 @@ def known_by_name(env: str) -> Finding:
     )  # fmt: skip
 
 
-def editor() -> Finding:
-    found = program.find()
-    if found:
-        return ok("VS Code", found)
+def editor(env: str) -> Finding:
+    """VS Code on this computer. In WSL it is Windows' own, and asks Windows' ssh, which knows nothing of this home."""
+    name, found = "VS Code", program.find()
+    if not found:
+        return Finding(
+            name, "warning", "not installed here, or `code` is not on the PATH", program.install_hint()
+        )
+    of_windows = WINDOWS_DISK.match(found)
+    if not of_windows:
+        return ok(name, found)
+    home = Path(found[: of_windows.end("home")]) if of_windows["home"] else None
+    if home and include.include_file(env, home / ".ssh").exists():
+        return ok(name, f"{found}, whose ssh knows hangar-{env} too")
+    at = shlex.quote(f"{home or '/mnt/c/Users/NAME'}/.ssh")
     return Finding(
-        "VS Code", "warning", "not installed here, or `code` is not on the PATH", program.install_hint()
-    )
+        name, "warning", f"{found} is Windows' own: its ssh reads the settings of a Windows account, not these",
+        f"./provision.py ssh-config {env} --user NAME --key 'C:\\…' --windows {at} (docs/editor.md, Windows)",
+    )  # fmt: skip
 
 
 def key(env: str, settings: dict[str, str]) -> Finding:
@@ -114,12 +130,29 @@ def reach(env: str, settings: dict[str, str]) -> Finding:
             "Port", "missing", f"{where}: {why}; the machine is off, or a firewall is in between",
             f"See ./provision.py status {env}; your network must be in access.ssh_sources.",
         )  # fmt: skip
+    if turned_away := _turned_away(env, banner):
+        return Finding("Port", "missing", f"{where} {turned_away[0]}", turned_away[1])
     if not banner.startswith("SSH-"):
         return Finding(
             "Port", "missing", f"{where} answers, but not as SSH: somebody is in between",
             "Try another network, without a proxy or a portal.",
         )  # fmt: skip
     return ok("Port", f"{where} speaks SSH")
+
+
+def _turned_away(env: str, said: str) -> tuple[str, str] | None:
+    """What sshd says before its name to an address that it does not want now, and what to do about it."""
+    if PENALTY in said:
+        return (
+            "turns this computer's address away for a while: logins from it have failed (PerSourcePenalties)",
+            "Wait ten minutes: no penalty lasts longer. An editor or a script that goes on with a wrong key renews it.",
+        )
+    if TOO_MANY in said:
+        return (
+            "has too many logins under way and drops more of them",
+            f"Wait a minute. If it goes on, something tries to log in all the time: ./provision.py logs ssh {env}",
+        )
+    return None
 
 
 def log_in(env: str, config: Path) -> Tried:
@@ -129,9 +162,13 @@ def log_in(env: str, config: Path) -> Tried:
     try:
         done = process.run(argv, check=False, input=editor_server.SCRIPT, timeout=PATIENCE)
     except CommandFailed as error:
-        # How far it came says what it waits for: a touch of the key, say, or the account's start-up files.
-        said = getattr(error.__cause__, "stderr", None) or b""
-        return Tried(f"{said.decode(errors='replace')}\n{error.brief}\n", "")
+        # How far it came says what it waits for: a touch of the key, the account's start-up files, or on a slow way
+        # the last of the answers.
+        said, answer = (
+            (getattr(error.__cause__, part, None) or b"").decode(errors="replace")
+            for part in ("stderr", "stdout")
+        )
+        return Tried(f"{said}\n{error.brief}\n", answer)
     return Tried(done.stderr, done.stdout)
 
 
@@ -157,6 +194,8 @@ def connection(env: str, settings: dict[str, str], port: Finding, tried: Tried) 
     if port.state == "missing":
         return [port]
     said = tried.said
+    if turned_away := _turned_away(env, said):
+        return [Finding(port.name, "missing", f"{port.detail}: sshd there {turned_away[0]}", turned_away[1])]
     if jump.leads(proxy.words(settings.get("ProxyCommand", ""))) and jump.is_in_the_way(said):
         what, cure = jump.why(said)
         return [Finding(port.name, "missing", f"{port.detail}: {what}", cure)]

@@ -102,9 +102,14 @@ def split(words: list[str], default: str) -> tuple[str, str, str]:
     name = left.pop(0) if action != "list" and left else ""
     env = left.pop(0) if left and env == default else env
     if left or (action != "list" and not name):
+        from hangar.config.public_keys import PRIVATE  # only now: help needs none of it
+
+        said = " ".join(words)
         raise HangarError(
             "This is not how people are asked for.",
-            f"* You said: people {' '.join(words)}",
+            "* You said a private key, which belongs on its owner's computer alone. Nothing of it was stored."
+            if PRIVATE.search(said)
+            else f"* You said: people {said}",
             f"Say: ./provision.py people list {env}, or add, remove, expire, key or password with a NAME",
         )
     return action, name, env
@@ -156,10 +161,11 @@ def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
 
 
 def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
-    from hangar.people import leaving
+    from hangar.people import coming, leaving
+    from hangar.people.edit import Unchangeable
 
     env = config.environment
-    leaving.require_removable(config, name)
+    coming.require_removable(config, name)
     if not console.confirm(f"End all access of {name} to {env} now, and archive the home?"):
         raise HangarError(f"{name} stays.")
     _require_second_word(config, name, args.myself)
@@ -167,12 +173,23 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
         with _at_work(config, args, f"people remove {name}") as progress:
             gone = leaving.remove(config, name, progress)
     except LockHeld as held:
-        raise LockHeld(
-            held.brief, held.details,
-            f"{held.resolution}\n{_at_once(env, name)}",
-        ) from None  # fmt: skip
+        held.resolution += f"\n{_at_once(env, name)}"
+        raise
+    except Unchangeable as unchanged:
+        unchanged.resolution += f"\n{_at_once(env, name).splitlines()[0]}"
+        raise
     _tell_out(config, gone)
+    _tell_colleagues(config)
     _as_json(args.json, asdict(gone))
+
+
+def _tell_colleagues(config: "Config") -> None:
+    """Another checkout goes by its own platform.yml."""
+    if not config.is_here:
+        console.say(
+            f"Commit inventory/{config.environment}/platform.yml: whoever runs `up` from a checkout without this"
+        )
+        console.say("gives the access back.")
 
 
 def _require_second_word(config: "Config", name: str, given: str) -> None:
@@ -219,7 +236,7 @@ def _others_bindings(config: "Config", gone: "Departure") -> str:
 
 def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     from hangar.config.people import today
-    from hangar.people import coming, leaving
+    from hangar.people import coming
 
     if not args.expires:
         raise HangarError(
@@ -228,7 +245,7 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         )
     day = _day(args.expires)
     if day is not None:
-        leaving.require_removable(config, name)
+        coming.require_removable(config, name)
     if day == today():
         coming.require(config, name)
         question = f"End the access of {name} to {config.environment} now? The account and the home stay."
@@ -240,6 +257,8 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     ends = f"until the day before {day}" if day else "without an end"
     console.say(f"{name} has {'no access from now on' if day == today() else f'access {ends}'}.")
     _tell_in(config, outcome.person, has_machine=outcome.has_machine)
+    if outcome.person.is_expired:
+        _tell_colleagues(config)
     _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
 
 
@@ -269,6 +288,8 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
     else:
         refused = ", and refuses what was taken" if gone else ""
         console.say(f"The machine admits each of these keys{refused}.")
+    if gone:
+        _tell_colleagues(config)
     _as_json(args.json, {**_keys_as_data(outcome.person), "on_the_machine": outcome.has_machine})
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from hangar import console
 from hangar.commands._editor import ensure_named, load_for, where
@@ -69,7 +69,8 @@ def _for_windows(args: argparse.Namespace) -> int:
     """Nothing of this computer's own is changed but what it knows of the machine."""
     at: Path = args.windows
     if not at.is_dir():
-        raise HangarError(f"There is no folder {at}.", resolution=f"Make it in Windows: mkdir {at.name}")
+        raise HangarError(f"There is no folder {at}.", resolution=_how_to_name(at))
+    login.require_windows_key(args.key)
     known = login.recorded(args.environment)
     here = Login(args.user or (known.user if known else ""), args.key, args.jump)
     login.require_complete(here, args.environment)
@@ -83,6 +84,15 @@ def _for_windows(args: argparse.Namespace) -> int:
         console.json({"host": machine.server.name, "user": here.user, "file": str(path), "changed": changed,
                       "included": included})  # fmt: skip
     return 0
+
+
+def _how_to_name(at: Path) -> str:
+    """A folder of Windows' as WSL has it; where it is named so, it has to be made."""
+    there = PureWindowsPath(str(at))
+    if there.drive[1:] != ":":
+        return f"Make it in Windows: mkdir {at.name}"
+    rest = "/".join(there.parts[1:])
+    return f"Say it as WSL names it: --windows /mnt/{there.drive[0].lower()}/{rest}"
 
 
 def _include_there(at: Path) -> bool:

@@ -47,6 +47,12 @@ class PublicKey:
         return " ".join(word for word in words if word)
 
 
+def text_of(raw: bytes) -> str:
+    """What a key's file holds, also where PowerShell wrote it: UTF-16, or UTF-8 with a mark before it."""
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return raw.decode(encoding, errors="replace")
+
+
 def parse(line: str) -> PublicKey:
     """The key of a line as it stands in a .pub file; blanks and line ends around it do not matter.
 

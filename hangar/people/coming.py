@@ -16,6 +16,7 @@ from hangar.config.load import parse
 from hangar.config.people import Person, today
 from hangar.config.public_keys import BadKey
 from hangar.config.public_keys import parse as parse_key
+from hangar.config.public_keys import text_of as text_of_key
 from hangar.console import Progress
 from hangar.errors import ConfigError, HangarError, Problem
 from hangar.people import edit, machine
@@ -40,7 +41,7 @@ def read_key(given: str) -> str:
         HangarError: it is none, or there is no such file. Nothing of a key is repeated.
     """
     path = _file(given)
-    text = path.read_text(encoding="utf-8", errors="replace") if path else given
+    text = text_of_key(path.read_bytes()) if path else given
     try:
         return str(parse_key(text))
     except BadKey as error:
@@ -128,6 +129,17 @@ def text_of(environment: str) -> str:
         ) from None
 
 
+def reread(config: Config) -> tuple[Config, str]:
+    """The settings as platform.yml has them now, and its text: while a question waited for its answer, another call
+    may have changed it.
+
+    Raises:
+        ConfigError: it is wrong meanwhile.
+    """
+    text = text_of(config.environment)
+    return parse(config.environment, text), text
+
+
 def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:
     """Somebody comes. The same again finishes what was interrupted.
 
@@ -135,7 +147,7 @@ def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:
         HangarError: there is somebody of that name who is not the same, or the day is past.
         ConfigError: the new settings would be wrong.
     """
-    name, before = entry["name"], text_of(config.environment)
+    name, (config, before) = entry["name"], reread(config)
     there = person_of(config, name)
     if entry.get("expires") is not None:
         require_future(entry["expires"])
@@ -160,10 +172,12 @@ def set_expiry(config: Config, name: str, day: date | None, progress: Progress) 
     """Somebody gets another day; today means now.
 
     Raises:
-        HangarError: nobody has that name, or the day is past.
+        HangarError: nobody has that name, the day is past, or it is the last admin's.
     """
-    before = text_of(config.environment)
+    config, before = reread(config)
     require(config, name)
+    if day is not None:
+        require_removable(config, name)
     if day is not None and day != today():
         require_future(day)
     with progress.stage("platform.yml"):
@@ -210,6 +224,21 @@ def _tell_machine(
         if lost:
             taken = person.model_copy(update={"keys": tuple(lost)})
             machine.prove_out(config.environment, taken, server.admin)
+
+
+def require_removable(config: Config, name: str) -> None:
+    """Returns unless the machine would be left without an admin.
+
+    Raises:
+        HangarError: this is the last one.
+    """
+    admins = [person.name for person in config.people if person.role == "admin" and not person.is_expired]
+    if admins == [name]:
+        raise HangarError(
+            f"{name} is the last admin, and stays.",
+            resolution=f"Let another one in first: ./provision.py people add NAME {config.environment} "
+            "--role admin --key FILE",
+        )
 
 
 def require_future(day: date) -> None:

@@ -17,6 +17,10 @@ from hangar.errors import HangarError
 KEY = "people"
 
 
+class Unchangeable(HangarError):
+    """The file is written in a way that we do not know how to change; it is as it was."""
+
+
 def add(text: str, entry: dict[str, Any]) -> str:
     """The text with one more person, at the end of the list."""
     lines, node = text.splitlines(), _list(text)
@@ -142,7 +146,7 @@ def _checked(before: str, after: str, people: Sequence[dict[str, Any]]) -> str:
     """What we wrote, if a reader finds exactly what was meant.
 
     Raises:
-        HangarError: the file is written in a way that we do not know how to change.
+        Unchangeable: nobody would find that.
     """
     wanted = {**read_yaml(before)[0], KEY: list(people) or None}
     found, problems = read_yaml(after)
@@ -153,11 +157,11 @@ def _checked(before: str, after: str, people: Sequence[dict[str, Any]]) -> str:
     return after
 
 
-def _beyond_us() -> HangarError:
-    return HangarError(
+def _beyond_us() -> Unchangeable:
+    return Unchangeable(
         "platform.yml is written in a way that Hangar cannot change by itself; nothing was changed.",
         "* The list `people` uses anchors, tags or a form of its own.",
-        "Change it by hand, then run ./provision.py up.",
+        "Change it by hand; the next `up` makes it so.",
     )
 
 

@@ -5,12 +5,11 @@ import base64
 from hangar import machine as controller
 from hangar import paths
 from hangar.config import Config
-from hangar.config.load import parse as settings_of
 from hangar.config.public_keys import PublicKey, parse
 from hangar.console import Progress
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.people import edit, machine
-from hangar.people.coming import Outcome, enact, read_key, require, rewrite, text_of
+from hangar.people.coming import Outcome, enact, read_key, require, reread, rewrite
 from hangar.ssh.keys import public_path, read_public_key
 
 FINGERPRINT = "SHA256:"
@@ -66,10 +65,7 @@ def change(config: Config, name: str, more: list[str], gone: list[str], progress
         ConfigError: the new settings would be wrong.
         PromiseBroken: the machine admits one of those that went, or not one of the others.
     """
-    before = text_of(config.environment)
-    config = settings_of(
-        config.environment, before
-    )  # places are those of this text, whatever was read before a question
+    config, before = reread(config)  # places are those of this text
     require_changeable(config, name, more, gone)
     there = [parse(key) for key in require(config, name).keys]
     known = {key.fingerprint: key for key in there}

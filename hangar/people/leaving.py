@@ -10,9 +10,8 @@ from hangar.config import Config
 from hangar.config.people import Person
 from hangar.config.public_keys import parse as parse_key
 from hangar.console import Progress
-from hangar.errors import HangarError
 from hangar.people import edit, machine
-from hangar.people.coming import missing, person_of, rewrite, text_of
+from hangar.people.coming import missing, person_of, require_removable, reread, rewrite
 from hangar.ssh.keys import public_path, read_public_key
 
 
@@ -40,21 +39,6 @@ def knew(config: Config, person: Person | None) -> str:
     return ""
 
 
-def require_removable(config: Config, name: str) -> None:
-    """Returns unless the machine would be left without an admin.
-
-    Raises:
-        HangarError: this is the last one.
-    """
-    admins = [person.name for person in config.people if person.role == "admin" and not person.is_expired]
-    if admins == [name]:
-        raise HangarError(
-            f"{name} is the last admin, and stays.",
-            resolution=f"Let another one in first: ./provision.py people add NAME {config.environment} "
-            "--role admin --key FILE",
-        )
-
-
 def is_oneself(config: Config, name: str) -> bool:
     """Whether one of the person's keys is the one that this computer logs in with: Hangar's own, too, is somebody's
     once they have put its public half into their entry.
@@ -70,11 +54,14 @@ def remove(config: Config, name: str, progress: Progress) -> Departure:
     """Ends all of it. The same again finishes what was interrupted.
 
     Raises:
-        HangarError: nobody of that name is in platform.yml or on the machine, or something is left to do.
+        HangarError: nobody of that name is in platform.yml or on the machine, they are the last admin, or something is
+            left to do.
         MachineUnreachable: the machine could not be told; platform.yml is changed.
         PromiseBroken: a login attempt was not refused.
     """
-    before, person = text_of(config.environment), person_of(config, name)
+    config, before = reread(config)
+    require_removable(config, name)
+    person = person_of(config, name)
     server = cloud_for(config).server()
     is_known = person is not None or (server is not None and _is_there(config, name))
     with progress.stage("platform.yml"):

@@ -37,3 +37,11 @@ def child(argv: Sequence[str]) -> Child:
     return subprocess.Popen(
         tuple(argv), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=with_parent()
     )
+
+
+def ended(child: Child, seconds: float) -> int | None:
+    """The status with which it ended; None where it runs still after that time."""
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None

@@ -12,12 +12,10 @@ from pathlib import Path
 from hangar import paths, process
 from hangar.config.public_keys import parse
 from hangar.errors import MachineUnreachable
+from hangar.ssh.call import PENALTY
 
 ACCEPTED = re.compile(r"^debug1: Server accepts key: .* (SHA256:\S+)", re.MULTILINE)
 TIMEOUT = 30.0
-
-PENALTY = "Not allowed at this time"
-"""How sshd (9.8 and newer) turns away an address whose logins failed, by PerSourcePenalties, before its name."""
 
 PATIENCE = 60.0
 """Seconds that a penalty is waited for. OpenSSH's own adds 5 s a failed login and turns away from 15 s on, so each of

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
 NO_LOGIN = 255
 """How ssh itself ends when it did not get in; every other status is the command's."""
 
+PENALTY = "Not allowed at this time"
+"""How sshd (9.8 and newer) turns away an address whose logins failed, by PerSourcePenalties, before its name."""
+
+TOO_MANY = "Exceeded MaxStartups"
+"""The same where too many logins are under way."""
+
 
 def argv(server: "Server", command: str) -> list[str]:
     """Runs a shell command there. Asks nobody anything: what would ask fails."""

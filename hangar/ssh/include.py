@@ -46,9 +46,10 @@ def write(
     before is ended: it would go on as if nothing had changed.
 
     Raises:
-        HangarError: ~/.ssh cannot be written.
+        HangarError: ~/.ssh cannot be written, or a file of the user's own has this name.
     """
     path = include_file(server.environment)
+    _require_ours(path)
     with _told(path):
         folder().mkdir(mode=0o700, exist_ok=True)
         changed = write_atomically(path, alias.text(server, private_key, forwards, login))
@@ -63,9 +64,33 @@ def write_windows(
     """The same into the .ssh folder of a Windows account, as it is seen from here; its pinned host keys go along."""
     path, known = include_file(server.environment, at), at / alias.known_hosts_name(server.environment)
     text = alias.windows_text(server, forwards, login, relay)
+    _require_ours(path)
     with _told(path):
         changed = write_atomically(path, text)
         return write_atomically(known, known_hosts.render(server)) or changed
+
+
+def _require_ours(path: Path) -> None:
+    """Raises HangarError where somebody wrote a file of this name by hand: its settings would be gone."""
+    if path.exists() and not _is_ours(path):
+        raise HangarError(
+            f"{path} is none that Hangar wrote; it was left alone.",
+            "ssh reads its settings for this machine from that file.",
+            f"If it is for nothing any more, remove it; else keep it under another name, and run this again: "
+            f"mv {path} {path.with_name(f'my-{path.name}')}",
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    """In an empty one there is nothing of anybody's.
+
+    Raises:
+        HangarError: it cannot be read.
+    """
+    with _told(path):
+        return path.is_file() and (
+            not (text := read(path)) or text.startswith((alias.HEADER, known_hosts.HEADER))
+        )
 
 
 def remove(env: str, at: Path | None = None) -> list[str]:
@@ -74,10 +99,13 @@ def remove(env: str, at: Path | None = None) -> list[str]:
     removed = []
     if at is None:
         shared.close(env)
+        if not client_config.is_operators(env):
+            # It would try again for ever, by settings that are gone. The operator's stay, and so does their tunnel.
+            tunnel.stop(env)
         login.forget(env)
         client_config.forget_login(env)
     for path in (include_file(env, at), place / alias.known_hosts_name(env)):
-        if path.exists():
+        if _is_ours(path):
             with _told(path):
                 path.unlink()
             removed.append(str(path))

@@ -4,6 +4,7 @@ It says `open` once the first connection stands, and ends when that one fails. L
 the file SOCKET.keeper no longer names this process: that is how the tunnel is closed.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -18,6 +19,11 @@ LONGEST_PAUSE = 30.0
 
 LOOK = 0.05
 """Seconds between two looks whether the socket is there: ssh makes it when the forwards stand."""
+
+IN_USE = 3600.0
+"""Seconds between two signs that a tunnel's file is in use: what lies in /tmp untouched goes after days (ten by
+systemd-tmpfiles, three on macOS), and a tunnel without it would not be opened again.
+"""
 
 
 def owner(control: Path) -> Path:
@@ -36,12 +42,20 @@ def keep(control: Path, argv: Sequence[str], announce: Callable[[], None]) -> in
             if not opened:
                 announce()
             opened, pause = True, FIRST_PAUSE
-        status = ssh.wait()
+        status = _ended(control, ssh)
         if not opened:
             return status or 1
         _wait(control, pause)
         pause = min(pause * 2, LONGEST_PAUSE)
     return 0
+
+
+def _ended(control: Path, ssh: unattended.Child) -> int:
+    """The status with which ssh ended, be it in a month."""
+    while (status := unattended.ended(ssh, IN_USE)) is None:
+        with contextlib.suppress(FileNotFoundError):  # the tunnel is being closed
+            os.utime(owner(control))
+    return status
 
 
 def _is_wanted(control: Path) -> bool:

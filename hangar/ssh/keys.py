@@ -35,8 +35,8 @@ def read_public_key(private: Path) -> str:
     """
     public = public_path(private)
     # An empty file is what a failed `ssh-keygen -y > FILE` leaves.
-    if public.exists() and (text := public.read_text(encoding="utf-8", errors="replace").strip()):
-        return _public(text, private)
+    if public.exists() and (raw := public.read_bytes()).strip():
+        return _public(raw, private)
     if not private.exists():
         raise HangarError(
             "There is no key on this computer that opens the machine.",
@@ -51,12 +51,12 @@ def public_path(private: Path) -> Path:
     return private.with_name(private.name + ".pub")
 
 
-def _public(text: str, private: Path) -> str:
+def _public(raw: bytes, private: Path) -> str:
     # With it come all settings, and a login proof has no time for what it does not use.
-    from hangar.config.public_keys import BadKey, parse
+    from hangar.config.public_keys import BadKey, parse, text_of
 
     try:
-        return str(parse(text))
+        return str(parse(text_of(raw)))
     except BadKey as why:
         public = public_path(private)
         raise HangarError(

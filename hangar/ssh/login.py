@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 
 from hangar import paths
 from hangar.errors import HangarError
@@ -92,17 +92,38 @@ def require_key(given: str) -> Path:
     except (OSError, RuntimeError, ValueError):
         raise _no_path() from None  # such as a text that is too long for a name
     if not is_there:
-        from hangar.config.public_keys import PRIVATE  # only now: beside it lies all that reads platform.yml
-
-        if PRIVATE.search(given) or re.fullmatch(KEY_TEXT, given):
+        if _is_key_text(given):
             raise _no_path()
         raise HangarError(f"There is no key {path}.", resolution=f"Make one: ssh-keygen -t ed25519 -f {path}")
     if path.suffix == ".pub":
-        private = path.with_suffix("")
-        raise HangarError(f"{path} is the public half.", resolution=f"Name the private one: --key {private}")
+        raise _public_half(path)
     if any(char in str(path) for char in '"\r\n'):
         raise HangarError(f"ssh cannot be told of a path with quotes or line breaks: {str(path)!r}")
     return path
+
+
+def require_windows_key(given: str) -> None:
+    """Returns for what can be a private key's path on Windows; whether one lies there is not seen from here.
+
+    Raises:
+        HangarError: it is a key's text, which is not repeated, or a public key's path.
+    """
+    if _is_key_text(given):
+        raise _no_path()
+    if given.lower().endswith(".pub"):
+        raise _public_half(PureWindowsPath(given))
+
+
+def _is_key_text(given: str) -> bool:
+    from hangar.config.public_keys import PRIVATE  # only now: beside it lies all that reads platform.yml
+
+    return bool(PRIVATE.search(given) or re.fullmatch(KEY_TEXT, given))
+
+
+def _public_half(path: PurePath) -> HangarError:
+    return HangarError(
+        f"{path} is the public half.", resolution=f"Name the private one: --key {path.with_suffix('')}"
+    )
 
 
 def _no_path() -> HangarError:

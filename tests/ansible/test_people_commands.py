@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,21 +67,65 @@ def test_every_other_word_ends_in_the_usage(airflow: Any, words: list[str]) -> N
     assert str(ended.value).startswith("Airflow for people who are not its service user.")
 
 
+def with_docker(folder: Path, script: str) -> list[str | Path]:
+    """The command as its service user runs it, with something else in Docker's place."""
+    (folder / "docker").write_text(f"#!/bin/sh\n{script}")
+    (folder / "docker").chmod(0o755)
+    (folder / "runtime").mkdir()
+    text = render("people", "/usr/local/bin/hangar-airflow")
+    for before, after in (
+        ('SERVICE = "airflow"', f'SERVICE = "{pwd.getpwuid(os.getuid()).pw_name}"'),
+        ('"PATH": "', f'"PATH": "{folder}:'),
+        ('"/usr/local/lib/hangar"', repr(str(LIBRARY))),
+        ('f"/run/user/{account.pw_uid}"', repr(f"{folder}/runtime")),
+        ("PATIENCE = 60.0", "PATIENCE = 0.3"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "hangar-airflow").write_text(text)
+    return [sys.executable, "-IB", folder / "hangar-airflow"]
+
+
+def test_few_at_once_ask_airflow_which_shares_its_memory_with_the_tasks(tmp_path: Path) -> None:
+    """Anybody may ask as often as they like; what is no start of Airflow waits for nobody"""
+    gate, began = tmp_path / "gate", tmp_path / "began"
+    argv = with_docker(
+        tmp_path, f"echo x >> {began}; timeout 20 sh -c 'while [ ! -e {gate} ]; do sleep 0.05; done'\n"
+    )
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(*words: str) -> subprocess.Popen[bytes]:
+        """Returns when its program has begun."""
+        begun.append(subprocess.Popen([*argv, *words], stdout=subprocess.DEVNULL))
+        until = time.monotonic() + 10
+        while not began.exists() or len(began.read_text().split()) < len(begun):
+            assert time.monotonic() < until, f"{words} did not begin"
+            time.sleep(0.02)  # between two looks at the condition
+        return begun[-1]
+
+    try:
+        first, second = begin("list"), begin("state", "a_dag")
+        for words in (["list"], ["state", "a_dag"], ["trigger", "a_dag"]):
+            refused = subprocess.run([*argv, *words], capture_output=True, text=True, timeout=10, check=False)
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert refused.stderr == "hangar-airflow: others are asking Airflow; try again in a minute\n"
+        look = begin("state")
+        first.kill()  # its turn comes back, however it ended
+        first.wait(10)
+        after = begin("list")
+        gate.touch()
+        assert [one.wait(10) for one in (second, look, after)] == [0, 0, 0]
+    finally:
+        gate.touch()
+        for one in begun:
+            one.kill()
+            one.wait(10)
+
+
 @pytest.mark.parametrize("words", ["list", "state a_dag", "state", "trigger a_dag", "logs"])
 def test_what_a_dag_is_called_acts_on_nobodys_terminal(tmp_path: Path, words: str) -> None:
-    me = pwd.getpwuid(os.getuid()).pw_name
-    docker = tmp_path / "docker"
-    docker.write_text(
-        '#!/bin/sh\nsaid=\'a_dag | \\033]0;owned\\007\\033[2J me\\n\'\nprintf "$said"\nprintf "$said" >&2\nexit 3\n'
-    )
-    docker.chmod(0o755)
-    text = render("people", "/usr/local/bin/hangar-airflow").replace(
-        'SERVICE = "airflow"', f'SERVICE = "{me}"'
-    )
-    text = text.replace('"PATH": "', f'"PATH": "{tmp_path}:').replace(
-        '"/usr/local/lib/hangar"', repr(str(LIBRARY))
-    )
-    (tmp_path / "hangar-airflow").write_text(text)
+    said = "a_dag | \\033]0;owned\\007\\033[2J me\\n"
+    with_docker(tmp_path, f'said=\'{said}\'\nprintf "$said"\nprintf "$said" >&2\nexit 3\n')
     done = subprocess.run(
         [sys.executable, "-IB", tmp_path / "hangar-airflow", *words.split()],
         capture_output=True, text=True, check=False, env={"PATH": f"{tmp_path}:/usr/bin:/bin"},

@@ -56,7 +56,7 @@ def test_accounts_are_read_though_a_field_is_no_text(tmp_path: Path, monkeypatch
     monkeypatch.setattr(facts, "ETC", tmp_path)
     (tmp_path / "passwd").write_bytes(b"ana:x:20001:20001:\xff\x1c,:/srv/people/home/ana:/bin/bash\n")
     (tmp_path / "shadow").write_text("ana:*:20000:0:99999:7:::\n")
-    assert facts._accounts()["ana"].home == "/srv/people/home/ana"
+    assert facts.accounts()["ana"].home == "/srv/people/home/ana"
 
 
 class Slice:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hangar_people import described, facts, keys, leaving, program, steps
+from hangar_people import described, facts, keys, leaving, ledger, program, steps
 from hangar_people.described import Refused
 
 from tests.ansible.staff import ANA, VIC, settled
@@ -32,6 +32,55 @@ def test_nobody_waits_to_be_shut_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert took == ["forget ana", "shut ana out", "end 20001"]
     assert program.remove("ana")["was_there"]
     assert took[-1] == "leave 20001"
+
+
+@pytest.mark.parametrize("damage", ["a zero", "another form", "no answer"])
+def test_a_disk_that_is_damaged_keeps_nobody_in(damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, groups and processes are matters of the other disk, on which alone the access depends"""
+    took: list[object] = []
+    _, found = settled(ANA, VIC)
+    texts = {"a zero": "", "another form": '{"ana": {"number": 1}}', "no answer": "{}"}
+    ledger.LEDGER.write_text(texts[damage])
+    monkeypatch.setattr(facts, "accounts", lambda: found.accounts)
+    if damage == "no answer":
+        monkeypatch.setattr(facts, "gather", failing(OSError(5, "Input/output error", str(ledger.HOMES))))
+    monkeypatch.setattr(described, "forget", lambda name: took.append(f"forget {name}"))
+    for one in (ANA, VIC):
+        (facts.KEYS / one.name).write_text(one.key_file())
+    monkeypatch.setattr(leaving.accounts, "run", lambda *argv: took.append(argv[-1]))
+    monkeypatch.setattr(leaving, "end", lambda name, uid: took.append(uid))
+    with pytest.raises(Refused) as refused:
+        program.remove("ana")
+    assert str(refused.value).startswith("ana is out, and the rest waits for this; ")
+    told = (
+        "Input/output error"
+        if damage == "no answer"
+        else f"{ledger.LEDGER}, which says whose number is whose, is"
+    )
+    assert told in str(refused.value)
+    assert took == ["forget ana", "ana", 20001]
+    assert [path.name for path in facts.KEYS.iterdir()] == ["vic"]
+    with pytest.raises(Refused):
+        program.remove("cat")
+    assert took == ["forget ana", "ana", 20001, "forget cat"], "an account of the machine's own is nobody's"
+
+
+def test_a_full_disk_keeps_nobody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever filled it is out all the same, and what could not be written is told"""
+    took: list[str] = []
+    _, found = settled(ANA)
+    monkeypatch.setattr(program, "LOCK", tmp_path / "lock")
+    full = OSError(28, "No space left on device", "/etc/hangar/people.json")
+    monkeypatch.setattr(described, "forget", failing(full))
+    monkeypatch.setattr(facts, "gather", lambda: found)
+    monkeypatch.setattr(leaving, "shut_out", lambda name: took.append(f"shut {name} out"))
+    monkeypatch.setattr(leaving, "end", lambda name, uid: took.append(f"end {uid}"))
+    monkeypatch.setattr(leaving, "leave", lambda name, uid: took.append(f"leave {uid}"))
+    with pytest.raises(Refused, match="No space left on device"):
+        program.remove("ana")
+    assert took == ["shut ana out", "end 20001", "leave 20001"]
+    with pytest.raises(Refused, match="No space left on device"):
+        program.remove("nobody")
 
 
 def test_a_stranger_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:

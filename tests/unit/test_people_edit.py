@@ -147,8 +147,8 @@ def test_windows_line_ends_stay() -> None:
 def test_what_cannot_be_changed_with_certainty_is_left_alone(text: str) -> None:
     with pytest.raises(HangarError) as refused:
         edit.add(text, ANA)
-    assert refused.value == HangarError(
+    assert refused.value == edit.Unchangeable(
         "platform.yml is written in a way that Hangar cannot change by itself; nothing was changed.",
         "* The list `people` uses anchors, tags or a form of its own.",
-        "Change it by hand, then run ./provision.py up.",
+        "Change it by hand; the next `up` makes it so.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import threading
@@ -11,11 +12,17 @@ import pytest
 
 from hangar import paths
 from hangar.checks import editor_server, way
-from hangar.checks.finding import ok
+from hangar.checks.finding import Finding, ok
+from hangar.cloud.base import Jump
+from hangar.ssh import jump, proxy
+from tests.unit.fakes import SERVER
 
 SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
 REACHED = "debug1: Remote protocol version 2.0\ndebug1: Server host key: ssh-ed25519 SHA256:abc\n"
 PORT = ok("Port", "127.0.0.1 port 22 speaks SSH")
+OVER_A_JUMP_HOST = proxy.text(
+    jump.command(SERVER, Jump("gate.example", 22, "me", ()), "me", Path("/home/anna/id")), windows=False
+)
 GOOD = "hangar-doctor\nroom 50000000 /home/anna\nshare 4000000000 20000000000 held\nwatches 524288\nrun yes /tmp\n" \
        "run yes /home/anna\ndags yes\nout update.code.visualstudio.com 200\n" \
        "out marketplace.visualstudio.com 200\n"  # fmt: skip
@@ -94,6 +101,24 @@ def test_a_login_that_takes_too_long_tells_how_far_it_came(
     ]
 
 
+def test_on_a_slow_way_what_the_machine_has_said_by_then_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login of some seconds, and a machine that waits in vain for the marketplace, are no fault of start-up files"""
+    (tmp_path / "said").write_text(GOOD[: GOOD.index("out ")])
+    (tmp_path / "ssh").write_text(
+        f"#!/bin/sh\nprintf '{REACHED}Authenticated to hangar-sandbox ([127.0.0.1]:22).\n' >&2\n"
+        f"cat {tmp_path}/said; exec sleep 9\n"
+    )
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(way, "PATIENCE", 0.5)
+    tried = way.log_in("sandbox", tmp_path / "config")
+    found = editor_server.findings("sandbox", tried.answer)
+    assert [one.name for one in found if one.state != "ok"] == ["Downloads"]
+    assert {"Disk", "Programs run", "DAG folder"} <= {one.name for one in found}
+
+
 def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +129,30 @@ def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(
     assert cure.startswith(
         "Ask an admin to let it in: ./provision.py people key anna sandbox --key /home/anna/id.pub\nOr name"
     )
+
+
+def test_in_wsl_the_editor_is_windows_and_so_is_its_ssh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of settings in this home is none that it reads"""
+    monkeypatch.setattr("hangar.checks.way.program.find", lambda: "/usr/bin/code")
+    assert way.editor("sandbox") == ok("VS Code", "/usr/bin/code")
+    for there, home in (
+        ("/mnt/c/Users/Anna M/AppData/Local/Programs/Microsoft VS Code/bin/code", "/mnt/c/Users/Anna M"),
+        ("/mnt/c/Program Files/Microsoft VS Code/bin/code", "/mnt/c/Users/NAME"),
+    ):
+        monkeypatch.setattr("hangar.checks.way.program.find", lambda there=there: there)
+        found = way.editor("sandbox")
+        assert (found.state, found.detail.startswith(f"{there} is Windows' own")) == ("warning", True)
+        assert f" --windows '{home}/.ssh'" in found.cure or f" --windows {home}/.ssh" in found.cure
+    disk = tmp_path / "mnt"
+    monkeypatch.setattr(way, "WINDOWS_DISK", re.compile(f"{disk}/[a-z]/(?:(?P<home>Users/[^/]+)/)?"))
+    monkeypatch.setattr("hangar.checks.way.program.find", lambda: f"{disk}/c/Users/anna/code")
+    assert way.editor("sandbox").state == "warning"
+    (disk / "c/Users/anna/.ssh/config.d").mkdir(parents=True)
+    (disk / "c/Users/anna/.ssh/config.d/hangar-sandbox").touch()
+    assert way.editor("sandbox").state == "ok"
+    assert way.editor("production").state == "warning"
 
 
 def test_a_key_that_others_may_read_is_named_before_ssh_refuses_it(tmp_path: Path) -> None:
@@ -120,18 +169,50 @@ def test_a_key_that_others_may_read_is_named_before_ssh_refuses_it(tmp_path: Pat
     )
 
 
-def test_a_port_where_something_else_answers_is_no_way() -> None:
+def answered(words: bytes) -> Finding:
+    """What is made of a port that answers so."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
             connection, _ = server.accept()
-            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            connection.sendall(words)
             connection.close()
 
         thread = threading.Thread(target=answer)
         thread.start()
         found = way.reach("sandbox", {**SETTINGS, "Port": str(server.getsockname()[1])})
         thread.join()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("Not allowed at this time", "turns this computer's address away for a while"),
+        ("Exceeded MaxStartups", "has too many logins under way"),
+    ],
+)
+def test_sshd_that_turns_an_address_away_is_nobody_in_between(said: str, why: str) -> None:
+    """What comes before its name means wait, and not another network; also where the way leads through a tunnel"""
+    found = answered(f"{said}\r\n".encode())
+    assert (found.name, found.state) == ("Port", "missing")
+    assert why in found.detail
+    assert found.cure.startswith("Wait ")
+    through = ok("Way", "through Hangar's relay")
+    for settings in (SETTINGS, {**SETTINGS, "ProxyCommand": OVER_A_JUMP_HOST}):
+        (step,) = way.connection(
+            "sandbox", settings, through,
+            way.Tried(
+                f"debug1: kex_exchange_identification: banner line 0: {said}\n"
+                "kex_exchange_identification: Connection closed by remote host\n", ""
+            ),
+        )  # fmt: skip
+        assert (step.name, step.state, step.cure) == ("Way", "missing", found.cure)
+        assert why in step.detail
+
+
+def test_a_port_where_something_else_answers_is_no_way() -> None:
+    found = answered(b"HTTP/1.1 200 OK\r\n")
     assert found.detail.endswith("answers, but not as SSH: somebody is in between")
     closed = way.reach("sandbox", {**SETTINGS, "Port": "1"})
     assert closed.detail.startswith("127.0.0.1 port 1: Connection refused")
@@ -176,6 +257,20 @@ def test_a_persons_share_of_the_disk_is_told_with_what_is_free(share: str, said:
     answer = GOOD.replace("share 4000000000 20000000000 held", share)
     (disk,) = [one for one in editor_server.findings("sandbox", answer) if one.name == "Disk"]
     assert (disk.state, disk.detail) == ("ok", said)
+
+
+def test_a_home_that_is_not_there_is_named_and_so_is_all_else() -> None:
+    """df says nothing then, and the home's name stands in the number's place"""
+    found = editor_server.findings("sandbox", GOOD.replace("room 50000000 /home/anna", "room  /home/my anna"))
+    assert [(one.name, one.state) for one in found][:2] == [("Disk", "missing"), ("Watched files", "ok")]
+    assert found[0].detail.startswith("what is free in /home/my anna cannot be told: it is not there")
+    assert found[0].cure.startswith("./provision.py up sandbox")
+
+
+def test_an_answer_that_broke_off_is_judged_as_far_as_it_came() -> None:
+    for length in range(len("hangar-doctor\n"), len(GOOD)):
+        found = {one.name: one for one in editor_server.findings("sandbox", GOOD[:length])}
+        assert (found["Disk"].state == "ok") == (length >= GOOD.index("share")), GOOD[:length]
 
 
 @pytest.mark.parametrize("answer", ["", "Choose a session [1-3]: ", "run for your life\n"])

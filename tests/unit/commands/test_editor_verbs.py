@@ -11,6 +11,7 @@ import pytest
 
 from hangar import checks, cli, config, paths
 from hangar.cloud.base import Server
+from hangar.ssh import keeper, tunnel
 
 SETTINGS = Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
@@ -100,16 +101,35 @@ def test_remove_leaves_no_trace(home: Path, repo: Path) -> None:
     assert not (repo / ".hangar/local/ssh_config.login").exists()
 
 
+def test_a_tunnel_ends_with_the_settings_that_it_is_opened_by(home: Path, repo: Path) -> None:
+    """Whoever keeps it looks for this file, and tries again while it is there. The operator's settings stay"""
+    kept = keeper.owner(tunnel.control("local"))
+    (repo / ".hangar/local").mkdir(parents=True)
+    (repo / ".hangar/local/id_ed25519").touch()
+    for login, is_kept in (((), True), (("--user", "anna", "--key", str(home / "id")), False)):
+        assert cli.main(["ssh-config", "--yes", *login]) == 0
+        kept.write_text("1234")
+        assert cli.main(["ssh-config", "--remove"]) == 0
+        assert kept.exists() == is_kept
+
+
 def test_windows_gets_a_folder_of_its_own(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = tmp_path / "Users" / "Anna" / ".ssh"
     assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 1
     assert f"There is no folder {at}." in capsys.readouterr().err
+    there = ["ssh-config", "--windows", "C:\\Users\\Anna\\.ssh", "--user", "anna", "--key", "C:\\id", "--yes"]
+    assert cli.main(there) == 1
+    assert "Say it as WSL names it: --windows /mnt/c/Users/Anna/.ssh\n" in capsys.readouterr().err
     at.mkdir(parents=True)
     assert cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id", "--yes"]) == 0
     assert "IdentityFile C:/id\n" in (at / "config.d/hangar-local").read_text()
     assert not (home / ".ssh/config.d").exists()
+    assert (
+        cli.main(["ssh-config", "--windows", str(at), "--user", "anna", "--key", "C:\\id.pub", "--yes"]) == 1
+    )
+    assert "Name the private one: --key C:\\id\n" in capsys.readouterr().err
     assert cli.main(["ssh-config", "--user", "anna", "--key", "C:\\id", "--relay", "C:\\hangar"]) == 1
     assert "--relay is for Windows' own ssh." in capsys.readouterr().err
 

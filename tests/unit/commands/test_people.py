@@ -126,6 +126,23 @@ def test_a_key_in_a_folder_with_a_blank_is_found(
     assert config.load("local").people[0].keys == (public.read_text().strip(),)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_key_that_powershell_wrote_is_the_same_key(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    """Its > writes UTF-16 and Windows' line ends; a private key is known in it all the same"""
+    public = key("ana")
+    text, private = public.read_text(), public.with_suffix("").read_text()
+    public.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert say("add", "ana", "--role", "viewer", "--key", str(public)) == 0
+    assert [*config.load("local").people[0].keys] == [text.strip()]
+    public.write_bytes(private.encode(encoding))
+    assert say("add", "eve", "--role", "viewer", "--key", str(public)) == 1
+    said = capsys.readouterr()
+    assert "this is a private key" in said.err
+    assert private.splitlines()[1][:20] not in said.err + said.out
+
+
 @pytest.mark.parametrize("given", ["ana.pub", "~/my keys/ana.pub", "/no/where/ana.pub"])
 def test_a_key_file_that_is_not_there_is_named(
     machine: Machine, say: Say, capsys: pytest.CaptureFixture[str], given: str
@@ -138,7 +155,12 @@ def test_a_key_file_that_is_not_there_is_named(
 
 @pytest.mark.parametrize("of", ["whole", "body", "end", "line"])
 def test_a_private_keys_text_is_repeated_nowhere(
-    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str], of: str
+    machine: Machine,
+    say: Say,
+    key: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+    of: str,
+    tmp_path: Path,
 ) -> None:
     whole = key("ana").with_suffix("").read_text()
     body = "".join(whole.splitlines()[1:-1])
@@ -150,9 +172,27 @@ def test_a_private_keys_text_is_repeated_nowhere(
     assert cli.main(["ssh-config", "--user", "ana", "--key", given]) == 1
     said_too = capsys.readouterr()
     assert "--key wants the path of a private key, and this is none." in said_too.err
-    for text in (said.out, said.err, said_too.out, said_too.err):
+    at = tmp_path / "Anna" / ".ssh"
+    at.mkdir(parents=True)
+    assert cli.main(["ssh-config", "--windows", str(at), "--user", "ana", "--key", given, "--yes"]) == 1
+    said_there = capsys.readouterr()
+    assert "--key wants the path of a private key, and this is none." in said_there.err
+    assert list(at.rglob("*")) == [], "nor is it written where Windows' ssh looks"
+    for text in (said.out, said.err, said_too.out, said_too.err, said_there.out, said_there.err):
         assert body[80:110] not in text
     assert (written(), machine.told) == ("", [])
+
+
+def test_a_private_key_among_the_words_is_not_repeated_either(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = key("ana").with_suffix("").read_text()
+    assert say("add", "ana", "local", whole, "--role", "viewer") == 1
+    said = capsys.readouterr()
+    assert "You said a private key" in said.err
+    assert whole.splitlines()[1][:20] not in said.err + said.out
+    assert say("add", "ana", "local", "twice") == 1
+    assert "You said: people add ana local twice" in capsys.readouterr().err
 
 
 def test_a_name_of_the_machines_own_is_refused(

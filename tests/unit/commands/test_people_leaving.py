@@ -149,6 +149,38 @@ def test_whoever_must_leave_while_platform_yml_is_wrong_can(
     assert "sudo people remove" not in capsys.readouterr().err
 
 
+def test_whoever_must_leave_where_hangar_cannot_write_the_file_can(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana, bob = key("ana").read_text().strip(), key("bob").read_text().strip()
+    text = f"people:\n- {{name: ana, role: &r viewer, keys: [{ana}]}}\n- {{name: bob, role: *r, keys: [{bob}]}}\n"
+    paths.platform_file("local").write_text(text)
+    assert say("remove", "ana", "--yes") == 1
+    said = capsys.readouterr().err
+    assert "Change it by hand; the next `up` makes it so." in said
+    assert "To end their access before that: ./provision.py ssh local sudo people remove ana\n" in said
+    assert (machine.told, written()) == ([], text)
+
+
+def test_a_checkout_without_the_change_is_told_of_where_there_can_be_one(
+    machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine of this computer is of this checkout"""
+    commit = "Commit inventory/local/platform.yml: whoever runs `up` from a checkout without this"
+    mine = paths.default_private_key("local")
+    host_key = keys.read_public_key(mine)
+    there = f"cloud: existing\naccess: {{private_key: {mine}}}\n"
+    there += f"existing: {{address: 192.0.2.7, user: debian, host_key: {host_key}}}\n"
+    for place, is_told in (("", False), (there, True)):
+        paths.platform_file("local").write_text(place)
+        assert say("add", "ana", "--role", "viewer", "--key", str(key("ana"))) == 0
+        assert commit not in capsys.readouterr().out, "whoever comes is only not there yet, elsewhere"
+        assert say("expire", "ana", "--expires", "today", "--yes") == 0
+        assert (commit in capsys.readouterr().out) == is_told
+        assert say("remove", "ana", "--yes") == 0
+        assert (commit in capsys.readouterr().out) == is_told
+
+
 def test_the_last_admin_stays(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +190,41 @@ def test_the_last_admin_stays(
     assert say("expire", "ada", "--expires", "2999-01-01") == 1
     assert capsys.readouterr().err.count("ada is the last admin, and stays.") == 2
     assert written() == before
+
+
+@pytest.mark.parametrize("words", [("remove", "ada"), ("expire", "ada", "--expires", "today")])
+def test_of_two_admins_who_are_asked_about_at_once_one_stays(
+    machine: Machine, say: Say, key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
+) -> None:  # fmt: skip
+    """While the question waits for its answer, the other one goes"""
+    paths.platform_file("local").write_text(ADMINS.format(key("ada").read_text(), key("bob").read_text()))
+
+    def answered(question: str) -> bool:
+        monkeypatch.setattr("hangar.console.confirm", lambda question: True)
+        assert say("remove", "bob") == 0
+        return True
+
+    monkeypatch.setattr("hangar.console.confirm", answered)
+    assert say(*words) == 1
+    assert "ada is the last admin, and stays." in capsys.readouterr().err
+    assert [(person.name, person.is_expired) for person in config.load("local").people] == [("ada", False)]
+    assert ("remove", "ada") not in machine.told
+
+
+def test_a_key_that_came_while_the_question_waited_is_tried_too(
+    machine: Machine, say: Say, key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("add", "eve", "--role", "viewer", "--key", str(key("eve")))
+
+    def answered(question: str) -> bool:
+        assert say("key", "eve", "--key", str(key("new"))) == 0
+        machine.told.clear()
+        return True
+
+    monkeypatch.setattr("hangar.console.confirm", answered)
+    assert say("remove", "eve") == 0
+    assert machine.told.count(("login attempt", "eve")) == 2
 
 
 def test_whoever_removes_themselves_is_asked_twice(

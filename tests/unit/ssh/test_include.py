@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -229,6 +231,42 @@ def test_a_linked_config_stays_a_link(home: Path, tmp_path: Path) -> None:
     include.accept(include.proposal()[0])
     assert (home / ".ssh/config").is_symlink()
     assert real.read_text().startswith("Include ")
+
+
+def test_a_file_of_the_users_own_by_this_name_is_left_alone(server: Server, home: Path) -> None:
+    at = home / ".ssh" / "config.d"
+    at.mkdir(parents=True)
+    mine = at / "hangar-local"
+    mine.write_text("Host hangar-local\n  HostName 10.0.0.7\n")
+    login = Login("anna", "C:\\id")
+    for write in (
+        partial(include.write, server, home / "id", ()),
+        partial(include.write_windows, home / ".ssh", server, (), login),
+    ):
+        with pytest.raises(HangarError, match="is none that Hangar wrote") as refused:
+            write()
+        assert f"mv {mine} {at}/my-hangar-local" in refused.value.resolution
+    assert include.remove("local") == []
+    assert mine.read_text() == "Host hangar-local\n  HostName 10.0.0.7\n"
+    mine.rename(at / "my-hangar-local")
+    assert include.write(server, home / "id", ())
+    assert include.remove("local") == [str(mine)]
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as root's, of a call by sudo"""
+    include.write(server, home / "id", ())
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(include, "read", refuse)
+    for call in (partial(include.write, server, home / "id", ()), partial(include.remove, "local")):
+        with pytest.raises(HangarError, match="hangar-local was not written") as refused:
+            call()
+        assert refused.value.details == "Permission denied"
 
 
 def test_the_include_line_goes_with_the_last_machine(server: Server, home: Path) -> None:

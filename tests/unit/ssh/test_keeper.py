@@ -39,6 +39,20 @@ def test_a_lost_connection_is_opened_anew_until_the_tunnel_is_closed(tmp_path: P
     assert said == ["open"], "it is said once"
 
 
+def test_what_names_its_keeper_does_not_grow_old_while_the_tunnel_stands(
+    tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody has touched for days is cleared out of /tmp, and then no connection is opened anew"""
+    monkeypatch.setattr(keeper, "IN_USE", 0.05)
+    control, seen = tmp_path / "socket", tmp_path / "seen"
+    kept = shlex.quote(str(keeper.owner(control)))
+    script = f"""touch "$socket"; touch -d @0 {kept}
+        for _ in $(seq 200); do [ "$(stat -c %Y {kept})" = 0 ] || {{ touch {seen}; break; }}; sleep 0.05; done
+        rm {kept}; exit 255"""
+    assert keeper.keep(control, ssh(tmp_path, control, script), lambda: None) == 0
+    assert seen.exists()
+
+
 def test_a_first_connection_that_fails_is_not_tried_again(tmp_path: Path, short: None) -> None:
     control, said = tmp_path / "socket", []
     assert keeper.keep(control, ssh(tmp_path, control, "exit 255"), lambda: said.append("open")) == 255

@@ -93,3 +93,11 @@ def test_a_public_half_that_is_none_is_refused(tmp_path: Path, content: bytes, w
     assert caught.value.brief == f"{private}.pub holds no key that the machine accepts."
     assert caught.value.details == f"* {private}.pub: {why}"
     assert f"ssh-keygen -y -f {private} > {private}.pub.new && mv" in caught.value.resolution
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_public_half_that_powershell_wrote_is_read(tmp_path: Path, encoding: str) -> None:
+    private = tmp_path / "id"
+    line = keys.ensure_key(private, "c")
+    keys.public_path(private).write_bytes(f"{line}\r\n".encode(encoding))
+    assert keys.read_public_key(private) == line

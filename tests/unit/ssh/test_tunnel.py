@@ -153,6 +153,23 @@ def test_a_port_that_is_taken_by_ipv6_alone_is_not_free() -> None:
     assert tunnel.is_free(port)
 
 
+@pytest.mark.parametrize("place", ["0.0.0.0", "::1"])
+def test_a_port_that_macos_would_let_be_bound_all_the_same_is_not_free(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There SO_REUSEADDR lets one program have an address while another has all of them"""
+    monkeypatch.setattr("hangar.ports._can_have", lambda family, address, port: True)
+    family = socket.AF_INET6 if ":" in place else socket.AF_INET
+    try:
+        taken = socket.create_server((place, 0), family=family)
+    except OSError:
+        pytest.skip("this computer has no IPv6")
+    with taken:
+        port = taken.getsockname()[1]
+        assert not tunnel.is_free(port)
+    assert tunnel.is_free(port)
+
+
 def test_a_computer_without_ipv6_has_free_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

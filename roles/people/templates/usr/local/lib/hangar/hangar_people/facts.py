@@ -60,15 +60,13 @@ class Facts:
 
 def gather() -> Facts:
     """Look at everything."""
-    accounts = _accounts()
+    found = accounts()
     return Facts(
-        accounts=accounts,
+        accounts=found,
         groups={name: Group(int(gid), _words(members)) for name, _, gid, members in _lines("group")},
         keys={path.name: text(path) for path in _inside(KEYS) if path.is_file()},
         homes={
-            path.name: _owner(path, accounts)
-            for path in _inside(ledger.HOMES)
-            if not path.name.startswith(".")
+            path.name: _owner(path, found) for path in _inside(ledger.HOMES) if not path.name.startswith(".")
         },
         ledger=ledger.read(),
         lingering=frozenset(path.name for path in _inside(LINGER)),
@@ -101,7 +99,8 @@ def processes() -> dict[int, set[int]]:
     return found
 
 
-def _accounts() -> dict[str, Account]:
+def accounts() -> dict[str, Account]:
+    """Return the machine's accounts, by name; of what lies under /srv nothing is asked."""
     shadow = {line[0]: line for line in _lines("shadow")}
     found = {}
     for name, _, uid, gid, _, home, shell in _lines("passwd"):

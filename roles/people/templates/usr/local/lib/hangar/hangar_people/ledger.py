@@ -29,11 +29,21 @@ Ledger = dict[str, Line]
 
 
 def read(path: Path | None = None) -> Ledger:
-    """Return everybody who has ever had an account here."""
+    """Return everybody who has ever had an account here.
+
+    Raises:
+        Refused: it cannot be read as what it is.
+    """
     path = path or LEDGER
     if not path.exists():
         return {}
-    return {name: Line(**line) for name, line in json.loads(path.read_text()).items()}
+    try:
+        return {name: Line(**line) for name, line in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as problem:
+        raise Refused(
+            f"{path}, which says whose number is whose, is damaged ({problem}); put it back from a backup, or "
+            "remove it: homes and accounts tell most of it"
+        ) from None
 
 
 def note(name: str, uid: int, path: Path | None = None) -> None:

@@ -115,13 +115,19 @@ def remove(name: str) -> dict[str, Any]:
         Refused: something is left to do; whatever could be done is done.
     """
     start = time.monotonic()
-    found = facts.gather()
+    # A full disk, say, keeps it from being written; what ends access needs no room.
+    troubles = _try(partial(described.forget, name))
+    try:
+        found = facts.gather()
+    except TROUBLE as problem:
+        raise Refused("; ".join([*troubles, *_end_by_account(name), _told(problem)])) from None
     known = {one: line.uid for one, line in found.ledger.items()} | found.people
-    described.forget(name)
     if name not in known:
+        if troubles:
+            raise Refused("; ".join(troubles))
         return {"name": name, "was_there": False, "seconds": 0.0, "archive": ""}
     before = set(leaving.ARCHIVE.glob(f"{name}-*.tar"))
-    troubles = _try(partial(leaving.shut_out, name), partial(leaving.end, name, known[name]))
+    troubles += _try(partial(leaving.shut_out, name), partial(leaving.end, name, known[name]))
     seconds = time.monotonic() - start
 
     def follow() -> None:
@@ -133,6 +139,17 @@ def remove(name: str) -> dict[str, Any]:
         raise Refused("; ".join(dict.fromkeys(troubles)))
     new = sorted(set(leaving.ARCHIVE.glob(f"{name}-*.tar")) - before)
     return {"name": name, "was_there": True, "seconds": seconds, "archive": str(new[0]) if new else ""}
+
+
+def _end_by_account(name: str) -> list[str]:
+    """Shut somebody out by what /etc alone knows of them: a disk of the homes that is damaged, or does not answer,
+    keeps nobody in. Returns what did not work.
+    """
+    account = facts.accounts().get(name)
+    if account is None or account.uid not in ledger.UIDS or account.home != str(ledger.HOMES / name):
+        return []
+    troubles = _try(partial(leaving.shut_out, name), partial(leaving.end, name, account.uid))
+    return troubles or [f"{name} is out, and the rest waits for this"]
 
 
 def show() -> list[dict[str, Any]]:
