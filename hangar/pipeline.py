@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
-from hangar import arrival, consent, forgetting, inventory, lock, machine, playbook, verification
+from hangar import arrival, consent, console, forgetting, inventory, lock, machine, playbook, verification
 from hangar.airbyte import stage
 from hangar.airbyte.load import Declared, load
 from hangar.airbyte.records import Step
@@ -21,7 +21,7 @@ from hangar.errors import HangarError, MachineMissing
 from hangar.paths import known_hosts
 from hangar.plan import Plan, Removal
 from hangar.playbook import Recap
-from hangar.report import Report
+from hangar.report import Report, show_plan
 from hangar.ssh import client_config, include, tunnel
 from hangar.ssh.known_hosts import pin
 
@@ -88,6 +88,10 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
     """What `up` would change: of the machine, and on it. The latter is None while no machine runs.
 
     Writes hosts.yml when the machine runs, so that Ansible can be used by itself.
+
+    Raises:
+        HangarError: what is on it could not be looked at. What is known of the machine itself was shown: it may be why
+            (a firewall rule that somebody removed, say).
     """
     with _at_work(config, "plan") as (progress, cloud):
         with progress.stage("Machine"):
@@ -96,9 +100,14 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
             server = cloud.server()
         if server is None or wanted.replaces:
             return wanted, None
-        introduce(server, config)
-        with progress.stage("Playbook"):
-            return wanted, configure(config, progress, check=True)
+        try:
+            introduce(server, config)
+            with progress.stage("Playbook"):
+                return wanted, configure(config, progress, check=True)
+        except HangarError:
+            show_plan(wanted)
+            console.note("This is the plan of the machine alone: what is on it could not be looked at.")
+            raise
 
 
 def removal(config: Config, *, with_data: bool) -> Removal:

@@ -54,6 +54,11 @@ class Plan:
         return self.count > 0
 
     @property
+    def stops(self) -> bool:
+        """Whether the machine stops for a change of it."""
+        return any(change.action == "restart" for change in self.changes)
+
+    @property
     def replaces(self) -> bool:
         """Whether the machine is thrown away and made again (what is under /srv stays)."""
         return any(change.action == "replace" for change in self.changes)

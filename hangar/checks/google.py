@@ -2,20 +2,18 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hangar.checks import controller
 from hangar.checks.finding import Finding, ok
+from hangar.cloud.gcp import abreast
 from hangar.errors import CloudError, HangarError
 from hangar.given import given, is_elsewhere
 
 if TYPE_CHECKING:
     from hangar.cloud.gcp.api import Api
     from hangar.config import Config
-
-AT_ONCE = 8
-"""Questions to Google at the same time."""
 
 SERVICES = (
     "compute.googleapis.com", "iam.googleapis.com", "cloudresourcemanager.googleapis.com",
@@ -44,8 +42,9 @@ def look(config: "Config") -> list[Finding]:
     if logged_in.state != "missing":
         checks = _checks(api, config)
         # Side by side: one after the other they would be most of what a person waits for.
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            findings += pool.map(lambda named: _asked(*named), checks.items())
+        findings += abreast.ask(
+            {name: partial(_asked, name, check) for name, check in checks.items()}
+        ).values()
     return findings
 
 

@@ -119,6 +119,37 @@ def test_who_ends_it_midway_is_told_what_is_there(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("step", ["stop", "setMachineType", "start"])
+def test_who_ends_a_change_midway_is_told_that_the_machine_may_be_off(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    """By Ctrl-C, while nobody's work goes on there. What was not stopped yet is not called off."""
+    environment.up()
+    finish = Compute.finish
+    ends = [step]
+
+    def ended(self: Compute, operation: Body) -> None:
+        if operation["operationType"] in ends:
+            raise KeyboardInterrupt
+        finish(self, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Compute, "finish", ended)
+        with pytest.raises(KeyboardInterrupt):
+            environment.up("gcp.machine_type=e2-standard-8")
+        said = capsys.readouterr().err
+        assert "hangar-production was stopped for the change, and may be off now." in said
+        assert "To go on: ./provision.py up production" in said
+        patch.setattr(Compute, "finish", finish)
+        environment.up("gcp.machine_type=e2-standard-8")
+        assert environment.instance["status"] == "RUNNING"
+        ends[:] = ["createSnapshot"]
+        patch.setattr(Compute, "finish", ended)
+        with pytest.raises(KeyboardInterrupt):
+            environment.up("gcp.machine_type=e2-standard-4")
+    assert "may be off" not in capsys.readouterr().err
+
+
 def test_a_new_account_that_is_not_known_everywhere_yet_is_waited_for(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hangar.cloud.gcp import policy
 from hangar.cloud.gcp.lifecycle import InstanceLifecycle
 from hangar.errors import CloudError, HangarError
 from hangar.plan import Change
@@ -319,3 +320,97 @@ def test_a_suspended_machine_can_be_destroyed(environment: Environment) -> None:
     edit(environment, status="SUSPENDED")
     remove(environment, with_data=False)
     assert set(environment.google.resources("disks")) == {DATA}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "what"),
+    [("disks", DATA, f"data disk {DATA}"), ("instances", NAME, f"machine {NAME}"), ("disks", BOOT, "")],
+)
+def test_labels_that_somebody_took_away_make_nothing_a_strangers(
+    environment: Environment, kind: str, name: str, what: str
+) -> None:
+    """They are set right; and nobody is told to remove what holds the data."""
+    environment.up()
+    path = f"projects/{environment.google.project}/zones/{ZONE}/{kind}/{name}"
+    environment.google.edit(path, labels={"team": "theirs"})
+    label = "hangar-environment=production"
+    plan = environment.plan()
+    assert plan.drift == ((f"{what}: labels: {label} → team=theirs",) if what else ())
+    environment.up()
+    assert (environment.plan().drift, changes(environment)) == ((), [])
+    if what:
+        labels = environment.google.resources(kind)[name]["labels"]
+        assert (labels["hangar-environment"], "team" in labels) == ("production", False)
+    remove(environment, with_data=True)
+    assert environment.google.resources("disks") == {}
+
+
+@pytest.mark.parametrize("other", ["europe-west3-b", "europe-west1-b"])
+def test_a_disk_of_our_name_in_another_zone_stands_in_the_way_only_instead_of_ours(
+    environment: Environment, other: str
+) -> None:
+    environment.up()
+    cloud = environment.cloud()
+    zone = f"projects/{cloud.names.project}/zones/{other}"
+    theirs = {"name": DATA, "sizeGb": "10", "type": f"{zone}/diskTypes/pd-balanced"}
+    cloud.api.compute.do("insert", f"{zone}/disks", theirs)
+    assert not environment.plan().has_changes
+    remove(environment, with_data=True)
+    assert f"{zone}/disks/{DATA}" in environment.google.resources()
+    with pytest.raises(CloudError) as elsewhere:
+        environment.plan()
+    assert (
+        elsewhere.value.brief == f"The disk {DATA} stands in the zone {other}, and platform.yml says {ZONE}."
+    )
+
+
+@pytest.mark.parametrize("what", ["stop", "replacement"])
+def test_what_was_not_agreed_to_is_not_done(environment: Environment, what: str) -> None:
+    """Somebody's hand comes between the plan that a person said yes to and the work: that is looked at again, and what
+    would stop the machine, or throw it away, is asked anew.
+    """
+    environment.up()
+    cloud = environment.cloud("gcp.labels={team: data}")
+    agreed = cloud.plan(environment.spec())
+    assert [one.action for one in agreed.changes if one.action != "nothing"] == ["update", "update"]
+    zone = f"projects/{environment.google.project}/zones/{ZONE}"
+    cloud.api.compute.do(
+        "set_labels", cloud.names.instance,
+        {"labels": {"by": "hand"}, "labelFingerprint": environment.instance["labelFingerprint"]},
+    )  # fmt: skip
+    if what == "stop":
+        edit(environment, machineType=f"{zone}/machineTypes/e2-standard-8")
+    else:
+        environment.google.edit(f"{zone}/disks/{BOOT}", type=f"{zone}/diskTypes/pd-ssd")
+    before = environment.calls()
+    with pytest.raises(CloudError) as refused:
+        cloud.ensure(agreed, environment.spec(), environment.said.append)
+    assert refused.value.brief == f"{NAME} was changed while you looked at the plan."
+    assert refused.value.resolution.startswith("Look again: ./provision.py plan production")
+    assert not {"compute.instances.stop", "compute.instances.delete"} & set(environment.writes(before))
+    environment.up("gcp.labels={team: data}")
+    assert changes(environment, "gcp.labels={team: data}") == []
+
+
+def test_a_role_that_somebody_put_under_a_condition_is_seen_and_given_back(environment: Environment) -> None:
+    """It may have ended: the machine would write no logs, and the plan would find nothing to do."""
+    environment.up()
+    cloud = environment.cloud()
+    writes, member = "roles/logging.logWriter", f"serviceAccount:{cloud.names.email}"
+    ended = {"title": "until June", "expression": "request.time < timestamp('2026-06-30T00:00:00Z')"}
+
+    def limited(found: dict[str, Any]) -> dict[str, Any]:
+        bindings = [one for one in found["bindings"] if one["role"] != writes]
+        bindings.append({"role": writes, "members": [member], "condition": ended})
+        return {**found, "bindings": bindings, "version": policy.VERSION}
+
+    policy.change(cloud.api, "a test", limited)
+    both = f"{writes}, roles/monitoring.metricWriter"
+    now = f"{writes} under a condition, roles/monitoring.metricWriter"
+    assert environment.plan().drift == (f"service account {NAME}: roles: {both} → {now}",)
+    environment.up()
+    assert (environment.plan().drift, changes(environment)) == ((), [])
+    held = [one for one in policy.get(cloud.api)["bindings"] if member in one["members"]]
+    assert {one["role"]: one.get("condition") for one in held} == {
+        writes: None, "roles/monitoring.metricWriter": None,
+    }  # fmt: skip

@@ -41,6 +41,15 @@ def test_keys_that_were_lost_are_not_learned_from_a_door_that_is_closed(environm
     with pytest.raises(CloudError) as silent:
         environment.up()
     assert silent.value.brief == "The host keys of hangar-production are not known, and it may not tell them."
+    # Google's agent writes them when a machine has another id than before: at its first start.
+    assert "then restart" not in silent.value.resolution
+    assert (
+        "--metadata enable-guest-attributes=TRUE, then ./provision.py up production\n"
+        in silent.value.resolution
+    )
+    assert silent.value.resolution.endswith(
+        "./provision.py destroy production, then ./provision.py up production"
+    )
     edit(environment, **{"enable-guest-attributes": "TRUE"})
     environment.up()
     assert environment.cloud().server() is not None
@@ -93,5 +102,7 @@ def test_a_machine_that_tells_no_keys_shows_its_console(
     monkeypatch.setattr(host_keys, "_read", lambda api, wanted: ())
     with pytest.raises(CloudError) as silent:
         environment.up()
-    assert silent.value.brief.startswith("hangar-production told no SSH host keys within")
+    assert silent.value.brief.startswith(
+        "hangar-production told no SSH host key of the kind ssh-ed25519 within"
+    )
     assert "hangar-production login:" in silent.value.details

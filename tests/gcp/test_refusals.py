@@ -206,6 +206,29 @@ def test_another_processor_than_the_images_stops_no_machine(
     assert environment.instance["status"] == "RUNNING"
 
 
+@pytest.mark.parametrize(
+    ("image", "brief"),
+    [
+        ("debian-13-trixie-arm64-v20261110", "The image debian-13-trixie-arm64-v20261110 does not start on "),
+        ("gone", "There is no image gone in the project debian-cloud."),
+    ],
+)
+def test_no_machine_is_thrown_away_for_one_that_cannot_be_made(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, image: str, brief: str
+) -> None:
+    """The plan says so already, before anybody is asked to allow it."""
+    monkeypatch.setattr("hangar.config.gcp_fit.DEBIAN", "another")
+    environment.up()
+    before = environment.calls()
+    with pytest.raises(CloudError) as planned:
+        environment.plan(f"gcp.image={image}")
+    said = refusal(environment, f"gcp.image={image}")
+    assert planned.value.brief.startswith(brief)
+    assert said.brief == planned.value.brief
+    assert environment.writes(before) == []
+    assert environment.instance["status"] == "RUNNING"
+
+
 def test_a_machine_that_cannot_be_started_again_says_that_it_is_off(environment: Environment) -> None:
     environment.up()
     environment.google.exhaust("europe-west3-a/e2-standard-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hangar.cloud.gcp.lifecycle import InstanceLifecycle
-from hangar.errors import HangarError, MachineMissing
+from hangar.errors import CloudError, HangarError, MachineMissing
 from tests.gcp.conftest import KEY, Environment
 
 NAME = "hangar-production"
@@ -98,6 +98,23 @@ def test_snapshots_are_taken_listed_and_deleted(environment: Environment) -> Non
     assert missing.value.brief == f"The environment production has no snapshot {name}."
 
 
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "../instances/hangar-production", "..", "A b", "x?y=z", "x" * 64]
+)
+def test_what_is_no_name_of_a_snapshot_is_not_asked_for(environment: Environment, name: str) -> None:
+    environment.up()
+    machine = InstanceLifecycle(environment.settings())
+    before = environment.calls()
+    for act in (
+        lambda: machine.delete_snapshot(name, environment.said.append),
+        lambda: machine.restore(name, "recovered", environment.said.append),
+    ):
+        with pytest.raises(HangarError) as missing:
+            act()
+        assert missing.value.brief == f"The environment production has no snapshot {name}."
+    assert environment.calls() == before
+
+
 def test_a_snapshot_becomes_a_new_machine_beside_the_old_one(environment: Environment) -> None:
     environment.up()
     machine = InstanceLifecycle(environment.settings())
@@ -120,3 +137,30 @@ def test_a_snapshot_does_not_fit_a_smaller_disk(environment: Environment) -> Non
     with pytest.raises(HangarError) as small:
         smaller.restore(name, "recovered", environment.said.append)
     assert small.value.resolution.endswith("--set gcp.data_disk.size_gb=100")
+
+
+def test_a_strangers_rule_that_keeps_the_network_is_named_before_and_when_it_does(
+    environment: Environment,
+) -> None:
+    """Whatever else goes; and once the rule is gone, the same command finishes."""
+    environment.up()
+    cloud = environment.cloud()
+    folder = f"{cloud.names.everywhere}/firewalls"
+    rule = {
+        "name": "debug", "network": f"{cloud.names.everywhere}/networks/{NAME}", "sourceRanges": ["10.0.0.0/8"],
+        "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}],
+    }  # fmt: skip
+    cloud.api.compute.do("insert", folder, rule)
+    command = f"gcloud compute firewall-rules delete debug --project {environment.google.project}"
+    assert cloud.removal(with_data=True).stays == (
+        f"firewall rule debug (not Hangar's; the network goes only once it is gone: {command})",
+    )
+    with pytest.raises(CloudError) as used:
+        remove(environment, with_data=True)
+    assert used.value.brief == "Something else in the project still uses it."
+    assert used.value.resolution.startswith(f"If nobody needs it, remove that rule: {command}\n")
+    assert set(environment.google.resources("firewalls")) == {"debug"}
+    assert environment.google.resources("disks") == {}
+    cloud.api.compute.do("delete", f"{folder}/debug")
+    assert remove(environment, with_data=True)[0] == f"network {NAME}"
+    assert environment.google.resources("networks") == {}

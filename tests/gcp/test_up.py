@@ -136,12 +136,13 @@ def test_a_disk_grows_while_the_machine_runs(environment: Environment) -> None:
         (
             "gcp.data_disk.size_gb=50",
             f"The data disk {NAME}-data cannot change its size from 100 GiB to 50 GiB.",
-            "a snapshot fits no smaller disk either.",
+            "Say in platform.yml how large it is: gcp.data_disk.size_gb: 100. A snapshot fits no smaller disk either.",
         ),
         (
             "gcp.boot_disk_gb=10",
             f"The machine {NAME} cannot change its boot disk from 30 GiB to 10 GiB.",
-            "./provision.py destroy production, then ./provision.py up production",
+            "Say in platform.yml how large it is: gcp.boot_disk_gb: 30. Or make the machine anew (what is under /srv"
+            " stays): ./provision.py destroy production, then ./provision.py up production",
         ),
         (
             "gcp.data_disk.type=pd-ssd",

@@ -13,9 +13,11 @@ from hangar.errors import (
     HangarError,
     LockHeld,
     MachineMissing,
+    MachineUnreachable,
     NeedsAnswer,
     PlaybookFailed,
 )
+from hangar.plan import Change, Plan
 from hangar.playbook import Recap
 from tests.unit.fakes import SERVER
 from tests.unit.stages import FORWARDS, GOLD, PROMISES, Make, Stages
@@ -164,6 +166,28 @@ def test_plan_of_a_machine_asks_ansible_in_check_mode(stages: Stages, make_confi
     plan, recap = pipeline.plan(make_config())
     assert (plan.has_changes, recap) == (False, stages.recap)
     assert stages.calls == ["plan", "server", "pin", "ssh_config", "hosts.yml", "playbook --check"]
+
+
+def test_what_is_known_of_the_machine_is_told_though_nobody_gets_in(
+    stages: Stages, make_config: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may say why: somebody removed the rule that admits us. Nothing is called done, and it ends as it went."""
+    pipeline.up(make_config())
+    admits = Change("firewall rule hangar-production-iap", "create", "")
+    known = Plan((admits,), drift=("firewall rule hangar-production-iap is gone",), guarded=True)
+    monkeypatch.setattr(stages.cloud, "plan", lambda spec: known)
+    capsys.readouterr()
+    assert pipeline.plan(make_config())[0] == known
+    assert "firewall rule" not in capsys.readouterr().out, "whoever asked shows it"
+    stages.error = MachineUnreachable("Ansible could not log in to the machine of local.")
+    with pytest.raises(MachineUnreachable, match="could not log in"):
+        pipeline.plan(make_config())
+    said = capsys.readouterr()
+    assert said.out.endswith(
+        "+ firewall rule hangar-production-iap: create\n"
+        "! changed by hand: firewall rule hangar-production-iap is gone\n"
+    )
+    assert said.err == "This is the plan of the machine alone: what is on it could not be looked at.\n"
 
 
 def test_plan_of_a_replacement_does_not_ask_the_machine_that_goes(stages: Stages, make_config: Make) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hangar.cloud.gcp import admission, host_keys, requests, secrets, views
+from hangar.cloud.gcp.fit import require_new
 from hangar.cloud.gcp.names import last
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import ATTRIBUTES, OPERATOR, Wanted
@@ -111,16 +112,20 @@ def changes(wanted: Wanted, existing: Existing) -> tuple[Change, ...]:
     """One line a resource.
 
     Raises:
-        CloudError: something would have to change that cannot, such as a disk's size downwards.
+        CloudError: something would have to change that cannot, such as a disk's size downwards; or the machine would
+            be thrown away for one that cannot be made.
     """
     there = existing_views(wanted, existing)
+    found = [
+        _change(what, view, there[what], existing, wanted.names.environment)
+        for what, view in wanted_views(wanted).items()
+        if not what.startswith((secrets.KIND, *watching.KINDS))
+    ]
+    if any(change.action == "replace" for change in found):
+        require_new(wanted, existing)
     return (
         *_left_over(existing),
-        *(
-            _change(what, view, there[what], existing, wanted.names.environment)
-            for what, view in wanted_views(wanted).items()
-            if not what.startswith((secrets.KIND, *watching.KINDS))
-        ),
+        *found,
         *secrets.changes(wanted.secrets, existing.secrets),
         *admission.change(wanted.names, wanted.tunnel_users, existing.tunnel_users),
         *watching.changes(wanted.names, wanted.watch, existing.seen),
@@ -188,7 +193,9 @@ def _require_possible(what: str, fields: tuple[tuple[str, str, str], ...], envir
             raise CloudError(
                 f"The {what} cannot change its {name} from {old} to {new}.",
                 "* A disk only grows." if shrinks else "* Google sets it once, when it is made.",
-                f"Take the change back in platform.yml{_other_way(name, environment, shrinks=shrinks)}",
+                _grown(name, old, environment)
+                if shrinks
+                else f"Take the change back in platform.yml{_other_way(name, environment)}",
             )
 
 
@@ -205,13 +212,18 @@ def _require_same_processor(existing: Existing) -> None:
         )
 
 
-def _other_way(name: str, environment: str, *, shrinks: bool) -> str:
-    """How to come to what cannot be changed."""
+def _grown(name: str, old: str, environment: str) -> str:
+    """Whether platform.yml was changed, or somebody has grown the disk beside it (by hand, or by `--set`)."""
+    setting = "gcp.boot_disk_gb" if name == "boot disk" else "gcp.data_disk.size_gb"
+    right = f"Say in platform.yml how large it is: {setting}: {_gib(old)}"
     if name == "boot disk":
         up, gone = f"./provision.py up {environment}", f"./provision.py destroy {environment}"
-        return f", or make the machine anew (what is under /srv stays): {gone}, then {up}"
-    if shrinks:
-        return ": a snapshot fits no smaller disk either."
+        return f"{right}. Or make the machine anew (what is under /srv stays): {gone}, then {up}"
+    return f"{right}. A snapshot fits no smaller disk either."
+
+
+def _other_way(name: str, environment: str) -> str:
+    """How to come to what cannot be changed."""
     return (
         f". To go on with another {name}, take a snapshot (./provision.py snapshot {environment} create) and make a"
         " machine from it beside this one (docs/google-cloud.md, Moving)."

@@ -22,7 +22,7 @@ from hangar.cloud.gcp import (
 )
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import Conflict, OutOfStock, StillAtWork
-from hangar.cloud.gcp.fit import require_fit, require_image
+from hangar.cloud.gcp.fit import require_fit
 from hangar.cloud.gcp.host_keys import console_tail
 from hangar.cloud.gcp.lock import Lock
 from hangar.cloud.gcp.names import Names
@@ -112,7 +112,6 @@ class GoogleCloud:
                 wanted, existing = self.look(spec)
             try:
                 if self._replaces(plan, wanted, existing) and existing.instance:
-                    require_image(wanted, existing)
                     machine.discard(self.api, wanted, existing, work)
                     existing = replace(existing, instance=None, boot_disk=None)
                     wanted = replace(wanted, spec=spec if spec.public_key else wanted.spec)
@@ -126,14 +125,14 @@ class GoogleCloud:
         return wanted
 
     def _replaces(self, plan: Plan, wanted: Wanted, existing: Existing) -> bool:
-        """Only what was agreed to is thrown away."""
-        now = Plan(comparison.changes(wanted, existing)).replaces
-        if now and not plan.replaces:
+        """Whether the machine is thrown away. Only what was agreed to is, and nothing else stops it either."""
+        now = Plan(comparison.changes(wanted, existing))
+        if (now.replaces and not plan.replaces) or (now.stops and not (plan.stops or plan.replaces)):
             raise CloudError(
                 f"{self.names.machine} was changed while you looked at the plan.", "",
                 f"Look again: ./provision.py plan {self.names.environment}",
             )  # fmt: skip
-        return now
+        return now.replaces
 
     def look(self, spec: MachineSpec) -> tuple[Wanted, Existing]:
         """What is wanted, and everything that there is, read now."""

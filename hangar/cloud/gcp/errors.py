@@ -89,6 +89,8 @@ INVALID = "CONSUMER_INVALID"
 """Google's reason for a project that is not there, of whoever wants their calls counted for it."""
 
 NEW_ACCOUNT = re.compile(r"service ?account.*(does not exist|not found)", re.IGNORECASE | re.DOTALL)
+USED = ("resourceInUseByAnotherResource", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE")
+BY = re.compile(r"being used by '(?P<link>[^']*?(?P<kind>[A-Za-z]+)/(?P<name>[^/']+))'")
 EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
 
@@ -100,8 +102,8 @@ def is_too_often(status: int, reason: str) -> bool:
 def translate(refusal: Refusal) -> GoogleRefused:
     """The error that tells a person what to do."""
     judges = (
-        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _nowhere, _exists, _away,
-        _permission, _credentials,
+        _stock, _quota, _disabled, _billing, _policy, _key, _looking_at_key, _act_as, _ready, _nowhere, _used, _exists,
+        _away, _permission, _credentials,
     )  # fmt: skip
     for judge in judges:
         error = judge(refusal)
@@ -256,12 +258,24 @@ def _nowhere(said: Refusal) -> GoogleRefused | None:
     return None
 
 
+def _used(said: Refusal) -> GoogleRefused | None:
+    """Somebody else's, else it would have gone before: running the same again would not help."""
+    if said.reason not in USED:
+        return None
+    by = BY.search(said.message)
+    what = by["link"] if by else "what uses it"
+    if by and by["kind"] == "firewalls":
+        what = f"that rule: gcloud compute firewall-rules delete {by['name']} --project {said.project}"
+    return GoogleRefused(
+        said, "Something else in the project still uses it.",
+        f"If nobody needs it, remove {what}\nThen run the same command again: it goes on from what is there.",
+    )  # fmt: skip
+
+
 def _exists(said: Refusal) -> GoogleRefused | None:
     if said.status == 404:
         return NotThere(said, "Google Cloud does not find it.")
     if said.status in (409, 412) or said.reason in EXISTS:
-        if said.reason in ("resourceInUseByAnotherResource", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"):
-            return GoogleRefused(said, "Something else in the project still uses it.")
         return Conflict(
             said, "It was made or changed meanwhile by somebody else.", "Run the same command again."
         )

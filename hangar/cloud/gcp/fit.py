@@ -30,8 +30,7 @@ def require_fit(wanted: Wanted, existing: Existing) -> None:
             f" --zones {wanted.names.zone} --project {wanted.names.project}",
         )
     if existing.instance is None:
-        require_image(wanted, existing)
-        _require_for_processor(wanted, existing.image or {}, existing.machine_type)
+        require_new(wanted, existing)
         _require_free_name(wanted, existing)
     if not wanted.own_network and existing.subnetwork is None:
         raise CloudError(
@@ -41,6 +40,12 @@ def require_fit(wanted: Wanted, existing: Existing) -> None:
         )
     if not wanted.own_network and existing.subnetwork:
         _require_on_network(wanted, last(existing.subnetwork["network"]))
+
+
+def require_new(wanted: Wanted, existing: Existing) -> None:
+    """Raises CloudError if no machine can be made from the image: known before another is thrown away for it."""
+    require_image(wanted, existing)
+    _require_for_processor(wanted, existing.image or {}, existing.machine_type or {})
 
 
 def _require_for_processor(wanted: Wanted, image: Body, machine_type: Body) -> None:

@@ -30,7 +30,13 @@ The last of them is what the way to SSH takes beyond the boot.
 SOON = 60.0
 """Seconds for which it is at first."""
 
-KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
+OFFERED = "ssh-ed25519"
+"""The kind that the machine's sshd offers alone once it is configured (roles/ssh_server, ssh_server_host_keys).
+Google's agent makes and tells one key after the other, in no order, and an RSA key takes it a while: a machine that was
+pinned by the others alone would be a stranger's from the playbook on.
+"""
+
+KINDS = (OFFERED, "ecdsa-sha2-nistp256", "ssh-rsa")
 TRIES = 3
 
 
@@ -48,7 +54,7 @@ def ensure(api: Api, wanted: Wanted, report: Report) -> Body:
     """The instance, whose host keys are recorded.
 
     Raises:
-        CloudError: it wrote none in time, or it may not write them.
+        CloudError: it did not write the one that counts in time, or it may not write them.
     """
     for _ in range(TRIES):
         instance = api.compute.get(wanted.names.instance)
@@ -73,8 +79,8 @@ def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str
     began, too_often = time.monotonic(), False
     while True:
         keys = _read(api, wanted)
-        if keys:
-            return keys
+        if any(key.startswith(f"{OFFERED} ") for key in keys or ()):
+            return keys or ()
         waited = time.monotonic() - began
         if waited > LIMIT:
             break
@@ -84,7 +90,7 @@ def _wait(api: Api, wanted: Wanted, instance: Body, report: Report) -> tuple[str
 
 
 def _read(api: Api, wanted: Wanted) -> tuple[str, ...] | None:
-    """None: Google is asked too often."""
+    """Those that were told so far. None: Google is asked too often."""
     try:
         found = api.compute.glance(wanted.names.instance, "get_guest_attributes", query_path="hostkeys/")
     except NotThere:
@@ -129,15 +135,18 @@ def _silent(wanted: Wanted) -> CloudError:
     return CloudError(
         f"The host keys of {names.machine} are not known, and it may not tell them.",
         f"* Its metadata {ATTRIBUTES} is not TRUE, and {HOST_KEYS} does not hold them.",
-        f"Let it tell them at its next start: gcloud compute instances add-metadata {names.machine}"
+        f"Look whether Google still has what it told: gcloud compute instances add-metadata {names.machine}"
         f" --zone {names.zone} --project {names.project} --metadata {ATTRIBUTES}=TRUE,"
-        f" then restart it and run ./provision.py up {names.environment}",
+        f" then ./provision.py up {names.environment}"
+        "\nGoogle's agent tells them at a machine's first start alone; a restart does not help. If they are gone, make"
+        f" it anew (what is under /srv stays): ./provision.py destroy {names.environment}, then"
+        f" ./provision.py up {names.environment}",
     )
 
 
 def _none(api: Api, wanted: Wanted) -> CloudError:
     return CloudError(
-        f"{wanted.names.machine} told no SSH host keys within {LIMIT / 60:.0f} minutes.",
+        f"{wanted.names.machine} told no SSH host key of the kind {OFFERED} within {LIMIT / 60:.0f} minutes.",
         console_tail(api, wanted.names),
         "If the machine has booted: does your organisation forbid guest attributes"
         " (compute.disableGuestAttributesAccess)? Else run the same command again.",

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import quote
 
 from hangar import console
@@ -23,9 +24,6 @@ TRIES = 4
 
 NEVER_THERE = "0"
 """The generation that an object has when there is none."""
-
-FORBIDDEN = "forbidden"
-"""Google's reason for a 403 that is about rights, and not about an API that is off or a bill."""
 
 TAKEN = "is not available"
 """In Google's words for a bucket's name that another project has; of one that is ours it says that we own it."""
@@ -47,12 +45,8 @@ class Lock:
         """Raises LockHeld if another call has it; says which, whose and since when. CloudError if its bucket is a
         stranger's.
         """
-        try:
-            generation = self._take(command, break_lock=break_lock)
-        except GoogleRefused as refused:
-            if refused.status == 403 and refused.reason == FORBIDDEN and self._is_strangers():
-                raise self._strangers(refused) from refused
-            raise
+        self._require_ours()
+        generation = self._take(command, break_lock=break_lock)
         try:
             yield
         finally:
@@ -97,12 +91,16 @@ class Lock:
         except NotThere:
             return NEVER_THERE, False
         except ValueError:
-            holder = {}
+            holder = None
+        if not isinstance(holder, dict):
+            holder = {}  # somebody else wrote it: nobody knows of a call that is dead
         if holder.get("call") == mine["call"]:
             return generation, True
         if not _is_dead(holder):
             raise _taken(self._names.environment, holder)
-        console.note(f"the call `{holder['command']}` was killed and left its lock; this one takes it over.")
+        console.note(
+            f"the call `{holder.get('command')}` was killed and left its lock; this one takes it over."
+        )
         return generation, False
 
     def _generation(self) -> str:
@@ -122,15 +120,20 @@ class Lock:
         }
         self._rest.call("POST", "storage", "b", body, {"project": self._names.project})
 
-    def _is_strangers(self) -> bool:
-        """Whether another project has taken the bucket's name, which is one for the whole world. Only who tries to make
-        it is told: a look is refused for a stranger's as for one of ours that we may not read.
+    def _require_ours(self) -> None:
+        """The bucket's name is one for the whole world, and easily guessed: a stranger who took it, and let everybody
+        write there, would learn who is at work and say when. Only who tries to make it is told whose it is: a look is
+        refused for a stranger's as for one of ours that we may not read.
+
+        Raises:
+            CloudError: another project has it.
         """
         try:
             self._make_bucket()
         except GoogleRefused as refused:
-            return isinstance(refused, Conflict) and TAKEN in refused.details
-        return False
+            if isinstance(refused, Conflict) and TAKEN in refused.details:
+                raise self._strangers(refused) from refused
+            # It is there, or we may not make one. What may be written there, the writing tells.
 
     def _strangers(self, refused: GoogleRefused) -> CloudError:
         name, env = self._bucket, self._names.environment
@@ -145,8 +148,13 @@ class Lock:
     def _let_go(self, generation: str) -> None:
         try:
             self._rest.call("DELETE", "storage", self._object, params={"ifGenerationMatch": generation})
-        except (NotThere, Conflict):
+        except Conflict:
             console.warn("somebody took the lock away while this call was at work (--break-lock).")
+        except NotThere:
+            console.warn(
+                "the lock was gone already: Google's answer to letting it go was lost, or somebody took it away while"
+                " this call was at work (--break-lock)."
+            )
         except CloudError as error:
             # Whatever it is (no network, a login that has ended): what the call itself came to is what counts.
             console.warn(f"the lock could not be let go: {error.brief} The next call needs --break-lock.")
@@ -159,14 +167,31 @@ class Lock:
             self._rest.call("DELETE", "storage", f"b/{self._bucket}")
 
 
+PROCESSES, STARTED = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
+"""Linux: the names that it gives to a container's own numbers of processes, and to its own last start."""
+
+
 def _ourselves() -> Holder:
-    """`computer` tells two of the same name apart by a network card's address."""
+    """`computer` is where a process's number says whether it lives: two containers may have one name and one network
+    card's address, on two computers even (a runner of CI, a folder's container in an editor), and numbers of their own.
+    """
     name = socket.gethostname()
+    parts = [name, f"{uuid.getnode():012x}"]
+    with suppress(OSError):  # another system; its containers are machines of their own
+        parts += [STARTED.read_text(encoding="ascii").strip(), str(PROCESSES.readlink())]
     return {
-        "who": f"{getpass.getuser()}@{name}",
-        "computer": f"{name}/{uuid.getnode():012x}",
+        "who": f"{_user()}@{name}",
+        "computer": "/".join(parts),
         "process": os.getpid(),
     }
+
+
+def _user() -> str:
+    """By name; a container may run as a number that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _is_dead(holder: Holder) -> bool:
@@ -187,7 +212,7 @@ def _taken(environment: str, holder: Holder) -> LockHeld:
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(holder["since"]))))
         details = f"* Held by {holder['who']} since {since}: {holder['command']}"
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError, OSError):
         details = "* It does not say by whom."
     return LockHeld(
         f"Somebody else is at work on the environment {environment}.",

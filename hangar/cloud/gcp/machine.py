@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from hangar import console
 from hangar.cloud.gcp import disks, host_keys, requests, snapshots, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.comparison import RUNNING, STOPPING, SUSPENDED, WITH_A_STOP, wanted_views
-from hangar.cloud.gcp.names import IMAGE_LABEL
+from hangar.cloud.gcp.names import IMAGE_LABEL, Names
 from hangar.cloud.gcp.reading import Existing
 from hangar.cloud.gcp.requests import APPLIED, ATTRIBUTES, HOST_KEYS, OPERATOR, Wanted
 from hangar.cloud.gcp.work import Step, Work, call
@@ -53,17 +55,33 @@ def power_on(api: Api, path: str, status: str) -> Step:
 def _while_off(api: Api, wanted: Wanted, instance: Body, stop: set[str], work: Work) -> None:
     """Stops it if it runs, changes what needs that, starts it."""
     path = wanted.names.instance
-    if instance["status"] in RUNNING:
+    runs = instance["status"] in RUNNING
+    if runs:
         _save(api, wanted, work)
-        work.wave([call(api, "stop the machine", "stop", path)])
-    else:
-        settle(api, path)
     try:
-        for step in _stopped_calls(api, wanted, instance, stop):
-            work.wave([step])
-        work.wave([power_on(api, path, "TERMINATED")])
+        if runs:
+            work.wave([call(api, "stop the machine", "stop", path)])
+        else:
+            settle(api, path)
+        with _told_when_off(wanted.names):
+            for step in _stopped_calls(api, wanted, instance, stop):
+                work.wave([step])
+            work.wave([power_on(api, path, "TERMINATED")])
+    except KeyboardInterrupt:
+        console.note(
+            f"{wanted.names.machine} was stopped for the change, and may be off now. To go on: ./provision.py up"
+            f" {wanted.names.environment}"
+        )
+        raise
+
+
+@contextmanager
+def _told_when_off(names: Names) -> Iterator[None]:
+    """What fails also says how the machine is."""
+    try:
+        yield
     except HangarError as error:
-        error.details += f"\n* {wanted.names.machine} is off."
+        error.details += f"\n* {names.machine} is off."
         error.resolution += (
             "\nTo start it as it was, take the change back in platform.yml and run `up` again."
         )

@@ -11,6 +11,8 @@ from hangar.errors import CloudError
 
 Policy = dict[str, Any]
 
+UNDER = " under a condition"
+
 TRIES = 12
 """Others write the same policy."""
 
@@ -25,10 +27,13 @@ def get(api: Api) -> Policy:
     )
 
 
-def roles_in(policy: Policy, email: str) -> tuple[str, ...]:
-    """The roles that the project's policy gives to an account, those under a condition included."""
+def roles_in(policy: Policy, email: str, *, apart: bool = False) -> tuple[str, ...]:
+    """The roles that a policy gives to an account, those under a condition included; `apart` says that of them, since
+    such a role may end or not hold everywhere.
+    """
     member = f"serviceAccount:{email}"
-    held = {one["role"] for one in policy.get("bindings") or () if member in (one.get("members") or ())}
+    bindings = [one for one in policy.get("bindings") or () if member in (one.get("members") or ())]
+    held = {f"{one['role']}{UNDER if apart and one.get('condition') else ''}" for one in bindings}
     return tuple(sorted(held))
 
 

@@ -1,11 +1,10 @@
 """What there is of an environment: one call a kind of resource, all side by side; changes nothing."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hangar.cloud.gcp import admission, policy, secrets, views
+from hangar.cloud.gcp import abreast, admission, policy, secrets, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.names import LABEL, Names, last
 from hangar.cloud.gcp.requests import APPLIED, Wanted
@@ -14,7 +13,6 @@ from hangar.cloud.gcp.watching import views as watching
 from hangar.errors import CloudError
 
 Body = dict[str, Any]
-AT_ONCE = 12
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,8 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
     """
     names = wanted.names
     api.session.renew()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = {what: pool.submit(look) for what, look in _looks(api, wanted).items()}
-        found = {what: answer.result() for what, answer in asked.items()}
-    disks = {one["name"]: one for one in found.pop("disks")}
+    found = abreast.ask(_looks(api, wanted))
+    disks = found.pop("disks")
     project_policy = found.pop("project_policy")
     rules = {one["name"]: one for one in found.pop("rules")}
     ours = {name: rule for name, rule in rules.items() if name in names.firewalls}
@@ -75,10 +71,10 @@ def read(api: Api, wanted: Wanted, *, also: Iterable[str] = (), watched: bool = 
         others_rules=tuple(
             rule for name, rule in rules.items() if name not in ours and _is_on(rule, wanted.network)
         ),
-        roles=policy.roles_in(project_policy, names.email),
+        roles=policy.roles_in(project_policy, names.email, apart=True),
         tunnel_users=admission.users_in(project_policy, names),
-        data_disk=_in_our_zone(disks.get(names.data_disk), names),
-        boot_disk=_in_our_zone(disks.get(names.boot_disk), names),
+        data_disk=_in_our_zone(disks, names.data_disk, names),
+        boot_disk=_in_our_zone(disks, names.boot_disk, names),
     )
     require_ours(existing, wanted)
     applied = views.unpack(views.metadata(existing.instance or {}).get(APPLIED, ""))
@@ -128,10 +124,12 @@ def _image(api: Api, wanted: Wanted) -> Body | None:
     return api.compute.newest_image(gcp.image_project, gcp.image_family)
 
 
-def _in_our_zone(disk: Body | None, names: Names) -> Body | None:
-    if disk is None or last(disk["zone"]) == names.zone:
-        return disk
-    zone = last(disk["zone"])
+def _in_our_zone(disks: Iterable[Body], name: str, names: Names) -> Body | None:
+    """The disk of that name. Another one may have it in another zone: only instead of ours it stands in the way."""
+    found = {last(one["zone"]): one for one in disks if one["name"] == name}
+    if not found or names.zone in found:
+        return found.get(names.zone)
+    zone, disk = next(iter(found.items()))
     raise CloudError(
         f"The disk {disk['name']} stands in the zone {zone}, and platform.yml says {names.zone}.",
         "* A disk does not move to another zone.",
@@ -147,7 +145,7 @@ def require_ours(existing: Existing, wanted: Wanted) -> None:
     names = wanted.names
     labelled = (("disk", existing.data_disk), ("disk", existing.boot_disk), ("instance", existing.instance))
     for kind, found in labelled:
-        if found and (found.get("labels") or {}).get(LABEL) != names.environment:
+        if found and not _is_ours(found, existing.instance, names):
             raise _stranger(kind, found, names, f"label {LABEL}={names.environment}")
     described = {
         "network": existing.network, "router": existing.router, "resource policy": existing.policy,
@@ -157,6 +155,20 @@ def require_ours(existing: Existing, wanted: Wanted) -> None:
     for kind, found in described.items():
         if found and found.get("description") != names.description:
             raise _stranger(kind, found, names, f"description “{names.description}”")
+
+
+def _is_ours(found: Body, instance: Body | None, names: Names) -> bool:
+    """By its label. Anybody may take labels away by hand, which makes nothing a stranger's: the description stays as it
+    was made, and a boot disk, which has none, is at our machine.
+    """
+    if (found.get("labels") or {}).get(LABEL) == names.environment:
+        return True
+    if found.get("description") == names.description:
+        return True
+    if instance is None or not _is_ours(instance, None, names):
+        return False
+    attached = instance.get("disks") or ()
+    return any(one.get("boot") and last(one.get("source", "")) == found["name"] for one in attached)
 
 
 def _stranger(kind: str, found: Body, names: Names, mark: str) -> CloudError:

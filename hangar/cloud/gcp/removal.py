@@ -38,6 +38,8 @@ def removal(
         stays.append(f"data disk {names.data_disk}, {disk['sizeGb']} GiB (goes with --with-data)")
         if existing.policy:
             stays.append(f"snapshot schedule {names.policy}")
+    if wanted.own_network and existing.network:
+        stays += [_rule(wanted, one["name"]) for one in existing.others_rules]
     stays += [
         f"snapshot {one.name} (./provision.py snapshot {names.environment} delete {one.name})" for one in kept
     ]
@@ -120,6 +122,12 @@ def _strangers(wanted: Wanted, existing: Existing) -> list[str]:
     """Disks at the machine that Hangar did not make: they were attached by hand."""
     attached = [last(one.get("source", "")) for one in views.others(existing.instance or {})]
     return sorted(name for name in attached if name and name != wanted.names.data_disk)
+
+
+def _rule(wanted: Wanted, name: str) -> str:
+    """Google keeps a network for as long as any rule is on it."""
+    command = f"gcloud compute firewall-rules delete {name} --project {wanted.names.project}"
+    return f"firewall rule {name} (not Hangar's; the network goes only once it is gone: {command})"
 
 
 def _watched(wanted: Wanted, existing: Existing) -> tuple[str, ...]:

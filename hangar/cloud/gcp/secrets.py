@@ -5,11 +5,11 @@ force, and who may read it.
 """
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from hangar.cloud.gcp import policy, views
+from hangar.cloud.gcp import abreast, policy, views
 from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import OFF, GoogleRefused, NotThere
 from hangar.cloud.gcp.names import Names, last
@@ -69,8 +69,9 @@ def read(
     problems: list[Problem] = []
     resources = {one.resource: one for one in wanted}
     asked = [*resources, *(one for one in before if one not in resources)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda one: _looked(api, names, one, resources.get(one)), asked))
+    looks = {one: partial(_looked, api, names, one, resources.get(one)) for one in asked}
+    told = abreast.ask(looks, AT_ONCE)
+    answers = [told[one] for one in asked]
     found: dict[str, bool] = {}
     for resource, answer in zip(asked, answers, strict=True):
         if isinstance(answer, Problem):
@@ -153,9 +154,8 @@ def lacking(api: Api, names: Names, wanted: Sequence[Given]) -> tuple[Problem, .
     Raises:
         CloudError: Google refused to say.
     """
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda one: _lacking(api, names, one), wanted)
-        return tuple(one for one in found if one is not None)
+    looks = {str(number): partial(_lacking, api, names, one) for number, one in enumerate(wanted)}
+    return tuple(one for one in abreast.ask(looks, AT_ONCE).values() if one is not None)
 
 
 def _lacking(api: Api, names: Names, wanted: Given) -> Problem | None:

@@ -1,5 +1,6 @@
 """Snapshots of the data disk: made by hand or before a risk, listed, deleted. The daily ones are Google's to make."""
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from hangar.cloud.gcp.api import Api
 from hangar.cloud.gcp.errors import NotThere
 from hangar.cloud.gcp.names import LABEL, Names
 from hangar.cloud.gcp.work import Step
+from hangar.config.gcp import NAME
 from hangar.errors import HangarError
 
 Body = dict[str, Any]
@@ -60,12 +62,14 @@ def _snapshot(body: Body) -> Snapshot:
 
 
 def require(api: Api, names: Names, name: str) -> Body:
-    """The snapshot of that name, which is one of the environment's.
+    """The snapshot of that name, which is one of the environment's. What is no name is not asked for: a slash in it
+    would ask for something else.
 
     Raises:
         HangarError: there is none.
     """
-    body = api.compute.find(f"{names.everywhere}/snapshots/{name}")
+    is_name = re.fullmatch(NAME, name)
+    body = api.compute.find(f"{names.everywhere}/snapshots/{name}") if is_name else None
     if body is None or (body.get("labels") or {}).get(LABEL) != names.environment:
         raise HangarError(
             f"The environment {names.environment} has no snapshot {name}.",

@@ -29,7 +29,7 @@ def hear_nothing(environment: Environment) -> None:
         patch.setattr(host_keys, "_read", lambda api, wanted: ())
         with pytest.raises(CloudError) as silent:
             environment.up()
-    assert silent.value.brief.startswith(f"{NAME} told no SSH host keys within")
+    assert silent.value.brief.startswith(f"{NAME} told no SSH host key of the kind ssh-ed25519 within")
 
 
 def pin(environment: Environment) -> None:

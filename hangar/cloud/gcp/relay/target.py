@@ -1,6 +1,7 @@
 """Where a tunnel leads, and which hosts may see a Google credential on the way."""
 
 import os
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
@@ -10,6 +11,11 @@ from hangar.errors import HangarError
 ENDPOINT = "wss://tunnel.cloudproxy.app"
 GOOGLE = ("tunnel.cloudproxy.app", "googleapis.com")
 """Google's own hosts: these names and those below them."""
+
+PLACE = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
+"""A host, perhaps with a port, of which everybody reads the same. Of other characters one library takes for a part of
+the name what another takes for its end: to `requests`, a backslash begins the path.
+"""
 
 ALLOWED = "HANGAR_ALLOW_API_HOST"
 """The environment variable that allows other hosts, separated by commas. It is none of the repository's: whoever can
@@ -67,6 +73,8 @@ def require_trusted(endpoint: str) -> None:
 
 def is_trusted(host: str, place: str) -> bool:
     """Whether a host is Google's, or was allowed outside the repository, by its name or with its port (`place`)."""
+    if not PLACE.fullmatch(place):
+        return False
     allowed = {name.strip().lower() for name in os.environ.get(ALLOWED, "").split(",")} - {""}
     if not allowed.isdisjoint((host, place.lower())):
         return True

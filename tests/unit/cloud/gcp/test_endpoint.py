@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
+import requests
 
 from hangar.cloud.gcp import endpoint
 from hangar.errors import HangarError
@@ -25,6 +28,24 @@ def test_no_other_host_is_trusted_by_itself(address: str, monkeypatch: pytest.Mo
     with pytest.raises(HangarError) as refused:
         endpoint.base(address, "compute")
     assert refused.value.resolution.startswith("If you trust it with them: export HANGAR_ALLOW_API_HOST=")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example.org\\.googleapis.com", "https://{api}.evil.example.org\\.googleapis.com",
+     "https://evil.example.org\\@compute.googleapis.com", "https://me@compute.googleapis.com",
+     "https://evil.example.org;.googleapis.com", "https://evil.example.org%2f.googleapis.com"],
+)  # fmt: skip
+def test_a_host_that_libraries_read_differently_is_nobodys(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To `requests` the first of them is evil.example.org, whatever the end of the name says."""
+    sent_to = requests.Request("GET", f"{address.replace('{api}', 'compute')}/compute/v1").prepare().url
+    monkeypatch.delenv("HANGAR_ALLOW_API_HOST", raising=False)
+    with pytest.raises(HangarError, match="which is not Google's"):
+        endpoint.base(address, "compute")
+    if "\\" in address:
+        assert urlsplit(str(sent_to)).hostname in ("evil.example.org", "compute.evil.example.org")
 
 
 @pytest.mark.parametrize("address", ["https:///compute", "https://:443"])

@@ -125,6 +125,28 @@ def test_what_the_driver_acts_on_has_a_kind_of_its_own(
             "Your organisation's policy constraints/compute.vmExternalIpAccess forbids it.",
             "gcloud org-policies describe compute.vmExternalIpAccess --effective --project acme-data-1",
         ),
+        *(
+            (
+                said(
+                    400,
+                    "The network resource 'projects/acme-data-1/global/networks/hangar-production' is already being"
+                    " used by 'projects/acme-data-1/global/firewalls/debug'",
+                    reason,
+                ),
+                "Something else in the project still uses it.",
+                "remove that rule: gcloud compute firewall-rules delete debug --project acme-data-1\nThen run the same",
+            )
+            for reason in ("resourceInUseByAnotherResource", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE")
+        ),
+        (
+            said(
+                400,
+                "The subnetwork resource 's' is already being used by 'projects/acme-data-1/zones/z/instances/theirs'",
+                "resourceInUseByAnotherResource",
+            ),
+            "Something else in the project still uses it.",
+            "If nobody needs it, remove projects/acme-data-1/zones/z/instances/theirs\n",
+        ),
         (
             said(404, "The resource 'projects/acme-data-1' was not found", "notFound"),
             "There is no project acme-data-1, or none that you may see.",

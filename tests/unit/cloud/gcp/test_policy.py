@@ -38,6 +38,9 @@ def test_a_role_too_many_goes_also_under_a_condition() -> None:
         {"role": "roles/logging.logWriter", "members": [MEMBER]},
     ]
     assert roles_in(before, EMAIL) == ("roles/editor", "roles/logging.logWriter", "roles/storage.admin")
+    assert roles_in(before, EMAIL, apart=True) == (
+        "roles/editor", "roles/logging.logWriter", "roles/storage.admin under a condition",
+    )  # fmt: skip
 
 
 def test_what_is_left_of_a_deleted_account_of_the_name_goes() -> None:

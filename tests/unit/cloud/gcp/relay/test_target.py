@@ -29,7 +29,7 @@ def test_google_gets_a_credential(endpoint: str) -> None:
     "endpoint",
     [
         "wss://example.org", "wss://tunnel.cloudproxy.app.example.org", "wss://evilgoogleapis.com",
-        "wss://127.0.0.1:8080", "ws://127.0.0.1:8080",
+        "wss://127.0.0.1:8080", "ws://127.0.0.1:8080", "wss://example.org\\.googleapis.com",
     ],
 )  # fmt: skip
 def test_nobody_else_gets_one(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
