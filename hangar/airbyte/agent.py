@@ -7,7 +7,8 @@ safest of the workable ways:
 - A secret is a reference, `{"secret": NAME}`, until the moment of the request to Airbyte. So is Airflow's or anybody's
   token: the client's id and secret are read here, and the token ends with this process.
 - What Airbyte answers is searched for the secrets that were put in, and they are taken out again: an error that quotes
-  a connection string gives nothing away.
+  a connection string gives nothing away. Not the names of a source's streams, of which none is made from a secret: one
+  that is an ordinary word would change them.
 - The requests leave for the one address that the machine itself says is Airbyte's, never for one that the controller
   names.
 - What was made from the files is recorded here, under /srv, so that two controllers see one truth. The record is
@@ -76,7 +77,9 @@ class Agent:
         return self._ledger.entries
 
     def get(self, path: str, slow: bool = False, **_: Any) -> Any:
-        return self._api.call("GET", path, timeout=SLOW if slow else QUICK)
+        found = self._api.call("GET", path, timeout=SLOW if slow else QUICK)
+        self._names_alone = path.startswith("/streams?")
+        return found
 
     def check(self, destination: str, **_: Any) -> Any:
         """What the destination's connector says of it: status (succeeded, failed, none) and message. None where the
@@ -150,8 +153,9 @@ class Agent:
         return None
 
     def answer(self, line: str) -> dict[str, Any]:
+        self._names_alone = False
         answer = answered(self, OPERATIONS, line)
-        return dict(self._secrets.take_out(answer)) if self._ready else answer
+        return dict(self._secrets.take_out(answer)) if self._ready and not self._names_alone else answer
 
 
 if __name__ == "__main__":

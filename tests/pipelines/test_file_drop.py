@@ -55,6 +55,8 @@ def test_the_same_content_loads_once_whatever_its_name(drop, warehouse):
         ("a.csv", GOOD + "3,2026-03-01,x,1\n", "'a.csv', row 3: it has 4 fields, and the header 5"),
         ("a.csv", GOOD + "x,2026-03-01,x,1,true\n", "'a.csv', row 3: order_id holds 'x', which is no integer"),
         ("a.csv", GOOD + "3,yesterday,x,1,true\n", "'a.csv', row 3: ordered_at holds 'yesterday', which is no times"),
+        ("a.csv", GOOD + "2024_01,2026-03-01,x,1,true\n", "'a.csv', row 3: order_id holds '2024_01', which is no int"),
+        ("a.csv", GOOD + "3,2026-03-01,x,1_5,true\n", "'a.csv', row 3: amount holds '1_5', which is no numeric"),
         ("a.csv", GOOD + "3,2026-03-01,x,NaN,true\n", "'a.csv', row 3: amount holds 'NaN', which is no numeric"),
         ("a.csv", GOOD + "3,2026-03-01,x,1E+200000,true\n", "'a.csv', row 3: amount holds '1E+200000', which is no n"),
         ("a.csv", GOOD + "3,2026-03-01,x,1E-20000,true\n", "'a.csv', row 3: amount holds '1E-20000', which is no num"),

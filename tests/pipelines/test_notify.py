@@ -45,6 +45,14 @@ def test_slack_gets_the_text(slack):
     assert slack[0] == [("/services/secret-of-slack", {"text": "x" * 3000})]
 
 
+def test_what_a_file_or_a_source_is_called_calls_nobody_and_leads_nowhere(slack):
+    notify.tell("orders<!channel>.zip: <https://elsewhere.example|your log-in> & more")
+    ((_, message),) = slack[0]
+    assert message == {
+        "text": "orders&lt;!channel&gt;.zip: &lt;https://elsewhere.example|your log-in&gt; &amp; more"
+    }
+
+
 @pytest.mark.parametrize("status", [404, 500])
 def test_slack_that_refuses_costs_nothing_and_its_address_stays_hidden(slack, caplog, status):
     slack[1][0] = status

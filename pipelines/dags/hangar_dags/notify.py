@@ -26,11 +26,18 @@ def tell(text: str) -> None:
         log.info("No connection %s, so this stays here: %s", CONNECTION, text)
         return
     try:
-        requests.post(webhook, json={"text": text[:LONGEST]}, timeout=SECONDS).raise_for_status()
+        requests.post(webhook, json={"text": literal(text[:LONGEST])}, timeout=SECONDS).raise_for_status()
     except requests.RequestException as error:
         # Its text would hold the address, which whoever knows it can post to.
         status = getattr(error.response, "status_code", "no answer")
         log.warning("Slack did not take it (%s, %s): %s", type(error).__name__, status, text)
+
+
+def literal(text: str) -> str:
+    """The text as it stands. News repeat the names of dropped files and the words of sources, and to Slack `<!channel>`
+    is a call to everybody and `<https://…|…>` a link under a name of its own.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def tell_of_failure(context: Any) -> None:

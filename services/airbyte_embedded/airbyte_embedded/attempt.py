@@ -50,6 +50,7 @@ class Attempt:
         self.mark = settings.mark(f"job/{job}/{number}")
         self._progress = progress
         self.stopped: str | None = None
+        self.halt = asyncio.Event()  # set with it
         self._result: Json = {}
 
     async def run(self, order: Json, log: JobLog) -> Outcome:
@@ -99,6 +100,7 @@ class Attempt:
     async def stop(self, reason: str) -> None:
         """End the attempt; the first reason given is the one that counts."""
         self.stopped = self.stopped or reason
+        self.halt.set()
         await processes.end(self.mark)
 
     async def _bound(self, child: asyncio.subprocess.Process) -> None:

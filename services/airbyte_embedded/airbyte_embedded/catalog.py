@@ -45,13 +45,19 @@ def properties(offered: Json) -> Json:
     return answer
 
 
-def table(name: str) -> str:
-    """The table that PyAirbyte makes of a stream's name: two streams must not share one."""
-    return re.sub(r"[^a-z0-9_]", "_", name.lower())
+def written(name: str, longest: int | None = None) -> str:
+    """What PyAirbyte calls a table or column of this name: two of them must not be called the same."""
+    plain = re.sub(r"[^a-z0-9_]", "_", name.lower())
+    return ("_" + plain if plain[:1].isdigit() else plain)[:longest]
 
 
-def configured(wanted: list[Stream] | None, offered: list[Json]) -> list[Json]:
-    """The streams of a connection, every choice made. Raises Problem 400 with every misfit."""
+def configured(
+    wanted: list[Stream] | None, offered: list[Json], prefix: str = "", longest: int | None = None
+) -> list[Json]:
+    """The streams of a connection, every choice made. `longest`: letters that the destination takes of a name.
+
+    Raises Problem 400 with every misfit.
+    """
     known = {stream["name"]: stream for stream in offered}
     chosen = wanted if wanted is not None else [Stream(name=name) for name in known]
     faults: list[str] = []
@@ -62,16 +68,40 @@ def configured(wanted: list[Stream] | None, offered: list[Json]) -> list[Json]:
                 f"{stream.name}: the source has no such stream; it has {', '.join(sorted(known))[:500]}"
             )
             continue
-        found = _misfits(stream, known[stream.name])
+        found = [*_misfits(stream, known[stream.name]), *_names(stream, known[stream.name], prefix, longest)]
         faults += [f"{stream.name}: {fault}" for fault in found]
         made.append(_complete(stream, known[stream.name]))
-    tables = [table(stream.name) for stream in chosen]
+    tables = [written(stream.name, longest) for stream in chosen]
     faults += [
         f"{name}: two streams would be written to this table" for name in {*tables} if tables.count(name) > 1
     ]
     if faults:
         raise bad_request("; ".join(faults[:20]))
     return made
+
+
+def _names(stream: Stream, offered: Json, prefix: str, longest: int | None) -> list[str]:
+    """What would be lost without a word, or fail in the middle of a job, for what it is called."""
+    faults = []
+    # PyAirbyte fills a table beside it, whose name is longer
+    if longest and len(table := written(prefix + stream.name)) >= longest:
+        faults.append(
+            f"a table may have {longest - 1} letters with this destination, and {table} has {len(table)}"
+        )
+    selected = stream.selected_fields
+    names = columns(offered) if selected is None else [field.field_path[0] for field in selected]
+    called: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        called.setdefault(written(name, longest), []).append(name)
+    faults += [
+        f"{' and '.join(alike)} would both be written to the column {column}: select one of them"
+        for column, alike in called.items() if len(alike) > 1
+    ]  # fmt: skip
+    faults += [
+        f"a field called {name!r} cannot be a column: select the others"
+        for column, (name, *_) in called.items() if not column.strip("_")
+    ]  # fmt: skip
+    return faults
 
 
 def _key(stream: Stream, offered: Json) -> list[list[str]]:

@@ -30,6 +30,7 @@ class Destination:
     type: str
     definition_id: str
     specification: Json
+    longest_name: int | None = None  # letters of a table or column that count
 
 
 POSTGRES = Destination(
@@ -60,6 +61,7 @@ POSTGRES = Destination(
             },
         },
     },
+    longest_name=63,
 )
 DUCKDB = Destination(
     "duckdb",
@@ -125,7 +127,7 @@ async def check(settings: Settings, destination: Destination, configuration: Jso
         done = await processes.run(
             argv, settings.mark(f"check/{uuid.uuid4()}"), scratch, seconds, given.encode()
         )
-    except processes.NotStarted as error:
+    except processes.Unusable as error:
         raise unavailable(str(error)) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

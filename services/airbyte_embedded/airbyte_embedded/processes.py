@@ -22,8 +22,16 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 LINE = 64 * 2**20  # the longest line that a connector may write: a record or a catalog
 
 
-class NotStarted(Exception):
+class Unusable(Exception):
+    """A program that gives no answer; the words are for people."""
+
+
+class NotStarted(Unusable):
     """The program is missing or may not be run."""
+
+
+class TooMuch(Unusable):
+    """The program wrote more than the service has room for."""
 
 
 def environment(mark: str, scratch: Path) -> dict[str, str]:
@@ -117,10 +125,14 @@ class Finished:
 
 
 async def run(argv: Sequence[str], mark: str, scratch: Path, seconds: float, given: bytes = b"") -> Finished:
-    """Run a program to its end or to the limit; nothing of it is left either way. Raises NotStarted."""
+    """Run a program to its end or to the limit; nothing of it is left either way. Raises NotStarted, TooMuch."""
     child = await start(argv, mark, scratch)
     try:
-        output, errors = await asyncio.wait_for(child.communicate(given), seconds)
+        async with asyncio.timeout(seconds):
+            output, errors, _ = await asyncio.gather(
+                _whole(child.stdout), _whole(child.stderr), _hand_over(child.stdin, given)
+            )
+            await child.wait()
         return Finished(child.returncode, output, errors)
     except TimeoutError:
         return Finished(None, b"", b"")
@@ -129,3 +141,25 @@ async def run(argv: Sequence[str], mark: str, scratch: Path, seconds: float, giv
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()
+
+
+async def _whole(stream: asyncio.StreamReader | None) -> bytes:
+    """All that comes, as long as it is not more than one line may have: a connector that writes without an end would
+    take the memory of the service and of every job beside it.
+    """
+    assert stream is not None
+    kept = bytearray()
+    while part := await stream.read(2**16):
+        kept += part
+        if len(kept) > LINE:
+            raise TooMuch(f"it wrote more than {LINE // 2**20} MiB")
+    return bytes(kept)
+
+
+async def _hand_over(stream: asyncio.StreamWriter | None, given: bytes) -> None:
+    """Give it its input, as far as it takes it, and end that."""
+    assert stream is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(given)
+        await stream.drain()
+    stream.close()

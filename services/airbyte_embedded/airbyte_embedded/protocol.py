@@ -108,7 +108,7 @@ class Protocol:
                 argv += ["--config", str(_write(scratch / "config.json", configuration))]
             seconds = self._settings.limits.check_seconds
             done = await processes.run(argv, self._settings.mark(f"ask/{uuid.uuid4()}"), scratch, seconds)
-        except processes.NotStarted as error:
+        except processes.Unusable as error:
             raise unavailable(f"{connector.name}: {error}") from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

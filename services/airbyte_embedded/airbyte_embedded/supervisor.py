@@ -214,9 +214,10 @@ class Supervisor:
         """Every way in which an attempt can go wrong ends in an outcome, never in a job that runs for ever."""
         attempt = self._attempts[job["id"]]
         try:
-            order, secrets = await self._order(job)
-            if attempt.stopped:
+            prepared = await self._prepared(job, attempt)
+            if attempt.stopped or prepared is None:
                 return Outcome(False, attempt.stopped)
+            order, secrets = prepared
             writing = self._logs.open(job["id"], job["attempts"], secrets)
             try:
                 writing.say(f"job {job['id']}, attempt {job['attempts']}: {job['type']}")
@@ -235,6 +236,20 @@ class Supervisor:
             log.exception("job %s", job["id"])
             return Outcome(False, f"The service failed at this job ({type(error).__name__}).")
         return outcome
+
+    async def _prepared(self, job: Row, attempt: Attempt) -> tuple[Json, list[str]] | None:
+        """The order and its secrets; None where the attempt was stopped first. A connector of a new version may take
+        half an hour to install, and nobody who cancels waits for that.
+        """
+        asking = asyncio.create_task(self._order(job))
+        halting = asyncio.create_task(attempt.halt.wait())
+        await asyncio.wait({asking, halting}, return_when=asyncio.FIRST_COMPLETED)
+        halting.cancel()
+        if asking.done():
+            return asking.result()
+        asking.cancel()
+        await asyncio.wait({asking})
+        return None
 
     async def _order(self, job: Row) -> tuple[Json, list[str]]:
         """What the job's process must know, and which words must not appear in its log."""

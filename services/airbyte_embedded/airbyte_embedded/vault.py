@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 MASK = "**********"  # Airbyte's own
+LINE = 8  # letters from which a line of a longer secret is one by itself: less is a bracket
 Config = dict[str, Any]
 
 
@@ -110,7 +111,11 @@ def secret_values(configuration: Config, specification: Config) -> list[str]:
 
     def note(value: Any, _: Any) -> Any:
         for item in value if isinstance(value, list) else [value]:
-            found.extend([str(item), json.dumps(str(item))[1:-1]])
+            # a key of several lines is met line by line
+            lines = [line.strip() for line in str(item).splitlines()]
+            found.extend(
+                [str(item), json.dumps(str(item))[1:-1], *(line for line in lines if len(line) >= LINE)]
+            )
         return value
 
     _walk(configuration, [specification], note, None)

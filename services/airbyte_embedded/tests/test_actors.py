@@ -70,6 +70,12 @@ def test_a_connector_that_hangs_at_its_check_is_given_up(make_server: Any) -> No
     )
 
 
+def test_a_connector_that_writes_without_an_end_is_stopped_before_the_memory_is_full(server: Server) -> None:
+    assert source_refused(server, 503, sourceType="toy", behaviour="check_floods") == (
+        "source-toy: it wrote more than 64 MiB"
+    )
+
+
 def test_secrets_are_masked_in_answers_encrypted_on_disk_and_kept_when_the_mask_comes_back(
     server: Server,
 ) -> None:
@@ -120,6 +126,17 @@ def test_streams_that_do_not_fit_are_refused(server: Server, stream: dict[str, A
         configurations={"streams": [stream]},
     )  # fmt: skip
     assert found == detail
+
+
+def test_fields_that_would_share_a_column_are_refused_and_a_selection_helps(server: Server) -> None:
+    ends = {"sourceId": server.source("alike"), "destinationId": server.destination()}
+    assert refuse(server, "/connections", 400, **ends, configurations={"streams": [{"name": "items"}]}) == (
+        "items: code and Code would both be written to the column code: select one of them"
+    )
+    chosen = [{"fieldPath": [name]} for name in ("id", "updated_at", "code")]
+    server.make(
+        "/connections", **ends, configurations={"streams": [{"name": "items", "selectedFields": chosen}]}
+    )
 
 
 def test_a_stream_without_a_key_takes_one_of_the_connections_own(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.postgres import BIN, Postgres, duckdb, parquet
 from tests.server import Server
+from tests.toy import LONG
 
 pytestmark = pytest.mark.long
 
@@ -89,6 +91,17 @@ def test_an_incremental_sync_goes_on_where_the_last_one_ended(server: Server, pl
     assert place.query("SELECT count(DISTINCT id) FROM items") == [(13,)]
 
 
+def test_a_source_that_has_nothing_to_say_is_asked_from_where_it_was(server: Server, place: Place) -> None:
+    source = server.source(rows=3)
+    connection = server.connection(source, place.id, "incremental_append")
+    for behaviour, rows, count in (("plain", 3, 3), ("silent", 3, 3), ("plain", 5, 5)):
+        server.ask(
+            "PATCH", f"/sources/{source}", json={"configuration": {"behaviour": behaviour, "rows": rows}}
+        )
+        assert server.run(connection)["status"] == "succeeded"
+        assert place.count("items") == count
+
+
 def test_two_connections_to_one_schema_keep_their_own_state(server: Server, place: Place) -> None:
     source = server.source(rows=5)
     first = server.connection(source, place.id, "incremental_append", prefix="a_")
@@ -117,6 +130,65 @@ def test_rows_that_repeat_a_key_leave_the_last_one(server: Server, place: Place,
     server.ask("PATCH", f"/sources/{source}", json={"configuration": {"rows": 8}})
     server.run(merged)
     assert place.query("SELECT count(*), count(DISTINCT id) FROM m_items") == [(8, 8)]
+
+
+def test_rows_without_a_key_are_merged_and_not_doubled(server: Server, place: Place) -> None:
+    source = server.source("unkeyed", rows=6)
+    connection = server.connection(source, place.id, "incremental_deduped_history")
+    for rows, keyed in ((6, 3), (9, 4)):
+        server.ask("PATCH", f"/sources/{source}", json={"configuration": {"rows": rows}})
+        assert server.run(connection)["status"] == "succeeded"
+        # of those without a key the last one stays, as of any other
+        assert place.query("SELECT count(*), count(id), count(DISTINCT id) FROM items") == [
+            (keyed + 1, keyed, keyed)
+        ]
+
+
+def test_values_that_a_database_has_no_room_for_cost_no_row(server: Server, place: Place) -> None:
+    """Half a letter, a NUL, a moment with an offset, a truth in a column of texts."""
+    connection = server.connection(server.source("strange", rows=1), place.id)
+    job = server.run(connection)
+    assert (job["status"], job["rowsSynced"]) == ("succeeded", 1), job
+    ((code, moment, order, detail),) = place.query(
+        'SELECT code, CAST(updated_at AS text), "order", CAST(detail AS text) FROM items'
+    )
+    assert (code, order) == ("half \ufffd a letter", "true")
+    assert moment == "2026-01-01 04:30:00.25"  # in UTC, not cut off
+    assert json.loads(detail)["path"] == "C:\\u0000"  # letters, not a NUL
+
+
+def test_a_record_that_cannot_be_read_fails_the_job_instead_of_being_left_out(
+    server: Server, place: Place
+) -> None:
+    job = server.run(server.connection(server.source("levels", rows=3), place.id))
+    assert job["status"] == "failed"
+    assert job["failureReason"] == "source-toy wrote a record of the stream items that cannot be read"
+    assert place.tables() <= {"items"}
+    if place.tables():
+        assert place.count("items") == 0
+
+
+def test_a_column_with_a_very_long_name_is_filled(server: Server, place: Place) -> None:
+    source = server.source("long_names", rows=2)
+    assert server.run(server.connection(source, place.id))["status"] == "succeeded"
+    (columns,) = {
+        name for (name,) in place.query("SELECT column_name FROM information_schema.columns WHERE table_name = 'items'")
+        if name.startswith(LONG[:60])
+    } or {LONG}  # fmt: skip
+    assert place.query(f"SELECT DISTINCT {columns} FROM items") == [("there",)]
+
+
+def test_a_column_that_appears_beside_one_of_the_same_name_fails_the_job(
+    server: Server, place: Place
+) -> None:
+    source = server.source(rows=2)
+    connection = server.connection(source, place.id, nonBreakingSchemaUpdatesBehavior="propagate_columns")
+    server.run(connection)
+    server.ask("PATCH", f"/sources/{source}", json={"configuration": {"behaviour": "alike"}})
+    job = server.run(connection)
+    assert job["status"] == "failed"
+    assert "code and Code, which would both be written to the column code" in job["failureReason"]
+    assert place.count("items") == 2
 
 
 def test_views_and_grants_outlive_a_refresh_and_a_clear_begins_anew(server: Server, place: Place) -> None:

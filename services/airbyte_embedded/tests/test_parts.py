@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airbyte_embedded import schedule, vault
+from airbyte_embedded import catalog, schedule, vault
 from airbyte_embedded.connectors import BadRegistry, read
 from airbyte_embedded.database import MIGRATIONS, Database, NewerDatabase
 from airbyte_embedded.joblog import LONGEST, JobLog, Logs
@@ -79,6 +79,37 @@ def test_a_connection_runs_when_it_is_due(make_server: Callable[..., Server]) ->
     )  # one at a time, however often it was due
 
 
+# names
+
+
+def fields(*names: str) -> list[dict[str, Any]]:
+    return [{"name": "items", "json_schema": {"properties": {name: {} for name in names}}}]
+
+
+@pytest.mark.parametrize(
+    ("offered", "longest", "refused"),
+    [
+        (fields("a" * 63 + "b", "a" * 63 + "c"), 63, "would both be written to the column aaa"),
+        (fields("a" * 63 + "b", "a" * 63 + "c"), None, ""),
+        (fields("Order Id", "order-id"), None, "Order Id and order-id would both be written to the column order_id"),
+        (fields("1st", "_1st"), None, "1st and _1st would both be written to the column _1st"),
+        (fields("id", "*"), None, "a field called '*' cannot be a column: select the others"),
+        ([{"name": "t" * 59}], 63, "a table may have 62 letters with this destination"),
+        ([{"name": "t" * 58}], 63, ""),
+    ],
+)  # fmt: skip
+def test_names_that_would_lose_values_or_fail_a_job_are_refused(
+    offered: list[dict[str, Any]], longest: int | None, refused: str
+) -> None:
+    try:
+        catalog.configured(None, offered, "raw_", longest)
+        said = ""
+    except Problem as problem:
+        said = problem.detail
+    assert refused in said
+    assert bool(refused) == bool(said)
+
+
 # masks
 
 SPECIFICATION = {
@@ -119,6 +150,17 @@ def test_masks_that_come_back_keep_what_was_there_and_nothing_else() -> None:
     assert vault.unmasked({"name": vault.MASK}, SPECIFICATION, GIVEN) == {
         "name": vault.MASK
     }  # no secret: a name
+
+
+def test_a_key_of_several_lines_is_masked_line_by_line(tmp_path: Path) -> None:
+    key = "-----BEGIN KEY-----\nc2VjcmV0LW9uZQ==\nc2VjcmV0LXR3bw==\n-----END KEY-----\n"
+    log = JobLog(tmp_path / "a.log", vault.secret_values({"password": key}, SPECIFICATION), 10**6)
+    log.write(f"cannot use the key:\n{key}in the configuration\n".encode())
+    log.close()
+    text = (tmp_path / "a.log").read_text()
+    assert "c2VjcmV0" not in text
+    assert text.startswith("cannot use the key:\n")
+    assert text.endswith("in the configuration\n")
 
 
 def test_a_sealed_configuration_opens_only_with_its_own_key(tmp_path: Path) -> None:

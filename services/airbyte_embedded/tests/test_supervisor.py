@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.server import Server
 
@@ -66,3 +70,38 @@ def test_old_logs_that_cannot_be_removed_keep_no_job_from_running(
     server.start()
     assert begins(server, connection)
     assert "old logs cannot be removed" in server.output()
+
+
+def test_a_job_whose_connector_is_still_being_installed_can_be_cancelled_and_holds_no_stop_up(
+    make_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade that brought another version of the connector, on a slow network."""
+    installer = tmp_path / "bin/uv"
+    installer.parent.mkdir()
+    installer.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/installing\nexec sleep 600\n")
+    installer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{installer.parent}:{os.environ['PATH']}")
+    server = make_server()
+    connection = server.connection(server.source(), server.destination())
+    server.kill(signal.SIGTERM)
+    (server.registry / "toy.lock").write_text("")
+    (server.registry / "registry.json").write_text('{"toy": {"lock": "toy.lock", "executable": "toy"}}')
+    server.start()
+
+    def installing(count: int) -> int:
+        """A job is taken up, and the installer has been started so many times."""
+        job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+        deadline = time.monotonic() + 60
+        while not (marks := tmp_path / "installing").exists() or len(marks.read_text().split()) < count:
+            assert time.monotonic() < deadline, server.output()
+            time.sleep(0.1)
+        return int(job)
+
+    job = installing(1)
+    assert server.ask("DELETE", f"/jobs/{job}", timeout=60).json()["status"] == "cancelled"
+    (first,) = (tmp_path / "installing").read_text().split()
+    assert not Path(f"/proc/{first}").exists(), "nothing of it goes on"
+    job = installing(2)
+    server.kill(signal.SIGTERM)  # within 30 s
+    with sqlite3.connect(server.data / "state.sqlite") as state:
+        assert state.execute("SELECT status FROM jobs WHERE id = ?", (job,)).fetchone() == ("incomplete",)

@@ -41,6 +41,7 @@ COLUMNS = {
 
 
 EATEN: list[bytearray] = []
+LONG = "as_long_as_names_are_in_some_customer_relation_systems_of_this_world"
 
 
 def stream(name: str, columns: dict = COLUMNS) -> dict:
@@ -107,7 +108,15 @@ def catalog(config: dict) -> list[dict]:
         columns["extra"] = {"type": ["null", "string"]}
     if config["behaviour"] == "retyped":
         columns["code"] = {"type": ["null", "integer"]}
+    if config["behaviour"] == "alike":
+        columns["Code"] = {"type": ["null", "string"]}
+    if config["behaviour"] == "nameless":
+        columns["__"] = {"type": ["null", "string"]}
+    if config["behaviour"] == "long_names":
+        columns[LONG] = {"type": ["null", "string"]}
     streams = [stream("items", columns), stream("more", columns)]
+    if config["behaviour"] == "long_names":
+        streams.append(stream(LONG, columns))
     return [keyless(one) for one in streams] if config.get("keyless") else streams
 
 
@@ -127,6 +136,8 @@ def read(config: dict) -> None:
     }
     say("LOG", log={"level": "INFO", "message": f"reading with the key {config.get('api_key')}"})
     for name, mode in wanted.items():
+        if behaviour == "silent":
+            continue
         start = seen.get(name, 0) if mode == "incremental" else 0
         say("LOG", log={"level": "INFO", "message": f"{name}: {mode} from {start}"})
         for number in range(start + 1, rows + 1):
@@ -166,6 +177,20 @@ def act(behaviour: str, name: str, number: int, rows: int) -> None:
         record(name, number, extra="new")
     elif behaviour == "retyped":
         record(name, number, code=number)
+    elif behaviour == "long_names":
+        record(name, number, **{LONG: "there"})
+    elif behaviour == "strange":
+        record(
+            name, number, code="half \ud800 a letter", updated_at="2026-01-01T10:00:00.25+05:30",
+            order=True, detail={"path": "C:\\u0000", "nul": "a\0b"},
+        )  # fmt: skip
+    elif behaviour == "levels":
+        deep: dict = {}
+        for _ in range(400):
+            deep = {"a": deep}
+        record(name, number, detail=deep if number == rows else {})
+    elif behaviour == "unkeyed":
+        record(name, number, id=None if number % 2 else number)
     elif behaviour == "global":
         record(name, number)
         say("STATE", state={"type": "GLOBAL", "global": {"stream_states": []}})
@@ -183,6 +208,11 @@ def main() -> None:
         say("SPEC", spec={"connectionSpecification": SPEC})
         return
     config = usual | argument("--config")
+    if verb == "check" and config["behaviour"] == "check_floods":
+        for _ in range(80):
+            sys.stdout.write("x" * 2**20 + "\n")
+        sys.stdout.flush()
+        time.sleep(3600)
     if verb == "check" and config["behaviour"] == "check_hangs":
         time.sleep(3600)
     if verb == "check":
@@ -199,4 +229,5 @@ def main() -> None:
         read(config)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -67,6 +67,14 @@ def test_the_secret_is_seen_by_airbyte_alone(
     assert machine.ledger.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_secret_that_is_an_ordinary_word_changes_no_name_of_a_stream(
+    declare: Declare, machine: MachineHere, airbyte: FakeAirbyte
+) -> None:
+    (machine.folder / "warehouse_password").write_text("user")
+    assert call("apply") == 0
+    assert held(airbyte)[2] == ["people_to_warehouse"]
+
+
 def test_options_that_differ_are_shown_and_changed(
     applied: FakeAirbyte, declare: Declare, capsys: pytest.CaptureFixture[str]
 ) -> None:

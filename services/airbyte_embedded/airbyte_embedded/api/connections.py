@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from airbyte_embedded import catalog, models, records, schedule
+from airbyte_embedded import catalog, destinations, models, records, schedule
 from airbyte_embedded.api import streams
 from airbyte_embedded.call import Call
 from airbyte_embedded.database import Row
@@ -55,7 +55,9 @@ async def create(call: Call) -> Response:
     offered = await streams.offered_by(call.service, source)
     records.destination(database, destination["id"])  # it may be gone since; of the source that was looked at
     chosen = wanted.configurations.streams if wanted.configurations else None
-    body = _changed(body, wanted) | {"streams": catalog.configured(chosen, offered)}
+    body = _changed(body, wanted)
+    longest = destinations.find(destination["type"], None).longest_name
+    body["streams"] = catalog.configured(chosen, offered, body["prefix"], longest)
     identifier = str(uuid.uuid4())
     status = _status(wanted) or "active"
     database.insert(
@@ -88,11 +90,14 @@ async def patch(call: Call) -> Response:
     values: Json = {"name": wanted.name} if wanted.name else {}
     chosen: Json = {}
     if wanted.configurations and wanted.configurations.streams is not None:
-        _changed(json.loads(row["body"]), wanted)  # what is refused anyway needs no source to be asked
+        # what is refused anyway needs no source to be asked
+        prefix = _changed(json.loads(row["body"]), wanted)["prefix"]
         # asked again: a column that appeared since becomes known only by a change like this one
         source = records.source(database, row["source_id"])
         offered = await streams.offered_by(call.service, source, fresh=True)
-        chosen["streams"] = catalog.configured(wanted.configurations.streams, offered)
+        destination = records.destination(database, row["destination_id"])
+        longest = destinations.find(destination["type"], None).longest_name
+        chosen["streams"] = catalog.configured(wanted.configurations.streams, offered, prefix, longest)
         values["known_columns"] = json.dumps({stream["name"]: catalog.columns(stream) for stream in offered})
         row = records.connection(database, row["id"])  # as others left it meanwhile
     body = _changed(json.loads(row["body"]), wanted) | chosen

@@ -155,7 +155,7 @@ class Connectors:
                     self._settings.work,
                     self._settings.limits.install_seconds,
                 )
-            except processes.NotStarted as error:
+            except processes.Unusable as error:
                 raise _failed(connector, str(error)) from None
             if done.code != 0:
                 shutil.rmtree(home, ignore_errors=True)

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar
 
 from airbyte._processors.sql.duckdb import DuckDBSqlProcessor
 from airbyte._processors.sql.postgres import PostgresSqlProcessor
+from airbyte._util.name_normalizers import LowerCaseNormalizer
 from airbyte._writers.jsonl import JsonlWriter
 from airbyte.caches.base import CacheBase
 from airbyte.caches.duckdb import DuckDBCache
@@ -26,15 +27,11 @@ from airbyte_protocol.models import AirbyteMessage, AirbyteStateMessage, Airbyte
 from pydantic import PrivateAttr
 from sqlalchemy.engine import URL
 
-from airbyte_embedded.worker import parquet
+from airbyte_embedded.worker import moments, parquet
 from airbyte_embedded.worker.check import CONNECT_SECONDS, ssl_mode
 from airbyte_embedded.worker.copying import CHUNK, Stream, lines
 from airbyte_embedded.worker.events import PERIOD, Events
-from airbyte_embedded.worker.unit import Context, UnitOfWork
-
-
-class Unsupported(Exception):
-    """The source does something that PyAirbyte cannot carry faithfully."""
+from airbyte_embedded.worker.unit import Context, UnitOfWork, Unsupported
 
 
 class Staging(JsonlWriter):
@@ -56,10 +53,13 @@ class PostgresCopy(PostgresUnit):
         table = super()._write_files_to_new_table([], stream_name, batch_id)
         columns = self._get_sql_column_definitions(stream_name)
         names = ", ".join(self._quote_identifier(name) for name in columns)
+        # the files have the names at their full length, Postgres's columns at most 63 letters of them
+        offered = self.catalog_provider.get_stream_properties(stream_name)
+        keys = {self.normalizer.normalize(name): LowerCaseNormalizer.normalize(name) for name in offered}
         with self.get_sql_connection() as connection, closing(connection.connection.cursor()) as cursor:
             cursor.copy_expert(
                 f"COPY {self._fully_qualified(table)} ({names}) FROM STDIN",
-                Stream(lines(files, columns)),
+                Stream(lines(files, columns, keys)),
                 CHUNK,
             )
         return table
@@ -109,11 +109,13 @@ class _Kept(CacheBase):
     def _watched(self, messages: Any, progress: Any) -> Iterator[AirbyteMessage]:
         """The messages as they come; counted, and reported once in a while. Called for every row: it is plain."""
         context, rows = self._context, self._context.rows
+        instants = self._instants()
         due = 0.0
         for message in messages:
             if message.type is Type.RECORD:
                 stream = message.record.stream
                 rows[stream] = rows.get(stream, 0) + 1
+                moments.to_utc(message.record.data, instants.get(stream, ()))
                 if (now := time.monotonic()) >= due:
                     due = now + PERIOD
                     context.bytes |= progress.stream_bytes_read
@@ -122,6 +124,14 @@ class _Kept(CacheBase):
                 self._judge_state()
             yield message
         context.bytes |= progress.stream_bytes_read
+
+    def _instants(self) -> dict[str, tuple[str, ...]]:
+        """Stream → its columns that hold a moment."""
+        provider, types = self._processor.catalog_provider, self._processor.type_converter
+        return {
+            name: moments.columns(provider.get_stream_properties(name), types)
+            for name in provider.stream_names
+        }
 
     def _judge_state(self) -> None:
         if self._context.incremental:

@@ -8,42 +8,49 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy.types import JSON
+from sqlalchemy.types import JSON, TypeEngine
 
 NULL = "\\N"
+JSON_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""A NUL in JSON's text; behind another backslash the same letters are just letters."""
 ESCAPES = str.maketrans(
     {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x00": None}
 )  # Postgres holds no NUL
 CHUNK = 1 << 16
 
 
-def field(value: Any, *, json: bool) -> str:
+def field(value: Any, kind: TypeEngine[Any]) -> str:
     """A value in COPY's text format. JSON columns get JSON, everything else its plain text."""
     if value is None:
         return NULL
-    if json or isinstance(value, dict | list):
+    if isinstance(kind, JSON) or isinstance(value, dict | list):
         # \u0000 is valid JSON that Postgres refuses even in a JSON column's text
-        return orjson.dumps(value).decode().replace("\\u0000", "").translate(ESCAPES)
+        return JSON_NUL.sub(r"\1", orjson.dumps(value).decode()).translate(ESCAPES)
     if isinstance(value, str):
         return value.translate(ESCAPES)
     if isinstance(value, bool):
-        return "t" if value else "f"
+        return "true" if value else "false"
     return str(value)
 
 
-def lines(files: Sequence[Path], columns: dict[str, Any]) -> Iterator[bytes]:
-    """The files' rows in COPY's text format, columns in the given order."""
-    wanted = [(name, isinstance(kind, JSON)) for name, kind in columns.items()]
+def lines(
+    files: Sequence[Path], columns: Mapping[str, TypeEngine[Any]], keys: Mapping[str, str]
+) -> Iterator[bytes]:
+    """The files' rows in COPY's text format, columns in the given order. `keys`: what a column is called in the files,
+    where that is another name.
+    """
+    wanted = [(keys.get(name, name), kind) for name, kind in columns.items()]
     for path in files:
         with gzip.open(path, "rb") as file:
             for line in file:
                 row = orjson.loads(line)
-                yield ("\t".join(field(row.get(name), json=json) for name, json in wanted) + "\n").encode()
+                yield ("\t".join(field(row.get(key), kind) for key, kind in wanted) + "\n").encode()
 
 
 class Stream(io.RawIOBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from airbyte_protocol.models import (
 )
 
 Json = dict[str, Any]
+HALF = re.compile("[\ud800-\udfff]")
+"""Half a letter: JSON can escape it, and no text can hold it."""
 GRACE = 5.0  # seconds for a connector to end by itself once nobody reads it
 
 
@@ -55,7 +58,7 @@ class ConnectorExecutor(Executor):
                 # records are the many; they are not parsed twice
                 if '"RECORD"' not in line:
                     said = _note(line) or said
-                yield line
+                yield _whole_letters(line) if "\\ud" in line or "\\uD" in line else line
             finished = True
         finally:
             code = _end(child)
@@ -88,6 +91,30 @@ def _note(line: str) -> str:
     return ""
 
 
+def _whole_letters(line: str) -> str:
+    """The message with a mark (U+FFFD) in place of each half of a letter: PyAirbyte would drop the record."""
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return line
+    return HALF.sub("\ufffd", text) if HALF.search(text) else line
+
+
+def _unread(line: str) -> str:
+    """What a line was to be that PyAirbyte could not read, where that counts; empty for any other line."""
+    try:
+        message = json.loads(line)
+        kind = message["type"]
+    except RecursionError:
+        return "message of too many levels"
+    except (ValueError, KeyError, TypeError):
+        return ""
+    if kind == "RECORD":
+        # not what is in it: people read this, and it may be a secret of the source's
+        return f"record of the stream {(message.get('record') or {}).get('stream')}"
+    return "state" if kind == "STATE" else ""
+
+
 def _end(child: subprocess.Popen[str]) -> int:
     if child.stdout:
         child.stdout.close()
@@ -108,6 +135,14 @@ class ConnectionSource(Source):
         self._all_columns = body["nonBreakingSchemaUpdatesBehavior"] == "propagate_columns"
         self._known = known
         super().__init__(executor=ConnectorExecutor(name, command), name=name, config=config)
+
+    def _print_info_message(self, message: str) -> None:
+        """PyAirbyte takes each line that it cannot read for a log's, and goes on without it. Raises ConnectorFailed
+        where that would lose a row or a state.
+        """
+        if what := _unread(message):
+            raise ConnectorFailed(f"{self.name} wrote a {what} that cannot be read")
+        super()._print_info_message(message)
 
     def _discover(self) -> AirbyteCatalog:
         """The catalog as the source has it now, with the columns that the connection wants."""

@@ -96,11 +96,9 @@ class Sync:
 
     def _sync(self, cache: Any) -> None:
         """Every stream once. What an earlier attempt of this job committed is counted, not read again."""
-        done = {
-            name: entry
-            for name, entry in self._context.ledger.entries(cache.get_sql_engine()).items()
-            if entry.is_of(self._job)
-        }
+        entries = self._context.ledger.entries(cache.get_sql_engine())
+        done = {name: entry for name, entry in entries.items() if entry.is_of(self._job)}
+        self._context.earlier = {name: entry.state for name, entry in entries.items()}
         self._context.rows |= {name: entry.rows for name, entry in done.items()}
         self._context.bytes |= {name: entry.bytes for name, entry in done.items()}
         source = self._source()

@@ -26,6 +26,10 @@ from sqlalchemy.engine import Connection
 from airbyte_embedded.worker.ledger import Entry, Job, Ledger
 
 
+class Unsupported(Exception):
+    """The source does something that PyAirbyte cannot carry faithfully."""
+
+
 @dataclass
 class Context:
     """What a processor must know of the job; filled in as the job goes on."""
@@ -38,9 +42,13 @@ class Context:
     bytes: dict[str, int] = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
     states: dict[str, AirbyteStateMessage] = field(default_factory=dict)  # of streams that had no rows
+    earlier: dict[str, str | None] = field(default_factory=dict)  # where each stream's last sync ended
 
     def entry(self, stream: str, state: AirbyteStateMessage | None) -> Entry:
-        kept = state.model_dump_json() if state and self.incremental else None
+        kept = None
+        if self.incremental:
+            # a source that has nothing new may say nothing, and is where it was
+            kept = state.model_dump_json() if state else self.earlier.get(stream)
         rows, size = self.rows.get(stream, 0), self.bytes.get(stream, 0)
         return Entry(stream, self.job.id, self.job.key, rows, size, kept)
 
@@ -74,6 +82,22 @@ class UnitOfWork(SqlProcessorBase):
         self._unit.begin()
         self._stream = stream_name
         return super()._write_files_to_new_table(files, stream_name, batch_id)
+
+    def _get_sql_column_definitions(self, stream_name: str) -> dict[str, Any]:
+        """The columns with their types. Raises Unsupported where two of the source's would be one, and PyAirbyte would
+        keep the values of the last alone.
+        """
+        offered: dict[str, list[str]] = {}
+        for name in self.catalog_provider.get_stream_properties(stream_name):
+            offered.setdefault(self.normalizer.normalize(name), []).append(name)
+        for column, names in offered.items():
+            if len(names) > 1:
+                raise Unsupported(
+                    f"The stream {stream_name} has {' and '.join(names)}, which would both be written to the column"
+                    f" {column}. Select one of them."
+                )
+        columns: dict[str, Any] = super()._get_sql_column_definitions(stream_name)
+        return columns
 
     def _drop_temp_table(self, table_name: str, *, if_exists: bool = True) -> None:
         """Put off to the end: PyAirbyte also calls this after a failure, and would hide what failed."""
@@ -124,8 +148,19 @@ class UnitOfWork(SqlProcessorBase):
     ) -> None:
         self._deduplicate(stream_name, temp_table_name)
         final, temporary = self._fully_qualified(final_table_name), self._fully_qualified(temp_table_name)
-        same = " AND ".join(f"old.{name} = new.{name}" for name in self._keys(stream_name))
+        keys = self._keys(stream_name)
+        same = " AND ".join(f"old.{name} = new.{name}" for name in keys)
         self._execute_sql(f"DELETE FROM {final} AS old USING {temporary} AS new WHERE {same}")
+        # a key without a value equals nothing; of texts, because those can be joined as fast as keys are
+        lacking = " AND ".join(
+            f"({' OR '.join(f'{side}.{name} IS NULL' for name in keys)})" for side in ("old", "new")
+        )
+        alike = " AND ".join(
+            f"coalesce(CAST(old.{name} AS text), '') = coalesce(CAST(new.{name} AS text), '')"
+            f" AND (old.{name} IS NULL) = (new.{name} IS NULL)"
+            for name in keys
+        )
+        self._execute_sql(f"DELETE FROM {final} AS old USING {temporary} AS new WHERE {lacking} AND {alike}")
         self._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
 
     def _deduplicate(self, stream: str, table: str) -> None:
