@@ -109,7 +109,7 @@ def test_a_second_backup_copies_only_what_changed(host, options):
 def test_a_backup_that_was_killed_is_not_listed(host):
     before = [one["id"] for one in json.loads(host.check_output("backup show"))["backups"]]
     host.run("systemctl start --no-block hangar-backup.service; until [ -e /srv/backup/work ]; do :; done; "
-             "systemctl kill --signal=KILL hangar-backup.service")  # fmt: skip
+             "systemctl kill --kill-whom=main --signal=KILL hangar-backup.service")  # fmt: skip
     host.run("until ! systemctl is-active hangar-backup.service | grep -q activating; do :; done")
     assert not host.file("/srv/backup/work").exists
     assert host.run("systemctl is-active --quiet hangar-backup-trial.service").rc != 0
