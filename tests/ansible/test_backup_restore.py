@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,22 +136,32 @@ def test_files_of_other_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         putting_back._require_numbers({"airflow": 1500})
 
 
-def test_people_of_the_backup_are_known_but_take_nobodys_number(
+def test_people_of_the_backup_are_known_as_gone_and_take_nobodys_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Else whoever was taken out of platform.yml meanwhile is still to leave: the promise on people was broken"""
     here, old = tmp_path / "accounts.json", tmp_path / "old.json"
     here.write_text('{"ana": {"uid": 20001, "came": "2026-11-25", "left": ""}}')
     old.write_text(
         '{"ana": {"uid": 20009, "came": "2026-01-01", "left": ""},'
         ' "ben": {"uid": 20002, "came": "2026-01-01", "left": ""},'
-        ' "cy": {"uid": 20001, "came": "2026-01-01", "left": "2026-02-01"}}'
+        ' "cy": {"uid": 20001, "came": "2026-01-01", "left": "2026-02-01"},'
+        ' "dan": {"uid": 20003, "came": "2026-01-01", "left": "2026-02-01"},'
+        ' "eva": {"uid": 20004, "came": "2026-01-01", "left": ""}}'
     )
+    (tmp_path / "home/eva").mkdir(
+        parents=True
+    )  # a disk that outlived the machine, and the list of numbers was lost
     monkeypatch.setattr(keys_and_people, "LEDGER", here)
+    today = {str(datetime.now(UTC).date())}
     keys_and_people._merge_ledger(old)
-    assert {name: line["uid"] for name, line in json.loads(here.read_text()).items()} == {
-        "ana": 20001,
-        "ben": 20002,
-    }
+    today.add(str(datetime.now(UTC).date()))  # it may be midnight
+    found = json.loads(here.read_text())
+    assert {name: line["uid"] for name, line in found.items()} == {
+        "ana": 20001, "ben": 20002, "dan": 20003, "eva": 20004,
+    }  # fmt: skip
+    assert [found[name]["left"] for name in ("ana", "dan", "eva")] == ["", "2026-02-01", ""]
+    assert found["ben"]["left"] in today
 
 
 def test_secrets_go_back_and_of_people_those_who_are_described(

@@ -3,6 +3,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hangar_files import open_directory, set_directory
@@ -49,12 +50,16 @@ def _put(path: Path, place: Path, rights: os.stat_result) -> None:
 
 
 def _merge_ledger(path: Path) -> None:
-    """Whose number is whose, of people who left too: a number that is taken here stays with whom it is."""
+    """Whose number is whose, of people who left too: a number that is taken here stays with whom it is. Whoever has no
+    line here is described no more; where no home of theirs is here either, there is nothing to do for their leaving.
+    """
     if not path.exists() or not LEDGER.parent.is_dir():
         return
     here = json.loads(LEDGER.read_text()) if LEDGER.exists() else {}
     taken = {line["uid"] for line in here.values()}
+    today = str(datetime.now(UTC).date())
     for name, line in json.loads(path.read_text()).items():
         if name not in here and line["uid"] not in taken:
-            here[name] = line
+            is_there = (LEDGER.parent / "home" / name).is_dir()
+            here[name] = {**line, "left": line["left"] or ("" if is_there else today)}
     inside.put_text(json.dumps(here, indent=1, sort_keys=True) + "\n", LEDGER)
