@@ -169,14 +169,7 @@ def wait_for_others() -> None:
     Raises:
         Refusal: somebody still does.
     """
-    latest = time.monotonic() + OTHERS
-    while is_held(FRONTEND):
-        if time.monotonic() > latest:
-            raise Refusal(
-                "busy",
-                f"somebody else has been installing packages for {OTHERS / 60:g} minutes: fuser -v {FRONTEND}",
-            )
-        time.sleep(LOOK_EVERY)
+    _wait(lambda: is_held(FRONTEND), "somebody else has been installing packages", f"fuser -v {FRONTEND}")
 
 
 def wait_for_backup() -> None:
@@ -185,12 +178,17 @@ def wait_for_backup() -> None:
     Raises:
         Refusal: one still is.
     """
+    _wait(
+        lambda: program.is_at_work(program.BACKUP), "a backup has been at work", "journalctl -u hangar-backup"
+    )
+
+
+def _wait(is_at_work: Callable[[], bool], who: str, look: str) -> None:
+    """`who` says what has been going on when it did not end, `look` is the command that shows it."""
     latest = time.monotonic() + OTHERS
-    while program.is_at_work(program.BACKUP):
+    while is_at_work():
         if time.monotonic() > latest:
-            raise Refusal(
-                "busy", f"a backup has been at work for {OTHERS / 60:g} minutes: journalctl -u hangar-backup"
-            )
+            raise Refusal("busy", f"{who} for {OTHERS / 60:g} minutes: {look}")
         time.sleep(LOOK_EVERY)
 
 

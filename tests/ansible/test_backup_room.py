@@ -109,7 +109,7 @@ def test_what_is_given_to_a_machine_without_room_does_not_stay_there(
 @pytest.mark.parametrize("load", ["airflow", "warehouse"])
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_database_that_does_not_load_whole_gives_its_room_back_and_the_old_one_stays(
-    load: str, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: str, fails: bool, free: Free, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
     (tmp_path / "dump").touch()
@@ -124,8 +124,6 @@ def test_a_database_that_does_not_load_whole_gives_its_room_back_and_the_old_one
         if fails:
             raise Refused("No space left")
 
-    monkeypatch.setattr(room, "HOME", tmp_path)
-    monkeypatch.setattr(room.left.__wrapped__, "__defaults__", (tmp_path,))  # type: ignore[attr-defined]
     monkeypatch.setattr(putting_back, "run", run)
     monkeypatch.setattr(putting_back.Load, "by_owners", by_owners)
     with pytest.raises(Refused, match="No space left") if fails else contextlib.nullcontext():
