@@ -94,15 +94,13 @@ def bounded(
     return completed
 
 
-def interactive(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+def interactive(argv: Sequence[str]) -> int:
     """Gives the terminal to a program (ssh, say) and returns its exit status."""
     argv = tuple(argv)
     # Ctrl-C belongs to the program in front; we end when it ends.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return subprocess.run(
-            argv, env=_environment(env), check=False, preexec_fn=_default_interrupt
-        ).returncode
+        return subprocess.run(argv, check=False, preexec_fn=_default_interrupt).returncode
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     finally:
