@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hangar import bounds
 from hangar.errors import CommandFailed, MissingTool
 from hangar.process.ending import with_parent
 
@@ -64,18 +63,20 @@ def bounded(
     *,
     input: str,
     timeout: float,
-    most: int = bounds.SAID,
+    most: int | None = None,
     written: int | None = None,
     check: bool = True,
 ) -> Completed:
-    """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say so many bytes, and
-    write so many into a file.
+    """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say `most` bytes (else
+    what `bounds.SAID` has), and write `written` into a file.
 
     Raises:
         MissingTool: the program is not installed.
         CommandFailed: it ended with another status than 0 (unless `check` is false), or was ended: it said or wrote
             too much, or took too long.
     """
+    from hangar import bounds  # with Python's web client, which few verbs need and none for its help
+
     argv = tuple(argv)
     try:
         done = bounds.run(argv, seconds=timeout, text=input, most=most, written=written)
