@@ -65,8 +65,32 @@ def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, 
     assert host["ansible_ssh_private_key_file"] == str(state / "id_ed25519")
     assert host["ansible_ssh_common_args"] == (
         f"-o UserKnownHostsFile={state}/known_hosts -o GlobalKnownHostsFile=/dev/null "
-        "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local"
+        "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local "
+        "-o ForwardAgent=no -o ForwardX11=no -o ClearAllForwardings=yes -o UpdateHostKeys=no"
     )
+
+
+def test_what_somebody_hands_to_every_host_ansible_keeps_from_the_machine(
+    make_config: Make, tmp_path: Path
+) -> None:
+    """ssh's own word on it: root of a machine that was taken would use the agent's keys as long as a run takes."""
+    mine = tmp_path / "config"
+    mine.write_text(
+        "Host *\n  ForwardAgent yes\n  ForwardX11 yes\n  UpdateHostKeys yes\n"
+        "  RemoteForward /run/theirs.sock /run/user/1/gnupg/S.gpg-agent\n  Compression yes\n"
+    )
+    options = shlex.split(str(written(make_config())["ansible_ssh_common_args"]))
+
+    def settings(*words: str) -> set[str]:
+        argv = ["ssh", "-G", "-F", str(mine), *words, "127.0.0.1"]
+        return set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
+
+    handed = {"forwardagent yes", "forwardx11 yes", "updatehostkeys true"}
+    assert handed <= settings()
+    assert any(line.startswith("remoteforward ") for line in settings())
+    assert not handed & settings(*options)
+    assert not any(line.startswith("remoteforward ") for line in settings(*options))
+    assert "compression yes" in settings(*options), "what is between them and their ssh stays theirs"
 
 
 def test_a_change_has_longer_to_be_proven_where_a_login_takes_longer(tmp_path: Path) -> None:
