@@ -177,7 +177,7 @@ def _ask(environment: str, words: list[str], input: str = "") -> dict[str, Any]:
     machine = f"hangar-{environment}"
     command = shlex.join(["sudo", "-n", "airflow-release", *words])
     argv = ["ssh", "-F", str(paths.ssh_config(environment)), "-T", "-o", "BatchMode=yes", machine, command]
-    done = process.run(argv, input=input, check=False, timeout=TIMEOUT)
+    done = process.bounded(argv, input=input, check=False, timeout=TIMEOUT)
     try:
         answer = json.loads(done.stdout)
     except ValueError:

@@ -132,8 +132,8 @@ class Machine:
         config = str(paths.ssh_config(self.environment))
         return ["ssh", "-F", config, *options, self.name, shlex.join(["sudo", "-n", *words])]
 
-    def _ask(self, words: Sequence[str], timeout: float, text: str | None = None) -> process.Completed:
-        done = process.run(self._argv(words), check=False, timeout=timeout, input=text)
+    def _ask(self, words: Sequence[str], timeout: float, text: str = "") -> process.Completed:
+        done = process.bounded(self._argv(words), check=False, timeout=timeout, input=text)
         if done.returncode == SSH_FAILED:
             raise MachineUnreachable(
                 f"{self.name} cannot be spoken to.", done.stderr.strip(),

@@ -57,6 +57,7 @@ class Remote:
 def remote(monkeypatch: pytest.MonkeyPatch, repo: Path) -> Remote:
     found = Remote()
     monkeypatch.setattr(process, "run", found.run)
+    monkeypatch.setattr(process, "bounded", found.run)
     monkeypatch.setattr(_machine, "reach", lambda args: Machine(SERVER, None))  # type: ignore[arg-type]
     (repo / "pipelines/dags/__pycache__").mkdir(parents=True)
     (repo / "pipelines/dags/__pycache__/elt.pyc").write_text("byte code")
