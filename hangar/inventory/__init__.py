@@ -63,7 +63,7 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         "-o", "StrictHostKeyChecking=yes",
         "-o", f"HostKeyAlias={server.name}",
         # Ansible's ssh reads ~/.ssh/config too. What that hands to every host (the agent with all its keys, a screen,
-        # ports) is not for a machine that may be somebody else's by now; nor does that one name further keys of its own.
+        # ports) is not for a machine that may be somebody else's by now; nor does that one name further keys of it.
         "-o", "ForwardAgent=no", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes", "-o", "UpdateHostKeys=no",
     ]  # fmt: skip
     if server.proxy_command:

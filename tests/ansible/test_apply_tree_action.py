@@ -30,7 +30,11 @@ BROKEN = {
     "glob": ({"files": {"/x/*": {"content": "y"}}}, "not a glob"),
     "twice": ({"links": {"{target}/app.conf": "x"}}, "/app.conf: wanted both as file and as link"),
     "other": ({"unless": {"{target}": "The other one is there."}}, "The other one is there."),
-    "link": ({"folders": {"{target}/dags": "{broken}/link"}}, "broken/link/k.py: only files and folders", "no link"),
+    "link": (
+        {"folders": {"{target}/dags": "{broken}/link"}},
+        "broken/link/k.py: only files and folders",
+        "no link",
+    ),
     "way": ({"folders": {"{target}/dags": "{broken}/way"}}, "broken/way/sub/keys: only files and folders"),
     "pipe": ({"folders": {"{target}/dags": "{broken}/pipe"}}, "broken/pipe/wait: only files and folders"),
     "undo": ({"undo": {"after": 5}}, "undo needs the keys after and command"),

@@ -168,8 +168,8 @@ def test_a_release_names_its_commit_and_asks_about_what_is_in_none(remote: Remot
 
 
 def test_files_that_pass_for_a_repository_have_nothing_run_here(remote: Remote, repo: Path) -> None:
-    """DAGs that bring what git takes for a repository of its own, with a program in its settings, are DAGs all the same:
-    the machine judges them, and nothing of theirs runs on this computer.
+    """DAGs that bring what git takes for a repository of its own, with a program in its settings, are DAGs all the
+    same: the machine judges them, and nothing of theirs runs on this computer.
     """
     place, ran = repo / "pipelines/dags", repo / "ran"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
