@@ -100,9 +100,11 @@ class Machine:
                 f"{name} could not be fetched from {self.name}.", error.details, "Run the same command again."
             ) from error
 
-    def give(self, part: str, source: Sequence[str]) -> pipe.Carried:
-        """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`."""
-        return pipe.carry(source, self._argv(["backup", "receive", part]))
+    def give(self, part: str, source: Sequence[str], given: pipe.Given) -> pipe.Carried:
+        """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`. The object
+        was looked at before; one that is another by now fails here, since anybody may encrypt to a public key.
+        """
+        return pipe.carry(source, self._argv(["backup", "receive", part]), given=given)
 
     def put_back(self, backup: Backup, given: Mapping[str, pipe.Carried]) -> None:
         """The machine stops its services, takes what was given and starts them again.
