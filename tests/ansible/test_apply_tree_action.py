@@ -41,6 +41,9 @@ BROKEN = {
 }
 
 
+THEIRS = "x==1 --hash=sha256:0  # {{{{ lookup('pipe', 'touch {place}/ran') }}}}\n"
+
+
 def fill(value: Any, **names: str) -> Any:
     """Put the paths of this run in."""
     text = json.dumps(value)
@@ -74,6 +77,7 @@ def results(place: Path) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (inside / "binary").write_bytes(b"\x00\xff{{ x }}")
+    (place / "theirs.lock.j2").write_text(THEIRS.format(place=place))
     dags = place / "dags"
     for folder in (dags / "sub/__pycache__", broken / "link", broken / "way/sub", broken / "pipe"):
         folder.mkdir(parents=True)
@@ -92,6 +96,7 @@ def results(place: Path) -> dict[str, Any]:
             f"{target}/unwanted.conf": {"mode": "0600"},
             f"{target}/app.conf": {"validate": "grep -q 'n = 7' %s"},
             f"{target}/from-text": {"content": "{{ numbers | length }} numbers\n"},
+            f"{target}/lock": {"template": str(place / "theirs.lock.j2")},
             f"{target}/greeting": {"template": "_part.j2", "vars": {"who": "{{ inventory_hostname }}"}},
         },
         "directories": {str(target): {**MINE, "mode": "0750"}},
@@ -164,6 +169,13 @@ def test_files_can_come_from_text_and_from_one_template_for_many(
     assert (place / "machine/from-text").read_text() == "3 numbers\n"
     assert (place / "machine/greeting").read_text() == "hello localhost\n"
     assert not list(place.rglob("machine/_part*"))
+
+
+def test_a_file_from_outside_of_the_role_is_no_template_whatever_its_name(
+    results: dict[str, Any], place: Path
+) -> None:
+    assert (place / "machine/lock").read_text() == THEIRS.format(place=place)
+    assert not (place / "ran").exists()
 
 
 def test_a_folder_is_copied_whole_and_a_link_in_it_brings_nothing(

@@ -243,4 +243,11 @@ class Renderer:
         """Return the bytes of a file that the tree does not hold."""
         if "content" in given:
             return str(given["content"]).encode()
-        return self.file(os.path.join(self.source, given["template"]), given.get("vars"))
+        path = os.path.join(self.source, given["template"])
+        # Outside of the role it is somebody's file, a lock of the user's say: no name makes a template of it, which
+        # would run on this computer what it names.
+        return (
+            self.file(path, given.get("vars"))
+            if Path(path).is_relative_to(self.source)
+            else Path(path).read_bytes()
+        )
