@@ -99,9 +99,11 @@ class Machine:
                 f"{name} could not be fetched from {self.name}.", error.details, "Run the same command again."
             ) from error
 
-    def give(self, part: str, source: Sequence[str]) -> pipe.Carried:
-        """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`."""
-        return pipe.carry(source, self._argv(["backup", "receive", part]))
+    def give(self, part: str, source: Sequence[str], given: pipe.Given) -> pipe.Carried:
+        """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`. The object
+        was looked at before; one that is another by now fails here, since anybody may encrypt to a public key.
+        """
+        return pipe.carry(source, self._argv(["backup", "receive", part]), given=given)
 
     def put_back(self, backup: Backup, given: Mapping[str, pipe.Carried]) -> None:
         """The machine stops its services, takes what was given and starts them again.
@@ -129,5 +131,5 @@ class Machine:
     def _argv(self, words: Sequence[str]) -> list[str]:
         return call.as_root(paths.ssh_config(self.environment), self.name, words)
 
-    def _ask(self, words: Sequence[str], seconds: float, text: str | None = None) -> process.Completed:
+    def _ask(self, words: Sequence[str], seconds: float, text: str = "") -> process.Completed:
         return call.ask(self.environment, words, seconds=seconds, input=text)

@@ -43,19 +43,20 @@ def as_root(ssh_config: Path, machine: str, words: Sequence[str]) -> list[str]:
     return ["ssh", "-F", str(ssh_config), *options, machine, shlex.join(["sudo", "-n", *words])]
 
 
-def ask(
-    environment: str, words: Sequence[str], *, seconds: float, input: str | None = None
-) -> process.Completed:
+def ask(environment: str, words: Sequence[str], *, seconds: float, input: str = "") -> process.Completed:
     """A program of the machine's, run as root to its end, whatever that is.
 
     Raises:
         MachineUnreachable: we did not get in, or the program was not at its end in so many seconds.
+        CommandFailed: it said more than is taken in.
     """
     machine = f"hangar-{environment}"
     command = as_root(paths.ssh_config(environment), machine, words)
     try:
-        done = process.run(command, check=False, timeout=seconds, input=input)
+        done = process.bounded(command, input=input, timeout=seconds, check=False)
     except CommandFailed as error:
+        if not isinstance(error.__cause__, TimeoutError):
+            raise
         raise unreachable(environment, machine, error.brief) from error
     if done.returncode == NO_LOGIN:
         raise unreachable(environment, machine, done.stderr.strip())
