@@ -171,7 +171,12 @@ def require_server(config: Config, cloud: Cloud) -> Server:
 
 
 def introduce(server: Server, config: Config) -> None:
-    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written."""
+    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written.
+
+    Raises:
+        HangarError: the operator's key is not here.
+    """
+    machine.require_private_key(config)
     pin(server, known_hosts(server.environment))
     keys.ensure(config)
     client_config.write(server, machine.private_key(config))

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     env, words = split(args.words, args.environment)
     require_name(env)
     config = client_config.of(env)
-    if args.overrides or not config.exists():
+    if args.overrides or not client_config.knows(env):
         from hangar.commands import _machine  # only now: what is known here starts at once
 
         args.environment = env

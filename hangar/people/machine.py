@@ -36,7 +36,11 @@ def remove(environment: str, name: str) -> dict[str, Any]:
         MachineUnreachable: the machine could not be told.
         HangarError: something is left to do on it.
     """
-    done = _ask(environment, ["people", "remove", name], REMOVAL_TIMEOUT)
+    try:
+        done = _ask(environment, ["people", "remove", name], REMOVAL_TIMEOUT)
+    except MachineUnreachable as unreachable:
+        unreachable.resolution = f"platform.yml is changed already. {unreachable.resolution}"
+        raise
     if done.returncode != 0:
         raise HangarError(
             f"The machine has not done all that belongs to the leaving of {name}.",
@@ -129,6 +133,6 @@ def _ask(environment: str, words: list[str], timeout: float) -> process.Complete
         raise MachineUnreachable(
             f"{machine} cannot be spoken to.",
             done.stderr.strip(),
-            f"platform.yml is changed already. See whether it can be reached: ./provision.py ssh {environment}",
+            f"See whether it can be reached: ./provision.py ssh {environment}",
         )
     return done

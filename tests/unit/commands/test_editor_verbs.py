@@ -11,7 +11,7 @@ import pytest
 
 from hangar import checks, cli, config, paths
 from hangar.cloud.base import Server
-from hangar.ssh import keeper, tunnel
+from hangar.ssh import keeper, keys, tunnel
 
 SETTINGS = Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
@@ -192,6 +192,29 @@ def test_whoever_is_root_as_well_is_told_that_others_write_in_the_folder(
     assert cli.main(["code", "--print", *options]) == 0
     said = "Say no when VS Code asks whether you trust its authors"
     assert (said in capsys.readouterr().err) == is_told
+
+
+def test_whoever_is_no_operator_is_told_so_by_what_operators_do(
+    home: Path, repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "Can't open user config file", or that `up` would mend it."""
+    called: list[list[str]] = []
+    monkeypatch.setattr("hangar.process.interactive", lambda argv: called.append(argv) or 0)
+    monkeypatch.setattr(
+        "hangar.commands.status.cloud_for", lambda found: SimpleNamespace(server=lambda: SERVER)
+    )
+    as_anna(home)
+    capsys.readouterr()
+    for verb in ("logs", "status"):
+        assert cli.main([verb]) == 1
+        said = capsys.readouterr().err
+        assert "The operator's key of hangar-local is not here, and this logs in as the operator." in said
+        assert "docs/people.md says what each role may do" in said
+        assert "./provision.py up" not in said
+    assert called == []
+    keys.ensure_key(paths.default_private_key("local"), "hangar-local")
+    assert cli.main(["logs", "ssh"]) == 0
+    assert called[0][:4] == ["ssh", "-F", str(repo / ".hangar/local/ssh_config"), "hangar-local"]
 
 
 def test_doctor_is_about_the_computer_until_a_machine_is_named(
