@@ -23,8 +23,9 @@ ACTIONS = ("add", "remove", "expire", "key", "list", "password")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", metavar="add NAME | remove NAME | expire NAME | key NAME | password NAME | list [ENV]", nargs="*",
-        help="what to do (default: list), with whom, and where",
+        help="what to do (default: list), with whom, and where (default: local)",
     )  # fmt: skip
+    parser.set_defaults(environment="local")
     parser.add_argument(
         "--key", action="append", default=[], metavar="FILE",
         help="add, key: a public key, as a .pub file or as its text; may be given more than once",

@@ -233,3 +233,8 @@ def test_doctor_is_about_the_computer_until_a_machine_is_named(
     cli.main(["ssh-config", "--remove"])
     (paths.state_dir("local") / "ssh_config").unlink(missing_ok=True)
     assert cli.main(["doctor", "local"]) == 0, "a machine that is not there yet can be made"
+    capsys.readouterr()
+    assert cli.main(["doctor", "loca"]) == 2, "what was misspelt is not this computer"
+    assert "Did you mean local?" in capsys.readouterr().err
+    paths.platform_file("local").unlink()
+    assert cli.main(["doctor"]) == 0

@@ -68,7 +68,11 @@ def test_an_environment_without_a_machine_says_how_to_make_one(
     repo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["ssh"]) == 1
-    assert "Make it: ./provision.py up local" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Make it: ./provision.py up local" in said
+    assert "taken for a command" not in said
+    assert cli.main(["ssh", "sandbox"]) == 1
+    assert '"sandbox" names no environment, so it was taken for a command.' in capsys.readouterr().err
 
 
 def test_a_checkout_that_was_moved_finds_its_keys_again(
