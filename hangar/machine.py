@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from hangar import paths
 from hangar.cloud.base import MachineSpec
-from hangar.errors import HangarError
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -18,24 +17,6 @@ PAGES = {"monitoring": "/user/"}
 def private_key(config: "Config") -> Path:
     """The key that logs in: the user's own, or the one that Hangar makes for the environment."""
     return config.access.private_key or paths.default_private_key(config.environment)
-
-
-def require_private_key(config: "Config") -> None:
-    """Returns where this computer has the key that logs in.
-
-    Raises:
-        HangarError: it has not, so that ssh would offer nothing.
-    """
-    env, key = config.environment, private_key(config)
-    if key.exists():
-        return
-    raise HangarError(
-        f"The operator's key of {config.server_name} is not here, and this logs in as the operator.",
-        f"* Looked for: {paths.shown(key)}",
-        "An operator with another key names it: access.private_key in platform.yml.\n"
-        "Whoever has an account of their own works on the machine itself (docs/people.md says what each role may do): "
-        f"./provision.py ssh-config {env} --user NAME --key ~/.ssh/id_ed25519, then ./provision.py ssh {env}",
-    )
 
 
 def services(config: "Config") -> dict[str, int]:

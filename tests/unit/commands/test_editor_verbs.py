@@ -208,10 +208,11 @@ def test_whoever_is_no_operator_is_told_so_by_what_operators_do(
     for verb in ("logs", "status"):
         assert cli.main([verb]) == 1
         said = capsys.readouterr().err
-        assert "The operator's key of hangar-local is not here, and this logs in as the operator." in said
-        assert "docs/people.md says what each role may do" in said
+        assert "There is no key on this computer that opens the machine." in said
+        assert "Whoever has an account of their own works on the machine itself" in said
         assert "./provision.py up" not in said
     assert called == []
+    assert not paths.ssh_config("local").exists(), "nor does the next call take this for a way in"
     keys.ensure_key(paths.default_private_key("local"), "hangar-local")
     assert cli.main(["logs", "ssh"]) == 0
     assert called[0][:4] == ["ssh", "-F", str(repo / ".hangar/local/ssh_config"), "hangar-local"]
