@@ -95,8 +95,10 @@ def ask(server: Server, settings: "Config") -> Health:
     done = process.run(call.argv(server, "sh -s"), input=script(settings), check=False, timeout=TIMEOUT)
     if done.returncode != 0:
         raise MachineUnreachable(
-            f"{server.name} runs, but does not answer over SSH.",
+            # Of a host that was there already nobody has asked whether it runs.
+            f"{server.name} {'' if server.cloud == 'existing' else 'runs, but '}does not answer over SSH.",
             done.stderr.strip(),
+            f"See what is in the way: ./provision.py doctor {server.environment}\n"
             f"Mend it: ./provision.py up {server.environment}",
         )
     try:

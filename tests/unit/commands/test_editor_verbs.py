@@ -218,6 +218,24 @@ def test_whoever_is_no_operator_is_told_so_by_what_operators_do(
     assert called[0][:4] == ["ssh", "-F", str(repo / ".hangar/local/ssh_config"), "hangar-local"]
 
 
+def test_what_was_remembered_and_is_damaged_is_said_again(
+    home: Path, repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a power cut, say. Nobody is taken for the operator by it"""
+    as_anna(home)
+    for damaged in ('{"user": "an', '{"name": "anna"}', "[]", ""):
+        (repo / ".hangar/local/login.json").write_text(damaged)
+        (repo / ".hangar/local/tunnel.json").write_text(damaged)
+        capsys.readouterr()
+        assert cli.main(["ssh-config", "--yes"]) == 1
+        said = capsys.readouterr().err
+        assert "* .hangar/local/login.json: " in said
+        assert "Say it again: ./provision.py ssh-config local --user NAME --key" in said
+        assert "defect" not in said
+        assert as_anna(home) == 0
+        assert "airflow: http://airflow.localhost:8080" in capsys.readouterr().out
+
+
 def test_doctor_is_about_the_computer_until_a_machine_is_named(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
