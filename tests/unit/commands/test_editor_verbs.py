@@ -199,7 +199,7 @@ def test_whoever_is_no_operator_is_told_so_by_what_operators_do(
 ) -> None:
     """It said "Can't open user config file", or that `up` would mend it."""
     called: list[list[str]] = []
-    monkeypatch.setattr("hangar.process.interactive", lambda argv: called.append(argv) or 0)
+    monkeypatch.setattr("hangar.process.relayed", lambda argv, *_: called.append(argv) or 0)
     monkeypatch.setattr(
         "hangar.commands.status.cloud_for", lambda found: SimpleNamespace(server=lambda: SERVER)
     )

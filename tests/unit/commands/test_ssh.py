@@ -88,6 +88,7 @@ def test_a_checkout_that_was_moved_finds_its_keys_again(
     monkeypatch.setattr(paths, "REPO", moved)
     called: list[Sequence[str]] = []
     monkeypatch.setattr(process, "interactive", lambda argv: called.append(argv) or 0)
+    monkeypatch.setattr(process, "relayed", lambda argv, *_: called.append(argv) or 0)
     monkeypatch.setattr(
         "hangar.commands._machine.cloud_for", lambda settings: SimpleNamespace(server=lambda: SERVER)
     )
