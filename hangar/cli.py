@@ -51,7 +51,8 @@ READER_LEFT = 141
 
 class Command(Protocol):
     """What a module in hangar/commands is. `add_arguments` adds its own arguments only: ENV, --set, --json,
-    --yes and --verbose are added here. `run` returns the exit code.
+    --yes and --verbose are added here; ENV not where it sets a default for `environment`, as it finds it among words
+    of its own then. `run` returns the exit code.
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
@@ -91,7 +92,8 @@ def parse(verb: str, command: Command, words: Sequence[str]) -> argparse.Namespa
         allow_abbrev=False,
     )
     command.add_arguments(parser)
-    parser.add_argument("environment", metavar="ENV", nargs="?", default="local", help="default: local")
+    if parser.get_default("environment") is None:
+        parser.add_argument("environment", metavar="ENV", nargs="?", default="local", help="default: local")
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], dest="overrides",
                         help="override platform.yml for this call; may be given more than once")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="answer in JSON, for a program")

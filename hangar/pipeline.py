@@ -23,6 +23,7 @@ from hangar.plan import Plan, Removal
 from hangar.playbook import Recap
 from hangar.report import Report, show_plan
 from hangar.ssh import client_config, include, tunnel
+from hangar.ssh.keys import read_public_key
 from hangar.ssh.known_hosts import pin
 
 
@@ -171,10 +172,16 @@ def require_server(config: Config, cloud: Cloud) -> Server:
 
 
 def introduce(server: Server, config: Config) -> None:
-    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written."""
+    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written.
+
+    Raises:
+        HangarError: the operator's key is not here. Nothing was written then: it would be taken for a way in.
+    """
+    private_key = machine.private_key(config)
+    read_public_key(private_key)
     pin(server, known_hosts(server.environment))
     keys.ensure(config)
-    client_config.write(server, machine.private_key(config))
+    client_config.write(server, private_key)
     inventory.write_hosts(server, config)
 
 

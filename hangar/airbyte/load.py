@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from hangar import given, paths
 from hangar.airbyte.model import Connection, Destination, Pipelines, Source
 from hangar.config.explain import explain
-from hangar.config.reading import read_yaml
+from hangar.config.reading import read_file
 from hangar.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -83,15 +83,11 @@ def _read(path: Path, config: "Config", problems: list[Problem]) -> Pipelines:
     found: list[Problem] = []
     pipelines = Pipelines()
     try:
-        data, found = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
+        data, found = read_file(path)
         data = _with_settings(data, config, found)
         pipelines = Pipelines.model_validate(data)
     except ValidationError as error:
         found += explain(error, Pipelines)
-    except RecursionError:
-        found.append(
-            Problem("", "a value holds itself, or has no end of levels; one that ends would be right")
-        )
     problems += _located(path, found, files)
     return pipelines
 

@@ -43,6 +43,9 @@ def look(env: str) -> list[Finding]:
     """
     config = client_config.of(env)
     settings = client_config.read(config)
+    if not client_config.knows(env):
+        moved = f"{config} names the files of a checkout in another folder"
+        return [Finding("Settings", "missing", moved, f"./provision.py ssh-config {env}")]
     mine = key(env, settings)
     steps = [known_by_name(env), editor(env), mine]
     if mine.state == "missing":

@@ -57,22 +57,29 @@ def reach(args: argparse.Namespace) -> Machine:
     return found
 
 
-def acquaint(args: argparse.Namespace) -> None:
-    """Sees to it that this computer knows how to log in, also to a machine that was made from another one, and that the
-    operator's login is the one of this call where `--set` changes something of it.
+def acquaint(args: argparse.Namespace, *, as_operator: bool = False) -> None:
+    """Sees to it that this computer knows how to log in (`as_operator`: as Hangar's own calls do, whoever is here),
+    also to a machine that was made from another one, and that the operator's login is the one of this call where
+    `--set` changes something of it.
 
     Raises:
         MachineMissing: there is none; one of this computer would be known here.
+        HangarError: the operator's key is wanted and not here.
     """
     from hangar import config
+    from hangar.commands._editor import load_for
 
     env = args.environment
-    is_known = client_config.of(env).exists()
-    if is_known and not (args.overrides and client_config.is_operators(env)):
+    own = None if as_operator else login.recorded(env)
+    is_known = client_config.knows_operator(env) if as_operator else client_config.knows(env)
+    if is_known and not (args.overrides and own is None):
         return
-    if not is_known and config.load(env, args.overrides).is_here:
+    if not client_config.of(env).exists() and config.load(env, args.overrides).is_here:
         raise MachineMissing(env)
-    reach(args)
+    if own:
+        load_for(args, own)
+    else:
+        reach(args)
 
 
 def look_at_host_key(args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hangar import console
 from hangar.commands import _flags
-from hangar.errors import HangarError, PromiseBroken
+from hangar.errors import HangarError, MachineMissing, PromiseBroken
 
 if TYPE_CHECKING:
     from hangar.backup.folder import Folder
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         case "now":
             _now(settings, as_json=args.json)
         case "list":
-            _list(settings, as_json=args.json)
+            _list(settings, args)
         case "verify":
             return _verify(settings, args.backup, as_json=args.json)
         case "restore":
@@ -93,13 +93,13 @@ def _warn_of_the_key(config: "Config") -> None:
         console.note(f"{paths.shown(keys.private_key(config))} alone opens it: keep a copy elsewhere.")
 
 
-def _list(config: "Config", *, as_json: bool) -> None:
+def _list(config: "Config", args: argparse.Namespace) -> None:
     from hangar.backup import listing
     from hangar.backup.folder import Folder
 
-    spool = _spool(config)
+    spool = _spool(config, args)
     places = listing.places(Folder.of(config), spool.backups if spool else (), _target(config))
-    if as_json:
+    if args.json:
         console.json([{"id": one.id, "bytes": one.bytes, "seconds": one.seconds, "state": where}
                       for one, where in places])  # fmt: skip
     elif not places:
@@ -223,15 +223,16 @@ def _moment(text: str) -> str:
     )
 
 
-def _spool(config: "Config") -> "Spool | None":
-    """What the machine has; None where it cannot be asked, which a list says and lives with."""
-    from hangar import paths
+def _spool(config: "Config", args: argparse.Namespace) -> "Spool | None":
+    """What the machine has; None where there is none, or it cannot be asked, which a list says and lives with."""
     from hangar.backup.machine import Machine
+    from hangar.commands._machine import acquaint
 
-    if not paths.ssh_config(config.environment).exists():
-        return None
     try:
+        acquaint(args, as_operator=True)
         return Machine(config.environment).show()
+    except MachineMissing:
+        return None
     except HangarError as error:
         console.note(f"{error.brief} This is what is here.")
         return None

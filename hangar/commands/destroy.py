@@ -8,6 +8,8 @@ from hangar import console, paths
 from hangar.commands import _flags
 from hangar.environments import require_name
 from hangar.errors import ConfigError, HangarError
+from hangar.ports import LOOPBACK
+from hangar.ssh import client_config
 
 if TYPE_CHECKING:
     from hangar.config import Config
@@ -78,18 +80,38 @@ def _settings(args: argparse.Namespace) -> tuple["Config", bool]:
     """
     from hangar import config
 
+    env = args.environment
     try:
-        return config.load(args.environment, args.overrides), False
+        return config.load(env, args.overrides), False
     except ConfigError as error:
-        require_name(args.environment)
-        if _lies_elsewhere(args.environment):
-            # In which project it lies stands in the file alone; a container of that name is another machine.
+        require_name(env)
+        if _lies_elsewhere(env) or _is_known_elsewhere(env):
+            # Where it lies stands in the file alone; a container of that name is another machine, and the key of this
+            # one would be thrown away.
             raise
         console.warn(f"{error.brief.partition(';')[0]}; the machine is looked for by its name alone.")
-        return config.Config(environment=args.environment), True
+        if not paths.platform_file(env).is_file():
+            console.note(f"  {error.details}\n{error.resolution}")
+        return config.Config(environment=env), True
+
+
+ELSEWHERE = re.compile(
+    r"""^[^#\n]*?\bcloud["']?\s*:(?:[ \t]*|[ \t]*\r?\n[ \t]+)(?!["']?container\b)[^\s#]""", re.MULTILINE
+)
+"""`cloud: gcp` in whatever form, in a file that no reader takes."""
 
 
 def _lies_elsewhere(env: str) -> bool:
     path = paths.platform_file(env)
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    return bool(re.search(r"^cloud:\s*[\"']?(?!container\b)\w", text, re.MULTILINE))
+    raw = path.read_bytes() if path.is_file() else b""
+    # UTF-16 has a zero beside each of these letters.
+    return bool(ELSEWHERE.search(raw.replace(b"\0", b"").decode(errors="replace")))
+
+
+def _is_known_elsewhere(env: str) -> bool:
+    """Whether this computer logs in to a machine of that name which is not on it."""
+    ssh_config = client_config.of(env)
+    if not ssh_config.exists():
+        return False
+    known = client_config.read(ssh_config)
+    return "ProxyCommand" in known or known.get("HostName") != LOOPBACK

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hangar import console, paths
-from hangar.environments import require_name
 from hangar.errors import ConfigError
 from hangar.ssh import client_config
 
@@ -22,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "named", metavar="ENV", nargs="?",
         help="an environment whose machine this computer knows: walk the way to a working editor on it",
     )  # fmt: skip
+    parser.set_defaults(environment="local")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,10 +101,13 @@ def _tell(args: argparse.Namespace, findings: "list[Finding]", good: str) -> int
 
 
 def _settings(args: argparse.Namespace) -> "Config | None":
-    """The environment's; None where there is no file yet: it would be a machine on this computer."""
+    """The environment's; None where none was named and there is no file: it would be a machine on this computer.
+
+    Raises:
+        ConfigError: they are wrong, or the one that was named does not exist.
+    """
     from hangar import config
 
-    if not paths.platform_file(args.environment).is_file():
-        require_name(args.environment)
+    if not args.named and not paths.platform_file(args.environment).is_file():
         return None
     return config.load(args.environment, args.overrides)

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     names, environment = chosen(args.service, args.environment)
     settings = config.load(environment, args.overrides)
     args.environment = environment
-    acquaint(args)
+    acquaint(args, as_operator=True)
     ssh_config = paths.ssh_config(environment)
     part = Part(args.lines, since, args.follow)
     command = reading(names, settings, part, grep=args.grep, as_json=args.json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
 from hangar.commands import _flags, _people
-from hangar.errors import ConfigError, HangarError, LockHeld, MachineUnreachable
+from hangar.errors import ConfigError, HangarError, LockHeld, MachineMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,9 @@ ACTIONS = ("add", "remove", "expire", "key", "list", "password")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", metavar="add NAME | remove NAME | expire NAME | key NAME | password NAME | list [ENV]", nargs="*",
-        help="what to do (default: list), with whom, and where",
+        help="what to do (default: list), with whom, and where (default: local)",
     )  # fmt: skip
+    parser.set_defaults(environment="local")
     parser.add_argument(
         "--key", action="append", default=[], metavar="FILE",
         help="add, key: a public key, as a .pub file or as its text; may be given more than once",
@@ -62,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
         case "key":
             _key(config, name, args)
         case "password":
-            _password(config, name, as_json=args.json)
+            _password(config, name, args)
         case _:
-            _list(config, as_json=args.json)
+            _list(config, args)
     return 0
 
 
@@ -231,32 +232,31 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
     _as_json(args.json, {**_people.keys_as_data(outcome.person), "on_the_machine": outcome.has_machine})
 
 
-def _password(config: "Config", name: str, *, as_json: bool) -> None:
+def _password(config: "Config", name: str, args: argparse.Namespace) -> None:
+    from hangar.commands._machine import acquaint
     from hangar.people import machine, settings
 
     settings.require(config, name)
+    acquaint(args, as_operator=True)
     machine.new_password(config.environment, name)
     console.say(f"{name} has a new password for Airflow, which nobody has seen.")
     console.say(f"They read it on the machine, as themselves: cat /srv/people/passwords/{name}")
-    _as_json(as_json, {"name": name, "file": f"/srv/people/passwords/{name}"})
+    _as_json(args.json, {"name": name, "file": f"/srv/people/passwords/{name}"})
 
 
-def _list(config: "Config", *, as_json: bool) -> None:
-    from hangar import paths
+def _list(config: "Config", args: argparse.Namespace) -> None:
     from hangar.config.public_keys import parse
-    from hangar.people import forgotten, machine
+    from hangar.people import forgotten
 
     forgotten.warn(config)
-    known: dict[str, dict[str, Any]] = {}
-    try:
-        known = machine.show(config.environment) if paths.ssh_config(config.environment).exists() else {}
-    except MachineUnreachable:
-        console.note("The machine does not answer; this is what platform.yml says.")
+    known, is_told = _on_the_machine(args)
     rows, found = [], []
     for person in config.people:
         there = known.get(person.name)
         state = (
-            "not there yet"
+            "not known"
+            if not is_told
+            else "not there yet"
             if there is None or not there["account"]
             else "working"
             if there["sessions"]
@@ -278,7 +278,22 @@ def _list(config: "Config", *, as_json: bool) -> None:
     ]
     rows += [[name, "-", "-", "-", "-", "leaves at the next up"] for name in strays]
     console.table(["name", "role", "keys", "expires", "Airflow", "on the machine"], rows)
-    _as_json(as_json, {"people": found, "leaving": strays})
+    _as_json(args.json, {"people": found, "leaving": strays})
+
+
+def _on_the_machine(args: argparse.Namespace) -> tuple[dict[str, dict[str, Any]], bool]:
+    """What the machine knows of everybody, and whether it could be asked. Where there is none, nobody is on it."""
+    from hangar.commands._machine import acquaint
+    from hangar.people import machine
+
+    try:
+        acquaint(args, as_operator=True)
+        return machine.show(args.environment), True
+    except MachineMissing:
+        return {}, True
+    except HangarError as error:
+        console.note(f"{error.brief} This is what platform.yml says.\n{error.resolution}")
+        return {}, False
 
 
 def _day(text: str | None) -> date | None:

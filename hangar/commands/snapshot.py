@@ -19,8 +19,10 @@ ACTIONS = ("create", "list", "delete")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _flags.break_lock(parser, "create, delete")
     parser.add_argument(
-        "words", metavar="[ENV] create | list | delete NAME", nargs="*", help="what to do (default: list)"
-    )
+        "words", metavar="[ENV] create | list | delete NAME", nargs="*",
+        help="what to do (default: list), and where (default: local)",
+    )  # fmt: skip
+    parser.set_defaults(environment="local")
 
 
 def run(args: argparse.Namespace) -> int:

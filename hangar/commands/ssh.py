@@ -4,6 +4,7 @@ import argparse
 
 from hangar import paths, process
 from hangar.environments import require_name
+from hangar.errors import MachineMissing
 from hangar.ssh import client_config
 from hangar.ssh.call import NO_LOGIN
 
@@ -11,19 +12,25 @@ from hangar.ssh.call import NO_LOGIN
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", metavar="[ENV] [COMMAND]", nargs="*",
-        help="the environment, then a command; put -- before a command with options of its own",
+        help="the environment (default: local), then a command; put -- before a command with options of its own",
     )  # fmt: skip
+    parser.set_defaults(environment="local")
 
 
 def run(args: argparse.Namespace) -> int:
     env, words = split(args.words, args.environment)
     require_name(env)
     config = client_config.of(env)
-    if args.overrides or not config.exists():
+    if args.overrides or not client_config.knows(env):
         from hangar.commands import _machine  # only now: what is known here starts at once
 
         args.environment = env
-        _machine.acquaint(args)
+        try:
+            _machine.acquaint(args)
+        except MachineMissing as missing:
+            if words and words == args.words:
+                missing.details = f'* "{words[0]}" names no environment, so it was taken for a command.'
+            raise
     ended = process.interactive(["ssh", "-F", str(config), f"hangar-{env}", *words, *args.rest])
     if ended == NO_LOGIN and "ProxyCommand" in client_config.read(config):
         from hangar.commands import _machine

@@ -11,7 +11,7 @@ from hangar.cloud.base import Server
 from hangar.commands._numbers import between
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.growth import Growth, wishes
-from hangar.ssh import call
+from hangar.ssh import call, client_config
 from hangar.ssh.known_hosts import is_for
 from hangar.status import Health, Usage, read, script
 from hangar.watched import Alert, size, span
@@ -43,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             console.json({"machine": {"name": settings.server_name, "state": "not running"}})
         return 1
-    here, known = paths.ssh_config(args.environment), paths.known_hosts(args.environment)
-    if not here.exists() or not is_for(server, known):  # made, or made anew, from another computer
+    known = paths.known_hosts(args.environment)
+    # Made, or made anew, from another computer, or the checkout was moved.
+    if not client_config.knows_operator(args.environment) or not is_for(server, known):
         pipeline.introduce(server, settings)
     if args.watch is None:
         look(server, settings, as_json=args.json)
@@ -95,8 +96,10 @@ def ask(server: Server, settings: "Config") -> Health:
     done = process.bounded(argv, input=script(settings), check=False, timeout=TIMEOUT)
     if done.returncode != 0:
         raise MachineUnreachable(
-            f"{server.name} runs, but does not answer over SSH.",
+            # Of a host that was there already nobody has asked whether it runs.
+            f"{server.name} {'' if server.cloud == 'existing' else 'runs, but '}does not answer over SSH.",
             done.stderr.strip(),
+            f"See what is in the way: ./provision.py doctor {server.environment}\n"
             f"Mend it: ./provision.py up {server.environment}",
         )
     try:

@@ -20,7 +20,7 @@ from hangar.config.fields import (
     setting,
     wrong,
 )
-from hangar.config.reading import read_yaml
+from hangar.config.reading import read_file
 
 Engine = Literal["embedded", "abctl"]
 
@@ -53,7 +53,7 @@ def _helm_values(path: Path) -> Path:
     """The file, if Helm could read it, and it leaves the log-in on and Airbyte's telemetry off: the role's own rules,
     whose turn comes after other roles have changed the machine.
     """
-    data, found = read_yaml(path.read_text(encoding="utf-8", errors="replace"))
+    data, found = read_file(path)
     problems = [
         (f"{path} is no file of Helm values ({one.path}: {one.message.partition(';')[0]})", "", "YAML")
         for one in found

@@ -8,9 +8,11 @@ from pydantic import ValidationError
 from hangar import paths
 from hangar.config.explain import explain
 from hangar.config.models import Config, Settings
-from hangar.config.reading import apply_overrides, read_yaml
-from hangar.environments import require_name
-from hangar.errors import ConfigError, Problem
+from hangar.config.reading import apply_overrides, decoded, read_yaml
+from hangar.environments import missing, require_name
+from hangar.errors import ConfigError
+
+MEND = "Mend it and run the same command again."
 
 
 def load(env: str, overrides: Sequence[str] = ()) -> Config:
@@ -22,9 +24,11 @@ def load(env: str, overrides: Sequence[str] = ()) -> Config:
     require_name(env)
     path = paths.platform_file(env)
     if not path.is_file():
-        problem = Problem("", "there is no such file")
-        raise ConfigError(paths.shown(path), [problem], f"Write it: ./provision.py init {env}")
-    return parse(env, path.read_text(encoding="utf-8", errors="replace"), overrides)
+        raise missing(env)
+    text, problems = decoded(path.read_bytes())
+    if problems:
+        raise ConfigError(paths.shown(path), problems, MEND)
+    return parse(env, text, overrides)
 
 
 def parse(env: str, text: str, overrides: Sequence[str] = ()) -> Config:
@@ -41,7 +45,7 @@ def parse(env: str, text: str, overrides: Sequence[str] = ()) -> Config:
     except ValidationError as error:
         problems += explain(error, Settings)
     if problems:
-        raise ConfigError(paths.shown(path), problems, "Mend it and run the same command again.")
+        raise ConfigError(paths.shown(path), problems, MEND)
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return Config.model_construct(environment=env, **fields)
 

@@ -12,6 +12,7 @@ from hangar.config.public_keys import parse as parse_key
 from hangar.console import Progress
 from hangar.people import edit, machine
 from hangar.people.settings import missing, person_of, require_removable, reread, rewrite
+from hangar.ssh import client_config
 from hangar.ssh.keys import public_path, read_public_key
 
 
@@ -63,7 +64,7 @@ def remove(config: Config, name: str, progress: Progress) -> Departure:
     require_removable(config, name)
     person = person_of(config, name)
     server = cloud_for(config).server()
-    is_known = person is not None or (server is not None and _is_there(config, name))
+    is_known = person is not None or (server is not None and _is_there(config, server, name))
     with progress.stage("platform.yml"):
         left = rewrite(config, before, edit.remove(before, name))
     try:
@@ -84,7 +85,7 @@ def _end(
         # What cannot be written anew would let them in again by a plain ansible-playbook.
         paths.hosts_file(left.environment).unlink(missing_ok=True)
         return Departure(name, has_machine=False)
-    if not paths.ssh_config(left.environment).exists():
+    if not client_config.knows_operator(left.environment):
         pipeline.introduce(server, left)
     with progress.stage("Machine"):
         try:
@@ -105,6 +106,8 @@ def _prove(server: Server, person: Person | None) -> None:
         machine.prove_out(server.environment, person, server.admin)
 
 
-def _is_there(config: Config, name: str) -> bool:
-    known = machine.show(config.environment) if paths.ssh_config(config.environment).exists() else {}
+def _is_there(config: Config, server: Server, name: str) -> bool:
+    if not client_config.knows_operator(config.environment):
+        pipeline.introduce(server, config)
+    known = machine.show(config.environment)
     return name in known and not known[name]["left"]

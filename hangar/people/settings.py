@@ -6,7 +6,8 @@ from hangar import paths
 from hangar.config import Config
 from hangar.config.load import parse
 from hangar.config.people import Person, today
-from hangar.errors import ConfigError, HangarError, Problem
+from hangar.config.reading import decoded
+from hangar.errors import ConfigError, HangarError
 from hangar.ssh.files import write_atomically
 
 
@@ -52,19 +53,11 @@ def text_of(environment: str) -> str:
     Raises:
         ConfigError: it is not UTF-8, and to write it again would change what is not.
     """
-    raw = paths.platform_file(environment).read_bytes()
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            paths.shown(paths.platform_file(environment)),
-            [
-                Problem(
-                    f"line {line}", "is not UTF-8; save the file as UTF-8 (your editor calls it an encoding)"
-                )
-            ],
-        ) from None
+    path = paths.platform_file(environment)
+    text, problems = decoded(path.read_bytes())
+    if problems:
+        raise ConfigError(paths.shown(path), problems)
+    return text
 
 
 def reread(config: Config) -> tuple[Config, str]:

@@ -11,7 +11,10 @@ from hangar.ssh.files import write_atomically
 from hangar.ssh.login import Login
 from hangar.ssh.quoting import quote, unquote
 
-__all__ = ["forget_login", "is_operators", "of", "quote", "read", "render", "unquote", "write", "write_login"]
+__all__ = [
+    "forget_login", "is_operators", "knows", "knows_operator", "of", "quote", "read", "render", "unquote", "write",
+    "write_login",
+]  # fmt: skip
 
 KEEP_ALIVE = 15
 """Seconds between two signs of life; after four without an answer a connection counts as dead."""
@@ -35,6 +38,22 @@ def of(env: str) -> Path:
     """The configuration that people's own commands (ssh, tunnel, doctor) use here; it may not be there."""
     path = _of_login(env)
     return path if path.exists() else paths.ssh_config(env)
+
+
+def knows(env: str) -> bool:
+    """Whether people's own commands can log in by what was written here. What names the files of a checkout that was
+    moved since is written anew.
+    """
+    return _is_of_here(of(env), env)
+
+
+def knows_operator(env: str) -> bool:
+    """The same for Hangar's own calls, which log in as the operator."""
+    return _is_of_here(paths.ssh_config(env), env)
+
+
+def _is_of_here(path: Path, env: str) -> bool:
+    return path.exists() and read(path).get("UserKnownHostsFile") == quote(paths.known_hosts(env))
 
 
 def is_operators(env: str) -> bool:
@@ -102,4 +121,4 @@ def _way(server: Server, login: Login | None, known_hosts: str) -> tuple[str, ..
 def read(path: Path) -> dict[str, str]:
     """The options that `render` wrote, by their names, as they stand there."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    return dict(line.strip().split(" ", 1) for line in lines)
+    return dict(line.strip().partition(" ")[::2] for line in lines)

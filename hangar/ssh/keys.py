@@ -42,7 +42,9 @@ def read_public_key(private: Path) -> str:
             "There is no key on this computer that opens the machine.",
             f"* {private} is not there: the machine was made on another computer.",
             f"Make one: ssh-keygen -t ed25519 -f {private}\nThen let an admin take {public.name} into `people`:"
-            " ./provision.py people add NAME ENV --role admin --key FILE",
+            " ./provision.py people add NAME ENV --role admin --key FILE\n"
+            "Whoever has an account of their own works on the machine itself, as docs/people.md says:"
+            " ./provision.py ssh-config ENV --user NAME --key FILE, then ./provision.py ssh ENV",
         )
     return _derive(private)
 

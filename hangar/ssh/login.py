@@ -31,9 +31,23 @@ class Login:
 
 
 def recorded(env: str) -> Login | None:
-    """What was said here before; None stands for the operator."""
+    """What was said here before; None stands for the operator.
+
+    Raises:
+        HangarError: it cannot be read (after a power cut, say). Nobody becomes the operator by that.
+    """
     path = _record(env)
-    return Login(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Login(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as why:
+        raise HangarError(
+            "What was remembered of your login cannot be read.",
+            f"* {paths.shown(path)}: {why}",
+            f"Say it again: ./provision.py ssh-config {env} --user NAME --key ~/.ssh/id_ed25519\n"
+            f"The operator takes it away: rm {paths.shown(path)}",
+        ) from None
 
 
 def record(env: str, login: Login) -> None:
@@ -52,7 +66,12 @@ def said(env: str, user: str, key: str, jump: str) -> Login | None:
     Raises:
         HangarError: it is no account, or there is no such key.
     """
-    before = recorded(env)
+    try:
+        before = recorded(env)
+    except HangarError:
+        if not (user and key):
+            raise
+        before = None  # it is said anew
     if not (user or key or jump):
         return before
     login = Login(

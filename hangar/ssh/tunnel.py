@@ -181,8 +181,11 @@ def _recorded(env: str) -> tuple[Forward, ...]:
 
 
 def _read(env: str) -> dict[str, object]:
-    path = _record(env)
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    """A record that cannot be read (after a power cut, say) is none: other ports are chosen."""
+    try:
+        return dict(json.loads(_record(env).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def _record(env: str) -> Path:

@@ -12,7 +12,7 @@ from hangar import cli, config, paths
 from hangar.cloud.gcp import admission, policy
 from hangar.errors import HangarError
 from hangar.plan import Change
-from hangar.ssh import keys
+from hangar.ssh import client_config, keys
 from tests.gcp.conftest import Environment
 from tests.unit.commands.entries import key as key
 
@@ -40,7 +40,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("hangar.people.machine.remove", remove)
     monkeypatch.setattr("hangar.people.machine.show", lambda _: {})
     monkeypatch.setattr("hangar.people.machine.is_admitted", is_in)
-    monkeypatch.setattr("hangar.pipeline.introduce", lambda *_: paths.ssh_config("production").touch())
+    monkeypatch.setattr(
+        "hangar.pipeline.introduce", lambda server, _: client_config.write(server, Path("/nowhere/key"))
+    )
     paths.state_dir("production").mkdir(parents=True)
     keys.ensure_key(paths.default_private_key("production"), "hangar-production")
     return told

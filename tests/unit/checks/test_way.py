@@ -14,7 +14,7 @@ from hangar import paths
 from hangar.checks import editor_server, way
 from hangar.checks.finding import Finding, ok
 from hangar.cloud.base import Jump
-from hangar.ssh import jump, proxy
+from hangar.ssh import client_config, jump, proxy
 from tests.unit.fakes import SERVER
 
 SETTINGS = {"HostName": "127.0.0.1", "Port": "22", "User": "anna", "IdentityFile": "/home/anna/id"}
@@ -129,6 +129,20 @@ def test_somebody_with_a_new_laptop_reads_what_an_admin_is_to_type(
     assert cure.startswith(
         "Ask an admin to let it in: ./provision.py people key anna sandbox --key /home/anna/id.pub\nOr name"
     )
+
+
+def test_what_names_a_checkout_that_was_moved_is_written_anew(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.ensure_state_dir("local")
+    client_config.write(SERVER, tmp_path / "id")
+    monkeypatch.setattr(paths, "REPO", tmp_path / "moved")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / ".hangar").rename(tmp_path / "moved/.hangar")
+    (found,) = way.look("local")
+    assert (found.state, found.cure) == ("missing", "./provision.py ssh-config local")
+    client_config.write(SERVER, tmp_path / "id")
+    assert [step.name for step in way.look("local")] == ["Name for ssh", "VS Code", "Key"]
 
 
 def test_in_wsl_the_editor_is_windows_and_so_is_its_ssh(

@@ -11,7 +11,7 @@ import pytest
 
 from hangar import cli, config, paths
 from hangar.cloud.base import Server
-from hangar.ssh import keys
+from hangar.ssh import client_config, keys
 
 SERVER = Server(
     name="hangar-local", environment="local", cloud="container", id="id-1", address="127.0.0.1", port=22022,
@@ -63,10 +63,14 @@ def machine(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr("hangar.people.machine.show", lambda env: played.known)
     monkeypatch.setattr("hangar.people.machine.is_admitted", played.is_admitted)
     keys.ensure_key(paths.default_private_key("local"), "hangar-local")
-    monkeypatch.setattr("hangar.pipeline.introduce", lambda server, found: paths.ssh_config("local").touch())
+    monkeypatch.setattr("hangar.pipeline.introduce", lambda server, found: known_here())
     for module in ("coming", "leaving"):
         monkeypatch.setattr(f"hangar.people.{module}.cloud_for", lambda found: played_cloud(played))
     return played
+
+
+def known_here() -> None:
+    client_config.write(SERVER, paths.default_private_key("local"))
 
 
 def played_cloud(played: Machine) -> Any:

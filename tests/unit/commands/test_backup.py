@@ -36,6 +36,24 @@ def test_where_there_is_none_it_says_how_to_make_one(
         backup.run(arguments("verify"))
 
 
+def test_a_clone_that_was_told_of_nothing_asks_the_machine(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said that there was no backup, while the machine had seven."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "hangar.commands._machine.acquaint", lambda args, as_operator: asked.append(args.environment)
+    )
+
+    def show(machine: object) -> None:
+        raise HangarError("hangar-local cannot be spoken to.")
+
+    monkeypatch.setattr("hangar.backup.machine.Machine.show", show)
+    backup.run(arguments("list"))
+    assert asked == ["local"]
+    assert capsys.readouterr().err == "hangar-local cannot be spoken to. This is what is here.\n"
+
+
 def test_whole_and_damaged_ones_are_told_apart(
     folder: Folder,
     make: Make,

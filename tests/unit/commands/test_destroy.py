@@ -1,13 +1,16 @@
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hangar import console, paths, pipeline
+from hangar.cloud.base import Server
 from hangar.commands import destroy
 from hangar.errors import ConfigError, HangarError, NeedsAnswer
 from hangar.plan import Removal
+from hangar.ssh import client_config
 
 ARGUMENTS = argparse.Namespace(
     environment="local", overrides=[], json=False, with_data=False, break_lock=False, confirm=""
@@ -133,10 +136,60 @@ def test_the_environments_name_is(monkeypatch: pytest.MonkeyPatch, word: str, en
         assert destroy.run(arguments) == ends
 
 
-@pytest.mark.parametrize("content", ["cloud: gcp\ngcp: {zone: x}\n", "cloud: 'gcp'\na: [\n"])
-def test_a_machine_elsewhere_is_not_looked_for_here(content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cloud: gcp\ngcp: {zone: x}\n",
+        b"cloud: 'gcp'\na: [\n",
+        b"\xef\xbb\xbfcloud: gcp\na: [\n",
+        b"{cloud: gcp, a: [}\n",
+        b"cloud:\r\n  gcp\na: [\n",
+        b'"cloud" : &here gcp\na: [\n',
+        "cloud: gcp\n".encode("utf-16"),
+    ],
+)
+def test_a_machine_elsewhere_is_not_looked_for_here(content: bytes) -> None:
     """In which project it lies stands in the file alone."""
     console.configure(yes=True)
-    paths.platform_file("local").write_text(content)
+    paths.platform_file("local").write_bytes(content)
     with pytest.raises(ConfigError):
         destroy.run(ARGUMENTS)
+
+
+@pytest.mark.parametrize(
+    "content", [b'cloud: "container"\na: [\n', b"# cloud: gcp\na: [\n", b"cloud:\na: [\n"]
+)
+def test_one_that_is_said_to_be_here_is(content: bytes) -> None:
+    console.configure(yes=True)
+    paths.platform_file("local").write_bytes(content)
+    assert destroy.run(ARGUMENTS) == 0
+
+
+SERVER = Server(
+    name="hangar-local", environment="local", cloud="existing", id="id-1", address="203.0.113.7", port=22,
+    admin="hangar", host_keys=(), ssh_sources=(), limits=(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "server",
+    [SERVER, replace(SERVER, address="127.0.0.1", proxy_command=("gcloud",))],
+    ids=["by its address", "by a tunnel"],
+)
+def test_the_key_of_a_machine_elsewhere_outlives_its_file(server: Server) -> None:
+    """A branch without the file, say: nothing was removed there, and the only key went with "nothing is left"."""
+    console.configure(yes=True)
+    client_config.write(server, paths.default_private_key("local"))
+    paths.platform_file("local").unlink()
+    with pytest.raises(ConfigError, match="has a problem"):
+        destroy.run(ARGUMENTS)
+    client_config.write(
+        replace(SERVER, cloud="container", address="127.0.0.1"), paths.default_private_key("local")
+    )
+    assert destroy.run(ARGUMENTS) == 0
+
+
+def test_whoever_misspelt_the_name_reads_so_before_the_question(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NeedsAnswer):
+        destroy.run(argparse.Namespace(**{**vars(ARGUMENTS), "environment": "locla"}))
+    assert "Did you mean local?" in capsys.readouterr().err

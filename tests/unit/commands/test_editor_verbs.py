@@ -11,7 +11,7 @@ import pytest
 
 from hangar import checks, cli, config, paths
 from hangar.cloud.base import Server
-from hangar.ssh import keeper, tunnel
+from hangar.ssh import keeper, keys, tunnel
 
 SETTINGS = Path(__file__).parents[3] / "roles/remote_ssh/files/settings.json"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
@@ -194,6 +194,48 @@ def test_whoever_is_root_as_well_is_told_that_others_write_in_the_folder(
     assert (said in capsys.readouterr().err) == is_told
 
 
+def test_whoever_is_no_operator_is_told_so_by_what_operators_do(
+    home: Path, repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "Can't open user config file", or that `up` would mend it."""
+    called: list[list[str]] = []
+    monkeypatch.setattr("hangar.process.relayed", lambda argv, *_: called.append(argv) or 0)
+    monkeypatch.setattr(
+        "hangar.commands.status.cloud_for", lambda found: SimpleNamespace(server=lambda: SERVER)
+    )
+    as_anna(home)
+    capsys.readouterr()
+    for verb in ("logs", "status"):
+        assert cli.main([verb]) == 1
+        said = capsys.readouterr().err
+        assert "There is no key on this computer that opens the machine." in said
+        assert "Whoever has an account of their own works on the machine itself" in said
+        assert "./provision.py up" not in said
+    assert called == []
+    assert not paths.ssh_config("local").exists(), "nor does the next call take this for a way in"
+    keys.ensure_key(paths.default_private_key("local"), "hangar-local")
+    assert cli.main(["logs", "ssh"]) == 0
+    assert called[0][:4] == ["ssh", "-F", str(repo / ".hangar/local/ssh_config"), "hangar-local"]
+
+
+def test_what_was_remembered_and_is_damaged_is_said_again(
+    home: Path, repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a power cut, say. Nobody is taken for the operator by it"""
+    as_anna(home)
+    for damaged in ('{"user": "an', '{"name": "anna"}', "[]", ""):
+        (repo / ".hangar/local/login.json").write_text(damaged)
+        (repo / ".hangar/local/tunnel.json").write_text(damaged)
+        capsys.readouterr()
+        assert cli.main(["ssh-config", "--yes"]) == 1
+        said = capsys.readouterr().err
+        assert "* .hangar/local/login.json: " in said
+        assert "Say it again: ./provision.py ssh-config local --user NAME --key" in said
+        assert "defect" not in said
+        assert as_anna(home) == 0
+        assert "airflow: http://airflow.localhost:8080" in capsys.readouterr().out
+
+
 def test_doctor_is_about_the_computer_until_a_machine_is_named(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,3 +252,8 @@ def test_doctor_is_about_the_computer_until_a_machine_is_named(
     cli.main(["ssh-config", "--remove"])
     (paths.state_dir("local") / "ssh_config").unlink(missing_ok=True)
     assert cli.main(["doctor", "local"]) == 0, "a machine that is not there yet can be made"
+    capsys.readouterr()
+    assert cli.main(["doctor", "loca"]) == 2, "what was misspelt is not this computer"
+    assert "Did you mean local?" in capsys.readouterr().err
+    paths.platform_file("local").unlink()
+    assert cli.main(["doctor"]) == 0

@@ -32,6 +32,11 @@ def test_every_verb_says_alike_what_the_exit_code_tells(
     assert f"--exit-code {actions}{FINDS}" in _help(verb, capsys)
 
 
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_the_usage_has_one_place_for_the_environment(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _help(verb, capsys).partition("positional arguments:")[0].count("[ENV]") == 1
+
+
 @pytest.mark.parametrize("verb", ["status", "logs", "ssh", "verify", "cost"])
 def test_a_verb_that_changes_nothing_breaks_no_lock(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--break-lock" not in _help(verb, capsys)

@@ -73,7 +73,7 @@ def answering(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     (place / "ssh").write_text(script)
     (place / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", str(place), prepend=":")
-    monkeypatch.setattr(_machine, "acquaint", lambda args: None)
+    monkeypatch.setattr(_machine, "acquaint", lambda args, **how: None)
     return place
 
 

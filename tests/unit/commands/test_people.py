@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import yaml
 
 from hangar import cli, config, paths
 from hangar.config.public_keys import parse
+from hangar.errors import MachineUnreachable
 from hangar.people import machine as people_machine
 from hangar.ssh import keys
 from tests.unit.commands.entries import Machine, Say, written
@@ -224,6 +226,54 @@ def test_the_list_tells_who_is_there(
     assert '"leaving": [\n    "zoe"\n  ]' in out or '"leaving": ["zoe"]' in out
 
 
+def test_the_list_says_of_nobody_what_it_could_not_ask(
+    machine: Machine,
+    say: Say,
+    key: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a colleague's fresh clone everybody was `not there yet`, though they were in."""
+
+    def away(environment: str) -> None:
+        raise MachineUnreachable("hangar-local cannot be spoken to.", "", "See: ./provision.py ssh local")
+
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    monkeypatch.setattr("hangar.people.machine.show", away)
+    capsys.readouterr()
+    assert say("list", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["people"][0]["state"] == "not known"
+    assert said.err.startswith("hangar-local cannot be spoken to. This is what platform.yml says.\n")
+    paths.ssh_config("local").unlink()
+    say("list", "--json")
+    said = capsys.readouterr()
+    assert json.loads(said.out)["people"][0]["state"] == "not there yet", "no machine was ever made here"
+    assert "cannot" not in said.err
+
+
+def test_a_clone_that_was_told_of_nothing_asks_the_machine_itself(
+    machine: Machine,
+    say: Say,
+    key: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
+    machine.known = {"ana": {"account": True, "sessions": False, "left": ""}}
+    paths.ssh_config("local").unlink()
+    told: list[bool] = []
+    monkeypatch.setattr(
+        "hangar.commands._machine.acquaint", lambda args, as_operator: told.append(as_operator)
+    )
+    capsys.readouterr()
+    assert say("list", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["people"][0]["state"] == "in"
+    monkeypatch.setattr("hangar.people.machine.new_password", lambda env, name: None)
+    assert say("password", "ana") == 0
+    assert told == [True, True]
+
+
 @pytest.mark.parametrize("words", [("add",), ("remove",), ("list", "a", "b"), ("fire", "ana", "x", "y")])
 def test_other_words_are_refused(machine: Machine, say: Say, words: tuple[str, ...]) -> None:
     assert say(*words) == 1
@@ -232,7 +282,6 @@ def test_other_words_are_refused(machine: Machine, say: Say, words: tuple[str, .
 def test_a_file_that_is_not_utf_8_is_not_written_again(
     machine: Machine, say: Say, key: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All other verbs read it; to add to it would change what its owner wrote."""
     before = "airflow: {port: 8081}\n# f\u00fcr uns\n".encode("latin-1")
     paths.platform_file("local").write_bytes(before)
     assert say("add", "ana", "--role", "viewer", "--key", str(key("ana"))) == 2

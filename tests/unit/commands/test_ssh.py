@@ -11,7 +11,8 @@ from hangar import cli, paths, process
 from hangar.cloud.base import Server
 from hangar.config import Config
 from hangar.errors import CloudError
-from hangar.ssh import client_config, known_hosts
+from hangar.ssh import client_config, keys, known_hosts, login
+from hangar.ssh.login import Login
 from tests.unit.fakes import SERVER
 
 BEHIND_A_TUNNEL = replace(SERVER, cloud="gcp", id="2", proxy_command=("relay",))
@@ -54,7 +55,8 @@ def test_the_first_word_is_an_environment_if_there_is_one(
     repo: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: list[str]
 ) -> None:
     for env in ("local", "sandbox"):
-        (paths.ensure_state_dir(env) / "ssh_config").touch()
+        paths.ensure_state_dir(env)
+        client_config.write(replace(SERVER, environment=env), Path("/nowhere/key"))
     called: list[Sequence[str]] = []
     monkeypatch.setattr(process, "interactive", lambda argv: called.append(argv) or 0)
     assert cli.main(["ssh", *words]) == 0
@@ -66,7 +68,59 @@ def test_an_environment_without_a_machine_says_how_to_make_one(
     repo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["ssh"]) == 1
-    assert "Make it: ./provision.py up local" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Make it: ./provision.py up local" in said
+    assert "taken for a command" not in said
+    assert cli.main(["ssh", "sandbox"]) == 1
+    assert '"sandbox" names no environment, so it was taken for a command.' in capsys.readouterr().err
+
+
+def test_a_checkout_that_was_moved_finds_its_keys_again(
+    make_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ssh was told of files in the old folder, and knew neither the key nor the machine."""
+    keys.ensure_key(paths.default_private_key("local"), "hangar-local")
+    known_as(SERVER)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in (".hangar", "inventory", "templates"):
+        (tmp_path / name).rename(moved / name)
+    monkeypatch.setattr(paths, "REPO", moved)
+    called: list[Sequence[str]] = []
+    monkeypatch.setattr(process, "interactive", lambda argv: called.append(argv) or 0)
+    monkeypatch.setattr(process, "relayed", lambda argv, *_: called.append(argv) or 0)
+    monkeypatch.setattr(
+        "hangar.commands._machine.cloud_for", lambda settings: SimpleNamespace(server=lambda: SERVER)
+    )
+    for argv in (["ssh", "local", "uptime"], ["logs", "ssh"]):
+        assert cli.main(argv) == 0
+    settings = client_config.read(paths.ssh_config("local"))
+    assert settings["IdentityFile"] == str(moved / ".hangar/local/id_ed25519")
+    assert settings["UserKnownHostsFile"] == str(moved / ".hangar/local/known_hosts")
+    assert {argv[2] for argv in called} == {str(moved / ".hangar/local/ssh_config")}
+
+
+def test_the_name_that_somebody_said_is_kept_when_the_checkout_moves(
+    make_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.ensure_key(tmp_path / "id", "anna")
+    known_as(SERVER)
+    anna = Login("anna", str(tmp_path / "id"))
+    login.record("local", anna)
+    client_config.write_login(SERVER, anna)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in (".hangar", "inventory", "templates"):
+        (tmp_path / name).rename(moved / name)
+    monkeypatch.setattr(paths, "REPO", moved)
+    monkeypatch.setattr(process, "interactive", lambda argv: 0)
+    monkeypatch.setattr(
+        "hangar.commands._machine.cloud_for", lambda settings: SimpleNamespace(server=lambda: SERVER)
+    )
+    assert cli.main(["ssh", "local"]) == 0
+    settings = client_config.read(client_config.of("local"))
+    assert (settings["User"], settings["IdentityFile"]) == ("anna", str(tmp_path / "id"))
+    assert settings["UserKnownHostsFile"] == str(moved / ".hangar/local/known_hosts")
 
 
 def test_a_machine_that_was_made_anew_elsewhere_is_said_and_its_new_key_pinned(

@@ -145,7 +145,16 @@ def test_a_file_that_is_not_there_says_how_to_write_it(repo: Path) -> None:
     error = refused("sandbox")
     assert error.brief == "inventory/sandbox/platform.yml has a problem; nothing was touched."
     assert error.problems == (Problem("", "there is no such file"),)
-    assert error.resolution == "Write it: ./provision.py init sandbox"
+    assert error.resolution == "Write it: ./provision.py init sandbox\nThere are: local"
+
+
+@pytest.mark.parametrize("typed", ["prodution", "prod", "productoin"])
+def test_a_misspelt_environment_is_not_to_be_written(repo: Path, typed: str) -> None:
+    paths.env_dir("production").mkdir()
+    paths.platform_file("production").touch()
+    assert refused(typed).resolution == (
+        f"Did you mean production? If not, write it: ./provision.py init {typed}\nThere are: local, production"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,9 +222,67 @@ def test_a_value_that_yaml_stumbles_over_is_a_problem_in_file_and_override(repo:
     assert refused().problems
 
 
-def test_bytes_that_are_no_text_are_a_problem(repo: Path) -> None:
-    paths.platform_file("local").write_bytes(b"airflow: {plugins: \xff}\n")
-    assert refused().problems
+NOT_UTF_8 = "is not UTF-8; save the file as UTF-8 (your editor calls it an encoding)"
+NO_TEXT = (
+    "here is what no text holds (the character {}); a file that your editor has saved as UTF-8 would be right"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        # A value of Latin-1 reached the machine as `Z?rich`.
+        ("airflow:\n  variables: {city: Zürich}\n".encode("latin-1"), f"line 2: {NOT_UTF_8}"),
+        ("cloud: container\n".encode("utf-16"), f"line 1: {NOT_UTF_8}"),  # PowerShell's `>`
+        ("cloud: container\n".encode("utf-16-le"), f"line 1: {NO_TEXT.format('0x0000')}"),
+        (b"# settings\ncloud: \x13container\n", f"line 2: {NO_TEXT.format('0x0013')}"),
+    ],
+)
+def test_a_file_in_another_encoding_is_a_problem_with_its_line(repo: Path, raw: bytes, words: str) -> None:
+    paths.platform_file("local").write_bytes(raw)
+    assert [str(problem) for problem in refused().problems] == [words]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xef\xbb\xbfairflow:\n  port: 8081\n", b"airflow:\r\n  port: 8081\r\n"], ids=["mark", "windows"]
+)
+def test_what_windows_editors_write_is_read(repo: Path, make_config: Make, raw: bytes) -> None:
+    paths.platform_file("local").write_bytes(raw)
+    assert make_config().airflow.port == 8081
+
+
+BOMB = "\n".join([
+    "airflow:\n  variables:", "    v0: &v0 [x, x, x, x, x, x, x, x, x]",
+    *(f"    v{n}: &v{n} [{', '.join([f'*v{n - 1}'] * 9)}]" for n in range(1, 9)),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "airflow: &a {variables: *a}\n",
+            "a value holds itself, or has no end of levels; one that ends would be right",
+        ),
+        (
+            f"airflow: {{variables: {{x: {'[' * 600}{']' * 600}}}}}\n",
+            "a value holds itself, or has no end of levels; one that ends would be right",
+        ),
+        (BOMB, "its anchors (`&` and `*`) mean 490329068 values; 1000000 at most would be right"),
+    ],
+    ids=["circle", "depth", "bomb"],
+)
+def test_what_has_no_end_is_refused_at_once(repo: Path, text: str, words: str) -> None:
+    paths.platform_file("local").write_text(text)
+    assert [str(problem) for problem in refused().problems] == [words]
+
+
+def test_anchors_that_spare_writing_are_read(repo: Path, make_config: Make) -> None:
+    paths.platform_file("local").write_text(
+        "airflow: {variables: {a: &a {x: [1, 2]}, b: *a, c: {<<: *a, y: 1}}}\n"
+    )
+    found = make_config().airflow.variables
+    assert (found["b"], found["c"]) == ({"x": [1, 2]}, {"x": [1, 2], "y": 1})
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def test_who_has_no_key_is_told_how_to_be_let_in(tmp_path: Path) -> None:
     assert caught.value.brief == "There is no key on this computer that opens the machine."
     assert caught.value.resolution == (
         f"Make one: ssh-keygen -t ed25519 -f {tmp_path}/id\nThen let an admin take id.pub into `people`:"
-        " ./provision.py people add NAME ENV --role admin --key FILE"
+        " ./provision.py people add NAME ENV --role admin --key FILE\n"
+        "Whoever has an account of their own works on the machine itself, as docs/people.md says:"
+        " ./provision.py ssh-config ENV --user NAME --key FILE, then ./provision.py ssh ENV"
     )
 
 
