@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -238,3 +239,42 @@ def test_options_may_say_where_a_secret_is(make_config: Make) -> None:
     assert connection.extra is not None
     assert connection.extra["token"] == {"secret": "TOKEN"}
     assert connection.extra["a"] == {"password": {"secret": "P"}}
+
+
+def test_a_machines_keys_are_pinned_without_what_is_said_of_them(make_config: Make) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+    assert make_config(f"existing.host_key=['{key} root@vm, the old one']").existing.host_key == (key,)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"\0\0\0\x0bssh-ed25518" + b"\0\0\0\x20" + bytes(32),
+        b"\0\0\0\x0bssh-ed25519" + b"\0\0\0\x10" + bytes(16),
+    ],
+)
+def test_a_host_key_that_is_none_is_not_pinned(make_config: Make, blob: bytes) -> None:
+    """No machine could ever show it: each login would be refused as a stranger's."""
+    line = f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+    with pytest.raises(ConfigError) as refused:
+        make_config(f"existing.host_key=['{line}']")
+    (problem,) = refused.value.problems
+    assert f'"{line[:39]}…" was cut short or changed' in str(problem)
+
+
+def test_what_two_accounts_own_touches_and_does_not_overlap(make_config: Make) -> None:
+    """One number more, and a container of the one is root over a file of the other's"""
+    start = make_config().users.airflow.subids
+    assert make_config(f"users.airbyte.subids={start + 65536}").users.airbyte.subids == start + 65536
+    with pytest.raises(ConfigError) as refused:
+        make_config(f"users.airbyte.subids={start + 65535}")
+    assert "overlaps airflow's" in str(refused.value.problems[0])
+
+
+def test_a_services_number_is_no_persons(make_config: Make) -> None:
+    assert make_config("users.airflow.uid=19999").users.airflow.uid == 19999
+    with pytest.raises(ConfigError) as refused:
+        make_config("users.airflow.uid=20000")
+    assert [str(problem) for problem in refused.value.problems] == [
+        "users.airflow.uid: 20000 is too large; a number from 1001 to 19999 would be right"
+    ]
