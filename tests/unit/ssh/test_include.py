@@ -180,12 +180,22 @@ def test_a_link_to_nothing_is_followed_where_it_leads(home: Path, tmp_path: Path
     assert (tmp_path / "later").read_text() == "Include ~/.ssh/config.d/hangar-*\n"
 
 
-def test_sessions_share_a_connection(server: Server, home: Path) -> None:
-    include.write(server, home / "id", ())
-    said = effective(include.include_file("local"))
-    if len(str(home)) > 50:
-        assert said["controlmaster"] in ("no", "false"), "a socket's path must be short"
-    assert shared.lines("local") == [] or said["controlpersist"] == "600"
+def test_sessions_share_a_connection(
+    server: Server, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = tmp_path.parents[2] / tmp_path.name[-8:]
+    short.symlink_to(home)
+    try:
+        for place, is_shared in ((short, True), (tmp_path / ("long" * 20), False)):
+            monkeypatch.setenv("HOME", str(place))
+            place.mkdir(exist_ok=True)
+            include.write(server, home / "id", ())
+            said = effective(include.include_file("local"))
+            assert said["controlmaster"] == ("auto" if is_shared else "false"), place
+            assert said.get("controlpath") == (f"{place}/.ssh/hangar-local.sock" if is_shared else None)
+            assert said["controlpersist"] == ("600" if is_shared else "no")
+    finally:
+        short.unlink()
 
 
 def test_a_home_with_a_long_name_shares_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
