@@ -90,8 +90,17 @@ def error(problem: BaseException, *, verbose: bool = False) -> None:
 
 def json(data: Any) -> None:
     """The answer for a program, on standard output."""
-    text = ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", _json.dumps(data, indent=2, ensure_ascii=False))
-    _write(sys.stdout, text + "\n")
+    _write(sys.stdout, _escaped(_json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
+
+
+def pass_on(line: str) -> None:
+    """A line of somebody else's answer, for a person or under --json for a program, on standard output either way."""
+    _write(sys.stdout, (_escaped(line) if _manner.json else plain(line)) + "\n")
+
+
+def _escaped(text: str) -> str:
+    """JSON without what acts on a terminal; it says the same."""
+    return ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def clear() -> None:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 
+UNTELLABLE = frozenset('"\r\n\0')
+"""What no quotes help against in ssh's settings: the path ends there, and what follows is a setting of its own."""
+
 
 def shown(path: Path) -> str:
     """A path as people read it: from the repository on, where it lies inside."""

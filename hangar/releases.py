@@ -62,13 +62,16 @@ def folder() -> Path:
 
 
 def origin(place: Path) -> Origin:
-    """What git says of the folder; a copy without git has no revision."""
+    """What this repository's git says of the folder; a copy without git has no revision. Git is not asked in the folder
+    itself: where DAGs bring files that pass for a repository, it would run what their settings name.
+    """
     if shutil.which("git") is None:
         return Origin("", False)
-    head = process.run(["git", "-C", str(place), "rev-parse", "--short=12", "HEAD"], check=False)
+    git = ["git", "-C", str(paths.REPO)]
+    head = process.run([*git, "rev-parse", "--short=12", "HEAD"], check=False)
     if head.returncode != 0:
         return Origin("", False)
-    changes = process.run(["git", "-C", str(place), "status", "--porcelain", "--", "."], check=False)
+    changes = process.run([*git, "status", "--porcelain", "--", str(place)], check=False)
     return Origin(head.stdout.strip(), bool(changes.stdout.strip()))
 
 
@@ -174,7 +177,7 @@ def _ask(environment: str, words: list[str], input: str = "") -> dict[str, Any]:
     machine = f"hangar-{environment}"
     command = shlex.join(["sudo", "-n", "airflow-release", *words])
     argv = ["ssh", "-F", str(paths.ssh_config(environment)), "-T", "-o", "BatchMode=yes", machine, command]
-    done = process.run(argv, input=input, check=False, timeout=TIMEOUT)
+    done = process.bounded(argv, input=input, check=False, timeout=TIMEOUT)
     try:
         answer = json.loads(done.stdout)
     except ValueError:

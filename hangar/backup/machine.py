@@ -100,9 +100,11 @@ class Machine:
                 f"{name} could not be fetched from {self.name}.", error.details, "Run the same command again."
             ) from error
 
-    def give(self, part: str, source: Sequence[str]) -> pipe.Carried:
-        """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`."""
-        return pipe.carry(source, self._argv(["backup", "receive", part]))
+    def give(self, part: str, source: Sequence[str], given: pipe.Given) -> pipe.Carried:
+        """What a program prints (a part, decrypted here) goes to the machine, which keeps it for `put_back`. The object
+        was looked at before; one that is another by now fails here, since anybody may encrypt to a public key.
+        """
+        return pipe.carry(source, self._argv(["backup", "receive", part]), given=given)
 
     def put_back(self, backup: Backup, given: Mapping[str, pipe.Carried]) -> None:
         """The machine stops its services, takes what was given and starts them again.
@@ -132,8 +134,8 @@ class Machine:
         config = str(paths.ssh_config(self.environment))
         return ["ssh", "-F", config, *options, self.name, shlex.join(["sudo", "-n", *words])]
 
-    def _ask(self, words: Sequence[str], timeout: float, text: str | None = None) -> process.Completed:
-        done = process.run(self._argv(words), check=False, timeout=timeout, input=text)
+    def _ask(self, words: Sequence[str], timeout: float, text: str = "") -> process.Completed:
+        done = process.bounded(self._argv(words), check=False, timeout=timeout, input=text)
         if done.returncode == SSH_FAILED:
             raise MachineUnreachable(
                 f"{self.name} cannot be spoken to.", done.stderr.strip(),

@@ -25,9 +25,14 @@ class Trial:
     problem: str = ""
 
 
-def command(key: Path, place: Path) -> list[str]:
-    """The program that prints what an object holds."""
-    return ["age", "--decrypt", "--identity", str(key), str(place)]
+def command(key: Path) -> list[str]:
+    """The program that prints what the object holds that it is given."""
+    return ["age", "--decrypt", "--identity", str(key)]
+
+
+def given(folder: Folder, part: Sealed) -> pipe.Given:
+    """The object, for that program: as its index says that it was made, or the program has read it in vain."""
+    return pipe.Given(folder.path / part.object, part.sha256)
 
 
 def require_age() -> None:
@@ -82,9 +87,8 @@ def try_object(folder: Folder, part: Sealed, key: Path) -> Trial:
     """What is encrypted is what was written, to the last byte, or age says no."""
     if changed := _change(folder, part):
         return Trial(part.object, changed)
-    place = folder.path / part.object
     try:
-        pipe.carry(command(key, place), None)
+        pipe.carry(command(key), None, given=given(folder, part))
     except CommandFailed as error:
         wrong = WRONG_KEY in error.output or "incorrect" in error.output
         said = error.output.strip().splitlines()[-1:] or ["age gives no reason"]

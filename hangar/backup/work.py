@@ -210,7 +210,8 @@ def put_back(config: Config, backup: Backup, report: Report) -> None:
     for part in backup.parts:
         report(f"give {part.part} to the machine")
         try:
-            given[part.part] = machine.give(part.part, opening.command(key, folder.path / part.object))
+            source = opening.command(key)
+            given[part.part] = machine.give(part.part, source, opening.given(folder, part))
         except CommandFailed as error:
             raise HangarError(
                 f"{part.object} could not be given to {machine.name}.", error.details,

@@ -4,7 +4,7 @@ import argparse
 import re
 from datetime import UTC, datetime
 
-from hangar import paths, process
+from hangar import console, paths, process
 from hangar.commands._numbers import between
 from hangar.errors import HangarError
 from hangar.services import SERVICES, Part, reading
@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
     ssh_config = paths.ssh_config(environment)
     part = Part(args.lines, since, args.follow)
     command = reading(names, settings, part, grep=args.grep, as_json=args.json)
-    ended = process.interactive(["ssh", "-F", str(ssh_config), settings.server_name, command])
+    # The machine cleans what its services have said; one that is somebody else's by now says what it likes.
+    argv = ["ssh", "-F", str(ssh_config), settings.server_name, command]
+    ended = process.relayed(argv, console.pass_on, console.note)
     if ended == NO_LOGIN and settings.cloud == "gcp":
         look_at_host_key(args)
     return ended

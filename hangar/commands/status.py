@@ -91,7 +91,8 @@ def ask(server: Server, settings: "Config") -> Health:
         MachineUnreachable: it does not answer over SSH.
         HangarError: its answer makes no sense.
     """
-    done = process.run(call.argv(server, "sh -s"), input=script(settings), check=False, timeout=TIMEOUT)
+    argv = call.argv(server, "sh -s")
+    done = process.bounded(argv, input=script(settings), check=False, timeout=TIMEOUT)
     if done.returncode != 0:
         raise MachineUnreachable(
             f"{server.name} runs, but does not answer over SSH.",

@@ -22,6 +22,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from hangar.config.public_keys import PRIVATE
+from hangar.paths import UNTELLABLE
 
 PEOPLE = range(20_000, 30_000)
 """The uids of people's accounts (roles/people). What is above may be anybody's: systemd's, a directory's."""
@@ -125,9 +126,14 @@ def locate(value: object, info: ValidationInfo) -> Path:
         raise wrong("this is too long for a path")  # it may be a piece of a key, so it is not repeated
     folder: Path = (info.context or {}).get("folder", Path())
     try:
-        return (folder / Path(value).expanduser()).resolve()
+        found = (folder / Path(value).expanduser()).resolve()
     except RuntimeError:
         raise wrong(f"{quoted(value)} begins with the home of somebody who has none here") from None
+    if UNTELLABLE.intersection(str(found)):
+        raise wrong(
+            f"{quoted(value)} leads to a path with quotes or line breaks, of which ssh cannot be told"
+        )
+    return found
 
 
 def existing_file(path: Path) -> Path:

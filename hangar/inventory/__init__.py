@@ -62,6 +62,9 @@ def connection(server: Server, private_key: Path) -> dict[str, Any]:
         "-o", "GlobalKnownHostsFile=/dev/null",
         "-o", "StrictHostKeyChecking=yes",
         "-o", f"HostKeyAlias={server.name}",
+        # Ansible's ssh reads ~/.ssh/config too. What that hands to every host (the agent with all its keys, a screen,
+        # ports) is not for a machine that may be somebody else's by now; nor does that one name further keys of it.
+        "-o", "ForwardAgent=no", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes", "-o", "UpdateHostKeys=no",
     ]  # fmt: skip
     if server.proxy_command:
         options += ["-o", f"ProxyCommand={proxy.text(server.proxy_command)}"]
@@ -97,15 +100,22 @@ def login_proof(env: str) -> list[str]:
     return [*python, "-m", "hangar.ssh", "prove", "--env", env]
 
 
+MARKS = ("{{", "{%", "{#")
+OTHER_MARKS = "#jinja2:"
+"""What makes a template of a text for Ansible: Jinja's marks in it, or at its beginning the word by which it chooses
+marks of its own (JINJA2_OVERRIDE in ansible/_internal/_templating/_jinja_bits.py, ansible-core 2.19 to 2.21).
+"""
+
+
 class _Dumper(yaml.SafeDumper):
-    """Plain YAML, but that a user's braces stay braces: Ansible must not run them as Jinja."""
+    """Plain YAML, but that a user's text stays text: as Jinja, Ansible would run what it names on this computer."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    if any(mark in value for mark in ("{{", "{%", "{#")):
+    if value.startswith(OTHER_MARKS) or any(mark in value for mark in MARKS):
         return dumper.represent_scalar("!unsafe", value, style="'")
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 

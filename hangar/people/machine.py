@@ -124,7 +124,8 @@ def _short(key: str) -> str:
 def _ask(environment: str, words: list[str], timeout: float) -> process.Completed:
     machine = f"hangar-{environment}"
     argv = ["ssh", "-F", str(paths.ssh_config(environment)), "-T", "-o", "BatchMode=yes", machine]
-    done = process.run([*argv, shlex.join(["sudo", "-n", *words])], check=False, timeout=timeout)
+    command = [*argv, shlex.join(["sudo", "-n", *words])]
+    done = process.bounded(command, input="", check=False, timeout=timeout)
     if done.returncode == SSH_FAILED:
         raise MachineUnreachable(
             f"{machine} cannot be spoken to.",

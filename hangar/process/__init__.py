@@ -4,7 +4,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,9 @@ from typing import IO
 from hangar import bounds
 from hangar.errors import CommandFailed, MissingTool
 from hangar.process.ending import with_parent
+
+LINE = 1 << 20
+"""Bytes of a line that are handed on at once."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,39 @@ def interactive(argv: Sequence[str], *, env: Mapping[str, str] | None = None) ->
         raise _missing(argv, error) from error
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def relayed(argv: Sequence[str], say: Callable[[str], None], complain: Callable[[str], None]) -> int:
+    """As `interactive`, for a program that speaks for somebody else: what it says and complains of is handed on line by
+    line, in pieces of `LINE` where there is no end to one. Returns its exit status.
+
+    Raises:
+        MissingTool: the program is not installed.
+    """
+    argv = tuple(argv)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_default_interrupt
+        ) as child:
+            complaints = threading.Thread(target=_hand_on, args=(child.stderr, complain), daemon=True)
+            complaints.start()
+            try:
+                _hand_on(child.stdout, say)
+                complaints.join()
+            except BaseException:
+                child.terminate()
+                raise
+        return child.returncode
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _hand_on(stream: IO[bytes] | None, say: Callable[[str], None]) -> None:
+    while stream and (line := stream.readline(LINE)):
+        say(line.decode(errors="replace").removesuffix("\n"))
 
 
 def start(

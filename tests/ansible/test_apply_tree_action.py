@@ -30,8 +30,18 @@ BROKEN = {
     "glob": ({"files": {"/x/*": {"content": "y"}}}, "not a glob"),
     "twice": ({"links": {"{target}/app.conf": "x"}}, "/app.conf: wanted both as file and as link"),
     "other": ({"unless": {"{target}": "The other one is there."}}, "The other one is there."),
+    "link": (
+        {"folders": {"{target}/dags": "{broken}/link"}},
+        "broken/link/k.py: only files and folders",
+        "no link",
+    ),
+    "way": ({"folders": {"{target}/dags": "{broken}/way"}}, "broken/way/sub/keys: only files and folders"),
+    "pipe": ({"folders": {"{target}/dags": "{broken}/pipe"}}, "broken/pipe/wait: only files and folders"),
     "undo": ({"undo": {"after": 5}}, "undo needs the keys after and command"),
 }
+
+
+THEIRS = "x==1 --hash=sha256:0  # {{{{ lookup('pipe', 'touch {place}/ran') }}}}\n"
 
 
 def fill(value: Any, **names: str) -> Any:
@@ -67,6 +77,17 @@ def results(place: Path) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (inside / "binary").write_bytes(b"\x00\xff{{ x }}")
+    (place / "theirs.lock.j2").write_text(THEIRS.format(place=place))
+    dags = place / "dags"
+    for folder in (dags / "sub/__pycache__", broken / "link", broken / "way/sub", broken / "pipe"):
+        folder.mkdir(parents=True)
+    (dags / "sub/dag.py").write_text("{{ a DAG }}\n")
+    (dags / "sub/__pycache__/dag.pyc").write_text("byte code")
+    (place / "keys").mkdir()
+    (place / "keys/operator").write_text("a private key\n")
+    (broken / "link/k.py").symlink_to("../../keys/operator")
+    (broken / "way/sub/keys").symlink_to(place / "keys")
+    os.mkfifo(broken / "pipe/wait")
     good = {
         "journal": str(place / "journal"),
         "files": {
@@ -75,10 +96,12 @@ def results(place: Path) -> dict[str, Any]:
             f"{target}/unwanted.conf": {"mode": "0600"},
             f"{target}/app.conf": {"validate": "grep -q 'n = 7' %s"},
             f"{target}/from-text": {"content": "{{ numbers | length }} numbers\n"},
+            f"{target}/lock": {"template": str(place / "theirs.lock.j2")},
             f"{target}/greeting": {"template": "_part.j2", "vars": {"who": "{{ inventory_hostname }}"}},
         },
         "directories": {str(target): {**MINE, "mode": "0750"}},
         "links": {f"{target}/link": "app.conf"},
+        "folders": {f"{target}/dags": str(dags)},
         "skip": [f"{target}/unwanted*"],
     }
     tasks: list[dict[str, Any]] = [
@@ -146,6 +169,24 @@ def test_files_can_come_from_text_and_from_one_template_for_many(
     assert (place / "machine/from-text").read_text() == "3 numbers\n"
     assert (place / "machine/greeting").read_text() == "hello localhost\n"
     assert not list(place.rglob("machine/_part*"))
+
+
+def test_a_file_from_outside_of_the_role_is_no_template_whatever_its_name(
+    results: dict[str, Any], place: Path
+) -> None:
+    assert (place / "machine/lock").read_text() == THEIRS.format(place=place)
+    assert not (place / "ran").exists()
+
+
+def test_a_folder_is_copied_whole_and_a_link_in_it_brings_nothing(
+    results: dict[str, Any], place: Path
+) -> None:
+    """Whose DAGs these are may choose their names, and not which of the operator's files go to the machine."""
+    there = {path.relative_to(place / "machine/dags") for path in (place / "machine/dags").rglob("*")}
+    assert there == {Path("sub"), Path("sub/dag.py")}
+    assert (place / "machine/dags/sub/dag.py").read_text() == "{{ a DAG }}\n"
+    assert all(results[name]["failed"] for name in ("link", "way", "pipe"))
+    assert "a private key" not in results["output"]
 
 
 def test_the_last_fitting_rule_counts(results: dict[str, Any], place: Path) -> None:

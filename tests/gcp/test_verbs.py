@@ -111,6 +111,7 @@ def test_a_machine_that_another_computer_made_is_known_at_the_first_word(
 ) -> None:  # fmt: skip
     called: list[list[str]] = []
     monkeypatch.setattr(process, "interactive", lambda argv: called.append(list(argv)) or 0)
+    monkeypatch.setattr(process, "relayed", lambda argv, *_: called.append(list(argv)) or 0)
     assert cli.main([*words]) == 1
     assert "Make it: ./provision.py up production" in capsys.readouterr().err
     environment.up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -65,8 +67,32 @@ def test_ansible_connects_to_the_pinned_machine_with_one_key(make_config: Make, 
     assert host["ansible_ssh_private_key_file"] == str(state / "id_ed25519")
     assert host["ansible_ssh_common_args"] == (
         f"-o UserKnownHostsFile={state}/known_hosts -o GlobalKnownHostsFile=/dev/null "
-        "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local"
+        "-o StrictHostKeyChecking=yes -o HostKeyAlias=hangar-local "
+        "-o ForwardAgent=no -o ForwardX11=no -o ClearAllForwardings=yes -o UpdateHostKeys=no"
     )
+
+
+def test_what_somebody_hands_to_every_host_ansible_keeps_from_the_machine(
+    make_config: Make, tmp_path: Path
+) -> None:
+    """ssh's own word on it: root of a machine that was taken would use the agent's keys as long as a run takes."""
+    mine = tmp_path / "config"
+    mine.write_text(
+        "Host *\n  ForwardAgent yes\n  ForwardX11 yes\n  UpdateHostKeys yes\n"
+        "  RemoteForward /run/theirs.sock /run/user/1/gnupg/S.gpg-agent\n  Compression yes\n"
+    )
+    options = shlex.split(str(written(make_config())["ansible_ssh_common_args"]))
+
+    def settings(*words: str) -> set[str]:
+        argv = ["ssh", "-G", "-F", str(mine), *words, "127.0.0.1"]
+        return set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
+
+    handed = {"forwardagent yes", "forwardx11 yes", "updatehostkeys true"}
+    assert handed <= settings()
+    assert any(line.startswith("remoteforward ") for line in settings())
+    assert not handed & settings(*options)
+    assert not any(line.startswith("remoteforward ") for line in settings(*options))
+    assert "compression yes" in settings(*options), "what is between them and their ssh stays theirs"
 
 
 def test_a_change_has_longer_to_be_proven_where_a_login_takes_longer(tmp_path: Path) -> None:
@@ -155,6 +181,45 @@ def test_the_service_users_keep_their_order_and_numbers(make_config: Make) -> No
 def test_braces_of_a_user_are_not_run_as_jinja(make_config: Make) -> None:
     written(make_config("airflow.environment={A: '{{ 6 * 7 }}'}"))
     assert "A: !unsafe '{{ 6 * 7 }}'" in paths.hosts_file("local").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ lookup('pipe', 'touch RAN') }}",
+        "{% set x = lookup('pipe', 'touch RAN') %}",
+        "#jinja2: variable_start_string: '[[', variable_end_string: ']]'\n[[ lookup('pipe', 'touch RAN') ]]",
+        "#jinja2:block_start_string: '<<', block_end_string: '>>'\n<< set x = lookup('pipe', 'touch RAN') >>",
+    ],
+    ids=["braces", "statement", "marks of its own", "statement in its own"],
+)
+def test_a_text_of_a_strangers_platform_yml_runs_nothing_here(
+    make_config: Make, tmp_path: Path, text: str
+) -> None:
+    """Ansible's own word on it, with what it would make of a variable: the text as it was written."""
+    text = text.replace("RAN", str(tmp_path / "ran"))
+    paths.platform_file("local").write_text(
+        json.dumps({"airflow": {"variables": {"a": text, "b": {"c": [text]}}}})
+    )
+    written(make_config())
+    assert _as_ansible_has_it()["airflow_variables"] == {"a": text, "b": {"c": [text]}}
+    assert not (tmp_path / "ran").exists()
+
+
+def _as_ansible_has_it() -> Any:
+    """Of the inventory that was written; in a process of its own, since Ansible is set up once in each."""
+    program = (
+        "import json, sys; from pathlib import Path; from hangar import contracts\n"
+        "found = contracts.effective_options(Path(sys.argv[1]))\n"
+        "print(json.dumps({'airflow_variables': found['airflow_variables']}))"
+    )
+    argv = [sys.executable, "-c", program, str(paths.hosts_file("local"))]
+    root = str(Path(inventory.__file__).parents[2])
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_a_connection_is_a_uri_or_its_parts_and_its_password_a_name(make_config: Make) -> None:

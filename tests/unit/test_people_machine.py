@@ -11,7 +11,7 @@ from hangar.people import machine
 
 def answers(monkeypatch: pytest.MonkeyPatch, status: int, stdout: str = "", stderr: str = "") -> None:
     monkeypatch.setattr(
-        process, "run", lambda argv, **_: process.Completed(tuple(argv), status, stdout, stderr)
+        process, "bounded", lambda argv, **_: process.Completed(tuple(argv), status, stdout, stderr)
     )
 
 

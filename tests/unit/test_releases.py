@@ -5,6 +5,7 @@ import base64
 import getpass
 import io
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -56,6 +57,7 @@ class Remote:
 def remote(monkeypatch: pytest.MonkeyPatch, repo: Path) -> Remote:
     found = Remote()
     monkeypatch.setattr(process, "run", found.run)
+    monkeypatch.setattr(process, "bounded", found.run)
     monkeypatch.setattr(_machine, "reach", lambda args: Machine(SERVER, None))  # type: ignore[arg-type]
     (repo / "pipelines/dags/__pycache__").mkdir(parents=True)
     (repo / "pipelines/dags/__pycache__/elt.pyc").write_text("byte code")
@@ -163,6 +165,32 @@ def test_a_release_names_its_commit_and_asks_about_what_is_in_none(remote: Remot
     assert len(remote.asked) == 1
     call("deploy", yes=True)
     assert remote.asked[1][0][-1].startswith(DEPLOY.format(f"{head.stdout.strip()}+changes"))
+
+
+def test_files_that_pass_for_a_repository_have_nothing_run_here(remote: Remote, repo: Path) -> None:
+    """DAGs that bring what git takes for a repository of its own, with a program in its settings, are DAGs all the
+    same: the machine judges them, and nothing of theirs runs on this computer.
+    """
+    place, ran = repo / "pipelines/dags", repo / "ran"
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q", str(place)], check=True)
+    subprocess.run([*git, "-C", str(place), "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    for path in (place / ".git").iterdir():
+        path.rename(place / path.name)
+    (place / ".git").rmdir()
+    shutil.rmtree(place / "hooks")
+    (place / "__pycache__/elt.pyc").unlink()
+    settings = f"[core]\n\tbare = false\n\tworktree = {place}\n\tfsmonitor = touch {ran}; false\n"
+    (place / "config").write_text(settings)
+    subprocess.run([*git, "init", "-q", str(repo)], check=True)
+    subprocess.run([*git, "-C", str(repo), "add", "pipelines"], check=True)
+    subprocess.run([*git, "-C", str(repo), "commit", "-q", "-m", "x"], check=True)
+    head = subprocess.run(
+        [*git, "-C", str(repo), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+    )
+    call("deploy")
+    assert not ran.exists()
+    assert remote.asked[0][0][-1].startswith(DEPLOY.format(head.stdout.strip()))
 
 
 def test_a_rollback_says_from_where_to_where(remote: Remote, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ def look(server: Server, private_key: Path) -> Facts:
         "ssh", "-F", str(paths.ssh_config(server.environment)), "-o", "BatchMode=yes",
         "-o", f"ConnectTimeout={CONNECT_PATIENCE}", server.name, "sh -s",
     ]  # fmt: skip
-    done = process.run(argv, input=LOOK, check=False, timeout=PATIENCE)
+    done = process.bounded(argv, input=LOOK, check=False, timeout=PATIENCE)
     if done.returncode != 0:
         raise refusal(server, private_key, done.stderr)
     return facts(server, read(done.stdout))

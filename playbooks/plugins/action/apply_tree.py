@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import stat
 from base64 import b64encode
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -74,13 +75,27 @@ def tree(source: str) -> Iterator[tuple[str, str]]:
 
 
 def copied(source: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (kind, path on the controller, name below the folder); what Python compiled stays behind."""
+    """Yield (kind, path on the controller, name below the folder); what Python compiled stays behind.
+
+    Such a folder may be others' work (DAGs, plugins, connectors), and a link in it would choose which of this
+    computer's files goes to the machine: the operator's private key, say. So a link fails, as does a pipe.
+    """
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted([*folders, *names]):
+            if not is_plain(os.path.join(folder, name)):
+                where = os.path.join(folder, name)
+                raise _fail(f"folders: {where}: only files and folders go to the machine, and no link")
         yield "directory", folder, os.path.relpath(folder, source)
         for name in sorted(names):
             path = os.path.join(folder, name)
             yield "file", path, os.path.relpath(path, source)
+
+
+def is_plain(path: str) -> bool:
+    """Tell whether this is a file or a folder itself, and leads to none."""
+    mode = os.lstat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def matching(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,4 +243,11 @@ class Renderer:
         """Return the bytes of a file that the tree does not hold."""
         if "content" in given:
             return str(given["content"]).encode()
-        return self.file(os.path.join(self.source, given["template"]), given.get("vars"))
+        path = os.path.join(self.source, given["template"])
+        # Outside of the role it is somebody's file, a lock of the user's say: no name makes a template of it, which
+        # would run on this computer what it names.
+        return (
+            self.file(path, given.get("vars"))
+            if Path(path).is_relative_to(self.source)
+            else Path(path).read_bytes()
+        )

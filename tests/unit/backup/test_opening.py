@@ -22,7 +22,8 @@ def test_the_key_that_hangar_makes_opens_what_was_sealed_for_it(
 ) -> None:
     found = make(FIRST, content="the Fernet key")
     key = opening.require_opens(settings, folder, found)
-    carried = pipe.carry(opening.command(key, folder.path / found.parts[0].object), tmp_path / "plain")
+    given = opening.given(folder, found.parts[0])
+    carried = pipe.carry(opening.command(key), tmp_path / "plain", given=given)
     assert (tmp_path / "plain").read_text() == "the Fernet key"
     assert carried.bytes == len("the Fernet key")
 

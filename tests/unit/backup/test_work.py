@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hangar import paths, process
 from hangar.backup import work
 from hangar.backup.folder import Folder
 from hangar.backup.machine import BackupFailed, Machine, Spool
@@ -151,3 +152,44 @@ def test_what_a_restore_does_not_bring_back_is_said_before_anything_is_touched(
 
 def test_a_machine_without_airbyte_lacks_nothing(make: Make, make_config: Callable[..., Config]) -> None:
     assert work.left_out(make_config("airbyte.enabled=false"), make(FIRST)) == ""
+
+
+@pytest.fixture
+def machine_that_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a machine keeps what it was given: `received`, the plain part, and `restored`, once it is to use it."""
+    place = tmp_path / "machine"
+    place.mkdir()
+    (place / "ssh").write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *"backup receive"*) cat > {place}/received;; *"backup restore"*) cat > {place}/restored;; esac\n'
+    )
+    (place / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(place), prepend=":")
+    return place
+
+
+def test_what_was_looked_at_is_what_is_put_back(
+    settings: Config, make: Make, machine_that_takes: Path
+) -> None:
+    make(FIRST, content="the Fernet key")
+    backup = work.require(settings, "latest", lambda said: None)
+    work.put_back(settings, backup, lambda said: None)
+    assert (machine_that_takes / "received").read_text() == "the Fernet key"
+    assert FIRST in (machine_that_takes / "restored").read_text()
+
+
+def test_an_object_that_is_changed_after_it_was_looked_at_is_not_put_back(
+    settings: Config, folder: Folder, make: Make, machine_that_takes: Path
+) -> None:
+    """Others may write where the folder lies (backup.folder on a share), and anybody encrypts to a public key. What
+    is in a backup becomes root's files on the machine.
+    """
+    made = make(FIRST, content="the Fernet key")
+    backup = work.require(settings, "latest", lambda said: None)
+    place, public = folder.path / made.parts[0].object, paths.backup_key("local").with_name("backup-key.pub")
+    place.unlink()
+    process.run(["age", "-R", str(public), "-o", str(place)], input="a key of theirs")
+    with pytest.raises(HangarError) as refused:
+        work.put_back(settings, backup, lambda said: None)
+    assert f"* Somebody has changed it meanwhile: {place}" in refused.value.details
+    assert not (machine_that_takes / "restored").exists()

@@ -1,9 +1,15 @@
+import json
+import os
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from hangar import paths
+from hangar import cli, console, paths
+from hangar.commands import _machine
 from hangar.commands.logs import LONGEST, check, chosen, seconds_ago
 from hangar.errors import HangarError
 from hangar.services import SERVICES
@@ -56,3 +62,71 @@ def test_what_is_searched_for_must_be_a_regular_expression() -> None:
     check("time ?out")
     with pytest.raises(HangarError, match=r'"\(" is no regular expression'):
         check("(")
+
+
+@pytest.fixture
+def answering(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose answer and whose complaint stand in the files `said` and `complained` of this folder."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    script = f"#!/bin/sh\ncat {place}/complained >&2; cat {place}/said; exit 7\n"
+    (place / "ssh").write_text(script)
+    (place / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(place), prepend=":")
+    monkeypatch.setattr(_machine, "acquaint", lambda args: None)
+    return place
+
+
+def test_a_machine_of_somebody_elses_does_not_act_on_the_terminal(
+    answering: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It need not clean what it shows: a word for the clipboard, a title, a line over an earlier one."""
+    (answering / "said").write_bytes(
+        b"one \x1b]52;c;Y3VybCBldmls\x07 \x1b[31mred\x1b[0m\nover\rwritten \xe2\x80\xae \xff\nlast \xc3\xa9\ttab"
+    )
+    (answering / "complained").write_bytes(b"\x1b]0;title\x07 no room\n")
+    assert cli.main(["logs", "airflow"]) == 7
+    said, complained = capsys.readouterr()
+    assert said == "one ?]52;c;Y3VybCBldmls? red\nover?written ? \ufffd\nlast \u00e9\ttab\n"
+    assert complained == "?]0;title? no room\n"
+
+
+def test_a_program_gets_what_the_machine_says_as_it_is(
+    answering: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (answering / "complained").touch()
+    (answering / "said").write_text(json.dumps({"message": "\u202e é \x1b"}, ensure_ascii=False) + "\n")
+    try:
+        assert cli.main(["logs", "airflow", "--json"]) == 7
+    finally:
+        console.configure()
+    said = capsys.readouterr().out
+    assert "\u202e" not in said
+    assert json.loads(said) == {"message": "\u202e é \x1b"}
+
+
+def test_a_line_without_an_end_is_shown_in_pieces_and_whoever_has_seen_enough_ends_it(
+    answering: Path,
+) -> None:
+    """`logs --follow | head`: ssh goes too, and with it what reads on the machine."""
+    (answering / "ssh").write_text(f"#!/bin/sh\necho $$ > {answering}/pid\nexec yes | tr -d '\\n'\n")
+    code = (
+        "import sys; from hangar import process, console\n"
+        f"sys.exit(process.relayed(['{answering}/ssh'], lambda line: print(len(line), flush=True), print))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as ours:
+        assert ours.stdout is not None
+        assert ours.stdout.readline() == f"{1 << 20}\n"
+        ours.stdout.close()
+        assert ours.wait(60) != 0
+    until = time.monotonic() + 60
+    while _runs(int((answering / "pid").read_text())):
+        assert time.monotonic() < until
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -91,11 +91,28 @@ def test_a_private_key_on_the_command_line_is_repeated_nowhere(repo: Path, befor
             "~nobody-of-this-name/id",
             '"~nobody-of-this-name/id" begins with the home of somebody who has none here',
         ),
+        ("'k\"id'", '"k"id" leads to a path with quotes or line breaks, of which ssh cannot be told'),
     ],
 )
 def test_what_cannot_be_a_path_is_no_defect_of_ours(repo: Path, given: str, said: str) -> None:
     (problem,) = refused("local", f"access.private_key={given}").problems
     assert problem.message.split(";")[0] == said
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_file_whose_name_is_settings_for_ssh_is_no_key(
+    repo: Path, make_config: Make, is_link: bool
+) -> None:
+    """Whoever sends platform.yml with files beside it names them, and ssh would run a ProxyCommand on this computer."""
+    strange = paths.env_dir("local") / 'id"\n  ProxyCommand touch ran # "'
+    strange.touch()
+    (paths.env_dir("local") / "id").symlink_to(strange)
+    given = "id" if is_link else json.dumps(strange.name)
+    (problem,) = refused("local", f"access.private_key={given}").problems
+    assert "leads to a path with quotes or line breaks, of which ssh cannot be told" in problem.message
+    (repo / "it's mine 50%").touch()
+    named = json.dumps(str(repo / "it's mine 50%"))
+    assert make_config(f"access.private_key={named}").access.private_key == repo / "it's mine 50%"
 
 
 def test_paths_start_at_the_files_folder_or_at_home(

@@ -54,6 +54,15 @@ def test_what_a_path_holds_means_nothing_to_ssh(
     assert f"identity file {repo}/id type -1" in tried
 
 
+@pytest.mark.parametrize("name", ['id"\n  ProxyCommand touch ran # "', "id\rx", 'i"d'])
+def test_a_path_that_no_quotes_hold_together_is_not_written(
+    server: Server, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(HangarError, match="ssh cannot be told of a path with quotes or line breaks"):
+        client_config.write(server, tmp_path / name)
+    assert not paths.ssh_config("local").exists()
+
+
 def test_what_was_written_can_be_read(server: Server, tmp_path: Path) -> None:
     server = replace(server, proxy_command=("/a b/python", "100%", "x"))
     path = client_config.write(server, tmp_path / "50% a" / "id")

@@ -47,6 +47,7 @@ class FakeSsh:
 def ssh(monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     fake = FakeSsh()
     monkeypatch.setattr(process, "run", fake.run)
+    monkeypatch.setattr(process, "bounded", fake.run)
     return fake
 
 
@@ -176,7 +177,7 @@ def test_an_unfit_machine_stops_before_anything_is_changed(
     settings: config.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        process, "run", lambda argv, **_: Completed(tuple(argv), 0, "system=ubuntu 24.04\nsudo=yes\n", "")
+        process, "bounded", lambda argv, **_: Completed(tuple(argv), 0, "system=ubuntu 24.04\nsudo=yes\n", "")
     )
     with pytest.raises(HangarError, match="is not Debian 13"):
         pipeline.plan(settings)

@@ -165,7 +165,7 @@ PINNED_LINE = f"* Pinned: ssh-ed25519 {known_hosts.fingerprint(PINNED)}"
     ids=["another key", "another kind of key", "refused", "silent"],
 )
 def test_a_login_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, said: str, error: HangarError) -> None:
-    monkeypatch.setattr(process, "run", lambda argv, **_: Completed(tuple(argv), 255, "", said))
+    monkeypatch.setattr(process, "bounded", lambda argv, **_: Completed(tuple(argv), 255, "", said))
     with pytest.raises(MachineUnreachable) as caught:
         probe.look(SERVER, KEY)
     assert caught.value == error
@@ -188,7 +188,7 @@ def test_one_login_looks_at_everything_and_changes_nothing(monkeypatch: pytest.M
         )
         return Completed(tuple(argv), 0, f"{text}sudo=yes\nmember=yes\n", "")
 
-    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "bounded", run)
     assert probe.look(SERVER, KEY) == probe.Facts("Debian GNU/Linux 13 (trixie)", is_member=True)
     ((argv, script),) = asked
     assert "BatchMode=yes" in argv
