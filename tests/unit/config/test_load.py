@@ -54,13 +54,14 @@ def test_nothing_can_be_changed_afterwards(make_config: Make) -> None:
 
 
 @pytest.mark.parametrize("lines", [slice(None), slice(1, 2), slice(1, -1)], ids=["whole", "first", "body"])
+@pytest.mark.parametrize("is_list", [False, True], ids=["a text", "a list"])
 def test_a_private_key_in_the_place_of_its_path_is_repeated_nowhere(
-    repo: Path, tmp_path: Path, lines: slice
+    repo: Path, tmp_path: Path, lines: slice, is_list: bool
 ) -> None:
     """`private_key` asks for it nearly by its name"""
     keys.ensure_key(tmp_path / "id", "me")
     whole = (tmp_path / "id").read_text().splitlines()
-    given = "\n".join(whole[lines])
+    given = whole[lines] if is_list else "\n".join(whole[lines])
     document = json.dumps({"access": {"private_key": given}})
     paths.platform_file("local").write_text(document)
     error = refused()
