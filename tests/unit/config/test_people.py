@@ -1,12 +1,15 @@
 import base64
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from hangar import config, paths
 from hangar.config import Config, people
+from hangar.config.models import Settings
 from hangar.config.public_keys import BadKey, PublicKey, parse
 from hangar.errors import ConfigError
 
@@ -75,6 +78,30 @@ def test_nobody_has_the_name_of_the_account_that_configures_their_machine(make_c
     assert make_config("existing.user=debian", person.replace("NAME", "ana")).people[0].name == "ana"
 
 
+@pytest.mark.parametrize("setting", ["access.admin", "existing.user"])
+@pytest.mark.parametrize("name", people.SERVICES)
+def test_the_operators_account_is_no_services(make_config: Make, setting: str, name: str) -> None:
+    """The service would find it there, and run with its sudo."""
+    with pytest.raises(ConfigError) as error:
+        make_config(f"{setting}={name}")
+    (problem,) = error.value.problems
+    assert str(problem).startswith(f'{setting}: "{name}" is taken on the machine; ')
+
+
+@pytest.mark.parametrize("name", ["root", "www-data", "sudo", "postgres", "hangar-admins", "systemd-network"])
+def test_the_operators_account_is_no_account_or_group_of_debians(make_config: Make, name: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        make_config(f"access.admin={name}")
+    (problem,) = error.value.problems
+    assert str(problem).startswith(f'access.admin: "{name}" is taken on the machine; ')
+
+
+@pytest.mark.parametrize("name", ["hangar", "admin", "ops", "debian"])
+def test_the_operators_account_may_have_another_name(make_config: Make, name: str) -> None:
+    assert make_config(f"access.admin={name}").access.admin == name
+    assert make_config(f"existing.user={name}").existing.user == name
+
+
 def test_the_day_itself_is_the_first_without_access(make_config: Make) -> None:
     for days, expired in ((1, False), (0, True), (-90, True)):
         day = people.today() + timedelta(days=days)
@@ -108,6 +135,21 @@ def test_a_private_key_is_repeated_nowhere(repo: Path) -> None:
         with pytest.raises(ConfigError) as error:
             config.load("local")
         assert body not in f"{error.value.details}{error.value.brief}{error.value.resolution}", field
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"people": [{"name": "X", "keys": "X"}]}, {"airflow": {"port": "X"}}, {"backup": {"folder": ["X"]}}],
+    ids=str,
+)
+def test_nor_by_the_library_that_judges_the_settings(wrong: dict[str, object]) -> None:
+    """Its words stand in a traceback, where reading them ends in a defect of ours."""
+    body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"
+    given = json.loads(json.dumps(wrong).replace("X", body))
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate(given)
+    assert "for Hangar's platform.yml" in str(refused.value)
+    assert body not in str(refused.value)
 
 
 def test_a_key_is_read_in_its_one_form() -> None:
