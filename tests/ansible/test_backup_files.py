@@ -115,6 +115,23 @@ def test_what_is_sealed_opens_with_the_operators_key_alone(tmp_path: Path, key: 
     )
 
 
+def test_what_is_sealed_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each later backup refers to it by that name."""
+    (tmp_path / "plain").write_text("the Fernet key")
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append((name, os.fstat(descriptor).st_size > 0))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    made = sealing.seal(tmp_path / "plain", "secrets", FIRST, tmp_path)
+    assert synced == [(f".{made.object}.new", True)]
+    assert (tmp_path / made.object).is_file()
+
+
 def test_without_a_public_key_nothing_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "RECIPIENTS", tmp_path / "none")
     with pytest.raises(Refused) as refused:
