@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.figure import Figure
-from tests.far_end import FarEnd, TokenServer, backend, echo
+from tests.backends import backend, echo
+from tests.far_end import FarEnd
+from tests.token_server import TokenServer
 
 REPO = Path(__file__).resolve().parents[1]
 AMOUNT = 100_000_000

@@ -4,7 +4,6 @@ Nothing is installed there, and the two ends are always of one version: the text
 """
 
 import json
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -15,6 +14,7 @@ from hangar import paths
 from hangar.cloud.base import Server
 from hangar.errors import CommandFailed, MachineUnreachable
 from hangar.process.conversation import Conversation, conversation
+from hangar.ssh import call
 
 BOOT = "import json,sys;exec(compile(json.loads(sys.stdin.readline()),'agent','exec'))"
 """What the machine's python3 is given as an argument; the program follows as the first line of its input."""
@@ -59,9 +59,7 @@ def on(
 
 def ssh_command(ssh_config: Path, machine: str) -> list[str]:
     """Starts the agent as root on the machine."""
-    program = shlex.join(["sudo", "-n", "python3", "-I", "-u", "-c", BOOT])
-    options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
-    return ["ssh", "-F", str(ssh_config), *options, machine, program]
+    return call.as_root(ssh_config, machine, ["python3", "-I", "-u", "-c", BOOT])
 
 
 @contextmanager
@@ -77,11 +75,7 @@ def started(
         try:
             talk.ask(program)
         except CommandFailed as error:
-            raise MachineUnreachable(
-                f"{machine} cannot be spoken to.",
-                error.details,
-                f"See whether it can be reached: ./provision.py ssh {environment}",
-            ) from error
+            raise call.unreachable(environment, machine, error.details) from error
         yield talk
 
 

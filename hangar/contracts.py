@@ -47,9 +47,9 @@ def of_role(options: Options, role: str, name: str) -> Any:
     return json.loads(templar.template(trust_as_template(f"{{{{ {name} | to_json }}}}")))
 
 
-def absent_roles(options: Options, site: Path = REPO / "playbooks/site.yml") -> set[str]:
+def absent_roles(options: Options) -> set[str]:
     """The roles that the site leaves out on this machine: what they promise is not promised here."""
-    (play,) = yaml.safe_load(site.read_text(encoding="utf-8"))
+    (play,) = yaml.safe_load((REPO / "playbooks/site.yml").read_text(encoding="utf-8"))
     conditions = {entry["role"]: entry["when"] for entry in play["roles"] if "when" in entry}
     return {role for role, condition in conditions.items() if not options.says(condition)}
 
@@ -84,7 +84,7 @@ def left_open(options: Options) -> dict[tuple[str, str, str], str]:
 
 
 @cache
-def effective_options(inventory: Path, playbooks: Path = REPO / "playbooks") -> Options:
+def effective_options(inventory: Path) -> Options:
     """The options of an inventory's first host: the roles' defaults, the groups' and the host's variables.
 
     Ansible's own machinery resolves them, so what a contract expects is what the roles were given.
@@ -98,7 +98,7 @@ def effective_options(inventory: Path, playbooks: Path = REPO / "playbooks") -> 
 
     _load_plugins()
     loader = DataLoader()
-    loader.set_basedir(str(playbooks))
+    loader.set_basedir(str(REPO / "playbooks"))
     hosts = InventoryManager(loader, sources=[str(inventory)])
     machine = hosts.get_hosts()[0]
     variables = _defaults(loader, REPO / "roles")

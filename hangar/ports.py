@@ -10,13 +10,11 @@ PATIENCE = 0.5
 """Seconds for an answer of this computer itself."""
 
 
-def is_free(port: int, address: str = LOOPBACK) -> bool:
-    """Whether nobody listens there. On loopback neither by IPv6: browsers go to ::1 first, and would find whoever
-    listens on that alone under our service's name.
+def is_free(port: int) -> bool:
+    """Whether nobody listens there, nor by IPv6: browsers go to ::1 first, and would find whoever listens on that alone
+    under our service's name.
     """
-    places = [(socket.AF_INET, address)]
-    if address == LOOPBACK:
-        places.append((socket.AF_INET6, LOOPBACK_6))
+    places = [(socket.AF_INET, LOOPBACK), (socket.AF_INET6, LOOPBACK_6)]
     return all(_can_have(*place, port) and not _answers(*place, port) for place in places)
 
 

@@ -5,7 +5,6 @@ import getpass
 import hashlib
 import io
 import json
-import shlex
 import shutil
 import socket
 import sys
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hangar import paths, process
-from hangar.errors import HangarError, MachineUnreachable
-from hangar.ssh.call import NO_LOGIN
+from hangar.errors import HangarError
+from hangar.ssh import call
 
 LEFT_OUT = ("__pycache__", ".git", ".venv")
 TIMEOUT = 1200.0
@@ -174,14 +173,14 @@ def _release(one: dict[str, Any], *, current: bool) -> Release:
 
 
 def _ask(environment: str, words: list[str], input: str = "") -> dict[str, Any]:
-    machine = f"hangar-{environment}"
-    command = shlex.join(["sudo", "-n", "airflow-release", *words])
-    argv = ["ssh", "-F", str(paths.ssh_config(environment)), "-T", "-o", "BatchMode=yes", machine, command]
-    done = process.bounded(argv, input=input, check=False, timeout=TIMEOUT)
+    done = call.ask(environment, ["airflow-release", *words], seconds=TIMEOUT, input=input)
     try:
         answer = json.loads(done.stdout)
     except ValueError:
-        raise _unreachable(machine, environment, done) from None
+        raise HangarError(
+            f"hangar-{environment} cannot release DAGs.", done.stderr.strip(),
+            f"Have it mended: ./provision.py up {environment}",
+        ) from None  # fmt: skip
     if "error" in answer:
         problems = [f"{file}: {what}" if file else what for file, what in answer["problems"]]
         if words[0] == "deploy":
@@ -191,16 +190,3 @@ def _ask(environment: str, words: list[str], input: str = "") -> dict[str, Any]:
             resolution=f"See which there are: ./provision.py dags list {environment}",
         )
     return dict(answer)
-
-
-def _unreachable(machine: str, environment: str, done: process.Completed) -> HangarError:
-    said = done.stderr.strip()
-    if done.returncode == NO_LOGIN:
-        return MachineUnreachable(
-            f"{machine} cannot be spoken to.",
-            said,
-            f"See whether it can be reached: ./provision.py ssh {environment}",
-        )
-    return HangarError(
-        f"{machine} cannot release DAGs.", said, f"Have it mended: ./provision.py up {environment}"
-    )

@@ -1,4 +1,4 @@
-"""What tests take of this computer that others use too: sockets, ports."""
+"""What tests take of this computer, or of this process, that others use too: sockets, ports, the console."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 
 import pytest
+
+from hangar import console
 
 
 @pytest.fixture
@@ -17,6 +19,13 @@ def own_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with TemporaryDirectory(prefix="hangar-test-", dir="/tmp") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield
+
+
+@pytest.fixture(autouse=True)
+def plain_console() -> Iterator[None]:
+    """What a command line said of the console (--json, --yes) ends with its test, in whatever order they run."""
+    yield
+    console.configure()
 
 
 def free_port() -> int:

@@ -1,7 +1,6 @@
 """The machine's program `backup`, spoken to over SSH, and its spool of encrypted backups."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from hangar.backup import signers
 from hangar.backup.records import Backup, parse
 from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 from hangar.process import pipe
+from hangar.ssh import call
 
 UNIT = "hangar-backup.service"
 ASKED = 60.0
 MADE = 12 * 3600.0
 """Seconds for a backup and for putting one back: a large warehouse takes hours."""
 
-SSH_FAILED = 255
 REFUSED = "backup: "
 """What the program puts before the sentence that says why it did not."""
 
@@ -130,15 +129,7 @@ class Machine:
             )
 
     def _argv(self, words: Sequence[str]) -> list[str]:
-        options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
-        config = str(paths.ssh_config(self.environment))
-        return ["ssh", "-F", config, *options, self.name, shlex.join(["sudo", "-n", *words])]
+        return call.as_root(paths.ssh_config(self.environment), self.name, words)
 
-    def _ask(self, words: Sequence[str], timeout: float, text: str = "") -> process.Completed:
-        done = process.bounded(self._argv(words), check=False, timeout=timeout, input=text)
-        if done.returncode == SSH_FAILED:
-            raise MachineUnreachable(
-                f"{self.name} cannot be spoken to.", done.stderr.strip(),
-                f"See whether it can be reached: ./provision.py status {self.environment}",
-            )  # fmt: skip
-        return done
+    def _ask(self, words: Sequence[str], seconds: float, text: str = "") -> process.Completed:
+        return call.ask(self.environment, words, seconds=seconds, input=text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hangar import console
 from hangar.commands import _flags
-from hangar.errors import HangarError, MachineUnreachable, PromiseBroken
+from hangar.errors import HangarError, PromiseBroken
 
 if TYPE_CHECKING:
     from hangar.backup.folder import Folder
@@ -232,7 +232,7 @@ def _spool(config: "Config") -> "Spool | None":
         return None
     try:
         return Machine(config.environment).show()
-    except (MachineUnreachable, HangarError) as error:
+    except HangarError as error:
         console.note(f"{error.brief} This is what is here.")
         return None
 

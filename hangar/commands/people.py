@@ -7,15 +7,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from hangar import console, lock
-from hangar.commands import _flags
+from hangar.commands import _flags, _people
 from hangar.errors import ConfigError, HangarError, LockHeld, MachineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hangar.config import Config
-    from hangar.config.people import Person
-    from hangar.people.leaving import Departure
 
 ACTIONS = ("add", "remove", "expire", "key", "list", "password")
 
@@ -116,7 +114,7 @@ def split(words: list[str], default: str) -> tuple[str, str, str]:
 
 
 def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
-    from hangar.people import coming
+    from hangar.people import coming, keys
 
     if not args.key or not args.role:
         raise HangarError(
@@ -126,46 +124,22 @@ def _add(config: "Config", name: str, args: argparse.Namespace) -> None:
     entry: dict[str, Any] = {
         "name": name,
         "role": args.role,
-        "keys": [coming.read_key(key) for key in args.key],
+        "keys": [keys.read_key(key) for key in args.key],
     }
     entry |= {"expires": day} if (day := _day(args.expires)) else {}
     entry |= {"email": args.email} if args.email else {}
     with _at_work(config, args, f"people add {name}") as progress:
         outcome = coming.add(config, entry, progress)
-    _tell_in(config, outcome.person, has_machine=outcome.has_machine)
+    _people.tell_in(config, outcome.person, has_machine=outcome.has_machine)
     _as_json(args.json, {"name": name, "on_the_machine": outcome.has_machine})
 
 
-def _tell_in(config: "Config", person: "Person", *, has_machine: bool) -> None:
-    env = config.environment
-    if not has_machine:
-        then = "keeps them out" if person.is_expired else "lets them in"
-        console.say(
-            f"{person.name} stands in platform.yml. {env} has no machine that runs: the next `up` {then}."
-        )
-        return
-    if person.is_expired:
-        console.say(f"{person.name} is out: the machine refuses each of their keys.")
-        return
-    console.say(f"{person.name} ({person.role}) is in: the machine admits each of their keys.")
-    console.say(f"They log in as {person.name}, with their own key: docs/people.md says how.")
-    if config.cloud == "gcp" and not person.email:
-        console.say(
-            "They have no address in platform.yml (--email), so Google's tunnel admits them only where"
-        )
-        console.say("somebody else in the project lets them in.")
-    if person.airflow_role != "none":
-        console.say(
-            f"Their first password for Airflow is on the machine: cat /srv/people/passwords/{person.name}"
-        )
-
-
 def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
-    from hangar.people import coming, leaving
+    from hangar.people import leaving, settings
     from hangar.people.edit import Unchangeable
 
     env = config.environment
-    coming.require_removable(config, name)
+    settings.require_removable(config, name)
     if not console.confirm(f"End all access of {name} to {env} now, and archive the home?"):
         raise HangarError(f"{name} stays.")
     _require_second_word(config, name, args.myself)
@@ -178,18 +152,9 @@ def _remove(config: "Config", name: str, args: argparse.Namespace) -> None:
     except Unchangeable as unchanged:
         unchanged.resolution += f"\n{_at_once(env, name).splitlines()[0]}"
         raise
-    _tell_out(config, gone)
-    _tell_colleagues(config)
+    _people.tell_out(config, gone)
+    _people.tell_colleagues(config)
     _as_json(args.json, asdict(gone))
-
-
-def _tell_colleagues(config: "Config") -> None:
-    """Another checkout goes by its own platform.yml."""
-    if not config.is_here:
-        console.say(
-            f"Commit inventory/{config.environment}/platform.yml: whoever runs `up` from a checkout without this"
-        )
-        console.say("gives the access back.")
 
 
 def _require_second_word(config: "Config", name: str, given: str) -> None:
@@ -207,36 +172,9 @@ def _require_second_word(config: "Config", name: str, given: str) -> None:
         raise HangarError(f"{name} stays.")
 
 
-def _tell_out(config: "Config", gone: "Departure") -> None:
-    env = config.environment
-    if not gone.has_machine:
-        console.say(
-            f"{gone.name} is out of platform.yml. {env} has no machine that runs: the next `up` finishes it."
-        )
-        return
-    proof = "; the machine refuses each of their keys" if gone.proven else ""
-    console.say(f"{gone.name} is out: the last process ended after {gone.seconds:.1f} s{proof}.")
-    if gone.archive:
-        console.say(f"The home is archived on the machine: {gone.archive} (for root alone)")
-    if gone.knew:
-        console.say(f"They could read {gone.knew}. Change what of it opens something elsewhere;")
-        console.say(f"what the machine made itself is made anew by: ./provision.py rotate --list {env}")
-    if config.cloud == "gcp":
-        console.say(f"Google's tunnel admits them no more{_others_bindings(config, gone)}")
-
-
-def _others_bindings(config: "Config", gone: "Departure") -> str:
-    """What Hangar has not given, it does not take away."""
-    if gone.email:
-        return (
-            f" by the binding that Hangar keeps for {config.environment}; one that somebody else made stays."
-        )
-    return ", as they had no address in platform.yml; take away what somebody else gave them in the project."
-
-
 def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
     from hangar.config.people import today
-    from hangar.people import coming
+    from hangar.people import coming, settings
 
     if not args.expires:
         raise HangarError(
@@ -245,9 +183,9 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         )
     day = _day(args.expires)
     if day is not None:
-        coming.require_removable(config, name)
+        settings.require_removable(config, name)
     if day == today():
-        coming.require(config, name)
+        settings.require(config, name)
         question = f"End the access of {name} to {config.environment} now? The account and the home stay."
         if not console.confirm(question):
             raise HangarError(f"{name} has the same day as before.")
@@ -256,21 +194,21 @@ def _expire(config: "Config", name: str, args: argparse.Namespace) -> None:
         outcome = coming.set_expiry(config, name, day, progress)
     ends = f"until the day before {day}" if day else "without an end"
     console.say(f"{name} has {'no access from now on' if day == today() else f'access {ends}'}.")
-    _tell_in(config, outcome.person, has_machine=outcome.has_machine)
+    _people.tell_in(config, outcome.person, has_machine=outcome.has_machine)
     if outcome.person.is_expired:
-        _tell_colleagues(config)
+        _people.tell_colleagues(config)
     _as_json(args.json, {"name": name, "expires": str(day or ""), "on_the_machine": outcome.has_machine})
 
 
 def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
-    from hangar.people import coming, keys
+    from hangar.people import keys, settings
 
     env = config.environment
-    more, gone = [coming.read_key(key) for key in args.key], [keys.fingerprint(one) for one in args.remove]
+    more, gone = [keys.read_key(key) for key in args.key], [keys.fingerprint(one) for one in args.remove]
     if not more and not gone:
-        _tell_keys(coming.require(config, name))
+        _people.tell_keys(settings.require(config, name))
         console.say(f"Another one: ./provision.py people key {name} {env} --key FILE --remove FINGERPRINT")
-        _as_json(args.json, _keys_as_data(coming.require(config, name)))
+        _as_json(args.json, _people.keys_as_data(settings.require(config, name)))
         return
     keys.require_changeable(config, name, more, gone)
     ending = (
@@ -280,7 +218,7 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
         raise HangarError(f"{name} has the same keys as before.")
     with _at_work(config, args, f"people key {name}") as progress:
         outcome = keys.change(config, name, more, gone, progress)
-    _tell_keys(outcome.person)
+    _people.tell_keys(outcome.person)
     if not outcome.has_machine:
         console.say(f"That stands in platform.yml. {env} has no machine that runs: the next `up` does it.")
     elif outcome.person.is_expired:
@@ -289,29 +227,14 @@ def _key(config: "Config", name: str, args: argparse.Namespace) -> None:
         refused = ", and refuses what was taken" if gone else ""
         console.say(f"The machine admits each of these keys{refused}.")
     if gone:
-        _tell_colleagues(config)
-    _as_json(args.json, {**_keys_as_data(outcome.person), "on_the_machine": outcome.has_machine})
-
-
-def _tell_keys(person: "Person") -> None:
-    rows = [[one["fingerprint"], one["type"], one["comment"]] for one in _keys_as_data(person)["keys"]]
-    console.table(["fingerprint", "type", "comment"], rows, f"Keys of {person.name}")
-
-
-def _keys_as_data(person: "Person") -> dict[str, Any]:
-    from hangar.config.public_keys import parse
-
-    keys = [parse(key) for key in person.keys]
-    return {
-        "name": person.name,
-        "keys": [{"fingerprint": one.fingerprint, "type": one.type, "comment": one.comment} for one in keys],
-    }
+        _people.tell_colleagues(config)
+    _as_json(args.json, {**_people.keys_as_data(outcome.person), "on_the_machine": outcome.has_machine})
 
 
 def _password(config: "Config", name: str, *, as_json: bool) -> None:
-    from hangar.people import coming, machine
+    from hangar.people import machine, settings
 
-    coming.require(config, name)
+    settings.require(config, name)
     machine.new_password(config.environment, name)
     console.say(f"{name} has a new password for Airflow, which nobody has seen.")
     console.say(f"They read it on the machine, as themselves: cat /srv/people/passwords/{name}")

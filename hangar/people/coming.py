@@ -1,29 +1,20 @@
 """Somebody comes, or gets another day: platform.yml first, then the machine, then the proof."""
 
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from hangar import paths, pipeline
 from hangar.cloud import admission, cloud_for
 from hangar.cloud.base import Server
 from hangar.config import Config
-from hangar.config.load import parse
 from hangar.config.people import Person, today
-from hangar.config.public_keys import BadKey
 from hangar.config.public_keys import parse as parse_key
-from hangar.config.public_keys import text_of as text_of_key
 from hangar.console import Progress
-from hangar.errors import ConfigError, HangarError, Problem
+from hangar.errors import HangarError
 from hangar.people import edit, machine
-from hangar.ssh.files import write_atomically
-
-NAME = re.compile(r"[\w .,~/\\:+@-]{1,200}\.pub")
-"""What can be a .pub file's name, and no piece of a private key's text: that has no such end."""
+from hangar.people.settings import person_of, require, require_future, require_removable, reread, rewrite
 
 
 @dataclass(frozen=True)
@@ -32,112 +23,6 @@ class Outcome:
 
     person: Person
     has_machine: bool
-
-
-def read_key(given: str) -> str:
-    """A public key from the command line: the file that holds it, or its text.
-
-    Raises:
-        HangarError: it is none, or there is no such file. Nothing of a key is repeated.
-    """
-    path = _file(given)
-    text = text_of_key(path.read_bytes()) if path else given
-    try:
-        return str(parse_key(text))
-    except BadKey as error:
-        if path is None and NAME.fullmatch(given):
-            raise HangarError(
-                f"There is no file {given}.",
-                resolution="Say --key with the path of a .pub file, or with the text of a public key.",
-            ) from None
-        where = str(path) if path else "The given key"
-        public = path.with_name(path.name + ".pub") if path else None
-        cure = (
-            f"Say --key {shlex.quote(str(public))}"
-            if public and public.is_file()
-            else "Say --key with the path of a .pub file."
-        )
-        stored = "Nothing of it was stored." if path else "It is no file here. Nothing of it was stored."
-        raise HangarError(f"{where} opens nothing: {error}.", stored, cure) from None
-
-
-def _file(given: str) -> Path | None:
-    """The file of that name. What cannot be a name (a key's whole text is too long) is none, and is repeated in no
-    error of the system's.
-    """
-    try:
-        path = Path(given).expanduser()
-        return path if path.is_file() else None
-    except (OSError, RuntimeError, ValueError):
-        return None
-
-
-def person_of(config: Config, name: str) -> Person | None:
-    return next((person for person in config.people if person.name == name), None)
-
-
-def require(config: Config, name: str) -> Person:
-    """The person of that name.
-
-    Raises:
-        HangarError: there is none.
-    """
-    person = person_of(config, name)
-    if person is None:
-        raise missing(config, name)
-    return person
-
-
-def rewrite(config: Config, before: str, after: str) -> Config:
-    """Writes platform.yml if it is right as a whole; returns the new settings.
-
-    Raises:
-        ConfigError: with every problem; the file is as it was.
-    """
-    path = paths.platform_file(config.environment).resolve()
-    try:
-        changed = parse(config.environment, after)
-    except ConfigError as error:
-        if after == before:
-            raise
-        # The file is right; what the command line said of somebody is not.
-        would_be = f"{paths.shown(paths.platform_file(config.environment))}, as this would make it,"
-        raise ConfigError(would_be, error.problems, "Say the same again with what would be right.") from None
-    if after != before:
-        write_atomically(path, after, path.stat().st_mode & 0o777)
-    return changed
-
-
-def text_of(environment: str) -> str:
-    """platform.yml with the line ends that it has.
-
-    Raises:
-        ConfigError: it is not UTF-8, and to write it again would change what is not.
-    """
-    raw = paths.platform_file(environment).read_bytes()
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            paths.shown(paths.platform_file(environment)),
-            [
-                Problem(
-                    f"line {line}", "is not UTF-8; save the file as UTF-8 (your editor calls it an encoding)"
-                )
-            ],
-        ) from None
-
-
-def reread(config: Config) -> tuple[Config, str]:
-    """The settings as platform.yml has them now, and its text: while a question waited for its answer, another call
-    may have changed it.
-
-    Raises:
-        ConfigError: it is wrong meanwhile.
-    """
-    text = text_of(config.environment)
-    return parse(config.environment, text), text
 
 
 def add(config: Config, entry: dict[str, Any], progress: Progress) -> Outcome:
@@ -224,42 +109,6 @@ def _tell_machine(
         if lost:
             taken = person.model_copy(update={"keys": tuple(lost)})
             machine.prove_out(config.environment, taken, server.admin)
-
-
-def require_removable(config: Config, name: str) -> None:
-    """Returns unless the machine would be left without an admin.
-
-    Raises:
-        HangarError: this is the last one.
-    """
-    admins = [person.name for person in config.people if person.role == "admin" and not person.is_expired]
-    if admins == [name]:
-        raise HangarError(
-            f"{name} is the last admin, and stays.",
-            resolution=f"Let another one in first: ./provision.py people add NAME {config.environment} "
-            "--role admin --key FILE",
-        )
-
-
-def require_future(day: date) -> None:
-    """Returns for a day that is still to come.
-
-    Raises:
-        HangarError: it is not.
-    """
-    if day <= today():
-        raise HangarError(
-            f"{day} is not in the future: the day is the first one without access.",
-            resolution="Say --expires with a later day, such as 2027-03-31.",
-        )
-
-
-def missing(config: Config, name: str) -> HangarError:
-    known = ", ".join(person.name for person in config.people) or "nobody"
-    return HangarError(
-        f"There is no {name} in {paths.shown(paths.platform_file(config.environment))}.", f"* There: {known}",
-        f"See: ./provision.py people list {config.environment}",
-    )  # fmt: skip
 
 
 def _is_same(person: Person, entry: dict[str, Any]) -> bool:

@@ -1,18 +1,63 @@
 """Somebody who stays gets another key, and the old one opens nothing: a new laptop, or one that was lost."""
 
 import base64
+import re
+import shlex
+from pathlib import Path
 
 from hangar import machine as controller
 from hangar import paths
 from hangar.config import Config
-from hangar.config.public_keys import PublicKey, parse
+from hangar.config.public_keys import BadKey, PublicKey, parse, text_of
 from hangar.console import Progress
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.people import edit, machine
-from hangar.people.coming import Outcome, enact, read_key, require, reread, rewrite
+from hangar.people.coming import Outcome, enact
+from hangar.people.settings import require, reread, rewrite
 from hangar.ssh.keys import public_path, read_public_key
 
 FINGERPRINT = "SHA256:"
+
+NAME = re.compile(r"[\w .,~/\\:+@-]{1,200}\.pub")
+"""What can be a .pub file's name, and no piece of a private key's text: that has no such end."""
+
+
+def read_key(given: str) -> str:
+    """A public key from the command line: the file that holds it, or its text.
+
+    Raises:
+        HangarError: it is none, or there is no such file. Nothing of a key is repeated.
+    """
+    path = _file(given)
+    text = text_of(path.read_bytes()) if path else given
+    try:
+        return str(parse(text))
+    except BadKey as error:
+        if path is None and NAME.fullmatch(given):
+            raise HangarError(
+                f"There is no file {given}.",
+                resolution="Say --key with the path of a .pub file, or with the text of a public key.",
+            ) from None
+        where = str(path) if path else "The given key"
+        public = path.with_name(path.name + ".pub") if path else None
+        cure = (
+            f"Say --key {shlex.quote(str(public))}"
+            if public and public.is_file()
+            else "Say --key with the path of a .pub file."
+        )
+        stored = "Nothing of it was stored." if path else "It is no file here. Nothing of it was stored."
+        raise HangarError(f"{where} opens nothing: {error}.", stored, cure) from None
+
+
+def _file(given: str) -> Path | None:
+    """The file of that name. What cannot be a name (a key's whole text is too long) is none, and is repeated in no
+    error of the system's.
+    """
+    try:
+        path = Path(given).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def fingerprint(given: str) -> str:

@@ -11,7 +11,7 @@ from hangar.config.people import Person
 from hangar.config.public_keys import parse as parse_key
 from hangar.console import Progress
 from hangar.people import edit, machine
-from hangar.people.coming import missing, person_of, require_removable, reread, rewrite
+from hangar.people.settings import missing, person_of, require_removable, reread, rewrite
 from hangar.ssh.keys import public_path, read_public_key
 
 

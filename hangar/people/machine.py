@@ -1,14 +1,14 @@
 """The machine's side of people: applied by one role, or at once by its program; proven by login attempts."""
 
 import json
-import shlex
 from collections.abc import Callable
 from typing import Any
 
-from hangar import paths, playbook, process
+from hangar import playbook
 from hangar.config import Config
 from hangar.config.people import Person
 from hangar.errors import HangarError, MachineUnreachable, PromiseBroken
+from hangar.ssh import call
 from hangar.ssh.admission import is_admitted
 
 BOOK = "people.yml"
@@ -16,7 +16,6 @@ REMOVAL_TIMEOUT = 1800.0
 """Seconds for a removal: the access ends in the first few, but a large home takes its time to be packed."""
 
 SHOW_TIMEOUT = 30.0
-SSH_FAILED = 255
 NO_COMMAND = "people: command not found"
 """sudo's words, whose status is no other than that of a command that failed."""
 
@@ -36,7 +35,11 @@ def remove(environment: str, name: str) -> dict[str, Any]:
         MachineUnreachable: the machine could not be told.
         HangarError: something is left to do on it.
     """
-    done = _ask(environment, ["people", "remove", name], REMOVAL_TIMEOUT)
+    try:
+        done = call.ask(environment, ["people", "remove", name], seconds=REMOVAL_TIMEOUT)
+    except MachineUnreachable as error:
+        error.resolution = f"{name} stands in platform.yml no more. {error.resolution}"
+        raise
     if done.returncode != 0:
         raise HangarError(
             f"The machine has not done all that belongs to the leaving of {name}.",
@@ -54,7 +57,7 @@ def show(environment: str) -> dict[str, dict[str, Any]]:
         MachineUnreachable: it does not answer.
         HangarError: it cannot say.
     """
-    done = _ask(environment, ["people", "show"], SHOW_TIMEOUT)
+    done = call.ask(environment, ["people", "show"], seconds=SHOW_TIMEOUT)
     if done.returncode != 0 and NO_COMMAND in done.stderr:
         return {}  # a machine from before there were people
     if done.returncode != 0:
@@ -72,7 +75,7 @@ def new_password(environment: str, name: str) -> None:
     Raises:
         HangarError: the machine could not.
     """
-    done = _ask(environment, ["airflow-accounts", "password", name], SHOW_TIMEOUT)
+    done = call.ask(environment, ["airflow-accounts", "password", name], seconds=SHOW_TIMEOUT)
     if done.returncode != 0:
         raise HangarError(
             f"{name} has the old password for Airflow still.",
@@ -119,17 +122,3 @@ def prove_out(environment: str, person: Person, operator: str) -> None:
 def _short(key: str) -> str:
     kind, blob, *comment = key.split(None, 2)
     return " ".join([kind, f"{blob[:12]}…{blob[-8:]}", *comment])
-
-
-def _ask(environment: str, words: list[str], timeout: float) -> process.Completed:
-    machine = f"hangar-{environment}"
-    argv = ["ssh", "-F", str(paths.ssh_config(environment)), "-T", "-o", "BatchMode=yes", machine]
-    command = [*argv, shlex.join(["sudo", "-n", *words])]
-    done = process.bounded(command, input="", check=False, timeout=timeout)
-    if done.returncode == SSH_FAILED:
-        raise MachineUnreachable(
-            f"{machine} cannot be spoken to.",
-            done.stderr.strip(),
-            f"platform.yml is changed already. See whether it can be reached: ./provision.py ssh {environment}",
-        )
-    return done

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hangar import bounds
 from hangar.errors import CommandFailed, MissingTool
 from hangar.process.ending import with_parent
 
@@ -68,18 +67,20 @@ def bounded(
     *,
     input: str,
     timeout: float,
-    most: int = bounds.SAID,
+    most: int | None = None,
     written: int | None = None,
     check: bool = True,
 ) -> Completed:
-    """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say so many bytes, and
-    write so many into a file.
+    """Runs a program that speaks for somebody else to its end; it asks nobody anything. It may say `most` bytes (else
+    what `bounds.SAID` has), and write `written` into a file.
 
     Raises:
         MissingTool: the program is not installed.
         CommandFailed: it ended with another status than 0 (unless `check` is false), or was ended: it said or wrote
             too much, or took too long.
     """
+    from hangar import bounds  # with Python's web client, which few verbs need and none for its help
+
     argv = tuple(argv)
     try:
         done = bounds.run(argv, seconds=timeout, text=input, most=most, written=written)
@@ -98,15 +99,13 @@ def bounded(
     return completed
 
 
-def interactive(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+def interactive(argv: Sequence[str]) -> int:
     """Gives the terminal to a program (ssh, say) and returns its exit status."""
     argv = tuple(argv)
     # Ctrl-C belongs to the program in front; we end when it ends.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return subprocess.run(
-            argv, env=_environment(env), check=False, preexec_fn=_default_interrupt
-        ).returncode
+        return subprocess.run(argv, check=False, preexec_fn=_default_interrupt).returncode
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     finally:

@@ -198,7 +198,9 @@ def command(args: argparse.Namespace, run: Path, options: str, *, kvm: bool) -> 
     """QEMU's call; `options` are the kernel's. Only port 2222 of the container leads in; the way out is the
     container's own.
     """
-    accelerator = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi", "-cpu", EMULATED]
+    accelerator = (
+        ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi", "-cpu", EMULATED]
+    )
     disks = [
         word
         for name, disk in (("hangar-root", args.disk), ("hangar-srv", args.data))

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import fcntl
-import importlib.machinery
-import importlib.util
 import json
-import os
-import resource
 import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,47 +13,9 @@ import pytest
 from ansible.module_utils import hangar_files as files
 from ansible.module_utils import hangar_journal as journals
 
-PROGRAM = Path(__file__).resolve().parents[2] / "roles/interlock/templates/usr/local/lib/hangar/interlock"
-STOP_TIMER = journals._stop_timer
-"""What asks systemd, which `interlock` takes away."""
-
-
-@pytest.fixture
-def interlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, imported; systemd is not asked for anything."""
-    monkeypatch.setitem(sys.modules, "hangar_journal", journals)
-    for name in ("names", "locked", "load", "save", "keep", "undo", "arm"):
-        function = getattr(journals, name)
-        function = getattr(function, "__wrapped__", function)
-        ours = [
-            str(tmp_path / "journal") if value == journals.ROOT else value for value in function.__defaults__
-        ]
-        monkeypatch.setattr(function, "__defaults__", tuple(ours))
-    monkeypatch.setattr(journals, "_stop_timer", lambda name, token: None)
-    loader = importlib.machinery.SourceFileLoader("interlock_program", str(PROGRAM))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def changed(tmp_path: Path, interlock: ModuleType) -> Path:
-    """A file that was changed and is unproven; undoing it leaves a trace."""
-    path = tmp_path / "file"
-    path.write_text("before\n")
-    journal = journals.Journal("trial", state="open", token="t1", command=f"touch {tmp_path}/reloaded")
-    journal.before[str(path)] = files.look(str(path))
-    with journals.locked("trial"):
-        journals.save(journal)
-    path.write_text("after\n")
-    path.chmod(0o600)
-    return path
-
-
-def journal_of(changed: Path) -> Path:
-    return changed.parent / "journal/trial/journal.json"
+from tests.ansible.guarded import STOP_TIMER
+from tests.ansible.guarded import changed as changed
+from tests.ansible.guarded import interlock as interlock
 
 
 def test_undo_brings_back_content_and_mode_and_makes_it_count(interlock: ModuleType, changed: Path) -> None:
@@ -134,7 +87,7 @@ def test_nothing_is_decided_while_another_holds_the_journal(
     load = journals.load
 
     def is_held() -> bool:
-        with (journal_of(changed).parent / "lock").open() as stream:
+        with (changed.parent / "journal/trial/lock").open() as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -155,7 +108,7 @@ def test_nothing_is_decided_while_another_holds_the_journal(
 
 def test_only_root_reads_what_a_journal_holds(changed: Path) -> None:
     """Hashes of passwords stand in what it brings back."""
-    journal = journal_of(changed)
+    journal = changed.parent / "journal/trial/journal.json"
     assert [one.stat().st_mode & 0o777 for one in (journal, journal.parent, journal.parents[1])] == [
         0o600,
         0o700,
@@ -309,102 +262,6 @@ def test_a_journal_that_cannot_be_read_keeps_no_other_from_being_undone(
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["trial"]
 
 
-@contextlib.contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """A full disk, for what is larger: the kernel refuses to write it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.parametrize("verb", [["undo", "trial", "--token", "t1"], ["boot"]])
-def test_a_full_disk_keeps_nobody_locked_out_for_the_sake_of_a_note(
-    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str]
-) -> None:
-    """The daily comparison's note of what comes back does not fit; what refuses everybody goes all the same."""
-    notes = changed.parent / "notes"
-    (notes / "written.json").parent.mkdir()
-    (notes / "written.json").write_text(json.dumps({f"/etc/{number}": ["absent"] for number in range(9000)}))
-    monkeypatch.setattr(journals.written, "FOLDER", str(notes))
-    monkeypatch.setattr(journals.written, "COMPARED", (f"{changed.parent}/",))
-    refusing = changed.parent / "made/refusing.conf"
-    refusing.parent.mkdir()
-    refusing.write_text("DenyUsers *\n")
-    journal = journals.load("trial")
-    journal.before[str(refusing)] = files.State()
-    journal.made = [str(refusing.parent)]
-    journals.save(journal)
-    with no_file_larger_than(65536):
-        assert interlock.main(verb) == 0
-    assert not refusing.parent.exists()
-    assert changed.read_text() == "before\n"
-
-
-def no_room(parent: int, name: str, state: files.State) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_on_a_full_disk_a_file_comes_back_into_the_room_that_it_had(
-    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """There is none for a second one beside it, and what stands there may lock everybody out."""
-    before = files.State.from_json(json.loads(journal_of(changed).read_text())["before"][str(changed)])
-    changed.write_text("refuses everybody, in more words than before\n")
-    with monkeypatch.context() as full:
-        full.setattr(files, "_make_file", no_room)
-        assert interlock.main(["undo", "trial", "--token", "t1"]) == 1, "the journal itself found no room"
-    assert files.look(str(changed)) == before
-    assert f"trial: brought back 1 paths: {changed}\n" in capsys.readouterr().out
-    assert interlock.main(["boot"]) == 0
-
-
-@pytest.mark.parametrize("case", ["too large", "another's name"])
-def test_nothing_else_is_written_over_on_a_full_disk(
-    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    case: str,
-) -> None:  # fmt: skip
-    journal = journals.load("trial")
-    if case == "too large":
-        journal.before[str(changed)] = replace(journal.before[str(changed)], content=b"before\n" * 9000)
-        journals.save(journal)
-    else:
-        os.link(changed, changed.parent / "of somebody else")
-    monkeypatch.setattr(files, "_make_file", no_room)
-    assert interlock.main(["undo", "trial", "--token", "t1"]) == 1
-    assert changed.read_text() == "after\n"
-    said = {
-        "too large": "is larger than the room that there is",
-        "another's name": "is not a file of ours alone",
-    }
-    assert f"trial: {changed}: {said[case]}" in capsys.readouterr().err
-
-
-def test_a_journal_that_cannot_be_written_keeps_no_other_from_being_undone(
-    interlock: ModuleType, changed: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """On a full disk, at a start: what came back counts and is told, and is brought back again by the next start."""
-    first = changed.parent / "first"
-    first.write_text("refuses everybody\n")
-    large = journals.Journal("a_large_one", state="open", before={str(first): files.State()})
-    large.network = {f"{changed.parent}/gone/{number}": "1" for number in range(9000)}
-    with journals.locked("a_large_one"):
-        journals.save(large)
-    with no_file_larger_than(65536):
-        assert interlock.main(["boot"]) == 1
-    assert not first.exists()
-    assert changed.read_text() == "before\n"
-    said = capsys.readouterr()
-    assert f"a_large_one: brought back 1 paths: {first}\n" in said.out
-    path = changed.parent / "journal/a_large_one/journal.json"
-    assert f"a_large_one: what came back cannot be written down: {path}: cannot be written: " in said.err
-    assert (journals.load("a_large_one").state, journals.load("trial").state) == ("open", "undone")
-    assert interlock.main(["boot"]) == 0
-    assert journals.load("a_large_one").state == "undone"
-
-
 def test_a_proven_change_stays_where_systemd_is_too_busy_to_stop_the_timer(
     interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -433,64 +290,3 @@ def test_a_name_that_leads_elsewhere_is_refused(
 ) -> None:
     assert interlock.main(["undo", "../../etc"]) == 1
     assert "is not a journal's name" in capsys.readouterr().err
-
-
-def test_commands_that_change_accounts_are_guarded_without_a_file(
-    interlock: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The timer runs before the first command; a journal that is open goes on, with what it knew first."""
-    found = {"shell": "/bin/bash", "groups": ["hangar-admins"], "locked": False, "expires": ""}
-    monkeypatch.setattr(journals, "KEYS", f"{tmp_path}/keys/")
-    monkeypatch.setattr(journals.reach, "account", lambda name: dict(found) if name == "hangar" else None)
-    monkeypatch.setattr(
-        journals.subprocess,
-        "run",
-        lambda argv, **_: type("Done", (), {"returncode": 0, "stdout": "", "stderr": ""}),
-    )
-    argv = ["guard", "people", "--after", "30", "--account=hangar", "--account=nobody-here"]
-    assert interlock.main(argv) == 0
-    found["groups"] = []
-    assert interlock.main(argv) == 0
-    journal = journals.load("people")
-    assert journal is not None
-    assert (journal.state, list(journal.accounts), journal.before) == ("open", ["hangar"], {})
-    assert journal.accounts["hangar"]["groups"] == ["hangar-admins"]
-    assert interlock.main(["keep", "people"]) == 0
-    assert interlock.main(argv) == 0
-    again = journals.load("people")
-    assert again is not None
-    assert again.accounts["hangar"]["groups"] == []
-
-
-OPS, ADA, BEN = (f"ssh-ed25519 AAAA{name} {name}\n" for name in ("ops", "ada", "ben"))
-
-
-@pytest.mark.parametrize(
-    ("before", "changed_to", "brought_back"),
-    [
-        (OPS + ADA, OPS, OPS),
-        (OPS + ADA, OPS + BEN, OPS),
-        (f'expiry-time="20270101Z" {OPS}' + ADA, OPS, f'expiry-time="20270101Z" {OPS}'),
-        (OPS, BEN, OPS),
-        (OPS + ADA, "rubbish\n", OPS + ADA),
-        # Who was taken away had the key of somebody who stays in a comment.
-        (OPS + f"ssh-ed25519 AAAAmal mal {OPS}", OPS, OPS),
-    ],
-    ids=["a revocation", "a revocation and somebody new", "another day", "the last key", "no key at all",
-         "a key in a comment"],
-)  # fmt: skip
-def test_a_revocation_is_never_rolled_back_but_for_the_last_key(
-    interlock: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    before: str, changed_to: str, brought_back: str,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(journals, "KEYS", f"{tmp_path}/keys/")
-    path = tmp_path / "keys" / "hangar"
-    path.parent.mkdir()
-    path.write_text(before)
-    journal = journals.Journal("trial", state="open", token="t1")
-    journal.before[str(path)] = files.look(str(path))
-    with journals.locked("trial"):
-        journals.save(journal)
-    path.write_text(changed_to)
-    assert interlock.main(["undo", "trial"]) == 0
-    assert path.read_text() == brought_back

@@ -26,7 +26,8 @@ from hangar.cloud.base import Server
 from hangar.cloud.gcp import iap
 from hangar.ssh import client_config, known_hosts, proof, tunnel
 from hangar.ssh.keys import ensure_key
-from tests.far_end import FarEnd, Faults, TokenServer
+from tests.far_end import FarEnd, Faults
+from tests.token_server import TokenServer
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 BULK = os.urandom(20_000_000)

@@ -15,9 +15,9 @@ from hangar.config import Config
 from tests.gcp import methods
 from tests.google.client import Google
 from tests.google.fixture import google, google_server
-from tests.runtime import own_sockets
+from tests.runtime import own_sockets, plain_console
 
-__all__ = ["google", "google_server", "own_sockets"]
+__all__ = ["google", "google_server", "own_sockets", "plain_console"]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdOYXJlIGtleSBvZiB0aGUgb3BlcmF0b3I operator"
 ZONE = "europe-west3-a"

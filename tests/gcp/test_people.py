@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hangar import cli, config, console, paths
+from hangar import cli, config, paths
 from hangar.cloud.gcp import admission, policy
 from hangar.errors import HangarError
 from hangar.plan import Change
 from hangar.ssh import keys
 from tests.gcp.conftest import Environment
+from tests.unit.commands.entries import key as key
 
 NAME = "hangar-production"
 STRANGERS = [
@@ -21,21 +22,6 @@ STRANGERS = [
     {"role": admission.ROLE, "members": ["user:bo@example.org"],
      "condition": {"title": "office hours", "expression": "request.time.getHours() < 18"}},
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _plain() -> Iterator[None]:
-    yield
-    console.configure()
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Callable[[str], Path]:
-    def make(name: str) -> Path:
-        keys.ensure_key(tmp_path / name, name)
-        return tmp_path / f"{name}.pub"
-
-    return make
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
-from hangar import cli, config, console, paths, process
+from hangar import cli, config, paths, process
 from hangar.checks.finding import Finding
 from hangar.cloud.gcp import lifecycle
 from hangar.errors import HangarError, MachineMissing
@@ -19,12 +18,6 @@ from hangar.ssh.keys import ensure_key
 from tests.gcp.conftest import Environment
 
 NAME = "hangar-production"
-
-
-@pytest.fixture(autouse=True)
-def _plain() -> Iterator[None]:
-    yield
-    console.configure()
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:

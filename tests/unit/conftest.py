@@ -1,16 +1,16 @@
 """A repository of their own for tests that read or write one."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hangar import config, console, paths
-from tests.runtime import own_sockets
+from hangar import config, paths
+from tests.runtime import own_sockets, plain_console
 from tests.unit.stages import Stages
 
-__all__ = ["own_sockets"]
+__all__ = ["own_sockets", "plain_console"]
 
 REPO = paths.REPO
 
@@ -36,9 +36,8 @@ def make_config(repo: Path) -> Callable[..., config.Config]:
 
 
 @pytest.fixture
-def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
+def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
     """The pipeline with nothing real around it, and the pipelines that this repository ships."""
     (repo / "pipelines").mkdir()
     shutil.copy(REPO / "pipelines/airbyte.yml", repo / "pipelines")
-    yield Stages(monkeypatch)
-    console.configure()
+    return Stages(monkeypatch)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,13 +11,6 @@ from hangar import console, paths
 from hangar.errors import HangarError, NeedsAnswer
 
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _plain() -> Iterator[None]:
-    console.configure()
-    yield
-    console.configure()
 
 
 def test_a_pipe_gets_plain_lines(capsys: Captured) -> None:

@@ -98,18 +98,18 @@ class Compute:
         asked = {**fields, **more, "request_id": str(uuid.uuid4())}
         return self._call(kind, f"{method}_unary", asked, body)
 
-    def finish(self, operation: Body, limit: float = PATIENCE) -> None:
+    def finish(self, operation: Body) -> None:
         """Returns when the work is done.
 
         Raises:
-            GoogleRefused: it ended in an error. StillAtWork: it takes longer than `limit` seconds; names it.
+            GoogleRefused: it ended in an error. StillAtWork: it takes longer than `PATIENCE`; names it.
         """
-        until = time.monotonic() + limit
+        until = time.monotonic() + PATIENCE
         target = "/".join(str(operation.get("targetLink", "")).split("/")[-2:])
         place = f"{operation.get('operationType')} {target}"
         while operation.get("status") != "DONE":
             if time.monotonic() > until:
-                raise self._endless(operation, place, limit)
+                raise self._endless(operation, place)
             operation = self._waited(operation)
         if operation.get("error"):
             who = self._session
@@ -160,7 +160,7 @@ class Compute:
             self._clients.setdefault(kind, client(transport=transport))
         return self._clients[kind]
 
-    def _endless(self, operation: Body, place: str, limit: float) -> StillAtWork:
+    def _endless(self, operation: Body, place: str) -> StillAtWork:
         scope = next(
             (f"--{name}={last(operation[name])}" for name in ("zone", "region") if operation.get(name)),
             "--global",
@@ -168,7 +168,7 @@ class Compute:
         name = operation["name"]
         return StillAtWork(
             operation.get("targetLink", ""),
-            f"Google has been at work for {limit / 60:.0f} minutes on: {place}.",
+            f"Google has been at work for {PATIENCE / 60:.0f} minutes on: {place}.",
             f"* The operation: {name}",
             f"Look at it: gcloud compute operations describe {name} {scope} --project {self.project}"
             "\nThen run the same command again: it goes on from there.",

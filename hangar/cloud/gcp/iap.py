@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OWN_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
 """Names a login that Hangar uses, and gcloud does not."""
 
+PORT, INTERFACE = "22", "nic0"
+"""Where the machine's sshd is: an instance of ours has one interface, and the firewall admits to no other port."""
+
 PATIENCE = 15.0
 """Seconds for gcloud to name its account: its first call on a computer is slow."""
 
@@ -66,8 +69,6 @@ def proxy_command(
     zone: str,
     instance: str,
     *,
-    port: int = 22,
-    interface: str = "nic0",
     endpoint: str | None = None,
     means: "Tunnel" = "auto",
 ) -> tuple[str, ...]:
@@ -79,12 +80,12 @@ def proxy_command(
     chosen = choose(means, endpoint)
     if chosen.gcloud:
         return (
-            chosen.gcloud, "compute", "start-iap-tunnel", instance, str(port), "--listen-on-stdin",
-            "--project", project, "--zone", zone, "--network-interface", interface, "--verbosity", "warning",
+            chosen.gcloud, "compute", "start-iap-tunnel", instance, PORT, "--listen-on-stdin",
+            "--project", project, "--zone", zone, "--network-interface", INTERFACE, "--verbosity", "warning",
         )  # fmt: skip
     return (
         sys.executable, "-I", str(_relay()), "--project", project, "--zone", zone, "--instance", instance,
-        "--port", str(port), "--interface", interface, *(("--endpoint", endpoint) if endpoint else ()),
+        "--port", PORT, "--interface", INTERFACE, *(("--endpoint", endpoint) if endpoint else ()),
     )  # fmt: skip
 
 

@@ -206,11 +206,11 @@ def service_accounts(wanted: Wanted) -> list[Body]:
     return [{"email": wanted.names.email, "scopes": [SCOPE]}]
 
 
-def metadata(wanted: Wanted, *, attributes: bool = True) -> dict[str, str]:
-    """`attributes`: the guest may still write its host keys where we read them."""
+def metadata(wanted: Wanted) -> dict[str, str]:
+    """What a new machine begins with: it may still write its host keys where we read them."""
     return {
         **FIXED_METADATA,
-        ATTRIBUTES: "TRUE" if attributes else "FALSE",
+        ATTRIBUTES: "TRUE",
         OPERATOR: wanted.spec.public_key,
         STARTUP: startup.render(wanted.spec, DEVICE_PATH),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from hangar import checks, console, engine, process
@@ -44,7 +42,7 @@ class Computer:
 
 
 @pytest.fixture
-def computer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Computer]:
+def computer(monkeypatch: pytest.MonkeyPatch) -> Computer:
     one = Computer()
     monkeypatch.setattr(checks, "look", one.look)
     monkeypatch.setattr(process, "run", one.run)
@@ -54,8 +52,7 @@ def computer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Computer]:
     monkeypatch.setattr(engine, "installed", lambda: DOCKER not in one.ill)
     monkeypatch.setattr(engine, "answers", lambda: SLEEPY not in one.ill and DOCKER not in one.ill)
     console.configure(yes=True)
-    yield one
-    console.configure()
+    return one
 
 
 def prepare() -> list[str]:

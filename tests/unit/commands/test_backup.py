@@ -27,12 +27,6 @@ def arguments(action: str, wanted: str = "", *, as_json: bool = False) -> argpar
     return argparse.Namespace(environment="local", overrides=[], action=action, backup=wanted, json=as_json)
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    yield
-    console.configure()
-
-
 def test_where_there_is_none_it_says_how_to_make_one(
     folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,5 @@
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,8 @@ ARGUMENTS = argparse.Namespace(
 
 
 @pytest.fixture(autouse=True)
-def _removal(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _removal(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "destroy", lambda config, **_: ["container hangar-local"])
-    yield
-    console.configure()
 
 
 def test_nothing_goes_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

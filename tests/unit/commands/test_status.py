@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,12 +19,6 @@ from tests.unit.test_status import ANSWER
 
 Make = Callable[..., Config]
 GCP = ("cloud=gcp", "gcp.project=my-project-1", "gcp.zone=europe-west6-a", "backup.enabled=false")
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    yield
-    console.configure()
 
 
 def ago(hours: float) -> str:

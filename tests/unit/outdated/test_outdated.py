@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hangar import console
 from hangar.outdated import __main__ as outdated
 from hangar.outdated import index, osv, places
 from hangar.outdated.places import Package
@@ -45,7 +44,6 @@ def stand() -> Iterator[StandIn]:
     made.offers["some-thing"] = list(FILES)
     yield made
     made.server.shutdown()
-    console.configure()
 
 
 def newest(stand: StandIn, version: str = "1.0", python: str = "3.11") -> str:

@@ -1,13 +1,12 @@
 """An upgrade's order, and what is left after each way in which it may fail."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hangar import console
 from hangar.backup.machine import BackupFailed
 from hangar.backup.records import Backup
 from hangar.config import Config
@@ -89,9 +88,8 @@ class Stages:
 
 
 @pytest.fixture
-def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
-    yield Stages(monkeypatch)
-    console.configure()
+def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
+    return Stages(monkeypatch)
 
 
 def apply(config: Config, **options: Any) -> attempt.Done:

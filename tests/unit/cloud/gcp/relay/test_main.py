@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hangar.cloud.gcp.relay.__main__ import main
-from tests.far_end import FarEnd, Faults, TokenServer, echo
+from tests.backends import echo
+from tests.far_end import FarEnd, Faults
+from tests.token_server import TokenServer
 
 RELAY = Path(__file__).resolve().parents[5] / "hangar/cloud/gcp/relay"
 WORDS = ["--project", "p", "--zone", "z-a", "--instance", "vm"]

@@ -9,7 +9,8 @@ import pytest
 
 from hangar.cloud.gcp.relay import carrier, ends, session
 from hangar.errors import HangarError
-from tests.far_end import FarEnd, Faults, backend, echo
+from tests.backends import backend, echo
+from tests.far_end import FarEnd, Faults
 from tests.unit.cloud.gcp.relay.conftest import Tunnel
 
 Make = Callable[..., Tunnel]

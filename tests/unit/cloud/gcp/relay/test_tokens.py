@@ -10,7 +10,7 @@ from hangar.cloud.gcp.relay.endings import Broken
 from hangar.cloud.gcp.relay.target import Target
 from hangar.cloud.gcp.relay.tokens import Tokens
 from hangar.errors import HangarError
-from tests.far_end import TokenServer
+from tests.token_server import TokenServer
 
 TARGET = Target("p", "z", "vm")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hangar import process
-from hangar.errors import HangarError
+from hangar.errors import HangarError, MachineUnreachable
 from hangar.people import machine
 
 
@@ -32,3 +32,17 @@ def test_a_machine_that_cannot_say_who_is_there_is_not_an_empty_one(monkeypatch:
     assert refused.value.brief == "hangar-local cannot say who is on it."
     assert "Input/output error" in str(refused.value.details)
     assert refused.value.resolution == "See what its own look says: ./provision.py logs people local"
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_machine_that_was_not_told_of_a_removal_is_said_to_be_all_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And nobody hears of a changed platform.yml who asked for a password."""
+    answers(monkeypatch, 255, stderr="ssh: connect to host 10.0.0.2 port 22: No route to host\n")
+    with pytest.raises(MachineUnreachable) as refused:
+        machine.remove("local", "ana")
+    assert refused.value.resolution.startswith("ana stands in platform.yml no more. See whether")
+    with pytest.raises(MachineUnreachable) as refused:
+        machine.new_password("local", "ana")
+    assert refused.value.resolution == "See whether it can be reached: ./provision.py ssh local"
