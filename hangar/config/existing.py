@@ -7,14 +7,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema, field_validator
 
 from hangar.config.fields import Networks, Section, all_wrong, section, setting, wrong
+from hangar.config.people import SERVICES
 
 ADDRESS = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$"
 
 TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 """Host keys that Debian 13's sshd has."""
-
-TAKEN = ("root", "airflow", "airbyte", "people", "dags")
-"""Accounts of the machine's own; root may not log in once it is configured."""
 
 LOCAL_ONLY = {"cpus": "leaving it out", "memory": "leaving it out", "ssh_port": "existing.port"}
 """What only a machine on this computer has, and what stands for it here."""
@@ -80,7 +78,7 @@ class Existing(Section):
     @field_validator("user")
     @classmethod
     def _of_ones_own(cls, value: str | None) -> str | None:
-        if value in TAKEN:
+        if value == "root" or value in SERVICES:  # root may not log in once the machine is configured
             raise wrong(
                 "root may not log in once the machine is configured" if value == "root"
                 else f'"{value}" is taken on the machine'

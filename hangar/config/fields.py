@@ -35,9 +35,12 @@ SUBIDS = 65536
 
 
 class Section(BaseModel):
-    """A section of platform.yml. An empty one (everything in it commented out) means the defaults."""
+    """A section of platform.yml. An empty one (everything in it commented out) means the defaults.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    pydantic's own words repeat nothing of what was given: it may be a private key, pasted by mistake.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -118,10 +121,10 @@ def empty_if_none(value: Any) -> Any:
 
 def locate(value: object, info: ValidationInfo) -> Path:
     """A path as written in platform.yml: `~` is the home, anything else starts at the file's folder."""
+    if PRIVATE.search(str(value)):
+        raise wrong("this is the text of a private key, which belongs into a file of its own")
     if not isinstance(value, str) or not value:
         raise wrong(f"{quoted(value)} is not a path")
-    if PRIVATE.search(value):
-        raise wrong("this is the text of a private key, which belongs into a file of its own")
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(value).parts):
         raise wrong("this is too long for a path")  # it may be a piece of a key, so it is not repeated
     folder: Path = (info.context or {}).get("folder", Path())

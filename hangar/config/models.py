@@ -94,7 +94,7 @@ class Access(Section):
     @field_validator("admin")
     @classmethod
     def _own_account(cls, value: str) -> str:
-        if value in ("root", "airflow", "airbyte", "warehouse", "people", "dags"):
+        if people.is_taken(value):
             raise wrong(f'"{value}" is taken on the machine')
         return value
 

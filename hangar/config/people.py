@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_validator
 
 from hangar.config.fields import Section, all_wrong, quoted, setting, wrong
 from hangar.config.public_keys import BadKey, parse
@@ -13,11 +13,14 @@ KEY_RIGHT = "a line such as ssh-ed25519 AAAA… (also sk-…, or RSA of 3072 bit
 HARDWARE_RIGHT = "a key made by ssh-keygen -t ed25519-sk"
 
 SERVICES = (
-    "airflow", "airbyte", "airbyte-filter", "warehouse", "monitoring", "ops-agent", "people", "dags", "admin",
+    "airflow", "airbyte", "airbyte-filter", "warehouse", "monitoring", "ops-agent", "people", "dags",
 )  # fmt: skip
-"""Accounts and groups that Hangar makes, on this machine or on another kind; admin is Airflow's. People come before
-most services: an account that a service wants later would be the person's.
+"""Accounts and groups that Hangar makes, on this machine or on another kind. People and the operator come before most
+services: an account that a service wants later would be theirs, and the service run with all that they may.
 """
+
+AIRFLOW_ADMIN = "admin"
+"""Airflow's own account, where people get theirs."""
 
 SYSTEM = frozenset(
     [
@@ -32,6 +35,12 @@ SYSTEM = frozenset(
 """Users and groups of Debian 13 and of the packages that the machine has; an account brings a group of its name."""
 
 SYSTEM_PREFIXES = ("systemd-", "hangar-", "google-")
+
+
+def is_taken(name: str) -> bool:
+    """Whether the machine has, or gets, an account or group of this name that is nobody's to log in with."""
+    return name in SERVICES or name in SYSTEM or name.startswith(SYSTEM_PREFIXES)
+
 
 FIRST_DAY = date(2026, 1, 1)
 """Nobody has had a day before: an older date is a slip of the pen, and would lock somebody out from the start. It does
@@ -105,8 +114,6 @@ Expiry = Annotated[
 class Person(Section):
     """A person with an account of their own on the machine."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     name: str = setting(
         ...,
         "The account's name.",
@@ -133,7 +140,7 @@ class Person(Section):
     @field_validator("name")
     @classmethod
     def _of_ones_own(cls, value: str) -> str:
-        if value in SERVICES or value in SYSTEM or value.startswith(SYSTEM_PREFIXES):
+        if is_taken(value) or value == AIRFLOW_ADMIN:
             raise wrong(f'"{value}" is taken on the machine', right="another name")
         return value
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hangar_bounds
@@ -57,7 +60,7 @@ class Airflow:
         ledger = {name: {} for name in [*emails, *self.found]}
         (self.place / "accounts.json").write_text(json.dumps(ledger))
 
-    def run(self, verb: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         database = self.place / "as-service"
         database.write_text(
             DATABASE.format(
@@ -74,7 +77,7 @@ class Airflow:
         text = text.replace("grp.getgrnam(name)", f"grp.getgrnam({self.own!r})")
         text = text.replace("os.fchown(descriptor, 0,", "os.fchown(descriptor, -1,")
         return subprocess.run(
-            [sys.executable, "-c", text, verb], capture_output=True, text=True,
+            [sys.executable, "-c", text, *words], capture_output=True, text=True,
             env=surroundings(self.place),
         )  # fmt: skip
 
@@ -116,6 +119,69 @@ def test_an_address_that_is_taken_keeps_nobody_in_and_nobody_else_out(airflow: A
     assert "delete from ab_user where username = 'zoe';" in removed
     assert "'ben@example.org'" in made
     assert not (airflow.place / "passwords/zoe").exists()
+
+
+def test_one_person_reads_a_password_and_the_database_gets_what_proves_it(airflow: Airflow) -> None:
+    airflow.describe(ana="ana@example.org")
+    place = airflow.place / "passwords/ana"
+    given = []
+    for words in (["apply"], ["password", "ana"]):
+        done = airflow.run(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert place.stat().st_mode & 0o7777 == 0o440
+        password = place.read_text().strip()
+        sql = airflow.transactions[-1]
+        assert password not in f"{sql}{done.stdout}"
+        (kept,) = re.findall(r"set password = '(pbkdf2:sha256:600000\$[^']+)'", sql)
+        _, salt, digest = kept.split("$")
+        assert hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 600_000).hex() == digest
+        given.append(password)
+    assert len({*given}) == 2
+    assert min(map(len, given)) >= 24
+    refused = airflow.run("password", "zoe")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "airflow-accounts: zoe is to have no account in Airflow\n",
+    )
+    assert not place.with_name("zoe").exists()
+
+
+def test_whose_day_has_come_and_who_is_to_have_none_are_taken_out(airflow: Airflow) -> None:
+    """But not an account that somebody made in Airflow itself."""
+    today = datetime.now(UTC).date()
+    there = {"active": True, "roles": ["Op"]}
+    names = ("ana", "ben", "cy", "dot", "boss")
+    airflow.found = {name: {"email": f"{name}@localhost", **there} for name in names}
+    airflow.describe()
+    people = [
+        {"name": "ana", "airflow": "Op", "email": None, "expires": str(today)},
+        {"name": "ben", "airflow": "Op", "email": None, "expires": str(today + timedelta(days=2))},
+        {"name": "cy", "airflow": "none", "email": None, "expires": ""},
+    ]
+    (airflow.place / "people.json").write_text(json.dumps({"people": people}))
+    (airflow.place / "accounts.json").write_text(json.dumps({name: {} for name in names[:4]}))
+    for name in names:
+        (airflow.place / "passwords" / name).touch()
+    done = airflow.run("apply")
+    assert (done.returncode, done.stdout) == (0, "ana: remove\ncy: remove\ndot: remove\n")
+    assert sorted(one.name for one in (airflow.place / "passwords").iterdir()) == ["ben", "boss"]
+
+
+def test_an_account_gets_one_role_and_no_other_and_what_it_holds_is_no_sql(airflow: Airflow) -> None:
+    airflow.found = {"ana": {"email": "ana@example.org", "active": False, "roles": ["Admin", "Op"]}}
+    airflow.describe(ana="o'); drop table ab_user; --@example.org")
+    (airflow.place / "passwords/ana").touch()
+    done = airflow.run("apply")
+    assert (done.returncode, done.stdout) == (0, "ana: is Op\nana: put right\n")
+    (sql,) = airflow.transactions
+    user = "(select id from ab_user where username = 'ana')"
+    assert f"delete from ab_user_role where user_id = {user};" in sql
+    assert f"{user}, id from ab_role where name = 'Op';" in sql
+    assert f"select 1 / count(*) from ab_user_role where user_id = {user} having count(*) <> 1;" in sql
+    assert (
+        "update ab_user set email = 'o''); drop table ab_user; --@example.org', active = true where username = 'ana';"
+        in sql
+    )
 
 
 def test_a_look_changes_nothing(airflow: Airflow) -> None:

@@ -159,6 +159,7 @@ def test_no_secret_stands_in_an_argument(cluster: Cluster) -> None:
     archive = copy(cluster)
     abctl.restore(archive)
     said = (cluster.folder / "asked").read_text()
+    assert json.loads((cluster.folder / "patched.json").read_text()) == {"data": SECRET}, "they came back"
     assert not any(value in said for value in SECRET.values())
 
 

@@ -31,6 +31,17 @@ def test_a_fingerprint_notices_what_people_do(tmp_path: Path) -> None:
     assert len(set(seen)) == 6
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
+def test_a_fingerprint_notices_whose_a_file_is(tmp_path: Path) -> None:
+    """Else it would be put back as its earlier owner's."""
+    (tmp_path / "dag.py").touch()
+    seen = []
+    for owner in ((0, 0), (2001, 0), (2001, 2001)):
+        os.chown(tmp_path / "dag.py", *owner)
+        seen.append(files.fingerprint([tmp_path]))
+    assert len(set(seen)) == 3
+
+
 def test_files_come_back_with_rights_and_links_into_the_folder_that_is_mounted(tmp_path: Path) -> None:
     root = tmp_path / "srv"
     released = root / "airflow/released"
@@ -62,6 +73,27 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name
     with pytest.raises(Refused, match="files cannot be unpacked: "):
         files.unpack(tmp_path / "files", tmp_path / "unpacked")
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "leads"),
+    [
+        (tarfile.LNKTYPE, "../../etc/shadow"), (tarfile.LNKTYPE, "/etc/shadow"), (tarfile.CHRTYPE, ""),
+        (tarfile.BLKTYPE, ""), (tarfile.FIFOTYPE, ""),
+    ],
+)  # fmt: skip
+def test_an_archive_brings_no_device_and_no_second_name_of_a_file_outside(
+    tmp_path: Path, kind: bytes, leads: str
+) -> None:
+    """Root unpacks it, and gives what came to a service: the machine's disk, or its passwords."""
+    member = tarfile.TarInfo("airflow/dags/one")
+    member.type, member.linkname = kind, leads
+    with tarfile.open(tmp_path / "files", "w:gz") as tar:
+        tar.addfile(member)
+    with pytest.raises(Refused) as refused:
+        files.unpack(tmp_path / "files", tmp_path / "unpacked")
+    assert str(refused.value) == "files cannot be unpacked: airflow/dags/one does not belong there"
+    assert list((tmp_path / "unpacked").iterdir()) == []
 
 
 def test_a_damaged_archive_is_found_before_it_is_encrypted(tmp_path: Path) -> None:
@@ -113,6 +145,23 @@ def test_what_is_sealed_opens_with_the_operators_key_alone(tmp_path: Path, key: 
         ).returncode
         != 0
     )
+
+
+def test_what_is_sealed_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each later backup refers to it by that name."""
+    (tmp_path / "plain").write_text("the Fernet key")
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append((name, os.fstat(descriptor).st_size > 0))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    made = sealing.seal(tmp_path / "plain", "secrets", FIRST, tmp_path)
+    assert synced == [(f".{made.object}.new", True)]
+    assert (tmp_path / made.object).is_file()
 
 
 def test_without_a_public_key_nothing_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,32 @@ def unpacked(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_file_is_closed_until_it_is_whole_and_then_on_the_disk(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose folder it is would open it meanwhile, and read on; and half of a key is none after a power cut."""
+    place, seen, synced, chown = data / "key", [], [], os.fchown
+    place.write_text("before")
+
+    def fsync(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name.split("-")[-1], place.read_text()))
+
+    def fchown(descriptor: int, uid: int, gid: int) -> None:
+        seen.append(os.fstat(descriptor).st_mode & 0o7777)
+        chown(descriptor, uid, gid)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fchown", fchown)
+    umask = os.umask(0)
+    try:
+        inside.put(io.BytesIO(b"after"), place, AIRBYTE, AIRBYTE, 0o6750)
+    finally:
+        os.umask(umask)
+    assert (seen, synced) == ([0o600], [("key", "before"), ("data", "after")])
+    found = place.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (AIRBYTE, AIRBYTE, 0o6750)
+
+
 @pytest.mark.parametrize("name", ["zz", "sudoers"])
 def test_files_go_through_no_link_that_appears_while_they_are_put_back(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -212,6 +212,59 @@ def test_a_backup_that_is_ended_says_so(remembered: Path, monkeypatch: pytest.Mo
     assert not making.WORK.exists()
 
 
+@pytest.fixture
+def copies(remembered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Backups of two parts, the second of which never changes; returns whom they are encrypted to."""
+    monkeypatch.setattr(making, "RECIPIENTS", tmp_path / "recipients")
+    monkeypatch.setattr(making, "make_work", lambda: making.WORK.mkdir(exist_ok=True))
+    monkeypatch.setattr(spool, "backups", functools.partial(spool.backups, making.SPOOL))
+    names = iter(f"2026110{day}T031500Z" for day in range(1, 9))
+    monkeypatch.setattr(making, "moment", lambda: next(names))
+    monkeypatch.setattr(making, "parts", lambda described: [whole("secrets"), fixed])
+    monkeypatch.setattr(making, "_roles", lambda described, known: ())
+    monkeypatch.setattr(making.signing, "signed", lambda described, made: made)
+
+    def seal(plain: Path, name: str, made: str, place: Path, tables: int) -> Sealed:
+        sealed_to = (tmp_path / "recipients").read_text().encode()
+        (place / f"{name}-{made}.age").write_bytes(sealed_to)
+        found = place / f"{name}-{made}.age"
+        return Sealed(name, found.name, len(sealed_to), digest(found), made, tables)
+
+    monkeypatch.setattr(making, "seal", seal)
+    fixed = replace(whole("files"), fingerprint=lambda: "same")
+    (tmp_path / "recipients").write_text("age1mine\n")
+    return tmp_path / "recipients"
+
+
+def made_for(described: Described = DESCRIBED) -> list[str]:
+    """For which backup each part of this one was made."""
+    found, failed = making._make(described)
+    assert failed == []
+    return [one.made for one in found.parts]
+
+
+def test_to_other_keys_all_is_encrypted_anew(copies: Path) -> None:
+    """The new key would open none of what was referred to, and one that was taken out would open it for a week."""
+    first, second, third, fourth, fifth = (f"2026110{day}T031500Z" for day in range(1, 6))
+    assert made_for() == [first, first]
+    assert made_for() == [second, first], "it is unchanged"
+    copies.write_text("age1theirs\n")
+    assert made_for() == [third, third]
+    assert made_for() == [fourth, third]
+    assert made_for(replace(DESCRIBED, folders=("/srv/more",))) == [fifth, fifth]
+
+
+def test_a_backup_without_the_keys_is_none(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else in it could be read."""
+    monkeypatch.setattr(making, "parts", lambda described: [failing("secrets", "secrets"), whole("files")])
+    with pytest.raises(Refused) as refused:
+        making._make(DESCRIBED)
+    assert str(refused.value) == (
+        "secrets: Dumping secrets failed: canceling statement due to lock timeout. 20261101T031500Z is without it"
+    )
+    assert spool.backups() == []
+
+
 def test_a_warehouse_that_does_not_answer_keeps_no_other_part_from_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

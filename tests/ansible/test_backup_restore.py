@@ -178,12 +178,21 @@ def test_secrets_go_back_and_of_people_those_who_are_described(
     (old / "airflow/pipelines").mkdir(mode=0o750)
     (old / "airflow/pipelines/ledger").touch()
     (new / "people/passwords/ana").chmod(0o400)
+    for folder, numbers in ((old, {"ana": 20_009, "ben": 20_002}), (new, {"ana": 20_001})):
+        lines = {
+            name: {"uid": uid, "came": "2026-01-01", "left": "2026-02-01"} for name, uid in numbers.items()
+        }
+        (folder / "people/accounts.json").write_text(json.dumps(lines))
     files.pack([old / "airflow", old / "people", old / "airbyte"], tmp_path / "secrets", root=old)
     monkeypatch.setattr(keys_and_people, "WORK", tmp_path)
     monkeypatch.setattr(keys_and_people, "LEDGER", new / "people/accounts.json")
     (tmp_path / "archive").mkdir()
     archive = (tmp_path / "secrets").rename(tmp_path / "archive/secrets")
     keys_and_people.put_back(archive, new)
+    ledger = json.loads((new / "people/accounts.json").read_text())
+    assert {name: line["uid"] for name, line in ledger.items()} == {"ana": 20_001, "ben": 20_002}
+    assert (new / "people/accounts.json").stat().st_mode & 0o777 == 0o600
+    (new / "people/accounts.json").unlink()
     found = {str(path.relative_to(new)): path for path in new.rglob("*") if path.is_file()}
     assert {name: path.read_text() for name, path in found.items()} == {
         "airflow/secrets/fernet_key": "old", "airflow/pipelines/ledger": "", "people/passwords/ana": "old",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,81 @@ def test_a_start_undoes_all_that_is_open_and_starts_nothing(interlock: ModuleTyp
     assert interlock.main(["boot"]) == 0
     assert changed.read_text() == "before\n"
     assert not (changed.parent / "reloaded").exists()
+
+
+def test_a_start_lets_systemd_see_the_units_that_came_back(
+    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read what was there before: the firewall's unit of the change that nobody has proven, say."""
+    ran: list[list[str]] = []
+
+    def run(argv: list[str], **how: Any) -> Any:
+        ran.append(argv)
+        return subprocess.CompletedProcess(argv, 0)
+
+    monkeypatch.setattr(interlock, "subprocess", SimpleNamespace(run=run))
+    assert interlock.main(["boot"]) == 0
+    assert ran == [], "no unit was among them"
+    journal = journals.Journal("trial", state="open", token="t1")
+    journal.before["/etc/systemd/system/hangar-nowhere.d/none.conf"] = files.State()
+    with journals.locked("trial"):
+        journals.save(journal)
+    assert interlock.main(["boot"]) == 0
+    assert ran == [["systemctl", "daemon-reload"]]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [["arm", "trial"], ["guard", "trial"], ["keep", "trial"], ["undo", "trial"], ["boot"]],
+    ids=lambda it: it[0],
+)
+def test_nothing_is_decided_while_another_holds_the_journal(
+    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str]
+) -> None:
+    """A timer that strikes into a run would bring half a change back, and the run's proof would keep the other half."""
+    found: list[bool] = []
+    load = journals.load
+
+    def is_held() -> bool:
+        with (changed.parent / "journal/trial/lock").open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def looked(name: str) -> Any:
+        found.append(is_held())
+        return load(name)
+
+    monkeypatch.setattr(journals, "load", looked)
+    monkeypatch.setattr(journals, "arm", lambda journal, after: found.append(is_held()))
+    assert interlock.main(verb) == 0
+    assert found
+    assert all(found)
+    assert not is_held(), "it lets go"
+
+
+def test_only_root_reads_what_a_journal_holds(changed: Path) -> None:
+    """Hashes of passwords stand in what it brings back."""
+    journal = changed.parent / "journal/trial/journal.json"
+    assert [one.stat().st_mode & 0o777 for one in (journal, journal.parent, journal.parents[1])] == [
+        0o600,
+        0o700,
+        0o700,
+    ]
+
+
+def test_what_has_not_taken_effect_is_known_after_commands_were_guarded(
+    interlock: ModuleType, changed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody reloads the daemon that still goes by the file of before."""
+    monkeypatch.setattr(journals, "arm", lambda journal, after: journals.save(journal))
+    journals.save(journals.Journal("trial", state="kept", unsettled=[str(changed)]))
+    assert interlock.main(["guard", "trial"]) == 0
+    journal = journals.load("trial")
+    assert journal is not None
+    assert (journal.unsettled, journal.before) == ([str(changed)], {})
 
 
 def test_one_path_that_cannot_be_brought_back_does_not_stop_the_others(

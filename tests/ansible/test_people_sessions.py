@@ -17,6 +17,20 @@ ADA, BEA, NEW = "AAAAC3NzaC1hZGE=", "AAAAC3NzaC1iZWE=", "AAAAC3NzaC1uZXc="
 OPERATOR = f"ssh-ed25519 {ADA} ada\nssh-ed25519 {BEA} bea\n"
 
 
+JOURNALCTL = """\
+#!/bin/sh
+if test "$1" = --sync
+then cat {log}.told >> {log}; : > {log}.told
+else
+    case " $* " in
+        *" _UID=0 "*) grep '"_UID": "0"' {log} ;;
+        *) cat {log} ;;
+    esac
+fi
+"""
+"""Finds what was written, and after `--sync` also what journald has only been told."""
+
+
 class Rig:
     """A machine with processes that are real, a log of sshd's that is not, and key files."""
 
@@ -24,6 +38,8 @@ class Rig:
         self.running: dict[int, tuple[subprocess.Popen[bytes], Process]] = {}
         self.titles, self.log = tmp_path / "proc", tmp_path / "log"
         self.log.touch()
+        self.told = tmp_path / "log.told"
+        self.told.touch()
 
     def start(
         self, name: str, parent: int = 1, group: str = "/system.slice/ssh.service", uid: int = 0
@@ -40,11 +56,11 @@ class Rig:
             self.logged(pid, account, blob)
         return pid
 
-    def logged(self, pid: int, account: str, blob: str) -> None:
+    def logged(self, pid: int, account: str, blob: str, *, uid: int = 0, is_written: bool = True) -> None:
         (fingerprint,) = sessions.fingerprints([blob])
         said = f"Accepted publickey for {account} from 10.0.2.2 port 50022 ssh2: ED25519 {fingerprint}"
-        with self.log.open("a") as stream:
-            stream.write(json.dumps({"_PID": str(pid), "MESSAGE": said}) + "\n")
+        with (self.log if is_written else self.told).open("a") as stream:
+            stream.write(json.dumps({"_PID": str(pid), "_UID": str(uid), "MESSAGE": said}) + "\n")
 
     def processes(self) -> dict[int, Process]:
         return {pid: one for pid, (child, one) in self.running.items() if child.poll() is None}
@@ -63,7 +79,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(sessions, "processes", made.processes)
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "journalctl").write_text(f'#!/bin/sh\ntest "$1" = --sync || cat {made.log}\n')
+    (tools / "journalctl").write_text(JOURNALCTL.format(log=made.log))
     (tools / "journalctl").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
     facts.KEYS.mkdir()
@@ -165,6 +181,21 @@ def test_of_a_number_that_was_used_twice_the_last_line_counts(rig: Rig) -> None:
     rig.logged(pid, "hangar", ADA)
     keys.take("bea")
     assert rig.alive == {pid}
+
+
+def test_what_a_person_logged_under_that_number_before_is_not_sshds(rig: Rig) -> None:
+    """She had the number earlier, and says that it is ada's login: hers, under way, would go on"""
+    hers = rig.connect("hangar", None)
+    rig.logged(hers, "hangar", ADA, uid=20_001)
+    keys.take("bea")
+    assert hers not in rig.alive
+
+
+def test_a_login_that_journald_has_not_written_yet_is_known(rig: Rig) -> None:
+    ada = rig.connect("hangar", None)
+    rig.logged(ada, "hangar", ADA, is_written=False)
+    keys.take("bea")
+    assert rig.alive == {ada}
 
 
 def test_a_key_that_is_replaced_takes_its_sessions_along_and_the_new_one_does_not(rig: Rig) -> None:

@@ -106,7 +106,9 @@ def test_the_machine_has_one_name_whoever_tells_of_it() -> None:
 def test_the_certificates_by_which_logs_leave_the_machine_are_watched_too() -> None:
     described = yaml.safe_load(render("monitoring", "/etc/hangar/monitoring/described.json", **ROLE))
     audit = yaml.safe_load((REPO / "roles/hardening_audit/vars/main.yml").read_text())
-    for path in audit["__hardening_audit_forward_given"]:
+    given = audit["__hardening_audit_forward_given"]
+    assert given
+    for path in given:
         assert any(fnmatch(path, pattern) for pattern in described["certificates"]), path
 
 

@@ -145,6 +145,25 @@ def test_what_could_not_be_signed_is_not_left_as_evidence(repo: Path, key: Path)
     assert files.last("local").data["taken"] == AUDIT.taken
 
 
+def test_where_the_second_signature_fails_the_first_does_not_stay(
+    repo: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is signed before the data; without them it would pass for a whole audit's."""
+    sign, signed = files.sign, []
+
+    def once(path: Path, private_key: Path) -> Path:
+        if signed:
+            raise HangarError("the agent has let go of the key")
+        signed.append(path.suffix)
+        return sign(path, private_key)
+
+    monkeypatch.setattr(files, "sign", once)
+    with pytest.raises(HangarError, match="let go"):
+        files.write(AUDIT, key)
+    assert signed == [".html"]
+    assert [path.name for path in files.folder("local").iterdir()] == ["allowed_signers"]
+
+
 def test_what_a_killed_audit_left_unsigned_is_not_what_the_next_compares_with(repo: Path, key: Path) -> None:
     first = files.write(AUDIT, key)
     (first.folder / "2026-11-26T050000Z.json").write_text("{}")

@@ -180,3 +180,31 @@ def test_what_was_lost_here_comes_again(there: FakeMachine, folder: Folder, sett
     (folder.path / f"files-{FIRST}.age").unlink()
     assert fetch(there, folder, settings) == [FIRST, SECOND]
     assert [folder.missing(one) for one in folder.backups()] == [[], []]
+
+
+def test_what_was_lost_here_comes_again_though_a_newer_one_is_whole(
+    there: FakeMachine, folder: Folder, settings: config.Config, sign: Sign, make: Make
+) -> None:
+    """The same one as was here; another of its name, which a machine that was taken would offer, does not."""
+    fetch(there, folder, settings)
+    newest = make("20261103T031500Z")
+    shutil.copy(folder.path / f"files-{newest.id}.age", there.spool)
+    second, first = there.backups
+    (folder.path / f"files-{SECOND}.age").unlink()
+    there.backups = (newest, sign(replace(second, seconds=2.0)), first)
+    assert fetch(there, folder, settings) == []
+    assert folder.missing(second) == [f"files-{SECOND}.age"]
+    there.backups = (newest, second, first)
+    assert fetch(there, folder, settings) == [SECOND]
+    assert folder.missing(second) == []
+
+
+def test_a_machine_brings_nothing_in_anothers_name(
+    there: FakeMachine, folder: Folder, settings: config.Config, sign: Sign
+) -> None:
+    """One that was taken would push the other's backups out of retention, in a folder for both."""
+    second, first = there.backups
+    there.backups = (sign(replace(second, machine="hangar-sandbox")), first)
+    assert fetch(there, folder, settings) == [FIRST]
+    assert there.asked == [f"files-{FIRST}.age"]
+    assert folder.find(SECOND) is None

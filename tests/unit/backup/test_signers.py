@@ -92,6 +92,32 @@ def test_what_others_made_is_never_the_latest(
     assert folder.find(THIRD) is None
 
 
+def test_one_whose_object_is_cut_short_there_is_not_the_latest(
+    vault: Callable[..., Vault], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transfer that broke off is brought by the machine's next one; meanwhile the one before it does."""
+    there = vault()
+    sizes = there.sizes()
+    monkeypatch.setattr(there, "sizes", lambda: {**sizes, f"files-{SECOND}.age": 9})
+    assert fetch(there, folder) == []
+    assert folder.require("latest").id == FIRST
+    assert folder.find(SECOND) is None
+
+
+def test_one_that_is_named_replaces_no_other_machines(
+    vault: Callable[..., Vault], folder: Folder, make: Make
+) -> None:
+    there = vault()
+    theirs = make(SECOND, content="theirs", machine="hangar-sandbox")
+    (folder.path / theirs.parts[0].object).unlink()  # so that it would have to be brought
+    with pytest.raises(HangarError) as refused:
+        fetch(there, folder, SECOND)
+    assert refused.value.brief == f"{SECOND} was not fetched: a backup of hangar-sandbox has its name."
+    assert folder.find(SECOND) == theirs
+    assert fetch(there, folder, FIRST) == []
+    assert folder.require(FIRST).id == FIRST
+
+
 def test_an_older_backup_under_a_newer_name_is_none(vault: Callable[..., Vault], folder: Folder) -> None:
     first, _ = vault().held
     assert fetch(vault(replace(first, id=THIRD)), folder) == [THIRD]

@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -53,13 +54,14 @@ def test_nothing_can_be_changed_afterwards(make_config: Make) -> None:
 
 
 @pytest.mark.parametrize("lines", [slice(None), slice(1, 2), slice(1, -1)], ids=["whole", "first", "body"])
+@pytest.mark.parametrize("is_list", [False, True], ids=["a text", "a list"])
 def test_a_private_key_in_the_place_of_its_path_is_repeated_nowhere(
-    repo: Path, tmp_path: Path, lines: slice
+    repo: Path, tmp_path: Path, lines: slice, is_list: bool
 ) -> None:
     """`private_key` asks for it nearly by its name"""
     keys.ensure_key(tmp_path / "id", "me")
     whole = (tmp_path / "id").read_text().splitlines()
-    given = "\n".join(whole[lines])
+    given = whole[lines] if is_list else "\n".join(whole[lines])
     document = json.dumps({"access": {"private_key": given}})
     paths.platform_file("local").write_text(document)
     error = refused()
@@ -322,3 +324,42 @@ def test_options_may_say_where_a_secret_is(make_config: Make) -> None:
     assert connection.extra is not None
     assert connection.extra["token"] == {"secret": "TOKEN"}
     assert connection.extra["a"] == {"password": {"secret": "P"}}
+
+
+def test_a_machines_keys_are_pinned_without_what_is_said_of_them(make_config: Make) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdWUdEcqxzbB1S6s/aEw7p+mJOV0jNf3psGIn12u6RE"
+    assert make_config(f"existing.host_key=['{key} root@vm, the old one']").existing.host_key == (key,)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"\0\0\0\x0bssh-ed25518" + b"\0\0\0\x20" + bytes(32),
+        b"\0\0\0\x0bssh-ed25519" + b"\0\0\0\x10" + bytes(16),
+    ],
+)
+def test_a_host_key_that_is_none_is_not_pinned(make_config: Make, blob: bytes) -> None:
+    """No machine could ever show it: each login would be refused as a stranger's."""
+    line = f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+    with pytest.raises(ConfigError) as refused:
+        make_config(f"existing.host_key=['{line}']")
+    (problem,) = refused.value.problems
+    assert f'"{line[:39]}…" was cut short or changed' in str(problem)
+
+
+def test_what_two_accounts_own_touches_and_does_not_overlap(make_config: Make) -> None:
+    """One number more, and a container of the one is root over a file of the other's"""
+    start = make_config().users.airflow.subids
+    assert make_config(f"users.airbyte.subids={start + 65536}").users.airbyte.subids == start + 65536
+    with pytest.raises(ConfigError) as refused:
+        make_config(f"users.airbyte.subids={start + 65535}")
+    assert "overlaps airflow's" in str(refused.value.problems[0])
+
+
+def test_a_services_number_is_no_persons(make_config: Make) -> None:
+    assert make_config("users.airflow.uid=19999").users.airflow.uid == 19999
+    with pytest.raises(ConfigError) as refused:
+        make_config("users.airflow.uid=20000")
+    assert [str(problem) for problem in refused.value.problems] == [
+        "users.airflow.uid: 20000 is too large; a number from 1001 to 19999 would be right"
+    ]

@@ -72,6 +72,29 @@ def test_what_was_written_can_be_read(server: Server, tmp_path: Path) -> None:
     assert proxy.words(found["ProxyCommand"]) == ("/a b/python", "100%", "x")
 
 
+def test_no_setting_of_the_users_own_makes_it_weaker(server: Server, tmp_path: Path) -> None:
+    """It stands in ~/.ssh/config.d too, and what comes after it in ~/.ssh/config is for every host."""
+    weaker = {
+        "StrictHostKeyChecking": "no", "GlobalKnownHostsFile": "/etc/ssh/theirs", "UserKnownHostsFile": "/theirs",
+        "UpdateHostKeys": "yes", "ForwardAgent": "yes", "PasswordAuthentication": "yes",
+        "KbdInteractiveAuthentication": "yes", "IdentitiesOnly": "no", "HostKeyAlias": "theirs", "User": "theirs",
+    }  # fmt: skip
+    path = tmp_path / "config"
+    theirs = "\n  ".join(["Host *", *(f"{name} {value}" for name, value in weaker.items())])
+    path.write_text(f"{client_config.render(server, tmp_path / 'id')}{theirs}\n")
+    ours, others = effective(path, "hangar-local"), effective(path, "elsewhere")
+    assert [others[name.lower()] for name in ("ForwardAgent", "GlobalKnownHostsFile")] == [
+        "yes",
+        "/etc/ssh/theirs",
+    ]
+    assert {name: ours[name.lower()] for name in weaker} == {
+        "StrictHostKeyChecking": "true", "GlobalKnownHostsFile": "/dev/null",
+        "UserKnownHostsFile": str(paths.known_hosts("local")), "UpdateHostKeys": "false", "ForwardAgent": "no",
+        "PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no", "IdentitiesOnly": "yes",
+        "HostKeyAlias": "hangar-local", "User": "hangar",
+    }  # fmt: skip
+
+
 def test_a_sockets_path_is_short_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
     longest = f"{sockets.socket_folder()}/tunnel-{'x' * 30}.{'r' * 16}"
@@ -86,9 +109,26 @@ def test_a_long_runtime_folder_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp
     assert str(sockets.socket_folder()).startswith("/tmp/hangar-")
 
 
-def test_a_folder_that_another_account_made_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_folder_of_sockets_is_closed_to_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever reaches a socket in it has the operator's connection, without a key."""
+    monkeypatch.undo()
+    runtime = Path(f"/tmp/r{tmp_path.name[-12:]}")
+    folder = runtime / "hangar"
+    folder.mkdir(parents=True)
+    try:
+        folder.chmod(0o777)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        assert sockets.socket_folder() == folder
+        assert folder.stat().st_mode & 0o777 == 0o700
+        monkeypatch.setattr("os.getuid", lambda: folder.stat().st_uid + 1)
+        with pytest.raises(HangarError, match="belongs to another account"):
+            sockets.socket_folder()
+    finally:
+        folder.rmdir()
+        runtime.rmdir()
+
+
+def test_a_link_that_another_account_made_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
     runtime = Path(f"/tmp/r{tmp_path.name[-12:]}")
     runtime.mkdir(exist_ok=True)

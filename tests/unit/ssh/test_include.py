@@ -180,12 +180,22 @@ def test_a_link_to_nothing_is_followed_where_it_leads(home: Path, tmp_path: Path
     assert (tmp_path / "later").read_text() == "Include ~/.ssh/config.d/hangar-*\n"
 
 
-def test_sessions_share_a_connection(server: Server, home: Path) -> None:
-    include.write(server, home / "id", ())
-    said = effective(include.include_file("local"))
-    if len(str(home)) > 50:
-        assert said["controlmaster"] in ("no", "false"), "a socket's path must be short"
-    assert shared.lines("local") == [] or said["controlpersist"] == "600"
+def test_sessions_share_a_connection(
+    server: Server, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = tmp_path.parents[2] / tmp_path.name[-8:]
+    short.symlink_to(home)
+    try:
+        for place, is_shared in ((short, True), (tmp_path / ("long" * 20), False)):
+            monkeypatch.setenv("HOME", str(place))
+            place.mkdir(exist_ok=True)
+            include.write(server, home / "id", ())
+            said = effective(include.include_file("local"))
+            assert said["controlmaster"] == ("auto" if is_shared else "false"), place
+            assert said.get("controlpath") == (f"{place}/.ssh/hangar-local.sock" if is_shared else None)
+            assert said["controlpersist"] == ("600" if is_shared else "no")
+    finally:
+        short.unlink()
 
 
 def test_a_home_with_a_long_name_shares_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -231,6 +241,39 @@ def test_a_linked_config_stays_a_link(home: Path, tmp_path: Path) -> None:
     include.accept(include.proposal()[0])
     assert (home / ".ssh/config").is_symlink()
     assert real.read_text().startswith("Include ")
+
+
+def test_a_link_that_nothing_is_left_behind_stays_a_link(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").write_text(include.with_include(""))
+    (home / ".ssh").mkdir()
+    (home / ".ssh/config").symlink_to(tmp_path / "dotfiles")
+    assert include.remove("local") == [f"the Include line in {home}/.ssh/config"]
+    assert (home / ".ssh/config").is_symlink()
+    assert (tmp_path / "dotfiles").read_text() == ""
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_config_keeps_its_rights(home: Path, mode: int) -> None:
+    config = home / ".ssh/config"
+    config.parent.mkdir()
+    config.write_text("Host a\n")
+    config.chmod(mode)
+    include.accept(include.with_include("Host a\n"))
+    assert config.read_text().startswith(LINE)
+    assert config.stat().st_mode & 0o777 == mode
+
+
+def test_a_shared_connection_ends_where_what_it_was_opened_by_has_changed(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on with the key and to the machine of before."""
+    ended: list[str] = []
+    monkeypatch.setattr(shared, "close", ended.append)
+    include.write(server, home / "id", FORWARDS)
+    include.write(server, home / "id", FORWARDS)
+    assert ended == ["local"], "not for a second call that changes nothing"
+    include.write(server, home / "another", FORWARDS)
+    assert ended == ["local", "local"]
 
 
 def test_a_file_of_the_users_own_by_this_name_is_left_alone(server: Server, home: Path) -> None:

@@ -14,6 +14,7 @@ from hangar import paths, process
 from hangar.checks import way
 from hangar.cloud.base import Jump, Server
 from hangar.cloud.existing import probe
+from hangar.errors import HangarError
 from hangar.ssh import alias, client_config, jump, keys, known_hosts, proof, proxy, tunnel
 from hangar.ssh.login import Login
 from tests.sshd import SSHD, Host
@@ -201,6 +202,36 @@ def test_windows_own_ssh_passes_it_with_what_lies_in_its_folder(
     assert (words[words.index("-l") + 1], words[words.index("-i") + 1]) == ("anna", "C:/Users/anna/.ssh/id")
     lines = known_hosts.render(server).splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["hangar-local", "jump-of-hangar-local"]
+
+
+def test_a_tunnel_that_holds_some_of_its_forwards_only_is_none(
+    server: Server, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody took the port meanwhile: a password for the service behind it would be theirs."""
+    server = known(server, hosts)
+    monkeypatch.setattr(tunnel, "is_free", lambda port: True)
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        taken = theirs.getsockname()[1]
+        with pytest.raises(HangarError) as refused:
+            tunnel.ensure(server, {"airflow": taken, "ssh": hosts[0].port + 1})
+    assert refused.value.brief == "The forwards to hangar-local could not be opened."
+    assert f"cannot listen to port: {taken}" in refused.value.details
+    assert tunnel.current("local") == ()
+
+
+def test_no_setting_of_the_users_own_opens_the_way_to_a_stranger(server: Server, home: Path) -> None:
+    """ssh there asks nobody, knows one key of the jump host, and offers one of ours."""
+    (home / "id").touch()
+    words = jump.command(server, Jump("gate", 22, "me", ()), "me", home / "id")
+    assert words[:3] == ("ssh", "-F", "none"), "not even the system's"
+    said = process.run([words[0], "-G", *words[1:]]).stdout
+    options = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+    wanted = {
+        "batchmode": "yes", "identitiesonly": "yes", "identityfile": f"{home}/id", "stricthostkeychecking": "true",
+        "globalknownhostsfile": "/dev/null", "userknownhostsfile": str(paths.known_hosts("local")),
+        "hostkeyalias": "jump-of-hangar-local", "updatehostkeys": "false", "forwardagent": "no",
+    }  # fmt: skip
+    assert {name: options[name] for name in wanted} == wanted
 
 
 def test_an_address_of_colons_stands_in_brackets(server: Server) -> None:

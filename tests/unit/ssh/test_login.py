@@ -62,6 +62,27 @@ def test_a_key_that_is_not_there_says_how_to_make_one(home: Path) -> None:
     assert caught.value.resolution == f"Make one: ssh-keygen -t ed25519 -f {home}/id_new"
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\nProxyCommand evil", "a\rb"])
+def test_a_path_that_would_end_its_line_is_refused(home: Path, name: str) -> None:
+    """What follows would be a setting of ssh's."""
+    (home / name).write_text("a key")
+    with pytest.raises(HangarError) as caught:
+        login.require_key(str(home / name))
+    assert (
+        caught.value.brief == f"ssh cannot be told of a path with quotes or line breaks: {str(home / name)!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["A1b2+/" * 12, f"{'A1b2+/' * 12}\n{'C3d4' * 20}==", f"-----BEGIN RSA {'PRIVATE'} KEY-----"]
+)
+def test_a_piece_of_a_keys_text_is_repeated_nowhere(home: Path, text: str) -> None:
+    with pytest.raises(HangarError) as caught:
+        login.require_key(text)
+    assert caught.value.brief == "--key wants the path of a private key, and this is none."
+    assert text[:20] not in f"{caught.value.details}{caught.value.resolution}"
+
+
 def test_the_operators_key_is_asked_of_nobody_else(key: Path) -> None:
     assert login.overrides(None, ["a=b"]) == ["a=b"]
     assert login.overrides(Login("anna", "/a: 'b'/id"), []) == ["access.private_key=\"/a: 'b'/id\""]

@@ -19,7 +19,7 @@ from hangar.cloud.base import Server
 from hangar.errors import HangarError, MachineUnreachable, MissingTool
 from hangar.ssh import client_config, keys, known_hosts, proof
 from hangar.ssh.__main__ import main
-from tests.unit.ssh.conftest import ED25519
+from tests.unit.ssh.conftest import SERVER
 
 
 class Doorman(paramiko.ServerInterface):
@@ -107,6 +107,17 @@ def test_a_refused_key_is_no_proof(machine: Machine, capsys: pytest.CaptureFixtu
     machine.admitted = "another"
     assert main(["prove", "--env", "local"]) == 1
     assert "A new login as hangar at 127.0.0.1" in capsys.readouterr().err
+
+
+def test_a_key_that_lies_elsewhere_on_this_computer_is_no_proof(machine: Machine, home: Path) -> None:
+    """The operator would be locked out wherever that one is not."""
+    theirs = home / ".ssh" / "id_ed25519"
+    machine.admitted = keys.ensure_key(theirs, "x").split()[1]
+    with pytest.raises(MachineUnreachable) as caught:
+        proof.prove(proof.Target.of("local"))
+    assert "AuthenticationException" in caught.value.details
+    client_config.write(replace(SERVER, port=machine.port), theirs)
+    proof.prove(proof.Target.of("local"))
 
 
 def test_another_host_key_is_refused(machine: Machine) -> None:
@@ -225,10 +236,11 @@ def test_a_changed_host_key_is_refused_through_the_proxy_command_too(
     script = tmp_path / "way.py"
     script.write_text(LEAD)
     lead_through(server, machine, sys.executable, str(script), str(machine.port), str(tmp_path / "pid"))
-    paths.known_hosts("local").write_text(f"hangar-local {ED25519}\n")
+    another = paramiko.RSAKey.generate(2048)
+    paths.known_hosts("local").write_text(f"hangar-local {another.get_name()} {another.get_base64()}\n")
     with pytest.raises(MachineUnreachable) as caught:
         proof.prove(proof.Target.of("local"))
-    assert "BadHostKeyException" in caught.value.details or "not found in known_hosts" in caught.value.details
+    assert "BadHostKeyException" in caught.value.details
 
 
 def test_what_the_proxy_command_says_is_shown(machine: Machine, server: Server) -> None:
