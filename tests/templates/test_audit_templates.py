@@ -166,11 +166,11 @@ def test_a_call_that_was_killed_is_made_good_by_the_next(turn: Callable[..., lis
     assert turn() == ["pacct", "pacct.1"]
 
 
-def test_the_kernel_is_told_of_the_file_by_its_name_outside_of_the_sandbox() -> None:
-    """Each time, and after the turn. Told from within, it stopped counting when the sandbox was gone."""
+def test_the_kernel_is_told_of_the_file_in_the_machines_own_view_of_its_file_systems() -> None:
+    """Each time, and after the turn. Told in the unit's own, it stopped counting when that was gone."""
     unit = render("hardening_audit", "/etc/systemd/system/hangar-accounting.service")
     started = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
     assert started == [
         "ExecStart=/usr/local/lib/hangar/rotate-accounting",
-        "ExecStart=+/usr/sbin/accton /var/log/account/pacct",
+        "ExecStart=+/usr/bin/nsenter --target 1 --mount /usr/sbin/accton /var/log/account/pacct",
     ]
