@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from hangar.cloud.gcp import calling
+from hangar.cloud.gcp import calling, compute
 from hangar.cloud.gcp.compute import Body, Compute
 from hangar.errors import CloudError
 from tests.gcp.conftest import Environment
@@ -78,8 +78,10 @@ def test_a_machine_that_google_makes_for_ever_is_named_with_its_console(
     finish = Compute.finish
 
     def impatient(self: Compute, operation: Body) -> None:
-        is_machine = "/instances/" in operation.get("targetLink", "")
-        finish(self, operation, limit=-1.0 if is_machine else 60.0)
+        with monkeypatch.context() as patch:
+            if "/instances/" in operation.get("targetLink", ""):
+                patch.setattr(compute, "PATIENCE", -1.0)
+            finish(self, operation)
 
     environment.google.settings(operation_seconds=2.0)
     monkeypatch.setattr(Compute, "finish", impatient)
