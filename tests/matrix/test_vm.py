@@ -50,9 +50,9 @@ BACK = 2 * EMULATED * BACK_WITHIN
 PATIENCE = 120
 """Seconds for one login, or one answer of Airflow's."""
 
-LYNIS_INDEX = 81
-"""What was measured (docs/hardening.md), without Airflow, Airbyte and the warehouse. The goal is 85 with all of them:
-raise this to what a whole machine shows, and never lower it.
+LYNIS_INDEX = 82
+"""What was measured with all services at work (docs/hardening.md). The goal is 85: raise this to what a machine shows,
+and never lower it.
 """
 LYNIS_GOAL = 85
 
