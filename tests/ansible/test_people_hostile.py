@@ -8,6 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -284,3 +285,26 @@ def test_what_starts_itself_anew_again_and_again_ends(homes: Path, monkeypatch: 
     with contextlib.suppress(FileNotFoundError):
         leaving.end("mal", NUMBER)
     assert [pid for pid, uids in facts.processes().items() if NUMBER in uids] == []
+
+
+def test_whoever_was_ended_leaves_no_unit_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their manager was killed, which systemd takes for its failure, and an alert tells of it"""
+    monkeypatch.setattr(leaving, "_end_once", lambda uid: set())
+    asked = []
+    monkeypatch.setattr(leaving.subprocess, "run", lambda argv, **_: asked.append(argv))
+    leaving.end("mal", NUMBER)
+    units = [f"user@{NUMBER}.service", f"user-runtime-dir@{NUMBER}.service", f"user-{NUMBER}.slice"]
+    assert asked == [["systemctl", "stop", *units], ["systemctl", "reset-failed", *units]]
+
+
+def test_a_systemd_that_does_not_answer_keeps_nobody_from_being_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaving, "_end_once", lambda uid: set())
+    monkeypatch.setattr(leaving, "PATIENCE", 0.1)
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    began = time.monotonic()
+    leaving.end("mal", NUMBER)
+    assert time.monotonic() - began < 30

@@ -300,6 +300,8 @@ def test_leaving_ends_all_of_it(machine: Checkout, people: dict[str, Person], to
     assert gone["proven"]
     assert machine.ssh(f"pgrep -U {uid}", check=False).stdout == ""
     assert not ana.can("true")
+    # A unit that failed is an alert: a manager that was ended has not.
+    assert uid not in machine.ssh("systemctl list-units --failed --plain --no-legend").stdout
     # getent says by its status that there is no such account, which is what is hoped for.
     left = "sudo ls /var/spool/cron/crontabs /var/spool/cron/atjobs /var/lib/systemd/linger /etc/ssh/authorized_keys"
     assert (

@@ -98,9 +98,12 @@ def end(name: str, uid: int) -> None:
         time.sleep(0.02)
     if left:
         raise Refused(f"{name}: the processes {sorted(left)} do not end; restart the machine")
-    # The managers are gone already; this lets systemd see it.
+    # The managers are gone already; this lets systemd see it, and forget that one was killed: whoever watches the
+    # machine is told of every unit that has failed.
     units = [f"user@{uid}.service", f"user-runtime-dir@{uid}.service", f"user-{uid}.slice"]
-    subprocess.run(["systemctl", "--no-block", "stop", *units], capture_output=True, check=False)
+    for verb in ("stop", "reset-failed"):
+        with contextlib.suppress(subprocess.TimeoutExpired):  # they are out whatever systemd is busy with
+            subprocess.run(["systemctl", verb, *units], capture_output=True, check=False, timeout=PATIENCE)
 
 
 def _end_once(uid: int) -> set[int]:
