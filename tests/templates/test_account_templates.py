@@ -119,6 +119,14 @@ def test_sudo_writes_down_who_ran_what_and_never_what_they_typed() -> None:
             assert word not in text, path
 
 
+def test_sudo_takes_no_command_from_the_folder_that_its_caller_stands_in() -> None:
+    """Whatever the path of the call is: a folder of somebody else's may hold a program of that name."""
+    written = lines(render("hardening_accounts", "/etc/sudoers.d/10-hangar-defaults"))
+    assert "Defaults ignore_dot" in written
+    (path,) = [line for line in written if "secure_path" in line]
+    assert all(folder.startswith("/") for folder in path.split('"')[1].split(":"))
+
+
 def test_the_log_of_sudo_is_turned_over() -> None:
     text = render("hardening_accounts", "/etc/logrotate.d/hangar-sudo")
     assert "/var/log/sudo.log {" in lines(text)

@@ -168,6 +168,7 @@ def test_sudo_keeps_its_own_rules(host, options):
     for rule in (
         "use_pty",
         "env_reset",
+        "ignore_dot",
         "secure_path=",
         f"timestamp_timeout={options['hardening_accounts_sudo_minutes']}",
     ):
