@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.templates.render import render, value
+from tests.templates.render import render, settings, value
 
 ACCOUNTS = [
     {"name": "airflow", "uid": 2001, "subids": 200000},
@@ -117,6 +117,15 @@ def test_sudo_writes_down_who_ran_what_and_never_what_they_typed() -> None:
         text = render("people" if "people" in path else "hardening_accounts", path).lower()
         for word in ("log_input", "log_output", "log_stdin", "log_ttyin"):
             assert word not in text, path
+
+
+def test_what_a_password_has_to_be_stands_in_the_file_that_is_read_last() -> None:
+    """On a host that was there before, its administrator's own pwquality.conf made passwords of 8 characters good."""
+    written = settings(render("hardening_accounts", "/etc/security/pwquality.conf"))
+    assert int(written["minlen"]) == value("hardening_accounts", "hardening_accounts_password_length")
+    assert {written["dictcheck"], written["usercheck"], written["enforcing"]} == {"1"}
+    role = Path(__file__).parents[2] / "roles/hardening_accounts/templates/etc/security"
+    assert [path.name for path in role.rglob("*.j2")] == ["pwquality.conf.j2"]
 
 
 def test_sudo_takes_no_command_from_the_folder_that_its_caller_stands_in() -> None:
