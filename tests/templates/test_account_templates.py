@@ -151,6 +151,17 @@ def test_what_is_left_open_brings_no_packages() -> None:
         assert value("hardening_accounts", missing, hardening_accounts_off=[control], **said) == left
 
 
+def test_folders_of_crons_are_there_before_a_package_brings_them() -> None:
+    """An audit that installed Lynis, and e2fsprogs with it, opened /etc/cron.d and found that itself."""
+    closed = {"owner": "root", "group": "root", "mode": "0700"}
+    names = ("d", "hourly", "daily", "weekly", "monthly", "yearly")
+    made = "__hardening_system_directories"
+    assert value("hardening_system", made) == {f"/etc/cron.{name}": closed for name in names}
+    wider = value("hardening_system", made, hardening_system_rights={"/etc/cron.d": "root:adm 0750"})
+    assert wider["/etc/cron.d"] == {"owner": "root", "group": "adm", "mode": "0750"}
+    assert value("hardening_system", made, hardening_system_off=["system.rights"]) == {}
+
+
 def test_a_new_log_of_failed_logins_has_the_rights_that_are_wanted_of_it() -> None:
     """logrotate's own settings open it to a group, which the next verification would find."""
     wanted = value("hardening_system", "__hardening_system_files")["/var/log/btmp"]

@@ -187,6 +187,15 @@ def test_the_files_that_decide_who_may_do_what_belong_to_root(host, options):
     assert host.run(f"runuser -u {user} -- cat /etc/shadow").rc != 0
 
 
+def test_what_a_package_brings_for_cron_is_closed_to_others(host, table):
+    """Folders of cron's are closed to others before a package comes with work for it"""
+    folders = [path for path in table["__hardening_system_files"] if path.startswith("/etc/cron.")]
+    assert len(folders) == 6
+    told = host.check_output(f"stat --format '%n %U %a' {' '.join(folders)}").splitlines()
+    found = {path: (owner, int(mode, 8) & 0o007) for path, owner, mode in map(str.split, told)}
+    assert found == dict.fromkeys(folders, ("root", 0))
+
+
 def test_only_root_uses_cron_and_at(host, options):
     for name in ("cron", "at"):
         assert (
