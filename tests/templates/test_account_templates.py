@@ -162,6 +162,15 @@ def test_folders_of_crons_are_there_before_a_package_brings_them() -> None:
     assert value("hardening_system", made, hardening_system_off=["system.rights"]) == {}
 
 
+def test_who_may_use_cron_and_at_is_read_by_their_own_groups_and_by_no_others() -> None:
+    """Tried with Debian 13's programs. Of root's group, `at` reads Debian's at.deny in its place, which names few."""
+    written = value("hardening_system", "__hardening_system_tree")
+    assert written["/etc/cron.allow"] == {"group": "crontab", "mode": "0640"}
+    assert written["/etc/at.allow"] == {"group": "daemon", "mode": "0640"}
+    # Where there is no cron, its package has not made the group yet, and a file's group has to be there.
+    assert "g crontab -" in lines(render("base", "/etc/sysusers.d/hangar-cron.conf"))
+
+
 def test_a_new_log_of_failed_logins_has_the_rights_that_are_wanted_of_it() -> None:
     """logrotate's own settings open it to a group, which the next verification would find."""
     wanted = value("hardening_system", "__hardening_system_files")["/var/log/btmp"]

@@ -32,6 +32,9 @@ OWN = {
 }
 """A file that each profile is to leave readable."""
 
+READ_BY = {"/etc/cron.allow": "crontab", "/etc/at.allow": "daemon"}
+"""Who may use them, and the group that each program has whoever calls it (`crontab` and `at` are set-group-id)."""
+
 CLOSED = ("/etc/shadow", "/etc/sudoers", "/etc/ssh/ssh_host_ed25519_key")
 """Files that root reads, and nobody under a profile."""
 
@@ -202,6 +205,15 @@ def test_only_root_uses_cron_and_at(host, options):
             host.file(f"/etc/{name}.allow").content_string.split() == options["hardening_system_schedulers"]
         )
         assert not host.file(f"/etc/{name}.deny").exists
+
+
+def test_who_may_use_cron_and_at_is_read_by_these_alone(host):
+    """Who may use cron and at is read by these alone, and by no account of its own"""
+    for path, group in READ_BY.items():
+        assert host.check_output(f"stat --format '%U %G %a' {path}") == f"root {group} 640"
+        read = f"setpriv --reuid nobody --regid {{}} --clear-groups cat {path}"
+        assert host.run(read.format(group)).rc == 0, path
+        assert host.run(read.format("nogroup")).rc != 0, path
 
 
 def test_the_banner_names_no_system(host, options):
