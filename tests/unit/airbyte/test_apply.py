@@ -114,12 +114,15 @@ def test_what_somebody_changed_in_airbyte_is_changed_back(
     source["configuration"]["count"] = 7
     connection = next(iter(applied.held["connections"].values()))
     connection["status"] = "inactive"
+    connection["name"], name = "renamed in its pages", connection["name"]
     connection["configurations"]["streams"].append({"name": "products", "syncMode": "full_refresh_append"})
     capsys.readouterr()
     assert call("apply") == 0
     out = capsys.readouterr().out
     assert "    configuration.count: 7 → 100\n" in out
     assert "    enabled: false → true\n" in out
+    assert f"    name: renamed in its pages → {name}\n" in out
+    assert [one["name"] for one in applied.held["connections"].values()] == [name]
     assert "    streams.products.sync_mode: full_refresh_append → —\n" in out
     assert call("plan") == 0
 
