@@ -97,7 +97,7 @@ class _Kept(CacheBase):
         self, source_name: str, *, refresh: bool = True, destination_name: str | None = None
     ) -> StateProviderBase:
         """The states of this connection's streams, from the ledger."""
-        entries = self._context.ledger.entries(self.get_sql_engine()).values()
+        entries = self._context.earlier.values()
         return StaticInputState(
             [AirbyteStateMessage.model_validate_json(entry.state) for entry in entries if entry.state]
         )

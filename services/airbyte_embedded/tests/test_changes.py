@@ -1,0 +1,101 @@
+"""What somebody changes about a connection between two syncs: no row is lost or doubled by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.places import Ask, destination
+from tests.server import Server
+from tests.told import OWN, Told
+from tests.toy import keyless, stream
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+def place(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Iterator[tuple[str, Ask]]:
+    with destination(server, request.param, tmp_path.name) as made:
+        yield made
+
+
+@pytest.fixture
+def source(server: Server, tmp_path: Path) -> Told:
+    return Told(server, tmp_path)
+
+
+def sync(server: Server, connection: str) -> None:
+    job = server.run(connection)
+    assert job["status"] == "succeeded", job
+
+
+def set_mode(server: Server, connection: str, mode: str) -> None:
+    streams = [{"name": "items", "syncMode": mode, **OWN}]
+    answer = server.ask("PATCH", f"/connections/{connection}", json={"configurations": {"streams": streams}})
+    assert answer.status_code == 200, answer.text
+
+
+def ids(ask: Ask, table: str = "items") -> list[int]:
+    return [number for (number,) in ask(f"SELECT id FROM {table} ORDER BY id")]
+
+
+def test_a_prefix_that_changes_leads_to_tables_with_every_row_and_back_without_one_twice(
+    server: Server, source: Told, place: tuple[str, Ask]
+) -> None:
+    to, ask = place
+    source.has(1, 2)
+    streams = [{"name": "items", "syncMode": "incremental_append", **OWN}]
+    connection = server.connection(source.id, to, streams=streams)
+    sync(server, connection)
+    for prefix, there in (("new_", [1, 2, 3]), ("", [1, 2, 3])):
+        source.has(1, 2, 3)
+        server.ask("PATCH", f"/connections/{connection}", json={"prefix": prefix})
+        sync(server, connection)
+        assert ids(ask, f"{prefix}items") == there
+
+
+def test_a_table_that_somebody_dropped_comes_back_whole(server: Server, source: Told, tmp_path: Path) -> None:
+    with destination(server, "postgres") as (to, ask):
+        source.has(1, 2)
+        streams = [{"name": "items", "syncMode": "incremental_append", **OWN}]
+        connection = server.connection(source.id, to, streams=streams)
+        sync(server, connection)
+        ask("DROP TABLE items")
+        source.offers([keyless(stream("items"))], items=['{"id": "no number"}'])
+        assert server.run(connection)["status"] == "failed"  # and leaves an empty table
+        source.has(1, 2, 3)
+        for _ in range(2):
+            sync(server, connection)
+            assert ids(ask) == [1, 2, 3]
+
+
+def test_copies_of_the_source_that_become_incremental_are_not_appended_to_each_other(
+    server: Server, source: Told, place: tuple[str, Ask]
+) -> None:
+    to, ask = place
+    source.has(1, 2)
+    connection = server.connection(source.id, to)
+    sync(server, connection)
+    set_mode(server, connection, "incremental_append")
+    for there in ([1, 2, 3], [1, 2, 3, 4]):
+        source.has(*there)
+        sync(server, connection)
+        assert ids(ask) == there
+
+
+@pytest.mark.parametrize("more", [[], [4]], ids=["nothing new", "a new row"])
+def test_what_was_appended_twice_is_there_once_when_a_stream_is_deduplicated(
+    server: Server, source: Told, place: tuple[str, Ask], more: list[int]
+) -> None:
+    to, ask = place
+    source.has(1, 2, 3, 2)
+    streams = [{"name": "items", "syncMode": "incremental_append", **OWN}]
+    connection = server.connection(source.id, to, streams=streams)
+    sync(server, connection)
+    assert ids(ask) == [1, 2, 2, 3]
+    set_mode(server, connection, "incremental_deduped_history")
+    source.has(1, 2, 3, 2, *more)
+    sync(server, connection)
+    assert ids(ask) == [1, 2, 3, *more]
