@@ -10,7 +10,7 @@ import pytest
 from tests.places import Ask, destination
 from tests.server import Server
 from tests.told import OWN, Told
-from tests.toy import keyless, stream
+from tests.toy import COLUMNS, keyless, stream
 
 pytestmark = pytest.mark.long
 
@@ -99,3 +99,15 @@ def test_what_was_appended_twice_is_there_once_when_a_stream_is_deduplicated(
     source.has(1, 2, 3, 2, *more)
     sync(server, connection)
     assert ids(ask) == [1, 2, 3, *more]
+
+
+def test_a_view_outlives_a_column_that_the_source_has_lost(server: Server, source: Told) -> None:
+    with destination(server, "postgres") as (to, ask):
+        source.has(1, 2)
+        connection = server.connection(source.id, to)
+        sync(server, connection)
+        ask("CREATE VIEW seen AS SELECT id, code FROM items")
+        columns = {name: kind for name, kind in COLUMNS.items() if name != "code"}
+        source.offers([keyless(stream("items", columns))], items=[{"id": 3}])
+        sync(server, connection)
+        assert ask("SELECT * FROM seen") == [(3, None)]

@@ -149,7 +149,7 @@ class UnitOfWork(SqlProcessorBase):
     ) -> None:
         if stream_name in self.context.deduplicated:
             self._deduplicate(stream_name, temp_table_name)
-        if self._types(temp_table_name) != self._types(final_table_name):
+        if not self._types(temp_table_name) <= self._types(final_table_name):
             # a column's type changed: the old table cannot take the rows.
             super()._swap_temp_table_with_final_table(stream_name, temp_table_name, final_table_name)
             return
