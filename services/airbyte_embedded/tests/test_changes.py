@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.places import Ask, destination
-from tests.server import Server
+from tests.postgres import BIN, PASSWORD, Postgres
+from tests.server import WORKER, Server
 from tests.told import OWN, Told
 from tests.toy import COLUMNS, keyless, stream
 
@@ -111,3 +115,54 @@ def test_a_view_outlives_a_column_that_the_source_has_lost(server: Server, sourc
         source.offers([keyless(stream("items", columns))], items=[{"id": 3}])
         sync(server, connection)
         assert ask("SELECT * FROM seen") == [(3, None)]
+
+
+@pytest.mark.parametrize("mode", ["full_refresh_overwrite", "incremental_deduped_history"])
+def test_two_that_write_one_table_at_once_leave_each_row_once(
+    server: Server, source: Told, mode: str
+) -> None:
+    if BIN is None:
+        pytest.skip("Postgres is not installed here: apt-get install postgresql")
+    database = Postgres().start()
+    try:
+        source.has(1, 2, 3)
+        to = server.destination("postgres", **database.config())
+        streams = [{"name": "items", "syncMode": mode, **OWN}]
+        connection = server.connection(source.id, to, streams=streams)
+        sync(server, connection)
+        with other_writer(database) as let_go:
+            source.has(1, 2, 3, 1)  # something new, for the mode that would write nothing otherwise
+            job = server.make("/jobs", connectionId=connection, jobType="sync")["jobId"]
+            deadline = time.monotonic() + 180
+            waits = "application_name = 'airbyte-embedded' AND wait_event_type = 'Lock'"
+            while not database.query(f"SELECT 1 FROM pg_stat_activity WHERE {waits}"):
+                assert time.monotonic() < deadline, server.joblog(job)
+                time.sleep(0.1)
+            let_go()
+        assert server.wait(job)["status"] == "succeeded"
+        found = [number for (number,) in database.query("SELECT id FROM items ORDER BY id")]
+        assert found == ([1, 1, 2, 3] if mode == "full_refresh_overwrite" else [1, 2, 3])
+    finally:
+        database.close()
+
+
+@contextmanager
+def other_writer(database: Postgres) -> Iterator[Callable[[], None]]:
+    """Somebody who has replaced the table's rows, and not committed yet: until it is called."""
+    replaced = "CREATE TEMP TABLE kept AS SELECT * FROM items; DELETE FROM items; INSERT INTO items SELECT * FROM kept"
+    script = (
+        f"import psycopg2\nc = psycopg2.connect(host='127.0.0.1', port={database.port}, dbname='postgres',"
+        f" user='loader', password={PASSWORD!r})\nc.cursor().execute({replaced!r})\nprint('ready', flush=True)\n"
+        "input()\nc.commit()"
+    )
+    with subprocess.Popen(
+        [WORKER, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        assert child.stdout.readline() == "ready\n"
+
+        def let_go() -> None:
+            child.communicate("\n", 60)
+
+        yield let_go

@@ -44,6 +44,12 @@ class Staging(JsonlWriter):
 class PostgresUnit(UnitOfWork, PostgresSqlProcessor):
     file_writer_class = Staging
 
+    def _keep_others_out(self, table: str) -> None:
+        """Readers may go on. What another connection commits while a DELETE waits for it, that DELETE does not see: its
+        rows and ours would stand there together.
+        """
+        self._execute_sql(f"LOCK TABLE {self._fully_qualified(table)} IN SHARE ROW EXCLUSIVE MODE")
+
 
 class PostgresCopy(PostgresUnit):
     """Loads by COPY, inside the stream's transaction."""

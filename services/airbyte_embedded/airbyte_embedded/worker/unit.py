@@ -149,8 +149,9 @@ class UnitOfWork(SqlProcessorBase):
     ) -> None:
         if stream_name in self.context.deduplicated:
             self._deduplicate(stream_name, temp_table_name)
+        self._keep_others_out(final_table_name)
         if not self._types(temp_table_name) <= self._types(final_table_name):
-            # a column's type changed: the old table cannot take the rows.
+            # a column's type changed: the old table cannot take the rows. (One that the source has lost stays, empty.)
             super()._swap_temp_table_with_final_table(stream_name, temp_table_name, final_table_name)
             return
         self._execute_sql(f"DELETE FROM {self._fully_qualified(final_table_name)}")
@@ -160,6 +161,7 @@ class UnitOfWork(SqlProcessorBase):
         self, stream_name: str, temp_table_name: str, final_table_name: str
     ) -> None:
         self._deduplicate(stream_name, temp_table_name)
+        self._keep_others_out(final_table_name)
         final, temporary = self._fully_qualified(final_table_name), self._fully_qualified(temp_table_name)
         keys = self._keys(stream_name)
         same = " AND ".join(f"old.{name} = new.{name}" for name in keys)
@@ -177,6 +179,9 @@ class UnitOfWork(SqlProcessorBase):
         self._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
         if self.context.is_new_way(stream_name):
             self._deduplicate(stream_name, final_table_name)  # what another mode left there, once
+
+    def _keep_others_out(self, table: str) -> None:
+        """From here to the end of the transaction nobody else writes the table. A DuckDB file is ours alone anyway."""
 
     def _deduplicate(self, stream: str, table: str) -> None:
         """Of rows with one key the last that was read stays: its raw id sorts by time."""
