@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NoReturn
 
 from airbyte._executors.base import Executor
@@ -24,6 +25,8 @@ from airbyte_protocol.models import (
 Json = dict[str, Any]
 HALF = re.compile("[\ud800-\udfff]")
 """Half a letter: JSON can escape it, and no text can hold it."""
+FRACTION = re.compile(r"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{3}")
+"""Where a number may be of which Python's own kind (a double) does not hold every digit."""
 GRACE = 5.0  # seconds for a connector to end by itself once nobody reads it
 
 
@@ -58,6 +61,8 @@ class ConnectorExecutor(Executor):
                 # records are the many; they are not parsed twice
                 if '"RECORD"' not in line:
                     said = _note(line) or said
+                elif FRACTION.search(line):
+                    line = _every_digit(line)
                 yield _whole_letters(line) if "\\ud" in line or "\\uD" in line else line
             finished = True
         finally:
@@ -98,6 +103,37 @@ def _whole_letters(line: str) -> str:
     except (ValueError, RecursionError):
         return line
     return HALF.sub("\ufffd", text) if HALF.search(text) else line
+
+
+class _Digits(str):
+    """A number with a fraction or an exponent, as it was written, that a double would change."""
+
+
+def _number(text: str) -> float | _Digits:
+    value = float(text)
+    return value if Decimal(repr(value)) == Decimal(text) else _Digits(text)
+
+
+def _doubles(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _doubles(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_doubles(part) for part in value]
+    return float(value) if isinstance(value, _Digits) else value
+
+
+def _every_digit(line: str) -> str:
+    """The record with those of its columns that are such numbers as texts, which a database reads to the last digit:
+    PyAirbyte would read doubles. Inside an object or a list a number stays one.
+    """
+    try:
+        message = json.loads(line, parse_float=_number)
+        data = message["record"]["data"]
+        long = {name: str(value) for name, value in data.items() if isinstance(value, _Digits)}
+        message["record"]["data"] = _doubles(data) | long
+        return json.dumps(message) if long else line
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidOperation):
+        return line
 
 
 def _unread(line: str) -> str:
