@@ -30,6 +30,16 @@ def columns(offered: Json) -> list[str]:
     return list(offered.get("json_schema", {}).get("properties", {}))
 
 
+def known_columns(made: list[Json], offered: list[Json]) -> dict[str, list[str]]:
+    """Stream → the columns that it has now, of those of a connection."""
+    spaces = {stream["name"]: stream.get("namespace") for stream in made}
+    return {
+        stream["name"]: columns(stream)
+        for stream in offered
+        if stream["name"] in spaces and (stream.get("namespace") or None) == spaces[stream["name"]]
+    }
+
+
 def properties(offered: Json) -> Json:
     """As `GET /streams` has it."""
     answer = {
@@ -58,7 +68,9 @@ def configured(
 
     Raises Problem 400 with every misfit.
     """
-    known = {stream["name"]: stream for stream in offered}
+    known: dict[str, list[Json]] = {}
+    for one in offered:
+        known.setdefault(one["name"], []).append(one)
     chosen = wanted if wanted is not None else [Stream(name=name) for name in known]
     faults: list[str] = []
     made = []
@@ -68,9 +80,15 @@ def configured(
                 f"{stream.name}: the source has no such stream; it has {', '.join(sorted(known))[:500]}"
             )
             continue
-        found = [*_misfits(stream, known[stream.name]), *_names(stream, known[stream.name], prefix, longest)]
+        alike = known[stream.name]
+        spaces = [str(one.get("namespace")) for one in alike]
+        if len(alike) > 1 and stream.namespace not in spaces:
+            faults.append(f"{stream.name}: the source has it in the namespaces {', '.join(spaces)}: name one")
+            continue
+        meant = next((one for one in alike if one.get("namespace") == stream.namespace), alike[0])
+        found = [*_misfits(stream, meant), *_names(stream, meant, prefix, longest)]
         faults += [f"{stream.name}: {fault}" for fault in found]
-        made.append(_complete(stream, known[stream.name]))
+        made.append(_complete(stream, meant))
     tables = [written(stream.name, longest) for stream in chosen]
     faults += [
         f"{name}: two streams would be written to this table" for name in {*tables} if tables.count(name) > 1
@@ -83,6 +101,8 @@ def configured(
 def _names(stream: Stream, offered: Json, prefix: str, longest: int | None) -> list[str]:
     """What would be lost without a word, or fail in the middle of a job, for what it is called."""
     faults = []
+    if not written(prefix + stream.name).strip("_"):
+        faults.append("a table needs a letter or digit of ASCII in its name: give the connection a prefix")
     # PyAirbyte fills a table beside it, whose name is longer
     if longest and len(table := written(prefix + stream.name)) >= longest:
         faults.append(

@@ -117,6 +117,40 @@ def test_a_view_outlives_a_column_that_the_source_has_lost(server: Server, sourc
         assert ask("SELECT * FROM seen") == [(3, None)]
 
 
+def test_a_stream_that_is_gone_fails_the_job_in_words_and_its_table_stays(
+    server: Server, source: Told, tmp_path: Path
+) -> None:
+    with destination(server, "duckdb", tmp_path.name) as (to, ask):
+        source.has(1, 2)
+        connection = server.connection(source.id, to)
+        sync(server, connection)
+        source.offers([keyless(stream("things"))], things=[])
+        job = server.run(connection)
+        assert job["status"] == "failed"
+        assert job["failureReason"].startswith(
+            "source-toy has no stream items any more: take it out of the conn"
+        )
+        assert ids(ask) == [1, 2]
+
+
+def test_of_two_streams_with_one_name_the_named_one_is_moved(
+    server: Server, source: Told, tmp_path: Path
+) -> None:
+    own = {"kept": {"type": ["null", "string"]}}
+    spaces = [
+        keyless(stream("items", {**COLUMNS, **columns})) | {"namespace": space}
+        for space, columns in (("shop", own), ("old", {}))
+    ]
+    source.offers(spaces, items=[{"id": 1, "kept": "yes"}])
+    with destination(server, "duckdb", tmp_path.name) as (to, ask):
+        body = {"sourceId": source.id, "destinationId": to}
+        refused = server.ask("POST", "/connections", json=body)
+        assert "items: the source has it in the namespaces shop, old: name one" in refused.json()["detail"]
+        streams = [{"name": "items", "namespace": "shop"}]
+        sync(server, server.connection(source.id, to, streams=streams))
+        assert ask("SELECT id, kept FROM items") == [(1, "yes")]
+
+
 @pytest.mark.parametrize("mode", ["full_refresh_overwrite", "incremental_deduped_history"])
 def test_two_that_write_one_table_at_once_leave_each_row_once(
     server: Server, source: Told, mode: str

@@ -96,6 +96,8 @@ def fields(*names: str) -> list[dict[str, Any]]:
         (fields("id", "*"), None, "a field called '*' cannot be a column: select the others"),
         ([{"name": "t" * 59}], 63, "a table may have 62 letters with this destination"),
         ([{"name": "t" * 58}], 63, ""),
+        ([{"name": "t", "namespace": "a"}, {"name": "t", "namespace": "b"}], 63,
+         "t: the source has it in the namespaces a, b: name one"),
     ],
 )  # fmt: skip
 def test_names_that_would_lose_values_or_fail_a_job_are_refused(
@@ -108,6 +110,16 @@ def test_names_that_would_lose_values_or_fail_a_job_are_refused(
         said = problem.detail
     assert refused in said
     assert bool(refused) == bool(said)
+
+
+def test_a_table_needs_a_letter_that_a_database_can_be_given() -> None:
+    with pytest.raises(Problem) as caught:
+        catalog.configured(None, [{"name": "订单"}])
+    assert (
+        "a table needs a letter or digit of ASCII in its name: give the connection a prefix"
+        in caught.value.detail
+    )
+    assert catalog.configured(None, [{"name": "订单"}], "raw_")[0]["name"] == "订单"
 
 
 # masks

@@ -181,8 +181,24 @@ class ConnectionSource(Source):
         super()._print_info_message(message)
 
     def _discover(self) -> AirbyteCatalog:
-        """The catalog as the source has it now, with the columns that the connection wants."""
+        """The catalog as the source has it now, with the streams and columns that the connection wants.
+
+        Raises ConnectorFailed where a stream is gone: nothing that was moved from it is touched.
+        """
         catalog = super()._discover()
+        found = [stream for stream in catalog.streams if stream.name in self._wanted]
+        names = [stream.name for stream in found]
+        catalog.streams = [
+            stream
+            for stream in found
+            if names.count(stream.name) == 1
+            or (stream.namespace or None) == self._wanted[stream.name].get("namespace")
+        ]
+        if gone := sorted({*self._wanted} - {stream.name for stream in catalog.streams}):
+            raise ConnectorFailed(
+                f"{self.name} has no stream {', '.join(gone)} any more: take it out of the connection, or see to it at"
+                " the source. The tables stay as they were."
+            )
         for stream in catalog.streams:
             properties = stream.json_schema.get("properties", {})
             stream.json_schema["properties"] = {
