@@ -182,6 +182,21 @@ def test_a_source_that_a_connection_of_others_uses_is_not_removed(
     assert applied.changes() == []
 
 
+@pytest.mark.parametrize(("mode", "said"), [
+    ("incremental_append", "is forgotten, and a connection in its place appends every row once more."),
+    ("incremental_deduped_history", "is forgotten."),
+])  # fmt: skip
+def test_a_connection_with_a_new_name_is_said_to_append_every_row_once_more(
+    applied: FakeAirbyte, declare: Declare, mode: str, said: str
+) -> None:
+    declare(("incremental_deduped_history", mode))
+    assert call("apply") == 0
+    declare(("people_to_warehouse", "renamed"), ("incremental_deduped_history", mode))
+    with pytest.raises(NeedsAnswer) as asked:
+        call("apply")
+    assert asked.value.details.endswith(said)
+
+
 def test_another_connector_means_anew_for_it_and_what_uses_it(
     applied: FakeAirbyte, declare: Declare, capsys: pytest.CaptureFixture[str]
 ) -> None:
