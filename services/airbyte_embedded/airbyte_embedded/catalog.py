@@ -12,6 +12,9 @@ Json = dict[str, Any]
 USUAL_MODE = "full_refresh_overwrite"
 # The others are for data activation (reverse ETL), which PyAirbyte's caches have no counterpart for
 FULL = ("full_refresh_overwrite", "full_refresh_append", "full_refresh_overwrite_deduped")
+OWN = "_airbyte_"
+OWN_COLUMNS = tuple(f"{OWN}{name}" for name in ("raw_id", "extracted_at", "meta"))
+"""What PyAirbyte adds to every row, in place of what the source has there."""
 INCREMENTAL = ("incremental_append", "incremental_deduped_history")
 
 
@@ -103,6 +106,10 @@ def _names(stream: Stream, offered: Json, prefix: str, longest: int | None) -> l
     faults = []
     if not written(prefix + stream.name).strip("_"):
         faults.append("a table needs a letter or digit of ASCII in its name: give the connection a prefix")
+    if written(prefix + stream.name).startswith(OWN):
+        faults.append(
+            f"tables whose names begin with {OWN} are the engine's own: give the connection a prefix"
+        )
     # PyAirbyte fills a table beside it, whose name is longer
     if longest and len(table := written(prefix + stream.name)) >= longest:
         faults.append(
@@ -116,6 +123,10 @@ def _names(stream: Stream, offered: Json, prefix: str, longest: int | None) -> l
     faults += [
         f"{' and '.join(alike)} would both be written to the column {column}: select one of them"
         for column, alike in called.items() if len(alike) > 1
+    ]  # fmt: skip
+    faults += [
+        f"the column {column} is the engine's own: select the other fields"
+        for column in called if column in OWN_COLUMNS
     ]  # fmt: skip
     faults += [
         f"a field called {name!r} cannot be a column: select the others"

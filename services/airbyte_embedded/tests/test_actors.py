@@ -289,5 +289,7 @@ def test_a_schema_that_the_account_may_not_make_is_refused_with_the_connection(s
             assert answer.status_code == 400
             assert "there is no schema sales, and the account may not create one" in answer.json()["detail"]
         assert server.get(f"/connections/{made}")["namespaceFormat"] == "more"
+        word = server.ask("POST", "/connections", json=body | elsewhere | {"namespaceFormat": "order"})
+        assert "order is a word of SQL's own, and cannot be the schema's name" in word.json()["detail"]
     finally:
         database.close()

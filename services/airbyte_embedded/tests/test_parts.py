@@ -93,6 +93,8 @@ def fields(*names: str) -> list[dict[str, Any]]:
         (fields("a" * 63 + "b", "a" * 63 + "c"), None, ""),
         (fields("Order Id", "order-id"), None, "Order Id and order-id would both be written to the column order_id"),
         (fields("1st", "_1st"), None, "1st and _1st would both be written to the column _1st"),
+        (fields("id", "_airbyte_raw_id"), None, "the column _airbyte_raw_id is the engine's own"),
+        (fields("id", "_airbyte_data"), None, ""),
         (fields("id", "*"), None, "a field called '*' cannot be a column: select the others"),
         ([{"name": "t" * 59}], 63, "a table may have 62 letters with this destination"),
         ([{"name": "t" * 58}], 63, ""),
@@ -120,6 +122,14 @@ def test_a_table_needs_a_letter_that_a_database_can_be_given() -> None:
         in caught.value.detail
     )
     assert catalog.configured(None, [{"name": "订单"}], "raw_")[0]["name"] == "订单"
+
+
+def test_a_stream_is_not_written_over_a_table_of_the_engine() -> None:
+    offered = [{"name": "_airbyte_embedded_state"}]
+    with pytest.raises(Problem) as caught:
+        catalog.configured(None, offered)
+    assert "tables whose names begin with _airbyte_ are the engine's own" in caught.value.detail
+    assert catalog.configured(None, offered, "raw_")
 
 
 # masks
