@@ -105,6 +105,35 @@ def test_what_was_appended_twice_is_there_once_when_a_stream_is_deduplicated(
     assert ids(ask) == [1, 2, 3, *more]
 
 
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+@pytest.mark.parametrize("mode", ["incremental_append", "incremental_deduped_history"])
+def test_whole_numbers_that_get_fractions_are_not_rounded(
+    server: Server, source: Told, tmp_path: Path, kind: str, mode: str
+) -> None:
+    def has(amounts: list[float], number: str) -> None:
+        columns = {**COLUMNS, "amount": {"type": ["null", number]}}
+        rows = [{"id": place, "amount": amount} for place, amount in enumerate(amounts)]
+        source.offers([keyless(stream("items", columns))], items=rows)
+
+    with destination(server, kind, tmp_path.name) as (to, ask):
+        has([1], "integer")
+        streams = [{"name": "items", "syncMode": mode, **OWN}]
+        connection = server.connection(source.id, to, streams=streams)
+        sync(server, connection)
+        has([1, 7.6], "number")
+        job = server.run(connection)
+        assert job["status"] == "failed"
+        assert "the column amount of items is bigint, and of the source it is" in job["failureReason"].lower()
+        assert ids(ask) == [0]
+        for following in ("full_refresh_overwrite", mode):  # as the message says
+            set_mode(server, connection, following)
+            sync(server, connection)
+        assert ask("SELECT CAST(amount AS text) FROM items ORDER BY id") == [
+            ("1.000000000",),
+            ("7.600000000",),
+        ]
+
+
 def test_a_view_outlives_a_column_that_the_source_has_lost(server: Server, source: Told) -> None:
     with destination(server, "postgres") as (to, ask):
         source.has(1, 2)

@@ -32,6 +32,17 @@ class Unsupported(Exception):
     """The source does something that PyAirbyte cannot carry faithfully."""
 
 
+def _holds(old: str, new: str) -> bool:
+    """Whether a column of the type `old` takes every value of the type `new` as it is."""
+    old, new = old.lower(), new.lower()
+    return (
+        old == new
+        or old.startswith(("character varying", "varchar", "text"))
+        or (new == "bigint" and old.startswith(("numeric", "decimal")))
+        or (new == "date" and old.startswith("timestamp"))
+    )
+
+
 @dataclass
 class Context:
     """What a processor must know of the job; filled in as the job goes on."""
@@ -179,6 +190,20 @@ class UnitOfWork(SqlProcessorBase):
         self._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
         if self.context.is_new_way(stream_name):
             self._deduplicate(stream_name, final_table_name)  # what another mode left there, once
+
+    def _append_temp_table_to_final_table(
+        self, temp_table_name: str, final_table_name: str, stream_name: str
+    ) -> None:
+        """Raises Unsupported where a column's type has changed: a database puts 7.6 into whole numbers as 8."""
+        there = dict(self._types(final_table_name))
+        for column, kind in sorted(self._types(temp_table_name)):
+            if not _holds(old := there.get(column, kind), kind):
+                raise Unsupported(
+                    f"The column {column} of {final_table_name} is {old}, and of the source it is {kind} now."
+                    " Sync the stream once in the mode full_refresh_overwrite, which makes the table anew, or drop the"
+                    " table: either way everything is read again."
+                )
+        super()._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
 
     def _keep_others_out(self, table: str) -> None:
         """From here to the end of the transaction nobody else writes the table. A DuckDB file is ours alone anyway."""
