@@ -30,7 +30,7 @@ def arguments(action: str, wanted: str = "", *, as_json: bool = False) -> argpar
 def test_where_there_is_none_it_says_how_to_make_one(
     folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backup.run(arguments("list"))
+    assert backup.run(arguments("list")) == 0
     assert capsys.readouterr().out == "There is no backup. Make one: ./provision.py backup now local\n"
     with pytest.raises(HangarError, match=r"There is no backup\."):
         backup.run(arguments("verify"))
@@ -49,9 +49,13 @@ def test_a_clone_that_was_told_of_nothing_asks_the_machine(
         raise HangarError("hangar-local cannot be spoken to.")
 
     monkeypatch.setattr("hangar.backup.machine.Machine.show", show)
-    backup.run(arguments("list"))
+    assert backup.run(arguments("list")) == 1
     assert asked == ["local"]
-    assert capsys.readouterr().err == "hangar-local cannot be spoken to. This is what is here.\n"
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hangar-local cannot be spoken to. This is what is here.\n")
+    console.configure(json=True)
+    assert backup.run(arguments("list", as_json=True)) == 1, "a program would have taken them for lost"
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_whole_and_damaged_ones_are_told_apart(
@@ -112,7 +116,7 @@ def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
     make(FIRST)
     monkeypatch.setattr(target, "of", lambda config: Away())
     console.configure(json=True)
-    backup.run(arguments("list", as_json=True))
+    assert backup.run(arguments("list", as_json=True)) == 1
     told = capsys.readouterr()
     assert [one["id"] for one in json.loads(told.out)] == [FIRST]
     assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err
