@@ -43,6 +43,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False,
                 consent.agree_to_lose(config, cloud, wanted.id)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
+            keys.ensure(config)
             introduce(server, config)
             arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         with progress.stage("Playbook"):
@@ -102,6 +103,7 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
         if server is None or wanted.replaces:
             return wanted, None
         try:
+            keys.ensure(config)  # Ansible by itself gives its public half to the machine
             introduce(server, config)
             with progress.stage("Playbook"):
                 return wanted, configure(config, progress, check=True)
@@ -180,7 +182,6 @@ def introduce(server: Server, config: Config) -> None:
     private_key = machine.private_key(config)
     read_public_key(private_key)
     pin(server, known_hosts(server.environment))
-    keys.ensure(config)
     client_config.write(server, private_key)
     inventory.write_hosts(server, config)
 

@@ -82,11 +82,10 @@ def _warn_of_the_key(config: "Config") -> None:
     from hangar.backup.machine import Machine
 
     theirs, ours = Machine(config.environment).show().recipients, keys.recipients(config)
-    if ours and not {" ".join(key.split()[:2]) for key in ours} & {
-        " ".join(key.split()[:2]) for key in theirs
-    }:
+    if not {" ".join(key.split()[:2]) for key in ours} & {" ".join(key.split()[:2]) for key in theirs}:
         console.warn(
-            "This machine encrypts to a key that was made on another computer; yours does not open its backups. "
+            "This machine encrypts to a key that was made on another computer; "
+            f"{'yours does not open its backups' if ours else 'there is none here that opens its backups'}. "
             "Name both in platform.yml: backup.recipients"
         )
     elif not config.backup.recipients:

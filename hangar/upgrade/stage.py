@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hangar import lock, pipeline
+from hangar.backup import keys
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
@@ -94,6 +95,8 @@ def _at_work(config: Config, action: str) -> Iterator[tuple[Progress, Cloud, Ser
         cloud = cloud_for(config)
         with progress.stage("Connection"):
             server = pipeline.require_server(config, cloud)
+            if action == "apply":
+                keys.ensure(config)
             pipeline.introduce(server, config)
         yield progress, cloud, server
 

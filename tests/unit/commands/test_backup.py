@@ -122,6 +122,27 @@ def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
     assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err
 
 
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        ("", True, "yours does not open its backups"),
+        ("", False, "there is none here that opens its backups"),
+        ("ours", True, "alone opens it: keep a copy elsewhere."),
+    ],
+)
+def test_a_key_that_opens_nothing_is_told_and_so_is_one_that_is_not_here(
+    there: str, here: bool, said: str, folder: Folder, make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    public = paths.backup_key("local").with_name("backup-key.pub").read_text().strip()
+    if not here:
+        paths.backup_key("local").with_name("backup-key.pub").unlink()
+    theirs = [public if there else "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIotherother"]
+    monkeypatch.setattr("hangar.backup.machine.Machine.show", lambda _: argparse.Namespace(recipients=theirs))
+    backup._warn_of_the_key(make_config())
+    assert said in capsys.readouterr().err
+
+
 SEALED = {name: Sealed(name, f"{name}-{FIRST}.age", 3, "0" * 64, FIRST) for name in ("airbyte", "abctl")}
 LACKS = (
     "warning: Airbyte's connections and jobs are not in this backup: the machine was configured for another engine, or "
