@@ -20,7 +20,7 @@ WORDS = ["people", "show"]
 def silent(repo: Path) -> Iterator[None]:
     """The way to the machine ends at somebody who takes the connection and says nothing, as a firewall may."""
     if shutil.which("ssh") is None:
-        pytest.skip("there is no ssh")
+        pytest.skip("needs Debian's openssh-client")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         paths.ensure_state_dir("local")
         paths.ssh_config("local").write_text(
