@@ -142,7 +142,9 @@ def relayed(argv: Sequence[str], say: Callable[[str], None], complain: Callable[
 
 def _hand_on(stream: IO[bytes] | None, say: Callable[[str], None]) -> None:
     while stream and (line := stream.readline(LINE)):
-        say(line.decode(errors="replace").removesuffix("\n"))
+        say(
+            line.decode(errors="replace").removesuffix("\n").removesuffix("\r")
+        )  # ssh's own words end in both
 
 
 def start(
