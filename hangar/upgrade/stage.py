@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hangar import lock, pipeline
-from hangar.backup import keys
 from hangar.cloud import cloud_for
 from hangar.cloud.base import Cloud, Server
 from hangar.config import Config
@@ -95,9 +94,7 @@ def _at_work(config: Config, action: str) -> Iterator[tuple[Progress, Cloud, Ser
         cloud = cloud_for(config)
         with progress.stage("Connection"):
             server = pipeline.require_server(config, cloud)
-            if action == "apply":
-                keys.ensure(config)
-            pipeline.introduce(server, config)
+            pipeline.introduce(server, config, configures=action == "apply")
         yield progress, cloud, server
 
 

@@ -52,6 +52,18 @@ def test_only_what_configures_the_machine_makes_a_key_for_its_backups(
     assert paths.backup_key("local").read_bytes() == made
 
 
+def test_where_the_operators_key_is_not_here_nothing_is_made_for_backups_either(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(private: Path) -> str:
+        raise HangarError("The operator's key is not here.")
+
+    monkeypatch.setattr(pipeline, "read_public_key", missing)
+    with pytest.raises(HangarError):
+        pipeline.introduce(SERVER, make_config(), configures=True)
+    assert not paths.backup_key("local").exists()
+
+
 def test_a_second_up_changes_nothing(stages: Stages, make_config: Make) -> None:
     pipeline.up(make_config())
     stages.recap = Recap(ok=13, changed=0)

@@ -59,7 +59,7 @@ def test_airbytes_platform_may_change_for_this_once(
     """What the role asks for (airbyte.abctl.upgrade) is given by the plan that somebody agreed to."""
     given: list[bool] = []
     monkeypatch.setattr(
-        stage.pipeline, "introduce", lambda server, config: given.append(config.airbyte.abctl.upgrade)
+        stage.pipeline, "introduce", lambda server, config, **_: given.append(config.airbyte.abctl.upgrade)
     )
     stages.plan = Plan((CHART,))
     if fails:

@@ -36,7 +36,7 @@ class Stages:
         self.plan = Plan((DEBIAN, IMAGE))
         self.promises = [HELD, HELD]
         monkeypatch.setattr(stage, "cloud_for", lambda config: self.cloud)
-        monkeypatch.setattr(stage.pipeline, "introduce", lambda server, config: None)
+        monkeypatch.setattr(stage.pipeline, "introduce", lambda server, config, **_: None)
         monkeypatch.setattr(stage, "Machine", lambda server: contextlib.nullcontext(self))
         monkeypatch.setattr(stage, "_plan", lambda config, there, progress: self.plan)
         monkeypatch.setattr(
