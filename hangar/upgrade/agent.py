@@ -7,6 +7,7 @@ modules of the role maintenance that drain). Each step may be repeated.
 
 import errno
 import fcntl
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,12 @@ APT_OPTIONS = (
     # Somebody may have begun since we looked (see `wait_for_others`).
     "-o", "DPkg::Lock::Timeout=300",
 )  # fmt: skip
-"""Settings that a role wrote stay; what is needed in addition comes, nothing is removed."""
+"""Settings that a role wrote stay; what is needed in addition comes, nothing is removed but old kernels."""
+
+KERNELS = re.compile(r"^Remv (linux-(?:image|headers|kbuild)-[0-9]\S*) ", re.M)
+"""What belongs to one kernel, among what apt would remove since nothing needs it. It needs the kernel that runs and
+the two newest.
+"""
 
 
 FRONTEND = Path("/var/lib/dpkg/lock-frontend")
@@ -129,6 +135,8 @@ class Agent:
             env=APT,
             seconds=WORKED,
         )
+        # Where Debian's own updates are switched off nobody else does it, and a kernel without room in /boot fails.
+        remove_old_kernels()
         run(["apt-get", "--quiet", "--yes", *APT_OPTIONS, "upgrade"], env=APT, seconds=WORKED)
         after = installed()
         changed = [
@@ -156,6 +164,13 @@ class Agent:
     def done(self) -> None:
         """What was kept is needed no more."""
         keeping.forget()
+
+
+def remove_old_kernels() -> None:
+    """Nothing else that apt counts as unneeded goes with them. Where it cannot be done, the upgrade tells of it."""
+    told = run(["apt-get", "--simulate", "--quiet", "autoremove"], check=False, env=APT, seconds=WORKED)
+    if old := KERNELS.findall(told.stdout):
+        run(["apt-get", "--quiet", "--yes", "remove", *old], check=False, env=APT, seconds=WORKED)
 
 
 def its_airflow() -> Airflow | None:
