@@ -18,8 +18,9 @@ LEFT_OPEN = "left open: "
 class Control:
     """One rule. `proved_by` are tests of the role's contract; without any it is left open by the house itself.
 
-    `show` is a command on the machine; `scanners` says under which names a scanner speaks of it. `switch` says whether
-    its role leaves it out for an exception; `needs` names the control without which it has nothing to be about.
+    `show` is a command on the machine; `scanners` says under which names a scanner speaks of it, and `answers`, by
+    those names, why it finds fault although the promise holds. `switch` says whether its role leaves it out for an
+    exception; `needs` names the control without which it has nothing to be about.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Control:
     proved_by: tuple[str, ...] = ()
     show: str = ""
     scanners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
     switch: bool = False
     needs: str = ""
 
@@ -65,6 +67,7 @@ def _of_role(role: str) -> list[Control]:
             switch=one.get("switch", False),
             needs=one.get("needs", ""),
             scanners={scanner: tuple(found) for scanner, found in one.get("scanners", {}).items()},
+            answers=one.get("answers", {}),
         )
         for one in yaml.safe_load(path.read_text(encoding="utf-8"))
     ]

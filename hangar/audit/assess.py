@@ -1,6 +1,7 @@
 """Controls + promises + exceptions + scans → findings. Pure: nothing here asks a machine."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hangar.audit.record import Change, Exemption, Finding, Observation, Scan, Verdict
@@ -34,7 +35,12 @@ def _finding(
         if one.control in ("", control.name)
     ]
     verdict, reason = _verdict(proofs, exemption)
-    said = tuple(one for scan in scans for one in scan.observations if _speaks_of(one, control))
+    said = tuple(
+        replace(one, answer=control.answers.get(one.rule, ""))
+        for scan in scans
+        for one in scan.observations
+        if _speaks_of(one, control)
+    )
     return Finding(
         control.name, control.role, control.promise, control.sources,
         verdict, reason, control.show, exemption, said,

@@ -21,11 +21,12 @@ class Exemption:
 
 @dataclass(frozen=True)
 class Observation:
-    """One thing that a scanner found fault with."""
+    """One thing that a scanner found fault with. `answer` says why that is no fault; empty where nobody has said so."""
 
     scanner: str
     rule: str
     text: str
+    answer: str = ""
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ def allowed_jobs(machine: Checkout, people: dict[str, Person]) -> Iterator[None]
     # `at` becomes root, which the hardening has of few programs: the next files find the machine as it was.
     machine.ssh(
         f"sudo sed -i '/^ana$/d' {allow}; sudo apt-get purge -qq -y {' '.join(missing)} >/dev/null 2>&1;"
-        " sudo /usr/local/lib/hangar/hardening-system apply"  # cron's folders came with its own rights
+        " sudo /usr/local/lib/hangar/hardening-system apply"  # cron's own table came with its own rights
     )
 
 

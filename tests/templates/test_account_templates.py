@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.templates.render import render, value
+from tests.templates.render import render, settings, value
 
 ACCOUNTS = [
     {"name": "airflow", "uid": 2001, "subids": 200000},
@@ -119,6 +119,23 @@ def test_sudo_writes_down_who_ran_what_and_never_what_they_typed() -> None:
             assert word not in text, path
 
 
+def test_what_a_password_has_to_be_stands_in_the_file_that_is_read_last() -> None:
+    """On a host that was there before, its administrator's own pwquality.conf made passwords of 8 characters good."""
+    written = settings(render("hardening_accounts", "/etc/security/pwquality.conf"))
+    assert int(written["minlen"]) == value("hardening_accounts", "hardening_accounts_password_length")
+    assert {written["dictcheck"], written["usercheck"], written["enforcing"]} == {"1"}
+    role = Path(__file__).parents[2] / "roles/hardening_accounts/templates/etc/security"
+    assert [path.name for path in role.rglob("*.j2")] == ["pwquality.conf.j2"]
+
+
+def test_sudo_takes_no_command_from_the_folder_that_its_caller_stands_in() -> None:
+    """Whatever the path of the call is: a folder of somebody else's may hold a program of that name."""
+    written = lines(render("hardening_accounts", "/etc/sudoers.d/10-hangar-defaults"))
+    assert "Defaults ignore_dot" in written
+    (path,) = [line for line in written if "secure_path" in line]
+    assert all(folder.startswith("/") for folder in path.split('"')[1].split(":"))
+
+
 def test_the_log_of_sudo_is_turned_over() -> None:
     text = render("hardening_accounts", "/etc/logrotate.d/hangar-sudo")
     assert "/var/log/sudo.log {" in lines(text)
@@ -132,6 +149,26 @@ def test_what_is_left_open_brings_no_packages() -> None:
     assert sorted(value("hardening_accounts", missing, **said)) == ["libpam-pwquality", "logrotate"]
     for control, left in {"accounts.pam": ["logrotate"], "accounts.sudo": ["libpam-pwquality"]}.items():
         assert value("hardening_accounts", missing, hardening_accounts_off=[control], **said) == left
+
+
+def test_folders_of_crons_are_there_before_a_package_brings_them() -> None:
+    """An audit that installed Lynis, and e2fsprogs with it, opened /etc/cron.d and found that itself."""
+    closed = {"owner": "root", "group": "root", "mode": "0700"}
+    names = ("d", "hourly", "daily", "weekly", "monthly", "yearly")
+    made = "__hardening_system_directories"
+    assert value("hardening_system", made) == {f"/etc/cron.{name}": closed for name in names}
+    wider = value("hardening_system", made, hardening_system_rights={"/etc/cron.d": "root:adm 0750"})
+    assert wider["/etc/cron.d"] == {"owner": "root", "group": "adm", "mode": "0750"}
+    assert value("hardening_system", made, hardening_system_off=["system.rights"]) == {}
+
+
+def test_who_may_use_cron_and_at_is_read_by_their_own_groups_and_by_no_others() -> None:
+    """Tried with Debian 13's programs. Of root's group, `at` reads Debian's at.deny in its place, which names few."""
+    written = value("hardening_system", "__hardening_system_tree")
+    assert written["/etc/cron.allow"] == {"group": "crontab", "mode": "0640"}
+    assert written["/etc/at.allow"] == {"group": "daemon", "mode": "0640"}
+    # Where there is no cron, its package has not made the group yet, and a file's group has to be there.
+    assert "g crontab -" in lines(render("base", "/etc/sysusers.d/hangar-cron.conf"))
 
 
 def test_a_new_log_of_failed_logins_has_the_rights_that_are_wanted_of_it() -> None:

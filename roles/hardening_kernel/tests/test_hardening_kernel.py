@@ -147,6 +147,12 @@ def test_the_parameters_of_the_kernel_are_in_force(host, wanted, control):
     assert differing(host, of_the_kernel(wanted[control])) == {}
 
 
+def test_programs_have_addresses_of_64_bits(host):
+    """Programs have addresses of 64 bits, so that there is room to lay them out in"""
+    assert host.check_output("getconf LONG_BIT") == "64"
+    assert host.check_output("dpkg --print-architecture") in ("amd64", "arm64")
+
+
 def test_further_parameters_of_the_network_are_in_force(host, further):
     """What the settings add to the network's parameters is in force"""
     assert differing(host, of_the_network(further)) == {}

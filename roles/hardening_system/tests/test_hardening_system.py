@@ -32,6 +32,9 @@ OWN = {
 }
 """A file that each profile is to leave readable."""
 
+READ_BY = {"/etc/cron.allow": "crontab", "/etc/at.allow": "daemon"}
+"""Who may use them, and the group that each program has whoever calls it (`crontab` and `at` are set-group-id)."""
+
 CLOSED = ("/etc/shadow", "/etc/sudoers", "/etc/ssh/ssh_host_ed25519_key")
 """Files that root reads, and nobody under a profile."""
 
@@ -187,12 +190,30 @@ def test_the_files_that_decide_who_may_do_what_belong_to_root(host, options):
     assert host.run(f"runuser -u {user} -- cat /etc/shadow").rc != 0
 
 
+def test_what_a_package_brings_for_cron_is_closed_to_others(host, table):
+    """Folders of cron's are closed to others before a package comes with work for it"""
+    folders = [path for path in table["__hardening_system_files"] if path.startswith("/etc/cron.")]
+    assert len(folders) == 6
+    told = host.check_output(f"stat --format '%n %U %a' {' '.join(folders)}").splitlines()
+    found = {path: (owner, int(mode, 8) & 0o007) for path, owner, mode in map(str.split, told)}
+    assert found == dict.fromkeys(folders, ("root", 0))
+
+
 def test_only_root_uses_cron_and_at(host, options):
     for name in ("cron", "at"):
         assert (
             host.file(f"/etc/{name}.allow").content_string.split() == options["hardening_system_schedulers"]
         )
         assert not host.file(f"/etc/{name}.deny").exists
+
+
+def test_who_may_use_cron_and_at_is_read_by_these_alone(host):
+    """Who may use cron and at is read by these alone, and by no account of its own"""
+    for path, group in READ_BY.items():
+        assert host.check_output(f"stat --format '%U %G %a' {path}") == f"root {group} 640"
+        read = f"setpriv --reuid nobody --regid {{}} --clear-groups cat {path}"
+        assert host.run(read.format(group)).rc == 0, path
+        assert host.run(read.format("nogroup")).rc != 0, path
 
 
 def test_the_banner_names_no_system(host, options):

@@ -75,6 +75,17 @@ def test_what_a_scanner_says_stands_at_its_control_or_apart() -> None:
     assert assess.unmapped([UMASK], scans) == (unknown,)
 
 
+def test_what_a_scanner_says_of_a_control_that_holds_has_its_answer_beside_it() -> None:
+    control = replace(UMASK, answers={"AUTH-9328": "It reads another file."})
+    said = Observation("lynis", "AUTH-9328", "umask")
+    (finding,) = assess.assess([control], [promise("held")], {}, [Scan("lynis", "", "", (said,))])
+    assert [one.answer for one in finding.observations] == ["It reads another file."]
+    # An answer holds nothing: that is what the control's own proofs do.
+    assert finding.verdict == "held"
+    (broken,) = assess.assess([control], [promise("broken", "no")], {}, [Scan("lynis", "", "", (said,))])
+    assert (broken.verdict, broken.observations[0].answer) == ("failed", "It reads another file.")
+
+
 def test_only_what_is_another_than_before_is_a_change() -> None:
     old = data(a="held", b="held", c="failed")
     new = data(a="held", b="failed", d="held")

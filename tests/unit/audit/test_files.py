@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hangar.audit import files
-from hangar.audit.record import Audit, Change, Exemption, Finding
+from hangar.audit.record import Audit, Change, Exemption, Finding, Observation
 from hangar.errors import HangarError
 from hangar.ssh.keys import ensure_key, read_public_key
 from hangar.ssh.known_hosts import fingerprint
@@ -63,6 +63,20 @@ def test_the_page_says_all_of_it_by_itself(repo: Path, key: Path) -> None:
         assert words in page, words
     assert "http" not in page.replace("http-equiv", "")
     assert "ssh-keygen -Y verify" in page
+
+
+def test_the_page_says_why_a_finding_is_none(repo: Path, key: Path) -> None:
+    said = (
+        Observation("openscap", "minlen", "failed", "It stands in <another> file."),
+        Observation("lynis", "X-1", "text"),
+    )
+    page = files.write(replace(AUDIT, findings=(replace(HELD, observations=said),)), key).page.read_text()
+    assert "openscap minlen: failed<br>Answer: It stands in &lt;another&gt; file.</small>" in page
+    assert "lynis X-1: text</small>" in page
+    # Left open, it stands there with the reason once more.
+    left_open = (replace(OPEN, observations=said[1:]), OPEN)
+    all_of_them = files.html(replace(AUDIT, findings=left_open), "x.html").split("<h2>All controls")[1]
+    assert all_of_them.count("<small>Editors</small>") == 1
 
 
 def test_the_page_gives_nobody_what_others_left_open(repo: Path, key: Path) -> None:
