@@ -59,7 +59,11 @@ class Agent:
 
     def look(self) -> dict[str, Any]:
         """What the machine has. Debian's lists are fetched, as the machine does every day; nothing else changes."""
-        fetched = run(["apt-get", "--quiet", "--quiet", "update"], check=False, env=APT, seconds=WORKED)
+        # Alone it calls it a success where a mirror does not answer, and goes on with old lists.
+        every = ["-o", "APT::Update::Error-Mode=any"]
+        fetched = run(
+            ["apt-get", "--quiet", "--quiet", *every, "update"], check=False, env=APT, seconds=WORKED
+        )
         simulated = run(
             ["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], check=False, env=APT, seconds=WORKED
         )
