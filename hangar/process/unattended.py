@@ -19,9 +19,11 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
 
 def heralded(argv: Sequence[str], *, log: Path, timeout: float) -> str:
     """Starts a program that outlives us and returns the first line that it says, or "" if it ended without one or
-    said nothing within `timeout` seconds. From then on nobody listens to it.
+    said nothing within `timeout` seconds. From then on nobody listens to it. It writes to the log's end, and may
+    empty it.
     """
-    with log.open("wb") as errors:
+    log.write_bytes(b"")
+    with log.open("ab") as errors:
         process = start(argv, stdout=subprocess.PIPE, stderr=errors, outlives_us=True, written=COMPLAINT)
     assert process.stdout
     with process.stdout as said:

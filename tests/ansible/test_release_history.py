@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.ansible.releases import Machine
@@ -15,6 +16,38 @@ def test_the_last_releases_are_kept_and_the_current_one_whatever_its_age(machine
     assert len(machine.kept) == 3
     assert machine.current == {"one.py": "dag one\n# 4\n"}
     assert set(machine.kept) <= set(ids)
+
+
+def test_the_release_to_go_back_to_is_never_removed(machine: Machine) -> None:
+    """An afternoon of attempts, each of which is gone back from: the one that runs every night is the oldest."""
+    good = machine.deploy(one="dag one\n")[1]["id"]
+    for number in range(4):
+        attempt = machine.deploy(one=f"dag one\n# attempt {number}\n")[1]["id"]
+        assert machine.run("rollback")[1] == {"from": attempt, "to": good, "dags": {"one": "one.py"}}
+        assert machine.current == {"one.py": "dag one\n"}
+    # What was left makes room all the same: three, and the good one.
+    assert len(machine.kept) == 4
+    last = machine.deploy(one="dag one\n# at last\n")[1]["id"]
+    newest = machine.deploy(one="dag one\n# and one more\n")[1]["id"]
+    assert machine.run("rollback")[1]["to"] == last
+    assert newest in machine.kept
+
+
+def test_one_goes_back_to_what_was_read_before_and_not_to_what_was_passed_over(machine: Machine) -> None:
+    ids = [machine.deploy(one=f"dag one\n# {number}\n")[1]["id"] for number in range(3)]
+    machine.run("rollback", "--to", ids[0])
+    machine.deploy(one="dag one\n# 3\n")
+    assert machine.run("rollback")[1]["to"] == ids[0]
+
+
+def test_releases_of_an_earlier_version_can_be_gone_back_to(machine: Machine) -> None:
+    ids = [machine.deploy(one=f"dag one\n# {number}\n")[1]["id"] for number in range(3)]
+    for id in ids:  # which did not say what was read before
+        place = machine.released / id / "release.json"
+        about = json.loads(place.read_text())
+        del about["before"]
+        place.write_text(json.dumps(about))
+    assert [machine.run("rollback")[1]["to"] for _ in range(2)] == [ids[1], ids[0]]
 
 
 def test_a_rollback_goes_back_one_release_at_a_time_and_can_be_undone(machine: Machine) -> None:
