@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hangar.process import start
+from hangar.process import COMPLAINT, start
 from hangar.process.ending import PATIENCE, with_parent
 
 Child = subprocess.Popen[bytes]
@@ -24,7 +24,7 @@ def heralded(argv: Sequence[str], *, log: Path, timeout: float) -> str:
     """
     log.write_bytes(b"")
     with log.open("ab") as errors:
-        process = start(argv, stdout=subprocess.PIPE, stderr=errors, outlives_us=True)
+        process = start(argv, stdout=subprocess.PIPE, stderr=errors, outlives_us=True, written=COMPLAINT)
     assert process.stdout
     with process.stdout as said:
         ready, _, _ = select.select([said], [], [], timeout)
