@@ -14,7 +14,7 @@ help:                     ## list the commands
 environment:              ## make .venv from the locks, development tools included
 	@$(PYTHON) -m hangar.bootstrap --dev
 
-lint: environment         ## ruff, mypy (the relay for Windows and macOS too), yamllint, ansible-lint
+lint: environment         ## ruff, mypy (the relay for Windows and macOS too, and the tests that run seldom), yamllint, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -118,7 +118,7 @@ def _not_grown(server: Server, tried: process.Completed) -> HangarError:
 def _try(argv: list[str]) -> process.Completed:
     """One login; one that hangs is one that failed."""
     try:
-        return process.run(argv, check=False, timeout=LOGIN)
+        return process.bounded(argv, input="", check=False, timeout=LOGIN)
     except CommandFailed as hung:
         return process.Completed(tuple(argv), call.NO_LOGIN, "", hung.brief)
 

@@ -31,7 +31,11 @@ LEFT = 256 << 20
 class Unbounded(OSError):
     """Somebody says more than is taken in, or takes longer than is waited; in words that follow their name. Whoever
     lives with one that does not answer lives with this one.
+    Of a program the `complaint` up to then is kept, and where it took too long also what it `said`.
     """
+
+    said = ""
+    complaint = ""
 
 
 class TooMuch(Unbounded):
@@ -71,18 +75,29 @@ def run(
         stderr=subprocess.PIPE, preexec_fn=_limited(most if sink else written, memory),
         process_group=0, **how,
     )  # fmt: skip
+    said, complaint = bytearray(), bytearray()
     with process:
         try:
-            said, complaint = _converse(process, text.encode(), until, most)
+            _converse(process, text.encode(), until, most, said, complaint)
         except subprocess.TimeoutExpired:
             _end(process)
-            raise TooLong(f"took longer than {seconds:g} seconds") from None
+            late = TooLong(f"took longer than {seconds:g} seconds")
+            late.said, late.complaint = _words(said), _words(complaint)
+            raise late from None
+        except TooMuch as much:
+            _end(process)
+            much.complaint = _words(complaint)
+            raise
         except BaseException:
             _end(process)
             raise
     if sink and process.returncode != 0 and os.fstat(sink.fileno()).st_size >= most:
         raise TooMuch(_too_much(most))
-    return subprocess.CompletedProcess(words, process.returncode, said, complaint)
+    return subprocess.CompletedProcess(words, process.returncode, _words(said), _words(complaint))
+
+
+def _words(said: bytearray) -> str:
+    return said.decode(errors="replace")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -111,10 +126,15 @@ def _limited(written: int | None, memory: int | None) -> Callable[[], None] | No
 
 
 def _converse(
-    process: "subprocess.Popen[bytes]", given: bytes, until: float | None, most: int
-) -> tuple[str, str]:
+    process: "subprocess.Popen[bytes]",
+    given: bytes,
+    until: float | None,
+    most: int,
+    said: bytearray,
+    complaint: bytearray,
+) -> None:
     """Give a program its input, and take in what it says and the end of what it complains of until it has ended."""
-    said, complaint, left = bytearray(), bytearray(), memoryview(given)
+    left = memoryview(given)
     with selectors.DefaultSelector() as ways:
         for way in (process.stdout, process.stderr):
             if way:
@@ -140,7 +160,6 @@ def _converse(
                 raise TooMuch(_too_much(most))
             del complaint[:-COMPLAINED]
     process.wait(_left(until))
-    return said.decode(errors="replace"), complaint.decode(errors="replace")
 
 
 def _left(until: float | None) -> float | None:

@@ -43,7 +43,7 @@ def up(config: Config, *, allow_replace: bool = False, break_lock: bool = False,
                 consent.agree_to_lose(config, cloud, wanted.id)
             made, server = ensure_machine(config, cloud, progress, allow_replace=allow_replace)
         with progress.stage("Connection"):
-            introduce(server, config)
+            introduce(server, config, configures=True)
             arrival.wait(server, cloud, progress.report, is_new=made.has_changes)
         with progress.stage("Playbook"):
             recap = configure(config, progress)
@@ -102,7 +102,7 @@ def plan(config: Config) -> tuple[Plan, Recap | None]:
         if server is None or wanted.replaces:
             return wanted, None
         try:
-            introduce(server, config)
+            introduce(server, config, configures=True)  # by what is written Ansible may do so by itself
             with progress.stage("Playbook"):
                 return wanted, configure(config, progress, check=True)
         except HangarError:
@@ -171,16 +171,18 @@ def require_server(config: Config, cloud: Cloud) -> Server:
     return server
 
 
-def introduce(server: Server, config: Config) -> None:
-    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written.
+def introduce(server: Server, config: Config, *, configures: bool = False) -> None:
+    """SSH and Ansible know the machine: host keys pinned, client configuration and inventory written. `configures`: so
+    the machine may get a key for its backups, which is made where none is here.
 
     Raises:
         HangarError: the operator's key is not here. Nothing was written then: it would be taken for a way in.
     """
     private_key = machine.private_key(config)
     read_public_key(private_key)
+    if configures:
+        keys.ensure(config)
     pin(server, known_hosts(server.environment))
-    keys.ensure(config)
     client_config.write(server, private_key)
     inventory.write_hosts(server, config)
 

@@ -104,7 +104,8 @@ def _connection(server: Server) -> Iterator[Path]:
         shared = f"ControlPath {client_config.quote(Path(folder) / 's')}\nControlPersist 600\n"
         config.write_text(shared + known, encoding="utf-8")
         ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
-        opened = process.run([*ssh, "-o", "ControlMaster=yes", server.name, "true"], check=False, timeout=60)
+        argv = [*ssh, "-o", "ControlMaster=yes", server.name, "true"]
+        opened = process.bounded(argv, input="", check=False, timeout=60)
         if known_hosts.is_another_key(opened.stderr):
             raise known_hosts.another_key(server.name, server.host_keys, opened.stderr)
         if opened.returncode != 0:

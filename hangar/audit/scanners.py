@@ -240,7 +240,7 @@ def _judge_port(address: str, port: int, *options: str, said: Sequence[str] = ()
         str(port),
         address,
     ]
-    done = process.run(argv, check=False, timeout=TIMEOUT)
+    done = process.bounded(argv, input="", check=False, timeout=TIMEOUT, most=MOST)
     # Where the connection ends early it prints an answer all the same, without the algorithms, and then why.
     fault = re.search(r"^\[exception\] (.*)", done.stdout, re.M)
     if fault or not re.match(r"\s*\{", done.stdout):

@@ -14,7 +14,9 @@ def private_key(config: Config) -> Path:
 
 
 def ensure(config: Config) -> None:
-    """Makes the key where one is wanted: an SSH key, which `age` understands and which takes no program to make."""
+    """Makes the key where one is wanted: an SSH key, which `age` understands and which takes no program to make. For
+    verbs that may give it to the machine: one that the machine does not have opens nothing.
+    """
     if config.backup.enabled and not config.backup.recipients:
         paths.ensure_state_dir(config.environment)
         keys.ensure_key(paths.backup_key(config.environment), f"backups of {config.server_name}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from hangar.backup.fetching import AHEAD
 from hangar.backup.folder import Folder
 from hangar.backup.records import Backup, indexes_of
 from hangar.backup.target import Target
@@ -43,7 +44,9 @@ def unfetched(config: Config, now: datetime) -> str:
     if not wanted.enabled or wanted.sftp.host or wanted.gcs.bucket:
         return ""
     folder = Folder.of(config)
-    newest = next((one for one in folder.backups() if not folder.missing(one)), None)
+    # One of days to come was made while the clock was wrong, and says nothing of how old the others are.
+    past = (one for one in folder.backups() if one.when < now + AHEAD)
+    newest = next((one for one in past if not folder.missing(one)), None)
     age = (now - newest.when).total_seconds() if newest else None
     if age is not None and age <= wanted.max_age_hours * 3600:
         return ""

@@ -62,7 +62,7 @@ class Machine:
                 f"{self.name} makes no backups.", f"* {done.stderr.strip()}",
                 f"Switch them on in platform.yml (backup.enabled), then: ./provision.py up {self.environment}",
             )  # fmt: skip
-        found = json.loads(done.stdout)
+        found = call.data(self.environment, done)
         known = tuple(one for entry in found["backups"] if (one := parse(entry)))
         signers.remember(self.environment, str(found.get("signer", "")), [one.id for one in known])
         timer = found["timer"]

@@ -163,14 +163,11 @@ def log_in(env: str, config: Path) -> Tried:
     argv = ["ssh", "-v", "-F", str(config), "-S", "none", "-o", "BatchMode=yes",
             "-o", f"ConnectTimeout={CONNECT}", f"hangar-{env}", "sh -s"]  # fmt: skip
     try:
-        done = process.run(argv, check=False, input=editor_server.SCRIPT, timeout=PATIENCE)
+        done = process.bounded(argv, check=False, input=editor_server.SCRIPT, timeout=PATIENCE)
     except CommandFailed as error:
         # How far it came says what it waits for: a touch of the key, the account's start-up files, or on a slow way
         # the last of the answers.
-        said, answer = (
-            (getattr(error.__cause__, part, None) or b"").decode(errors="replace")
-            for part in ("stderr", "stdout")
-        )
+        said, answer = (getattr(error.__cause__, part, "") for part in ("complaint", "said"))
         return Tried(f"{said}\n{error.brief}\n", answer)
     return Tried(done.stderr, done.stdout)
 
@@ -181,7 +178,7 @@ def forwarded(env: str, config: Path) -> Finding:
     argv = ["ssh", "-F", str(config), "-S", "none", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT}",
             "-W", "127.0.0.1:22", f"hangar-{env}"]  # fmt: skip
     try:
-        done = process.run(argv, check=False, input="\n", timeout=PATIENCE)
+        done = process.bounded(argv, check=False, input="\n", timeout=PATIENCE)
     except CommandFailed:
         return Finding(name, "warning", f"no answer within {PATIENCE:g} s", f"./provision.py doctor {env}")
     if done.stdout.startswith("SSH-"):

@@ -114,6 +114,6 @@ def _shown(env: str) -> str:
     argv = ["ssh", "-F", str(client_config.of(env)), "-o", "BatchMode=yes", "-o", "ControlPath=none",
             "-o", "PreferredAuthentications=none", f"hangar-{env}", "true"]  # fmt: skip
     try:
-        return process.run(argv, check=False, timeout=PATIENCE).stderr
+        return process.bounded(argv, input="", check=False, timeout=PATIENCE).stderr
     except CommandFailed:
         return ""

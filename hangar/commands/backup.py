@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         case "now":
             _now(settings, as_json=args.json)
         case "list":
-            _list(settings, args)
+            return _list(settings, args)
         case "verify":
             return _verify(settings, args.backup, as_json=args.json)
         case "restore":
@@ -82,36 +82,41 @@ def _warn_of_the_key(config: "Config") -> None:
     from hangar.backup.machine import Machine
 
     theirs, ours = Machine(config.environment).show().recipients, keys.recipients(config)
-    if ours and not {" ".join(key.split()[:2]) for key in ours} & {
-        " ".join(key.split()[:2]) for key in theirs
-    }:
+    if not {" ".join(key.split()[:2]) for key in ours} & {" ".join(key.split()[:2]) for key in theirs}:
         console.warn(
-            "This machine encrypts to a key that was made on another computer; yours does not open its backups. "
+            "This machine encrypts to a key that was made on another computer; "
+            f"{'yours does not open its backups' if ours else 'there is none here that opens its backups'}. "
             "Name both in platform.yml: backup.recipients"
         )
     elif not config.backup.recipients:
         console.note(f"{paths.shown(keys.private_key(config))} alone opens it: keep a copy elsewhere.")
 
 
-def _list(config: "Config", args: argparse.Namespace) -> None:
+def _list(config: "Config", args: argparse.Namespace) -> int:
+    """Shows what is known, also where somebody could not be asked; then it ends as a failure, since a program would
+    take what is lacking for lost.
+    """
     from hangar.backup import listing
     from hangar.backup.folder import Folder
 
-    spool = _spool(config, args)
-    places = listing.places(Folder.of(config), spool.backups if spool else (), _target(config))
+    spool, machine_is_asked = _spool(config, args)
+    target, target_is_asked = _target(config)
+    places = listing.places(Folder.of(config), spool.backups if spool else (), target)
+    is_whole = machine_is_asked and target_is_asked
     if args.json:
         console.json([{"id": one.id, "bytes": one.bytes, "seconds": one.seconds, "state": where}
                       for one, where in places])  # fmt: skip
-    elif not places:
+    elif not places and is_whole:
         console.say(f"There is no backup. Make one: ./provision.py backup now {config.environment}")
-    else:
+    elif places:
         rows = [[one.id, f"{one.when:%Y-%m-%d %H:%M} UTC", _size(one.bytes), f"{one.seconds:g} s", where]
                 for one, where in places]  # fmt: skip
         console.table(["backup", "made", "size", "took", "where"], rows)
+    return 0 if is_whole else 1
 
 
-def _target(config: "Config") -> "Target | None":
-    """Where the machine sends them; None where it hands nothing out, which a list says and lives with."""
+def _target(config: "Config") -> "tuple[Target | None, bool]":
+    """Where the machine sends them, and whether it hands out what it has."""
     from hangar.backup import target
 
     there = target.of(config)
@@ -120,8 +125,8 @@ def _target(config: "Config") -> "Target | None":
             there.sizes()
     except HangarError as error:
         console.note(f"{error.brief} This is what is elsewhere.")
-        return None
-    return there
+        return None, False
+    return there, True
 
 
 def _verify(config: "Config", wanted: str, *, as_json: bool) -> int:
@@ -223,19 +228,19 @@ def _moment(text: str) -> str:
     )
 
 
-def _spool(config: "Config", args: argparse.Namespace) -> "Spool | None":
-    """What the machine has; None where there is none, or it cannot be asked, which a list says and lives with."""
+def _spool(config: "Config", args: argparse.Namespace) -> "tuple[Spool | None, bool]":
+    """What the machine has, and whether it could be asked. Where there is none, it has nothing."""
     from hangar.backup.machine import Machine
     from hangar.commands._machine import acquaint
 
     try:
         acquaint(args, as_operator=True)
-        return Machine(config.environment).show()
+        return Machine(config.environment).show(), True
     except MachineMissing:
-        return None
+        return None, True
     except HangarError as error:
         console.note(f"{error.brief} This is what is here.")
-        return None
+        return None, False
 
 
 def _size(count: float) -> str:

@@ -46,8 +46,10 @@ def run(args: argparse.Namespace) -> int:
     # The machine cleans what its services have said; one that is somebody else's by now says what it likes.
     argv = ["ssh", "-F", str(ssh_config), settings.server_name, command]
     ended = process.relayed(argv, console.pass_on, console.note)
-    if ended == NO_LOGIN and settings.cloud == "gcp":
-        look_at_host_key(args)
+    if ended == NO_LOGIN:
+        if settings.cloud == "gcp":
+            look_at_host_key(args)
+        return HangarError.exit_code  # ssh has said why; its own number is none of ours
     return ended
 
 

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         case "password":
             _password(config, name, args)
         case _:
-            _list(config, args)
+            return _list(config, args)
     return 0
 
 
@@ -244,7 +244,8 @@ def _password(config: "Config", name: str, args: argparse.Namespace) -> None:
     _as_json(args.json, {"name": name, "file": f"/srv/people/passwords/{name}"})
 
 
-def _list(config: "Config", args: argparse.Namespace) -> None:
+def _list(config: "Config", args: argparse.Namespace) -> int:
+    """Shows what is known, also where the machine could not be asked; then it ends as a failure."""
     from hangar.config.public_keys import parse
     from hangar.people import forgotten
 
@@ -278,7 +279,8 @@ def _list(config: "Config", args: argparse.Namespace) -> None:
     ]
     rows += [[name, "-", "-", "-", "-", "leaves at the next up"] for name in strays]
     console.table(["name", "role", "keys", "expires", "Airflow", "on the machine"], rows)
-    _as_json(args.json, {"people": found, "leaving": strays})
+    _as_json(args.json, {"people": found, "leaving": strays if is_told else None})
+    return 0 if is_told else 1
 
 
 def _on_the_machine(args: argparse.Namespace) -> tuple[dict[str, dict[str, Any]], bool]:

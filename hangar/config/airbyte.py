@@ -11,12 +11,13 @@ from pydantic_core.core_schema import ValidationInfo
 from hangar.config import sizes
 from hangar.config.connectors import Connectors
 from hangar.config.fields import (
-    File,
     Section,
+    SentFile,
     all_wrong,
     existing_file,
     locate,
     section,
+    sent,
     setting,
     wrong,
 )
@@ -34,10 +35,10 @@ PORT = {"ge": 1024, "le": 65535}
 
 
 def _archive(value: object, info: ValidationInfo) -> str:
-    """An address stays as it is; anything else is a file, from platform.yml's folder or from ~."""
+    """An address stays as it is; anything else is a file of this checkout."""
     if isinstance(value, str) and re.match(r"(https?|file)://", value):
         return value
-    return str(existing_file(locate(value, info)))
+    return str(existing_file(sent(locate(value, info), info)))
 
 
 Archive = Annotated[str, BeforeValidator(_archive), WithJsonSchema({"type": "string"})]
@@ -102,7 +103,9 @@ class Abctl(Section):
         "64 hexadecimal digits, or null", pattern=r"^[0-9a-f]{64}$",
     )  # fmt: skip
     archive: Archive | None = setting(
-        None, "Where the archive is: an address that the machine reaches, or a file here; null = abctl's releases.",
+        None,
+        "Where the archive is: an address that the machine reaches, or a file of this checkout; "
+        "null = abctl's releases.",
         "an address such as https://mirror.example.org/abctl.tar.gz, the path of a file, or null",
     )  # fmt: skip
     chart: Annotated[str, AfterValidator(_chart)] = setting(
@@ -117,7 +120,7 @@ class Abctl(Section):
         "Airbyte's mode for small machines: no requests of memory, no Connector Builder.",
         "true or false",
     )
-    values: Annotated[File, AfterValidator(_helm_values)] | None = setting(
+    values: Annotated[SentFile, AfterValidator(_helm_values)] | None = setting(
         None, "Helm values of yours, stronger than Hangar's.", "the path of a YAML file, or null"
     )
     database: Database = section(Database)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator
 
-from hangar.config.fields import all_wrong, existing_folder, locate
+from hangar.config.fields import SentFolder, all_wrong
 
 REGISTRY = "registry.json"
 WAYS = ("lock", "manifest", "command")
@@ -62,10 +62,4 @@ def _is_words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
-Connectors = Annotated[
-    Path,
-    BeforeValidator(locate),
-    AfterValidator(existing_folder),
-    AfterValidator(_allowed),
-    WithJsonSchema({"type": "string"}),
-]
+Connectors = Annotated[SentFolder, AfterValidator(_allowed)]

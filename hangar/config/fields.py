@@ -21,8 +21,8 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from hangar import paths
 from hangar.config.public_keys import PRIVATE
-from hangar.paths import UNTELLABLE
 
 PEOPLE = range(20_000, 30_000)
 """The uids of people's accounts (roles/people). What is above may be anybody's: systemd's, a directory's."""
@@ -132,11 +132,26 @@ def locate(value: object, info: ValidationInfo) -> Path:
         found = (folder / Path(value).expanduser()).resolve()
     except RuntimeError:
         raise wrong(f"{quoted(value)} begins with the home of somebody who has none here") from None
-    if UNTELLABLE.intersection(str(found)):
+    if paths.UNTELLABLE.intersection(str(found)):
         raise wrong(
             f"{quoted(value)} leads to a path with quotes or line breaks, of which ssh cannot be told"
         )
     return found
+
+
+def sent(path: Path, info: ValidationInfo) -> Path:
+    """A path whose content goes to the machine: it lies in the checkout, or in the folder of platform.yml where that is
+    a link. The file may be a stranger's, and its people read on the machine what it names: keys of the operator's, say.
+    Names with a dot in front are Hangar's and git's own keeping (`.hangar` holds the keys of machines).
+    """
+    folder: Path = (info.context or {}).get("folder", Path())
+    for root in (paths.REPO, folder.resolve()):
+        if root in path.parents and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            return path
+    raise wrong(
+        f"{path} would go to the machine from outside of this checkout, or from what is hidden in it",
+        right=f"a copy of it in {paths.shown(folder)}",
+    )
 
 
 def existing_file(path: Path) -> Path:
@@ -173,7 +188,12 @@ MachineMemory = Annotated[Size, AfterValidator(_at_least_4_gib)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Network = Annotated[str, AfterValidator(_network)]
 File = Annotated[Path, BeforeValidator(locate), AfterValidator(existing_file), _PATH_SCHEMA]
-Folder = Annotated[Path, BeforeValidator(locate), AfterValidator(existing_folder), _PATH_SCHEMA]
+SentFile = Annotated[
+    Path, BeforeValidator(locate), AfterValidator(sent), AfterValidator(existing_file), _PATH_SCHEMA
+]
+SentFolder = Annotated[
+    Path, BeforeValidator(locate), AfterValidator(sent), AfterValidator(existing_folder), _PATH_SCHEMA
+]
 Files = Annotated[tuple[File, ...], BeforeValidator(_as_tuple)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_as_tuple)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]

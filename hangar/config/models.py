@@ -16,11 +16,11 @@ from hangar.config.fields import (
     SUBIDS,
     File,
     Files,
-    Folder,
     MachineMemory,
     Names,
     Networks,
     Section,
+    SentFolder,
     TimeZone,
     all_wrong,
     check_each,
@@ -172,8 +172,8 @@ class Airflow(Section):
     debian_packages: Names = setting(
         (), "More Debian packages for the image.", "a list of Debian package names"
     )
-    plugins: Folder | None = setting(
-        None, "A folder of Airflow plugins for the image.", "the path of a folder, or null"
+    plugins: SentFolder | None = setting(
+        None, "A folder of Airflow plugins for the image.", "the path of a folder of this checkout, or null"
     )
     environment: Variables = setting(
         {}, "More environment variables for Airflow's containers. Not for secrets: use connections.",

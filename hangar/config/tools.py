@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from hangar.config.fields import File, all_wrong, empty_if_none, wrong
+from hangar.config.fields import SentFile, all_wrong, empty_if_none, wrong
 
 TAKEN = ("airflow", "cache", "dbt", "dlt")
 """Folders of the image's /opt that are others'."""
@@ -35,5 +35,5 @@ def check_names(value: dict[str, Path]) -> dict[str, Path]:
     return value
 
 
-Locked = Annotated[File, AfterValidator(with_hashes)]
+Locked = Annotated[SentFile, AfterValidator(with_hashes)]
 Tools = Annotated[dict[str, Locked], BeforeValidator(empty_if_none), AfterValidator(check_names)]

@@ -1,6 +1,5 @@
 """The machine's side of people: applied by one role, or at once by its program; proven by login attempts."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +45,7 @@ def remove(environment: str, name: str) -> dict[str, Any]:
             done.stderr.strip(),
             f"Mend that, then run the same again: ./provision.py people remove {name} {environment}",
         )
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = call.data(environment, done)
     return answer
 
 
@@ -66,7 +65,7 @@ def show(environment: str) -> dict[str, dict[str, Any]]:
             done.stderr.strip(),
             f"See what its own look says: ./provision.py logs people {environment}",
         )
-    return {one["name"]: one for one in json.loads(done.stdout)}
+    return {one["name"]: one for one in call.data(environment, done)}
 
 
 def new_password(environment: str, name: str) -> None:

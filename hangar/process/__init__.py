@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import IO
 
 from hangar.errors import CommandFailed, MissingTool
-from hangar.process.ending import with_parent
+from hangar.process.ending import at_its_start, limited, with_parent
 
+COMPLAINT = 16 << 20
+"""Bytes of what a program complains of that are kept in a file: of ssh they may be the words of a machine that is
+somebody else's by now, and the disk is ours.
+"""
+TOLD = 8000
+"""Characters of what a program said that an error repeats: twenty lines that have an end are shorter."""
 LINE = 1 << 20
 """Bytes of a line that are handed on at once."""
 
@@ -142,7 +148,9 @@ def relayed(argv: Sequence[str], say: Callable[[str], None], complain: Callable[
 
 def _hand_on(stream: IO[bytes] | None, say: Callable[[str], None]) -> None:
     while stream and (line := stream.readline(LINE)):
-        say(line.decode(errors="replace").removesuffix("\n"))
+        say(
+            line.decode(errors="replace").removesuffix("\n").removesuffix("\r")
+        )  # ssh's own words end in both
 
 
 def start(
@@ -155,8 +163,10 @@ def start(
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
     outlives_us: bool = False,
+    written: int | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Starts a program at the head of a group of its own, so that a signal reaches what it starts as well.
+    """Starts a program at the head of a group of its own, so that a signal reaches what it starts as well. One that
+    writes more than `written` bytes into a file is ended by the kernel.
 
     Raises:
         MissingTool: the program is not installed.
@@ -166,7 +176,7 @@ def start(
         return subprocess.Popen(
             argv, stdin=stdin, stdout=stdout, stderr=stderr, env=_environment(env), cwd=cwd,
             pass_fds=tuple(pass_fds), start_new_session=True,
-            preexec_fn=None if outlives_us else with_parent(),
+            preexec_fn=at_its_start(None if outlives_us else with_parent(), limited(written)),
         )  # fmt: skip
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
@@ -180,7 +190,7 @@ def contents(file: IO[bytes]) -> str:
 
 def failure(completed: Completed) -> CommandFailed:
     """The error for a program that ended badly: the command, its status, the end of what it said."""
-    said = (completed.stderr.strip() or completed.stdout.strip()).splitlines()[-20:]
+    said = (completed.stderr.strip() or completed.stdout.strip())[-TOLD:].splitlines()[-20:]
     lines = [describe(completed.argv), f"* Exit status: {completed.returncode}"]
     if said:
         lines += ["* It said:", *(f"    {line}" for line in said)]

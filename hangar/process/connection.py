@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from hangar.process import contents, start
+from hangar.process import COMPLAINT, contents, start
 from hangar.process.ending import signal_group
 
 LEAVE_PATIENCE = 3.0
@@ -28,7 +28,9 @@ def connected(argv: Sequence[str]) -> Iterator[Connection]:
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryFile() as errors:
         with theirs:
-            process = start(argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=errors)
+            process = start(
+                argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=errors, written=COMPLAINT
+            )
         try:
             yield Connection(ours, lambda: contents(errors))
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hangar.errors import CommandFailed
-from hangar.process import Completed, describe, failure, start
+from hangar.process import COMPLAINT, Completed, describe, failure, start
 from hangar.process.ending import PATIENCE, end_if_running
 
 LONGEST = 256 << 20
@@ -50,7 +50,7 @@ def conversation(argv: Sequence[str], *, log: Path) -> Iterator[Conversation]:
     It ends with the block: its input is closed, and if that is not enough it is interrupted.
     """
     with log.open("wb") as errors:
-        process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, written=COMPLAINT)
     try:
         yield Conversation(process, argv, log)
         assert process.stdin

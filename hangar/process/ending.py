@@ -48,3 +48,24 @@ def with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return hook
+
+
+def limited(written: int | None) -> Callable[[], None] | None:
+    """A hook for a child of ours: the kernel ends it where it writes more than so many bytes into a file."""
+    if written is None:
+        return None
+    import resource  # Windows has none, where the modules for it import this one
+
+    limit = (written, written)
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+def at_its_start(*hooks: Callable[[], None] | None) -> Callable[[], None] | None:
+    """All of these hooks as one; None where there are none, since each costs a slower start."""
+    wanted = [hook for hook in hooks if hook]
+
+    def all_of_them() -> None:
+        for hook in wanted:
+            hook()
+
+    return all_of_them if wanted else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from hangar.errors import CommandFailed
-from hangar.process import Completed, contents, describe, failure, start
+from hangar.process import COMPLAINT, Completed, contents, describe, failure, start
 from hangar.process.ending import end_if_running
 
 
@@ -130,6 +130,6 @@ def _piped(
 ) -> _Piped:
     errors = tempfile.TemporaryFile()  # noqa: SIM115  the line below closes it
     held.enter_context(errors)
-    process = start(argv, stdin=stdin, stdout=stdout, stderr=errors)
+    process = start(argv, stdin=stdin, stdout=stdout, stderr=errors, written=COMPLAINT)
     held.callback(end_if_running, process)
     return _Piped(tuple(argv), process, errors)

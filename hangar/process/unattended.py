@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hangar.process import start
+from hangar.process import COMPLAINT, start
 from hangar.process.ending import PATIENCE, with_parent
 
 Child = subprocess.Popen[bytes]
@@ -19,10 +19,12 @@ def background(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None 
 
 def heralded(argv: Sequence[str], *, log: Path, timeout: float) -> str:
     """Starts a program that outlives us and returns the first line that it says, or "" if it ended without one or
-    said nothing within `timeout` seconds. From then on nobody listens to it.
+    said nothing within `timeout` seconds. From then on nobody listens to it. It writes to the log's end, and may
+    empty it.
     """
-    with log.open("wb") as errors:
-        process = start(argv, stdout=subprocess.PIPE, stderr=errors, outlives_us=True)
+    log.write_bytes(b"")
+    with log.open("ab") as errors:
+        process = start(argv, stdout=subprocess.PIPE, stderr=errors, outlives_us=True, written=COMPLAINT)
     assert process.stdout
     with process.stdout as said:
         ready, _, _ = select.select([said], [], [], timeout)

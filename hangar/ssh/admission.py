@@ -43,7 +43,7 @@ def is_admitted(environment: str, account: str, key: str) -> bool:
             "-o", "BatchMode=yes", "-o", "IdentityAgent=none", f"hangar-{environment}", "true",
         ]  # fmt: skip
         until = time.monotonic() + PATIENCE
-        while PENALTY in (done := process.run(argv, check=False, timeout=TIMEOUT)).stderr:
+        while PENALTY in (done := process.bounded(argv, input="", check=False, timeout=TIMEOUT)).stderr:
             if time.monotonic() > until:
                 break
             time.sleep(PAUSE)

@@ -1,12 +1,13 @@
 """One command on a machine, by the environment's own client configuration."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hangar import paths, process
-from hangar.errors import CommandFailed, MachineUnreachable
+from hangar.errors import CommandFailed, HangarError, MachineUnreachable
 
 if TYPE_CHECKING:
     from hangar.cloud.base import Server
@@ -61,6 +62,23 @@ def ask(environment: str, words: Sequence[str], *, seconds: float, input: str = 
     if done.returncode == NO_LOGIN:
         raise unreachable(environment, machine, done.stderr.strip())
     return done
+
+
+def data(environment: str, done: process.Completed) -> Any:
+    """What a program of the machine's has answered in JSON.
+
+    Raises:
+        HangarError: it is none. A line that the account's start-up files print at each login is enough for that.
+    """
+    try:
+        return json.loads(done.stdout)
+    except (ValueError, RecursionError) as error:
+        raise HangarError(
+            f"hangar-{environment} answers, but not as its programs do.",
+            f"* {error}\n* It begins with: {done.stdout.strip()[:200]!r}",
+            f"See what a login prints by itself, and have it print nothing: ./provision.py ssh {environment} true\n"
+            f"Where that is nothing, have its programs mended: ./provision.py up {environment}",
+        ) from None
 
 
 def unreachable(environment: str, machine: str, said: str) -> MachineUnreachable:

@@ -6,6 +6,7 @@ the file SOCKET.keeper no longer names this process: that is how the tunnel is c
 
 import contextlib
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,12 @@ systemd-tmpfiles, three on macOS), and a tunnel without it would not be opened a
 """
 
 
+MOST_SAID = 1 << 20
+"""Bytes that a connection's complaints may take: while the machine or the network is away, be it for weeks, there are
+some with each try.
+"""
+
+
 def owner(control: Path) -> Path:
     """The file that names the process that keeps this tunnel."""
     return control.with_name(f"{control.name}.keeper")
@@ -37,6 +44,7 @@ def keep(control: Path, argv: Sequence[str], announce: Callable[[], None]) -> in
     opened, pause = False, FIRST_PAUSE
     while _is_wanted(control):
         control.unlink(missing_ok=True)
+        _forget_complaints()
         ssh = unattended.child(argv)
         if _stands(control, ssh):
             if not opened:
@@ -72,6 +80,13 @@ def _stands(control: Path, ssh: unattended.Child) -> bool:
             return True
         time.sleep(LOOK)
     return False
+
+
+def _forget_complaints() -> None:
+    """Those of before, where they are too many; ours and ssh's go to one file, to its end."""
+    found = os.fstat(sys.stderr.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size > MOST_SAID:
+        os.ftruncate(sys.stderr.fileno(), 0)
 
 
 def _wait(control: Path, pause: float) -> None:

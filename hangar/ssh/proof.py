@@ -8,6 +8,7 @@ from pathlib import Path
 import paramiko
 
 from hangar import paths, process
+from hangar.bounds import COMPLAINED
 from hangar.errors import HangarError, MachineUnreachable
 from hangar.process.connection import Connection, connected
 from hangar.ssh import client_config, proxy
@@ -65,7 +66,7 @@ def prove(target: Target, timeout: float = TIMEOUT) -> None:
                 if not output.channel.status_event.wait(timeout):
                     raise TimeoutError(f"`{COMMAND}` has not ended after {timeout:g} s")
                 status = output.channel.recv_exit_status()
-                said = errors.read().decode(errors="replace").strip()
+                said = errors.read(COMPLAINED).decode(errors="replace").strip()
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise _failed(target, error, way) from error
     if status != 0:

@@ -7,6 +7,7 @@ modules of the role maintenance that drain). Each step may be repeated.
 
 import errno
 import fcntl
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,12 @@ APT_OPTIONS = (
     # Somebody may have begun since we looked (see `wait_for_others`).
     "-o", "DPkg::Lock::Timeout=300",
 )  # fmt: skip
-"""Settings that a role wrote stay; what is needed in addition comes, nothing is removed."""
+"""Settings that a role wrote stay; what is needed in addition comes, nothing is removed but old kernels."""
+
+KERNELS = re.compile(r"^Remv (linux-(?:image|headers|kbuild)-[0-9]\S*) ", re.M)
+"""What belongs to one kernel, among what apt would remove since nothing needs it. It needs the kernel that runs and
+the two newest.
+"""
 
 
 FRONTEND = Path("/var/lib/dpkg/lock-frontend")
@@ -53,7 +59,11 @@ class Agent:
 
     def look(self) -> dict[str, Any]:
         """What the machine has. Debian's lists are fetched, as the machine does every day; nothing else changes."""
-        fetched = run(["apt-get", "--quiet", "--quiet", "update"], check=False, env=APT, seconds=WORKED)
+        # Alone it calls it a success where a mirror does not answer, and goes on with old lists.
+        every = ["-o", "APT::Update::Error-Mode=any"]
+        fetched = run(
+            ["apt-get", "--quiet", "--quiet", *every, "update"], check=False, env=APT, seconds=WORKED
+        )
         simulated = run(
             ["apt-get", "--simulate", *APT_OPTIONS, "upgrade"], check=False, env=APT, seconds=WORKED
         )
@@ -129,6 +139,8 @@ class Agent:
             env=APT,
             seconds=WORKED,
         )
+        # Where Debian's own updates are switched off nobody else does it, and a kernel without room in /boot fails.
+        remove_old_kernels()
         run(["apt-get", "--quiet", "--yes", *APT_OPTIONS, "upgrade"], env=APT, seconds=WORKED)
         after = installed()
         changed = [
@@ -156,6 +168,13 @@ class Agent:
     def done(self) -> None:
         """What was kept is needed no more."""
         keeping.forget()
+
+
+def remove_old_kernels() -> None:
+    """Nothing else that apt counts as unneeded goes with them. Where it cannot be done, the upgrade tells of it."""
+    told = run(["apt-get", "--simulate", "--quiet", "autoremove"], check=False, env=APT, seconds=WORKED)
+    if old := KERNELS.findall(told.stdout):
+        run(["apt-get", "--quiet", "--yes", "remove", *old], check=False, env=APT, seconds=WORKED)
 
 
 def its_airflow() -> Airflow | None:

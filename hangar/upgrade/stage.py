@@ -94,7 +94,7 @@ def _at_work(config: Config, action: str) -> Iterator[tuple[Progress, Cloud, Ser
         cloud = cloud_for(config)
         with progress.stage("Connection"):
             server = pipeline.require_server(config, cloud)
-            pipeline.introduce(server, config)
+            pipeline.introduce(server, config, configures=action == "apply")
         yield progress, cloud, server
 
 

@@ -131,3 +131,14 @@ def test_programs_of_services_are_given_up_in_words(
     with pytest.raises(server.Refused) as refused:
         server.psql(DESCRIBED, "warehouse", "select 1")
     assert str(refused.value) == f"The warehouse's server was given up: it {words}"
+
+
+@pytest.mark.parametrize(
+    ("then", "kind", "said"), [("sleep 30", TooLong, "half\n"), ("exec cat /dev/zero", TooMuch, "")]
+)
+def test_how_far_a_program_came_is_told_of_one_that_was_ended(
+    then: str, kind: type[hangar_bounds.Unbounded], said: str
+) -> None:
+    with pytest.raises(kind) as ended:
+        hangar_bounds.run(["sh", "-c", f"echo step >&2; echo half; {then}"], seconds=2, most=1 << 20)
+    assert (ended.value.said, ended.value.complaint) == (said, "step\n")

@@ -110,6 +110,29 @@ def test_security_updates_are_told_from_others(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
+def signed(day: str) -> str:
+    return f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nDate: {day} 00:53:13 UTC\nSHA256:\n"
+
+
+def test_the_age_of_the_security_list_is_told_and_of_no_other(tmp_path: Path) -> None:
+    """apt-get update succeeds where a mirror is gone, and goes on with what it has: nothing would be missing."""
+    assert list(system.lists(tmp_path)) == []
+    place = "deb.debian.org_debian-security_dists_trixie-security"
+    (tmp_path / f"{place}_InRelease").write_text(signed("Sun, 29 Nov 2026"))
+    (tmp_path / f"{place}_main_binary-amd64_Packages").write_text("Package: x\n")
+    # Debian's own list is of the last point release, which may be months ago.
+    (tmp_path / "deb.debian.org_debian_dists_trixie_InRelease").write_text(signed("Sat, 11 Jul 2026"))
+    told = figure(
+        "hangar_security_list_timestamp_seconds", datetime(2026, 11, 29, 0, 53, 13, tzinfo=UTC).timestamp()
+    )
+    assert list(system.lists(tmp_path)) == [told]
+    # What an earlier mirror left behind makes a list no older; one that has the signature beside it counts too.
+    (tmp_path / "old.example.org_dists_trixie-security_InRelease").write_text(signed("Thu, 01 Jan 2026"))
+    assert list(system.lists(tmp_path)) == [told]
+    (tmp_path / "new.example.org_dists_trixie-security_Release").write_text(signed("Mon, 30 Nov 2026"))
+    assert next(iter(system.lists(tmp_path))).value == told.value + 86400
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root becomes the service user")
 def test_images_whose_fixes_wait_are_told_of_with_the_time(tmp_path: Path) -> None:
     mark = tmp_path / "airflow/state/images-outdated"

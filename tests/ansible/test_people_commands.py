@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -67,7 +68,7 @@ def test_every_other_word_ends_in_the_usage(airflow: Any, words: list[str]) -> N
     assert str(ended.value).startswith("Airflow for people who are not its service user.")
 
 
-def with_docker(folder: Path, script: str) -> list[str | Path]:
+def with_docker(folder: Path, script: str, limit: float = 180) -> list[str | Path]:
     """The command as its service user runs it, with something else in Docker's place."""
     (folder / "docker").write_text(f"#!/bin/sh\n{script}")
     (folder / "docker").chmod(0o755)
@@ -79,6 +80,7 @@ def with_docker(folder: Path, script: str) -> list[str | Path]:
         ('"/usr/local/lib/hangar"', repr(str(LIBRARY))),
         ('f"/run/user/{account.pw_uid}"', repr(f"{folder}/runtime")),
         ("PATIENCE = 60.0", "PATIENCE = 0.3"),
+        ("LIMIT = 180.0", f"LIMIT = {limit}"),
     ):
         assert before in text
         text = text.replace(before, after)
@@ -96,7 +98,8 @@ def test_few_at_once_ask_airflow_which_shares_its_memory_with_the_tasks(tmp_path
 
     def begin(*words: str) -> subprocess.Popen[bytes]:
         """Returns when its program has begun."""
-        begun.append(subprocess.Popen([*argv, *words], stdout=subprocess.DEVNULL))
+        person = {"SUDO_USER": ("anna", "ben")[len(begun) % 2]}
+        begun.append(subprocess.Popen([*argv, *words], stdout=subprocess.DEVNULL, env=person))
         until = time.monotonic() + 10
         while not began.exists() or len(began.read_text().split()) < len(begun):
             assert time.monotonic() < until, f"{words} did not begin"
@@ -108,7 +111,9 @@ def test_few_at_once_ask_airflow_which_shares_its_memory_with_the_tasks(tmp_path
         for words in (["list"], ["state", "a_dag"], ["trigger", "a_dag"]):
             refused = subprocess.run([*argv, *words], capture_output=True, text=True, timeout=10, check=False)
             assert (refused.returncode, refused.stdout) == (1, "")
-            assert refused.stderr == "hangar-airflow: others are asking Airflow; try again in a minute\n"
+            assert refused.stderr == (
+                "hangar-airflow: anna and ben asked Airflow before you; try again in a minute\n"
+            )
         look = begin("state")
         first.kill()  # its turn comes back, however it ended
         first.wait(10)
@@ -120,6 +125,44 @@ def test_few_at_once_ask_airflow_which_shares_its_memory_with_the_tasks(tmp_path
         for one in begun:
             one.kill()
             one.wait(10)
+
+
+def test_ctrl_z_stops_nobody_who_has_a_turn(tmp_path: Path) -> None:
+    """Two who were stopped would have kept everybody out for as long as they liked"""
+    gate, began = tmp_path / "gate", tmp_path / "began"
+    script = f"touch {began}; timeout 20 sh -c 'while [ ! -e {gate} ]; do sleep 0.05; done'; echo done\n"
+    argv = with_docker(tmp_path, script)
+    with subprocess.Popen([*argv, "list"], stdout=subprocess.PIPE, text=True) as asking:
+        try:
+            until = time.monotonic() + 10
+            while not began.exists():
+                assert time.monotonic() < until
+                time.sleep(0.02)  # between two looks at the condition
+            for stop in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+                asking.send_signal(stop)
+            gate.touch()
+            assert asking.communicate(timeout=10) == ("done\n", None)
+        finally:
+            asking.kill()
+
+
+@pytest.mark.parametrize("stderr", [subprocess.DEVNULL, subprocess.PIPE], ids=["stdout", "both"])
+def test_a_turn_ends_in_time_also_where_nobody_reads_what_is_said(tmp_path: Path, stderr: int) -> None:
+    """Words that wait in a pager would keep the turn, and two of them everybody out"""
+    said = "yes | head -c 1000000"
+    argv = with_docker(tmp_path, f"{said} >&2 &\n{said}\n", limit=0.5)
+    with subprocess.Popen([*argv, "list"], stdout=subprocess.PIPE, stderr=stderr) as asking:
+        try:
+            assert asking.wait(10) in (1, -signal.SIGALRM)
+        finally:
+            asking.kill()
+
+
+def test_whoever_is_ended_by_the_clock_is_told(tmp_path: Path) -> None:
+    argv = with_docker(tmp_path, "exec sleep 20\n", limit=0.5)
+    done = subprocess.run([*argv, "list"], capture_output=True, text=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "hangar-airflow: ended after 0.5 seconds, which is all that one call may take\n"
 
 
 @pytest.mark.parametrize("words", ["list", "state a_dag", "state", "trigger a_dag", "logs"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,28 @@ def test_a_second_archive_of_a_day_replaces_nothing(own_homes: Path) -> None:
         leaving.archive("ana")
     day = f"{described.today():%Y%m%d}"
     assert sorted(path.name for path in leaving.ARCHIVE.iterdir()) == [f"ana-{day}-2.tar", f"ana-{day}.tar"]
+
+
+def test_what_a_home_has_tar_complain_of_is_not_kept_in_memory(
+    own_homes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each socket, with its whole path: a leaver may have left any number of them"""
+    (own_homes / "ana").mkdir()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("tar", "rm"):
+        (tools / name).write_text(
+            "#!/bin/sh\nhead -c 100000000 /dev/zero | tr '\\0' x >&2\necho '\nno room' >&2\nexit 2\n"
+        )
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match=r"cannot be archived: no room\. Make room"):
+            leaving.archive("ana")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_home_that_cannot_be_archived_stays(

@@ -1,117 +1,17 @@
-"""The machine's program for releases, in a folder of the test's own; Docker is played by a script."""
+"""What the machine releases of the DAGs that come, and what it refuses."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
-import os
-import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.templates.render import render
-
-# Plays `as-service airflow docker run …`: each line `dag NAME` of a file is a DAG, `broken` is an error.
-DOCKER = """#!{python}
-import json, os, pathlib, sys, time
-args = sys.argv[1:]
-with open({log!r}, "a") as log:
-    log.write(json.dumps(args) + "\\n")
-if args[2] != "run":
-    sys.exit(0)
-place = next(word for word in args if word.endswith("/released/current:ro")).split(":")[0]
-if os.path.exists({crash!r}):
-    sys.exit("docker is not there")
-found = dict(dags=dict(), problems=[])
-for path in sorted(pathlib.Path(place).rglob("*.py")):
-    name = str(path.relative_to(place))
-    for line in path.read_text().splitlines():
-        if line.startswith("dag "):
-            found["dags"][line[4:]] = name
-        if line.startswith("does "):
-            exec(line[5:])
-        if line == "broken":
-            found["problems"].append([name, "ImportError: broken (line 1)"])
-print(json.dumps(found))
-"""
-
-
-class Machine:
-    """The program as the machine has it, with its folders below `folder`."""
-
-    def __init__(self, folder: Path, kept: int = 3) -> None:
-        self.released = folder / "srv/airflow/released"
-        self.offered = folder / "srv/airflow/stack/offered"
-        self.log = folder / "docker.log"
-        self.crash = folder / "crash"
-        for place in (self.released, self.offered, folder / "bin"):
-            place.mkdir(parents=True)
-        options = {"airflow_releases_kept": kept, "__airflow_image": "the-image"}
-        text = render("airflow", "/usr/local/sbin/airflow-release", **options)
-        for place in ("/srv/airflow/released", "/srv/airflow/stack/offered"):
-            assert f'Path("{place}")' in text
-            text = text.replace(f'Path("{place}")', f'Path("{folder}{place}")')
-        self.program = folder / "airflow-release"
-        self.program.write_text(text)
-        docker = folder / "bin/as-service"
-        docker.write_text(DOCKER.format(python=sys.executable, log=str(self.log), crash=str(self.crash)))
-        docker.chmod(0o755)
-        self.path = f"{docker.parent}:{os.environ['PATH']}"
-
-    def run(
-        self, *words: str, input: bytes = b"", python: Sequence[str] = (sys.executable,)
-    ) -> tuple[int, Any, str]:
-        done = subprocess.run(
-            [*python, str(self.program), *words], input=base64.b64encode(input), capture_output=True,
-            env={**os.environ, "PATH": self.path}, check=False,
-        )  # fmt: skip
-        return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr.decode()
-
-    def deploy(self, python: Sequence[str] = (sys.executable,), **files: str) -> tuple[int, Any, str]:
-        named = {name.replace("__", "/") + ".py": text for name, text in files.items()}
-        words = ("deploy", "--by", "ann@desk", "--revision", "abc123")
-        return self.run(*words, input=archive(named), python=python)
-
-    def bring(self, **files: str) -> None:
-        """What `up` copies to the machine."""
-        for path in self.offered.iterdir():
-            path.unlink()
-        for name, text in files.items():
-            (self.offered / f"{name}.py").write_text(text)
-
-    @property
-    def current(self) -> dict[str, str]:
-        """What Airflow reads."""
-        place = self.released / "current"
-        return {str(path.relative_to(place)): path.read_text() for path in sorted(place.rglob("*.py"))}
-
-    @property
-    def kept(self) -> list[str]:
-        return sorted(path.name for path in self.released.iterdir() if path.name[0].isdigit())
-
-
-def archive(files: dict[str, str], **more: tarfile.TarInfo) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            tar.addfile(member, io.BytesIO(text.encode()))
-        for member in more.values():
-            tar.addfile(member)
-    return packed.getvalue()
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+from tests.ansible.releases import Machine, archive
+from tests.ansible.releases import machine as machine
 
 
 def test_a_release_is_put_in_place_and_described(machine: Machine) -> None:
@@ -298,96 +198,3 @@ def test_byte_code_and_hidden_files_stay_behind_but_not_airflows_own(machine: Ma
     assert machine.run("deploy", "--by", "x", input=archive(files))[0] == 0
     place = machine.released / "current"
     assert sorted(path.name for path in place.iterdir()) == [".airflowignore", "one.py"]
-
-
-def test_the_last_releases_are_kept_and_the_current_one_whatever_its_age(machine: Machine) -> None:
-    ids = [machine.deploy(one=f"dag one\n# {number}\n")[1]["id"] for number in range(3)]
-    assert machine.run("rollback", "--to", ids[0])[0] == 0
-    ids += [machine.deploy(one=f"dag one\n# {number}\n")[1]["id"] for number in range(3, 5)]
-    assert len(machine.kept) == 3
-    assert machine.current == {"one.py": "dag one\n# 4\n"}
-    assert set(machine.kept) <= set(ids)
-
-
-def test_a_rollback_goes_back_one_release_at_a_time_and_can_be_undone(machine: Machine) -> None:
-    first, second, third = (machine.deploy(one=f"dag one\n# {number}\n")[1]["id"] for number in range(3))
-    assert machine.run("rollback")[1] == {"from": third, "to": second, "dags": {"one": "one.py"}}
-    assert machine.run("rollback")[1]["to"] == first
-    assert machine.current == {"one.py": "dag one\n# 0\n"}
-    assert [one["left"] for one in machine.run("list")[1]["releases"]] == [True, True, False]
-    assert machine.run("rollback", "--to", third)[0] == 0
-    assert machine.current == {"one.py": "dag one\n# 2\n"}
-    # The second was left for a reason.
-    assert machine.run("rollback")[1]["to"] == first
-
-
-def test_there_may_be_nothing_to_go_back_to(machine: Machine) -> None:
-    machine.deploy(one="dag one\n")
-    code, answer, _ = machine.run("rollback")
-    assert (code, answer["error"]) == (1, "there is no release before the current one")
-    code, answer, _ = machine.run("rollback", "--to", "00009-00000000")
-    assert (code, answer["error"]) == (1, "there is no release 00009-00000000")
-
-
-def offer(machine: Machine) -> Any:
-    code, answer, said = machine.run("offer")
-    assert code == 0, said
-    return answer["released"]
-
-
-def test_up_releases_what_is_new_and_once(machine: Machine) -> None:
-    machine.bring(one="dag one\n")
-    assert machine.run("offer", "look")[1] == {"news": True}
-    assert offer(machine)["by"] == "up"
-    assert machine.run("offer", "look")[1] == {"news": False}
-    assert offer(machine) is None
-    machine.bring(one="dag one\n# changed\n")
-    assert machine.run("offer", "look")[1] == {"news": True}
-    assert offer(machine)["dags"] == {"one": "one.py"}
-
-
-def test_up_leaves_a_deployment_and_a_rollback_as_they_are(machine: Machine) -> None:
-    machine.bring(one="dag one\n")
-    offer(machine)
-    machine.deploy(one="dag one\n# deployed\n")
-    assert offer(machine) is None
-    assert machine.current == {"one.py": "dag one\n# deployed\n"}
-    machine.bring(one="dag one\n# broken at night\n")
-    newest = offer(machine)["id"]
-    assert machine.run("rollback")[1]["from"] == newest
-    (machine.released / ".offered").unlink()  # another controller, or a killed `up`
-    assert offer(machine) is None
-    assert machine.current != {"one.py": "dag one\n# broken at night\n"}
-
-
-def test_up_may_bring_no_dag_at_all(machine: Machine) -> None:
-    assert offer(machine)["dags"] == {}
-    assert machine.current == {}
-    assert (machine.released / "current").is_dir()
-
-
-def test_what_stood_there_before_releases_were_made_is_removed(machine: Machine) -> None:
-    (machine.released / "city_temperatures").mkdir()
-    (machine.released / "city_temperatures/dag.py").write_text("dag old\n")
-    machine.bring(one="dag one\n")
-    offer(machine)
-    assert sorted(path.name for path in machine.released.iterdir() if path.name[0] not in ".0") == ["current"]
-
-
-def test_what_a_killed_release_left_is_removed_and_never_counts(machine: Machine) -> None:
-    (machine.released / "00000-00000000/dags").mkdir(parents=True)
-    (machine.released / ".staged-1/dags").mkdir(parents=True)
-    machine.deploy(one="broken\n")
-    assert list(machine.released.glob(".staged-*")) == []
-    machine.deploy(one="dag one\n")
-    assert machine.current == {"one.py": "dag one\n"}
-    assert len(machine.kept) == 1
-
-
-def test_one_release_at_a_time(machine: Machine) -> None:
-    import fcntl
-
-    with (machine.released / ".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        code, answer, _ = machine.deploy(one="dag one\n")
-    assert (code, answer["error"]) == (1, "another release is at work; wait for it")

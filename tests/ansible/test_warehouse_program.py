@@ -118,6 +118,25 @@ def test_rights_are_exact(right: facts.Facts) -> None:
     ]
 
 
+@pytest.mark.parametrize("schema", ["my schema", "a in b", "in", ' "x"; drop\n', "grüße"])
+def test_a_schema_that_a_service_made_may_have_any_name(right: facts.Facts, schema: str) -> None:
+    """What is promised away in it is taken back, and everything else is still done"""
+    right.rights[f"tables of dbt in {schema}"] = {("reader", "INSERT")}
+    right.rights["schema gold"] = set()
+    assert sorted(sql(right)) == [
+        f'ALTER DEFAULT PRIVILEGES FOR ROLE "dbt" IN SCHEMA {steps.name(schema)} '
+        'REVOKE INSERT ON TABLES FROM "reader" CASCADE',
+        'GRANT USAGE ON SCHEMA "gold" TO "reader"',
+    ]
+
+
+def test_what_others_promise_about_their_own_tables_is_theirs(right: facts.Facts) -> None:
+    """Also of those whose names begin with one of ours"""
+    for place in ("tables of dbt2", "tables of dbt_x in a", "tables of dbt x in a b"):
+        right.rights[place] = {("public", "SELECT")}
+    assert sql(right) == []
+
+
 def test_tables_that_were_there_before_their_reader_are_opened(right: facts.Facts) -> None:
     right.unreadable.add(("gold", "reader"))
     assert sql(right) == ['GRANT SELECT ON ALL TABLES IN SCHEMA "gold" TO "reader"']

@@ -95,7 +95,7 @@ def journal(machine: Checkout, name: str) -> dict[str, Any]:
 
 def wait_until(condition: object, seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.2)
 

@@ -17,7 +17,7 @@ def edit(environment: Environment, **fields: Any) -> None:
 
 
 def attached(environment: Environment, name: str) -> dict[str, Any]:
-    disks: list[dict[str, Any]] = environment.instance["disks"]  # type: ignore[assignment]
+    disks: list[dict[str, Any]] = environment.instance["disks"]
     return next(one for one in disks if one["source"].endswith(f"/{name}"))
 
 

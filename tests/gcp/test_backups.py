@@ -67,7 +67,7 @@ def settings(google: Google, environment: Environment) -> Config:
     """An environment whose machine sends to a bucket that somebody has made."""
     found = environment.settings("backup.gcs.bucket=acme-backups", "backup.gcs.folder=hangar/production")
     there = target.of(found)
-    assert there
+    assert isinstance(there, seen_from_here.Bucket)
     there._rest.call("POST", "storage", "b", {"name": "acme-backups"}, {"project": google.project})
     return found
 

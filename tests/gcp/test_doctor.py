@@ -238,11 +238,11 @@ def test_what_the_verbs_call_is_what_doctor_asks_for(environment: Environment) -
     instance = f"projects/{environment.google.project}/zones/{ZONE}/instances/hangar-production"
     environment.google.edit(instance, status="SUSPENDED")
     machine.start(environment.said.append)
-    disks: list[dict[str, Any]] = environment.instance["disks"]  # type: ignore[assignment]
-    (link,) = environment.instance["networkInterfaces"]  # type: ignore[misc]
+    disks: list[dict[str, Any]] = environment.instance["disks"]
+    (link,) = environment.instance["networkInterfaces"]
     environment.google.edit(
         instance, disks=[{**one, "autoDelete": True} for one in disks], scheduling={"automaticRestart": False},
-        networkInterfaces=[{**link, "stackType": "IPV4_IPV6"}],  # type: ignore[dict-item]
+        networkInterfaces=[{**link, "stackType": "IPV4_IPV6"}],
     )  # fmt: skip
     environment.up("gcp.machine_type=e2-standard-8", "gcp.data_disk.size_gb=200")
     name = machine.take_snapshot(environment.said.append)

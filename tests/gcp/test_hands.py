@@ -49,13 +49,13 @@ def test_what_opens_the_machine_is_seen_and_closed(environment: Environment) -> 
     """An address of the internet's IPv6, whoever may come in by our own rule, a script at the machine's end."""
     environment.up()
     project = environment.google.project
-    (link,) = environment.instance["networkInterfaces"]  # type: ignore[misc]
+    (link,) = environment.instance["networkInterfaces"]
     address = {"name": "external-ipv6", "type": "DIRECT_IPV6", "externalIpv6": "2001:db8::7"}
-    metadata: dict[str, Any] = environment.instance["metadata"]  # type: ignore[assignment]
+    metadata: dict[str, Any] = environment.instance["metadata"]
     items = [*metadata["items"], {"key": "shutdown-script-url", "value": "gs://theirs/run"}]
     edit(
         environment, metadata={**metadata, "items": items},
-        networkInterfaces=[{**link, "stackType": "IPV4_IPV6", "ipv6AccessConfigs": [address]}],  # type: ignore[dict-item]
+        networkInterfaces=[{**link, "stackType": "IPV4_IPV6", "ipv6AccessConfigs": [address]}],
     )  # fmt: skip
     rule = f"projects/{project}/global/firewalls/{NAME}-iap"
     account = f"other@{project}.iam.gserviceaccount.com"

@@ -14,13 +14,13 @@ NAME = "hangar-production"
 
 
 def metadata(environment: Environment) -> dict[str, str]:
-    return {one["key"]: one["value"] for one in environment.instance["metadata"]["items"]}  # type: ignore[index]
+    return {one["key"]: one["value"] for one in environment.instance["metadata"]["items"]}
 
 
 def edit(environment: Environment, **values: str) -> None:
     path = f"projects/{environment.google.project}/zones/{ZONE}/instances/{NAME}"
     items = [{"key": key, "value": value} for key, value in {**metadata(environment), **values}.items()]
-    environment.google.edit(path, metadata={**environment.instance["metadata"], "items": items})  # type: ignore[dict-item]
+    environment.google.edit(path, metadata={**environment.instance["metadata"], "items": items})
 
 
 def test_a_machine_made_anew_has_new_keys_and_the_old_ones_do_not_count(environment: Environment) -> None:
@@ -75,7 +75,7 @@ def test_a_look_that_is_too_often_is_no_refusal(
     monkeypatch.setattr(host_keys, "LATER", 0.2)
     fault = environment.google.fault("compute.instances.getGuestAttributes", "429")
     cloud = environment.cloud()
-    cloud.api.sleep = lambda seconds: (paused.append(seconds), time.sleep(seconds))[0]  # type: ignore[func-returns-value]
+    cloud.api.sleep = lambda seconds: (paused.append(seconds), time.sleep(seconds))[0]
     cloud.ensure(cloud.plan(environment.spec()), environment.spec(), lambda _: None)
     assert environment.google.fired(fault) == 1
     assert 0.2 in paused

@@ -21,8 +21,8 @@ def test_a_network_of_yours_is_left_as_it_was(environment: Environment) -> None:
 
     plan = environment.up(*OVERRIDES)
     assert not [one for one in plan.changes if one.resource.startswith(("network", "subnetwork", "router"))]
-    (link,) = environment.instance["networkInterfaces"]  # type: ignore[misc]
-    assert link["subnetwork"].endswith("/subnetworks/data")  # type: ignore[index]
+    (link,) = environment.instance["networkInterfaces"]
+    assert link["subnetwork"].endswith("/subnetworks/data")
     assert {
         rule["network"].split("/")[-1] for rule in environment.google.resources("firewalls").values()
     } == {"shared"}

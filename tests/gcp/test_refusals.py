@@ -236,7 +236,7 @@ def test_a_machine_that_cannot_be_started_again_says_that_it_is_off(environment:
     assert "* hangar-production is off." in said.details
     environment.up()
     assert environment.instance["status"] == "RUNNING"
-    assert environment.instance["machineType"].endswith("/e2-standard-4")  # type: ignore[attr-defined]
+    assert environment.instance["machineType"].endswith("/e2-standard-4")
 
 
 def test_a_machine_that_cannot_be_made_again_says_what_is_gone_and_what_is_kept(

@@ -31,8 +31,8 @@ def test_an_empty_project_becomes_a_machine(environment: Environment) -> None:
     instance = environment.instance
     assert instance["status"] == "RUNNING"
     assert instance["deletionProtection"] is True
-    assert all("accessConfigs" not in one for one in instance["networkInterfaces"])  # type: ignore[attr-defined]
-    assert instance["labels"]["hangar-image"].startswith("debian-13-")  # type: ignore[index]
+    assert all("accessConfigs" not in one for one in instance["networkInterfaces"])
+    assert instance["labels"]["hangar-image"].startswith("debian-13-")
     server = environment.cloud().server()
     assert server is not None
     assert (server.id, server.cloud, server.port) == (instance["id"], "gcp", 22)
@@ -95,7 +95,7 @@ def test_whose_key_is_no_admins_is_told_why_the_machine_may_not_admit_it(
 
 def test_host_keys_are_read_once_and_the_door_is_closed(environment: Environment) -> None:
     environment.up()
-    metadata = {one["key"]: one["value"] for one in environment.instance["metadata"]["items"]}  # type: ignore[index]
+    metadata = {one["key"]: one["value"] for one in environment.instance["metadata"]["items"]}
     assert metadata["enable-guest-attributes"] == "FALSE"
     assert json.loads(metadata["hangar-host-keys"])["instance"] == environment.instance["id"]
     before = environment.calls()
@@ -116,7 +116,7 @@ def test_another_machine_type_needs_a_stop_and_a_snapshot_first(environment: Env
         "compute.disks.createSnapshot", "compute.instances.stop", "compute.instances.setMachineType",
         "compute.instances.start", "compute.instances.setMetadata",
     ]  # fmt: skip
-    assert environment.instance["machineType"].endswith("/e2-standard-8")  # type: ignore[attr-defined]
+    assert environment.instance["machineType"].endswith("/e2-standard-8")
     assert environment.instance["status"] == "RUNNING"
     assert changed(environment, "gcp.machine_type=e2-standard-8") == []
 
@@ -194,8 +194,8 @@ def test_labels_roles_and_the_schedule_change_in_place(environment: Environment)
     plan = environment.up(*overrides)
     assert {change.action for change in plan.changes} == {"update", "nothing"}
     assert not environment.plan(*overrides).has_changes
-    assert environment.instance["labels"]["team"] == "data"  # type: ignore[index]
-    assert environment.instance["labels"]["hangar-image"]  # type: ignore[index]
+    assert environment.instance["labels"]["team"] == "data"
+    assert environment.instance["labels"]["hangar-image"]
 
 
 def test_a_stopped_machine_is_started(environment: Environment) -> None:
@@ -238,13 +238,15 @@ def test_a_key_added_by_hand_goes_and_other_metadata_stays(environment: Environm
         *metadata["items"],
         {"key": "ssh-keys", "value": "eve:ssh-rsa AAAA"},
         {"key": "team-note", "value": "x"},
-    ]  # type: ignore[index]
-    environment.google.edit(f"projects/{environment.google.project}/zones/{ZONE}/instances/{NAME}",
-                            metadata={**metadata, "items": added})  # type: ignore[dict-item]  # fmt: skip
+    ]
+    environment.google.edit(
+        f"projects/{environment.google.project}/zones/{ZONE}/instances/{NAME}",
+        metadata={**metadata, "items": added},
+    )
     plan = environment.plan()
     assert "machine hangar-production: metadata ssh-keys: none → eve:ssh-rsa AAAA" in plan.drift
     environment.up()
-    keys = {one["key"] for one in environment.instance["metadata"]["items"]}  # type: ignore[index]
+    keys = {one["key"] for one in environment.instance["metadata"]["items"]}
     assert "ssh-keys" not in keys
     assert "team-note" in keys
 
@@ -293,7 +295,7 @@ def test_credentials_go_to_no_host_that_was_not_allowed(
 def test_no_network_ends_in_words(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calling, "GIVE_UP", 0.1)
     cloud = environment.cloud("gcp.api_endpoint=http://127.0.0.1:9")
-    cloud.api.session.renew = lambda: None  # type: ignore[method-assign]
+    cloud.api.session.renew = lambda: None
     with pytest.raises(CloudError) as silent:
         cloud.plan(environment.spec(KEY))
     assert silent.value.brief == "Google's API does not answer at http://127.0.0.1:9."

@@ -202,7 +202,7 @@ def test_destroy_asks_for_the_name_where_the_data_goes(
     assert "Say --confirm production to answer beforehand" in capsys.readouterr().err
     assert environment.instance["status"] == "RUNNING"
     gone = answer(capsys, "destroy", "production", "--with-data", "--confirm", "production")
-    assert f"data disk {NAME}-data and what is on it" in gone["removed"]  # type: ignore[operator]
+    assert f"data disk {NAME}-data and what is on it" in gone["removed"]
     assert gone["kept"] == []
     assert environment.google.resources("disks") == {}
 

@@ -44,7 +44,7 @@ def add_routes(app: web.Application) -> None:
 
 
 def _world(request: web.Request) -> World:
-    return request.app["world"]  # type: ignore[no-any-return]
+    return request.app["world"]
 
 
 async def health(request: web.Request) -> web.Response:

@@ -66,7 +66,7 @@ async def answer(call: Call) -> Answer:
         _check_response(call, result)
         if call.values.get("fields"):
             return masked(result, call.values["fields"])
-    return result  # type: ignore[return-value]
+    return result
 
 
 def target_of(call: Call) -> str:

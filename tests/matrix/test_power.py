@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import docker
 import pytest
@@ -26,6 +27,10 @@ def power_cut(container: Container) -> None:
     container.start()
 
 
+def is_over(airflow: Airflow, run: str) -> bool:
+    return patient.state(airflow, run) in ("success", "failed")
+
+
 @pytest.mark.parametrize("goes_down", [reboot, power_cut])
 def test_no_run_is_left_hanging(machine: Checkout, goes_down) -> None:
     container = docker.from_env().containers.get(f"hangar-{machine.environment}")
@@ -43,7 +48,7 @@ def test_no_run_is_left_hanging(machine: Checkout, goes_down) -> None:
             )
         airflow = Airflow.of(machine)
         for run in runs:
-            until(lambda run=run: patient.state(airflow, run) in ("success", "failed"), ENDS, f"{run} hangs")
+            until(partial(is_over, airflow, run), ENDS, f"{run} hangs")
         assert {run: patient.state(airflow, run) for run in runs} == dict.fromkeys(runs, "success")
         tries = [patient.task(airflow, run)["try_number"] for run in runs]
         print(f"{goes_down.__name__}: tries {tries}")

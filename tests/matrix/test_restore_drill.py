@@ -155,8 +155,10 @@ HALF = (
 def restore_until(place: Checkout, command: str, seconds: float = 600) -> subprocess.Popen[bytes]:
     """A restore that is at work, once a command on the machine prints something."""
     argv = ["./provision.py", "backup", "restore", place.environment, "--yes"]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = subprocess.Popen(argv, cwd=place.path, start_new_session=True, **quiet)
+    null = subprocess.DEVNULL
+    running = subprocess.Popen(
+        argv, cwd=place.path, start_new_session=True, stdin=null, stdout=null, stderr=null
+    )
     latest = time.monotonic() + seconds
     while not place.ssh(command, check=False).stdout.strip():
         assert running.poll() is None, "it has ended before it was struck"

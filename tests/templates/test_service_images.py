@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,7 @@ DOCKER = """#!/bin/sh
 cd "{folder}"
 echo "$*" >> asked
 case "$1 $2" in
-"run --rm") cat fixes ;;
+"run --rm") if [ -e apt.conf ]; then for ask; do :; done; APT_CONFIG=apt.conf exec sh -c "$ask"; fi; cat fixes ;;
 "image inspect") [ ! -e missing ] ;;
 "import --change") cat > /dev/null ;;
 esac
@@ -84,6 +85,32 @@ def test_only_security_updates_make_images_outdated(machine: Machine) -> None:
     machine.fixes(FIX)
     assert machine.run("updates") == 0
     assert list(machine.marks()) == ["images-outdated"]
+
+
+APT = """
+Dir "{folder}/apt";
+Dir::State::status "{folder}/apt/status";
+Dir::Etc::sourcelist "{folder}/apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+APT::Sandbox::User "";
+Acquire::http::Proxy "DIRECT";
+Acquire::Retries "0";
+"""
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="asks Debian's apt-get")
+def test_a_mirror_that_nobody_reaches_is_not_taken_for_one_without_fixes(machine: Machine) -> None:
+    """apt-get calls that a success; an image has no lists of its own, so that nothing would ever wait."""
+    for one in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+        (machine.folder / "apt" / one).mkdir(parents=True)
+    (machine.folder / "apt/status").touch()
+    (machine.folder / "apt/sources.list").write_text("")
+    (machine.folder / "apt.conf").write_text(APT.format(folder=machine.folder))
+    assert machine.run("updates") == 0
+    gone = "deb http://127.0.0.1:9/debian-security trixie-security main\n"
+    (machine.folder / "apt/sources.list").write_text(gone)
+    assert machine.run("updates") != 0
+    assert machine.marks() == {}
 
 
 def test_an_image_is_looked_over_within_bounds_and_never_fetched_from_a_registry(machine: Machine) -> None:

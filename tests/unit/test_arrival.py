@@ -22,7 +22,7 @@ class Logins:
         self.argv: list[str] = []
         self.count = 0
         self.clock = 0.0
-        monkeypatch.setattr(process, "run", self.run)
+        monkeypatch.setattr(process, "bounded", self.run)
         monkeypatch.setattr(arrival.time, "monotonic", lambda: self.clock)
         monkeypatch.setattr(arrival.time, "sleep", self.sleep)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hangar import consent, console, paths, pipeline
+from hangar import consent, console, machine, paths, pipeline
 from hangar.config import Config
 from hangar.elt.records import Gold
 from hangar.errors import (
@@ -35,6 +35,33 @@ def test_up_goes_from_nothing_to_a_report(stages: Stages, make_config: Make) -> 
     assert [timing.stage for timing in report.timings] == [
         "Machine", "Connection", "Playbook", "Pipelines", "First run", "Verification", "Tunnel",
     ]  # fmt: skip
+
+
+def test_only_what_configures_the_machine_makes_a_key_for_its_backups(
+    stages: Stages, make_config: Make
+) -> None:
+    """A colleague's clone that looked at the machine had one that opened nothing"""
+    config = make_config()
+    stages.cloud.spec = machine.spec(config, make_key=True)
+    pipeline.verify(config)
+    pipeline.introduce(SERVER, config)
+    assert not paths.backup_key("local").exists()
+    pipeline.plan(config)  # writes hosts.yml for Ansible by itself
+    made = paths.backup_key("local").read_bytes()
+    pipeline.up(config)
+    assert paths.backup_key("local").read_bytes() == made
+
+
+def test_where_the_operators_key_is_not_here_nothing_is_made_for_backups_either(
+    stages: Stages, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(private: Path) -> str:
+        raise HangarError("The operator's key is not here.")
+
+    monkeypatch.setattr(pipeline, "read_public_key", missing)
+    with pytest.raises(HangarError):
+        pipeline.introduce(SERVER, make_config(), configures=True)
+    assert not paths.backup_key("local").exists()
 
 
 def test_a_second_up_changes_nothing(stages: Stages, make_config: Make) -> None:

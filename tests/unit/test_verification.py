@@ -57,7 +57,7 @@ def test_a_machine_that_lets_nobody_in_is_not_verified(
     known.write_text("Host hangar-local\n")
     monkeypatch.setattr(verification, "ssh_config", lambda env: known)
     refused = Completed((), 255, "", "Permission denied (publickey).\n")
-    monkeypatch.setattr(process, "run", lambda argv, **_: refused)
+    monkeypatch.setattr(process, "bounded", lambda argv, **_: refused)
     with pytest.raises(MachineUnreachable) as caught, verification._connection(SERVER):
         pytest.fail("nothing must be asked")
     assert caught.value == MachineUnreachable(
@@ -74,7 +74,7 @@ def test_a_machine_that_shows_another_host_key_is_not_verified(
     known.write_text("Host hangar-local\n")
     monkeypatch.setattr(verification, "ssh_config", lambda env: known)
     refused = Completed((), 255, "", "Host key verification failed.\n")
-    monkeypatch.setattr(process, "run", lambda argv, **_: refused)
+    monkeypatch.setattr(process, "bounded", lambda argv, **_: refused)
     with pytest.raises(MachineUnreachable) as caught, verification._connection(SERVER):
         pytest.fail("nothing must be asked")
     assert caught.value.brief == (
@@ -94,6 +94,7 @@ def test_the_connection_is_closed_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
         return Completed(tuple(argv), 0, "", "")
 
     monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "bounded", run)
     with verification._connection(SERVER) as config:
         assert config.read_text().endswith("\nControlPersist 600\nHost hangar-local\n  Port 7\n")
     assert called[0][-2:] == ("hangar-local", "true")

@@ -51,7 +51,7 @@ class ExistingCloud:
         if plan.has_changes:
             report(f"add {server.admin} to {ADMINS}")
             script = JOIN.format(group=ADMINS, user=shlex.quote(server.admin))
-            process.run(call.argv(server, "sudo -n sh -s"), input=script, timeout=PATIENCE)
+            process.bounded(call.argv(server, "sudo -n sh -s"), input=script, timeout=PATIENCE)
         return server
 
     def server(self) -> Server:

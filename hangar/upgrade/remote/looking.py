@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,13 @@ def lint() -> list[str]:
 
 def postgres() -> Iterator[tuple[str, str]]:
     """Whose data are of which major version."""
-    versions = [int(path.parent.name) for path in (SRV / "airflow/postgres").glob("[0-9]*/PG_VERSION")]
+    found = [path.parent.name for path in (SRV / "airflow/postgres").glob("*/PG_VERSION")]
+    # A folder that is called otherwise (`17.new`, a copy of somebody's) is not what the server reads.
+    versions = [name for name in found if re.fullmatch("[0-9]{1,3}", name)]
     if versions:
-        yield "airflow", str(max(versions))
+        yield "airflow", max(versions, key=int)
     with contextlib.suppress(OSError):
-        yield "warehouse", (SRV / "warehouse/postgres/PG_VERSION").read_text().strip()
+        yield "warehouse", (SRV / "warehouse/postgres/PG_VERSION").read_text(errors="replace").strip()
 
 
 def abctl() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import json
 import re
+import secrets
 import shlex
 from pathlib import Path
 
@@ -281,13 +282,20 @@ def test_the_live_folder_is_open_to_its_group_and_closed_to_others(host, options
     assert host.run("runuser -u nobody -- ls /srv/airflow/dags").rc != 0
 
 
+def of_its_own() -> str:
+    """A name in the folder that people share. They may put a link where a known one is to be written, to a file of the
+    operator's or root's, so none is known, and none is followed.
+    """
+    return f"/srv/airflow/dags/.contract-{secrets.token_hex(8)}"
+
+
 def test_the_operator_puts_a_file_into_the_live_folder(host, client, options):
     """The operator can put a file into the live folder, and Airflow can read it, whatever the umask"""
     if not options["airflow_live_dags_enabled"]:
         pytest.skip("switched off in platform.yml (airflow.live_dags)")
-    path = "/srv/airflow/dags/.contract"
+    path = of_its_own()
     try:
-        written = client.ssh(command=f"umask 077; cat > {path}", input="contract")
+        written = client.ssh(command=f"umask 077; set -C; cat > {path}", input="contract")
         assert written.returncode == 0
         assert host.check_output(f"runuser -u airflow -- cat {path}") == "contract"
     finally:
@@ -298,20 +306,18 @@ def test_what_comes_into_the_live_folder_with_rights_of_its_own_is_shared_too(ho
     """A file that comes ready made into the live folder is the group's within seconds; another's is left alone"""
     if not options["airflow_live_dags_enabled"]:
         pytest.skip("switched off in platform.yml (airflow.live_dags)")
-    path = "/srv/airflow/dags/.contract"
+    path, roots = of_its_own(), ""
     wait = "for _ in $(seq 200); do [ $(stat -c %a:%G {0}) = {1}:dags ] && exit 0; sleep 0.1; done; exit 1"
     try:
         # Looked at before it comes: afterwards it may be the group's already.
-        made = client.ssh(
-            command=f"umask 077 && : > .contract && stat -c %a .contract && mv .contract {path}"
-        )
+        made = client.ssh(command=f"file=$(mktemp -p .) && stat -c %a $file && mv -T $file {path}")
         assert made.stdout.strip() == "600"
-        host.run(f"install -m 600 /dev/null {path}.root")
+        roots = host.check_output("mktemp /srv/airflow/dags/.contract-XXXXXXXXXX")
         assert host.run(wait.format(path, 660)).rc == 0
         assert host.run(f"runuser -u airflow -- cat {path}").rc == 0
-        assert host.check_output(f"stat -c %a {path}.root") == "600"
+        assert host.check_output(f"stat -c %a {roots}") == "600"
     finally:
-        host.run(f"rm -f {path} {path}.root")
+        host.run(f"rm -f {path} {roots}")
 
 
 def test_people_have_their_accounts_and_their_password_is_their_secret(host, options):

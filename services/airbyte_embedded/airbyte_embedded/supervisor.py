@@ -158,8 +158,23 @@ class Supervisor:
         row = self._database.one("SELECT min(next_run) AS due FROM connections WHERE deleted_at IS NULL")
         return min(max(row["due"] - time.time(), 0.1), IDLE) if row and row["due"] else IDLE
 
+    def _bring_forward(self, now: float) -> None:
+        """A date that was reckoned while the clock stood ahead would keep a connection from running until then."""
+        for row in self._database.all(
+            "SELECT * FROM connections WHERE deleted_at IS NULL AND status = 'active' AND next_run > ?",
+            (now,),
+        ):
+            try:
+                following = schedule.following(json.loads(row["body"])["schedule"]["cronExpression"], now)
+            except Problem:  # it is read again when its turn comes
+                continue
+            if following < row["next_run"]:
+                log.warning("connection %s runs earlier: the clock was ahead when it ran last", row["id"])
+                self._database.update("connections", row["id"], {"next_run": following})
+
     def _start_scheduled(self) -> None:
         now = time.time()
+        self._bring_forward(now)
         for row in self._database.all(
             "SELECT * FROM connections WHERE deleted_at IS NULL AND status = 'active' AND next_run <= ?",
             (now,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -17,10 +18,11 @@ from typing import Any
 
 import pytest
 from airbyte_embedded import catalog, schedule, vault
-from airbyte_embedded.connectors import BadRegistry, read
+from airbyte_embedded.connectors import BadRegistry, Connectors, read
 from airbyte_embedded.database import MIGRATIONS, Database, NewerDatabase
 from airbyte_embedded.joblog import LONGEST, JobLog, Logs
 from airbyte_embedded.problems import Problem
+from airbyte_embedded.settings import Settings
 
 from tests.server import ROOT, Server
 
@@ -317,6 +319,39 @@ def test_a_registry_that_makes_no_sense_is_refused(tmp_path: Path, content: str,
     (tmp_path / "registry.json").write_text(content)
     with pytest.raises(BadRegistry, match=re.escape(said)):
         read(tmp_path)
+
+
+UV = """#!/bin/sh
+case "$1" in venv) for last; do :; done; mkdir -p "$last/bin"; touch "$last/version" ;; esac
+"""
+"""Plays uv: an environment is a folder."""
+
+
+def test_environments_of_earlier_versions_of_a_connector_make_room_but_the_last(tmp_path: Path) -> None:
+    """Two years of new locks; an upgrade may still go back to the version before."""
+    registry, uv = tmp_path / "registry", tmp_path / "uv"
+    registry.mkdir()
+    uv.write_text(UV)
+    uv.chmod(0o755)
+    settings = Settings(tmp_path / "data", tmp_path / "clients", uv=str(uv), extra_connectors=registry)
+    for folder in (settings.connectors, settings.work):
+        folder.mkdir(parents=True)
+    entries = {name: {"lock": f"{name}.lock", "executable": "x"} for name in ("shop", "shop-plus")}
+    (registry / "registry.json").write_text(json.dumps(entries))
+    (registry / "shop-plus.lock").write_text("the same all the time")
+    half = settings.connectors / f"source-shop-{'0' * 16}"
+    half.mkdir()  # an installation that was killed
+    kept = []
+    for version in range(4):
+        (registry / "shop.lock").write_text(f"version {version}")
+        connectors = Connectors(settings)
+        for name in entries:
+            asyncio.run(connectors.ensure_installed(connectors.find(name, None)))
+        kept.append(Path(connectors.command(connectors.find("shop", None))[0]).parents[1])
+        os.utime(kept[-1] / "complete", (version, version))
+    plus = Path(connectors.command(connectors.find("shop-plus", None))[0]).parents[1]
+    assert set(settings.connectors.iterdir()) == {plus, *kept[-2:]}
+    assert all((path / "version").exists() for path in (plus, *kept[-2:]))
 
 
 def start(*options: str) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,37 @@ def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_connection_from_
     assert "statusReason" not in server.get(f"/connections/{lost}")
 
 
+def next_run(server: Server, connection: str) -> float:
+    with sqlite3.connect(server.data / "state.sqlite") as state:
+        (found,) = state.execute("SELECT next_run FROM connections WHERE id = ?", (connection,)).fetchone()
+    return float(found)
+
+
+def test_a_clock_that_stood_ahead_for_a_while_keeps_no_connection_from_running(
+    make_server: Callable[..., Server],
+) -> None:
+    """A laptop's day was set to next year and back; a sync ran in between, and reckoned the next one from there."""
+    server = make_server()
+    source, destination = server.source(), server.destination()
+    often = {"scheduleType": "cron", "cronExpression": "*/2 * * * * ?"}
+    leap = {"scheduleType": "cron", "cronExpression": "0 0 0 29 FEB ?"}
+    ahead = server.connection(source, destination, name="ahead", schedule=often)
+    rare = server.connection(source, destination, name="rare", schedule=leap)
+    due = next_run(server, rare)
+    server.kill()
+    with sqlite3.connect(server.data / "state.sqlite") as state:
+        state.execute("DELETE FROM jobs")
+        state.execute("UPDATE connections SET next_run = ? WHERE id = ?", (time.time() + 365 * 86400, ahead))
+    server.start()
+    deadline = time.monotonic() + 20
+    while not server.get("/jobs", connectionId=ahead)["data"]:
+        assert time.monotonic() < deadline, server.output()
+        time.sleep(0.2)
+    assert "runs earlier" in server.output()
+    assert next_run(server, rare) == due, "one that is rightly far off stays"
+    assert not server.get("/jobs", connectionId=rare)["data"]
+
+
 def test_old_logs_that_cannot_be_removed_keep_no_job_from_running(
     make_server: Callable[..., Server],
 ) -> None:

@@ -72,6 +72,9 @@ def test_backups_that_nobody_fetched_are_told_of(make: Make, settings: Config, f
     kept = make(FIRST)
     assert listing.unfetched(settings, DAY_AFTER) == ""
     assert listing.unfetched(settings, WEEK_AFTER) == f"{alone}, the last one here is 7 d old. {fetch}"
+    make("20300101T031500Z")  # once, the clock was wrong; it is no younger than the last one of our days
+    assert listing.unfetched(settings, DAY_AFTER) == ""
+    assert listing.unfetched(settings, WEEK_AFTER) == f"{alone}, the last one here is 7 d old. {fetch}"
     (folder.path / kept.parts[0].object).unlink()
     assert listing.unfetched(settings, DAY_AFTER) == f"{alone}, none is here. {fetch}"
 

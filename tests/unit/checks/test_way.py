@@ -88,7 +88,7 @@ def test_a_login_that_takes_too_long_tells_how_far_it_came(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(way, "PATIENCE", 0.5)
     tried = way.log_in("sandbox", tmp_path / "config")
-    assert tried.said.endswith("\nssh did not finish within 0.5 s.\n")
+    assert tried.said.endswith("\nssh was ended: it took longer than 0.5 seconds.\n")
     found = [
         *way.connection("sandbox", SETTINGS, PORT, tried),
         *editor_server.findings("sandbox", tried.answer),

@@ -30,7 +30,7 @@ def arguments(action: str, wanted: str = "", *, as_json: bool = False) -> argpar
 def test_where_there_is_none_it_says_how_to_make_one(
     folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backup.run(arguments("list"))
+    assert backup.run(arguments("list")) == 0
     assert capsys.readouterr().out == "There is no backup. Make one: ./provision.py backup now local\n"
     with pytest.raises(HangarError, match=r"There is no backup\."):
         backup.run(arguments("verify"))
@@ -49,9 +49,13 @@ def test_a_clone_that_was_told_of_nothing_asks_the_machine(
         raise HangarError("hangar-local cannot be spoken to.")
 
     monkeypatch.setattr("hangar.backup.machine.Machine.show", show)
-    backup.run(arguments("list"))
+    assert backup.run(arguments("list")) == 1
     assert asked == ["local"]
-    assert capsys.readouterr().err == "hangar-local cannot be spoken to. This is what is here.\n"
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hangar-local cannot be spoken to. This is what is here.\n")
+    console.configure(json=True)
+    assert backup.run(arguments("list", as_json=True)) == 1, "a program would have taken them for lost"
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_whole_and_damaged_ones_are_told_apart(
@@ -112,10 +116,31 @@ def test_a_host_that_hands_nothing_out_is_told_beside_what_is_here(
     make(FIRST)
     monkeypatch.setattr(target, "of", lambda config: Away())
     console.configure(json=True)
-    backup.run(arguments("list", as_json=True))
+    assert backup.run(arguments("list", as_json=True)) == 1
     told = capsys.readouterr()
     assert [one["id"] for one in json.loads(told.out)] == [FIRST]
     assert "The host vault does not hand its backups out. This is what is elsewhere." in told.err
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        ("", True, "yours does not open its backups"),
+        ("", False, "there is none here that opens its backups"),
+        ("ours", True, "alone opens it: keep a copy elsewhere."),
+    ],
+)
+def test_a_key_that_opens_nothing_is_told_and_so_is_one_that_is_not_here(
+    there: str, here: bool, said: str, folder: Folder, make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    public = paths.backup_key("local").with_name("backup-key.pub").read_text().strip()
+    if not here:
+        paths.backup_key("local").with_name("backup-key.pub").unlink()
+    theirs = [public if there else "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIotherother"]
+    monkeypatch.setattr("hangar.backup.machine.Machine.show", lambda _: argparse.Namespace(recipients=theirs))
+    backup._warn_of_the_key(make_config())
+    assert said in capsys.readouterr().err
 
 
 SEALED = {name: Sealed(name, f"{name}-{FIRST}.age", 3, "0" * 64, FIRST) for name in ("airbyte", "abctl")}

@@ -91,6 +91,15 @@ def test_a_machine_of_somebody_elses_does_not_act_on_the_terminal(
     assert complained == "?]0;title? no room\n"
 
 
+def test_a_machine_that_cannot_be_reached_is_a_failure_in_sshs_own_words(
+    answering: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = "ssh: connect to host 127.0.0.1 port 1: Connection refused"
+    (answering / "ssh").write_text(f"#!/bin/sh\nprintf '{why}\\r\\n' >&2; exit 255\n")
+    assert cli.main(["logs", "airflow"]) == 1
+    assert capsys.readouterr() == ("", f"{why}\n")
+
+
 def test_a_program_gets_what_the_machine_says_as_it_is(
     answering: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -241,9 +241,10 @@ def test_the_list_says_of_nobody_what_it_could_not_ask(
     say("add", "ana", "--role", "viewer", "--key", str(key("ana")))
     monkeypatch.setattr("hangar.people.machine.show", away)
     capsys.readouterr()
-    assert say("list", "--json") == 0
+    assert say("list", "--json") == 1, "a program would have taken it for the whole"
     said = capsys.readouterr()
     assert json.loads(said.out)["people"][0]["state"] == "not known"
+    assert json.loads(said.out)["leaving"] is None
     assert said.err.startswith("hangar-local cannot be spoken to. This is what platform.yml says.\n")
     paths.ssh_config("local").unlink()
     say("list", "--json")

@@ -25,7 +25,7 @@ class Ends:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, said: str, server: Callable[[], Server]) -> None:
         self.said, self.asked = said, list[Sequence[str]]()
         monkeypatch.setattr(process, "interactive", lambda argv: 255)
-        monkeypatch.setattr(process, "run", self.run)
+        monkeypatch.setattr(process, "bounded", self.run)
         monkeypatch.setattr(
             "hangar.commands._machine.cloud_for", lambda settings: SimpleNamespace(server=server)
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hangar.errors import CommandFailed
+from hangar.process import COMPLAINT
 from hangar.process.conversation import conversation
 
 
@@ -36,3 +37,17 @@ def test_a_conversation_that_is_left_by_an_error_is_ended(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+def test_complaints_without_an_end_do_not_fill_our_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ssh passes on what a machine says there, and it may be somebody else's by now"""
+    argv = ["sh", "-c", "echo ready; read line; exec dd if=/dev/zero bs=65536 of=/dev/stderr"]
+    with conversation(argv, log=tmp_path / "log") as program:
+        assert program.ask("one") == "ready\n"
+        with pytest.raises(CommandFailed) as failed:
+            program.ask("two")
+    assert (tmp_path / "log").stat().st_size == COMPLAINT
+    assert "* Exit status: -25" in failed.value.details, "SIGXFSZ"
+    assert len(failed.value.details) < 10_000, "and neither do they fill the terminal"

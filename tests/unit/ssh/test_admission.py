@@ -30,7 +30,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, stderr: str, code: int = 255) -> li
         calls.append(argv)
         return process.Completed(tuple(argv), code, "", stderr)
 
-    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "bounded", run)
     return calls
 
 
@@ -72,7 +72,7 @@ def test_the_servers_penalty_for_the_keys_before_is_waited_for(
 ) -> None:
     said = [SENT_AWAY, SENT_AWAY, DENIED]
     monkeypatch.setattr(
-        process, "run", lambda argv, **_: process.Completed(tuple(argv), 255, "", said.pop(0))
+        process, "bounded", lambda argv, **_: process.Completed(tuple(argv), 255, "", said.pop(0))
     )
     monkeypatch.setattr(admission, "PAUSE", 0.0)
     assert not admission.is_admitted("local", "ana", key)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hangar import paths
-from hangar.errors import MachineUnreachable
+from hangar.backup.machine import Machine
+from hangar.errors import HangarError, MachineUnreachable
+from hangar.people import machine as people
 from hangar.ssh import call
 
 WORDS = ["people", "show"]
@@ -20,7 +22,7 @@ WORDS = ["people", "show"]
 def silent(repo: Path) -> Iterator[None]:
     """The way to the machine ends at somebody who takes the connection and says nothing, as a firewall may."""
     if shutil.which("ssh") is None:
-        pytest.skip("there is no ssh")
+        pytest.skip("needs Debian's openssh-client")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         paths.ensure_state_dir("local")
         paths.ssh_config("local").write_text(
@@ -57,3 +59,24 @@ def test_whatever_the_program_says_is_its_answer(
     done = call.ask("local", ["people", "remove", "a b"], seconds=60, input="said\n")
     assert (done.returncode, done.stdout) == (254, "said\n")
     assert done.stderr == "sudo -n people remove 'a b'\n"
+
+
+@pytest.mark.parametrize(
+    "ask", [people.show, lambda env: people.remove(env, "ana"), lambda env: Machine(env).show()]
+)
+@pytest.mark.parametrize("said", ["Welcome, anna!\n[]", "", "[" * 100_000])
+def test_what_start_up_files_print_is_told_for_what_it_is(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], object], said: str
+) -> None:
+    """A greeting in front of the answer was called a defect of Hangar's"""
+    ssh = tmp_path / "bin/ssh"
+    ssh.parent.mkdir()
+    (ssh.parent / "said").write_text(said)
+    ssh.write_text(f"#!/bin/sh\ncat {ssh.parent}/said\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    with pytest.raises(HangarError) as refused:
+        ask("local")
+    assert refused.value.brief == "hangar-local answers, but not as its programs do."
+    assert f"It begins with: {said[:200]!r}" in refused.value.details
+    assert "./provision.py ssh local true" in refused.value.resolution

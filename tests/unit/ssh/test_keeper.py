@@ -3,10 +3,12 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from hangar.process.unattended import heralded
 from hangar.ssh import keeper
 
 REPO = Path(keeper.__file__).parents[2]
@@ -73,3 +75,32 @@ def test_whoever_starts_it_is_not_held_up(tmp_path: Path) -> None:
     finally:
         kept.kill()
         kept.wait()
+
+
+ONCE_MORE = """
+import sys
+from pathlib import Path
+from hangar.ssh import keeper
+keeper.FIRST_PAUSE = keeper.LONGEST_PAUSE = 0.01
+keeper.MOST_SAID = 5000
+sys.exit(keeper.keep(Path(sys.argv[1]), sys.argv[2:], lambda: print("open", flush=True)))
+"""
+
+
+def test_what_ssh_complains_of_for_weeks_fills_no_disk(tmp_path: Path) -> None:
+    control, log = tmp_path / "socket", tmp_path / "tunnel.log"
+    log.write_text("of the last tunnel")
+    closed = f"if [ $n = 20 ]; then rm {shlex.quote(str(keeper.owner(control)))}; fi; "
+    script = (
+        closed + 'if [ $n = 1 ]; then touch "$socket"; sleep 0.2; fi; printf "%01000d\\n" $n >&2; exit 255'
+    )
+    argv = [sys.executable, "-c", ONCE_MORE, str(control), *ssh(tmp_path, control, script)]
+    kept = ["env", f"PYTHONPATH={REPO}", *argv]
+    assert heralded(kept, log=log, timeout=20) == "open"
+    deadline = time.monotonic() + 20
+    while keeper.owner(control).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    said = log.read_text().splitlines()
+    assert starts(tmp_path) == 20
+    assert 0 < len(said) <= 7, "those of the last tries"
+    assert all(line.strip("0").isdigit() for line in said), "and nothing but them"

@@ -26,6 +26,8 @@ $FAILS) cat > /dev/null; printf "$PRINTS"; echo "E: no such mirror" >&2; exit 10
 *"image ls --format"*) cat {place}/second 2>/dev/null;;
 *" python3 -c "*) echo "$INSIDE";;
 *"config lint"*) printf 'Found issues in your airflow.cfg:\\n  - Removed `check_slas`.\\n\\nPlease update\\n';;
+"apt-get --simulate --quiet autoremove"*) cat {place}/unneeded 2>/dev/null;;
+"apt-get --quiet --yes remove"*) ;;
 "apt-get --simulate"*) echo 'Inst less [668-1] (668-2 Debian:13.3/stable [amd64])';;
 "apt-get --quiet --yes"*) sed -i s/668-1/668-2/ {place}/installed;;
 "dpkg-query"*) cat {place}/installed;;

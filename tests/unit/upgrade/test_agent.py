@@ -59,8 +59,23 @@ def test_what_was_left_half_installed_is_finished_first(machine: Machine) -> Non
     ask("packages", docker=[])
     asked = [line for line in machine.asked() if line.startswith(("dpkg --", "apt-get"))]
     assert asked[0] == "dpkg --force-confdef --force-confold --configure --pending"
-    assert asked[1].startswith("apt-get --quiet --yes ")
-    assert asked[1].endswith("--force-confold --with-new-pkgs -o DPkg::Lock::Timeout=300 upgrade")
+    assert not [line for line in asked if " remove " in line], "no kernel is too much"
+    assert asked[-1].startswith("apt-get --quiet --yes ")
+    assert asked[-1].endswith("--force-confold --with-new-pkgs -o DPkg::Lock::Timeout=300 upgrade")
+
+
+def test_kernels_that_nothing_needs_make_room_before_a_new_one_comes(machine: Machine) -> None:
+    """Two years of them fill a disk where Debian's own updates, which remove them, are switched off."""
+    (machine.place / "unneeded").write_text(
+        "Remv libfoo1 [1]\nRemv linux-headers-6.12.5+deb13-amd64 [6.12.5-1]\n"
+        "Remv linux-image-6.12.5+deb13-amd64 [6.12.5-1]\nRemv linux-base-tools [4]\n"
+    )
+    assert ask("packages", docker=[]) == {"ok": [["less", "668-1", "668-2"]]}
+    done = [line for line in machine.asked() if line.startswith("apt-get --quiet --yes")]
+    assert done[0] == (
+        "apt-get --quiet --yes remove linux-headers-6.12.5+deb13-amd64 linux-image-6.12.5+deb13-amd64"
+    )
+    assert done[1].endswith(" upgrade")
 
 
 HOLDS = """

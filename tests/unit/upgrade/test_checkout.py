@@ -21,6 +21,7 @@ def written(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Settings with their hosts.yml; what a role brings is the repository's own."""
 
     def make(*overrides: str) -> Config:
+        monkeypatch.setattr(paths, "REPO", tmp_path)
         config = make_config(*overrides)
         (tmp_path / "key.pub").write_text(
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVuZC5vZi50aGUubGluZS5ub2JvZHkuaGFzLml0Li4u\n"
@@ -63,7 +64,7 @@ def test_the_settings_of_airbytes_platform_as_the_role_works_them_out(
     )
     assert usual.platform.settings == prints(described["helm"])
     assert (usual.chart, usual.platform.values) == (described["chart"], described["values"])
-    mine = tmp_path / "values.yaml"
+    mine = tmp_path / "inventory/local/values.yaml"
     mine.write_text("global: {storage: {key: hunter2}, jobs: {resources: {limits: {memory: 8Gi}}}}\n")
     other = checkout.wanted(written(*PLATFORM, f"airbyte.abctl.values={mine}"), "")
     assert other.platform

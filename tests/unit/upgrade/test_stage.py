@@ -1,102 +1,14 @@
-"""An upgrade's order, and what is left after each way in which it may fail."""
-
-import contextlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+"""An upgrade's order: what it asks before it begins, and what it does then."""
 
 import pytest
 
 from hangar.backup.machine import BackupFailed
-from hangar.backup.records import Backup
-from hangar.config import Config
-from hangar.errors import HangarError, MachineMissing, MachineUnreachable, PlaybookFailed
-from hangar.playbook import Recap
+from hangar.errors import HangarError, MachineMissing, PlaybookFailed
 from hangar.upgrade import attempt, stage
 from hangar.upgrade.machine import Refused
-from hangar.upgrade.records import Cut, Group, Item, Plan, Refusal
-from hangar.verification import Promise
-from tests.unit.fakes import FakeCloud
-
-Make = Callable[..., Config]
-BACKUP = Backup("20261128T220000Z", "hangar-local", "", 1.0, (), {}, (), ())
-LIBRARY = Item("libssl3t64", "3.5.1-1", "3.5.1-2")
-DEBIAN = Group("security", "Debian's security updates", (LIBRARY,))
-IMAGE = Group("airflow", "Airflow's image", (Item("apache-airflow", "3.3.1", "3.3.2"),))
-HELD = (Promise("base", "Time is kept", "held"), Promise("airflow", "Logs leave", "broken"))
-LOST = (Promise("base", "Time is kept", "broken"), Promise("airflow", "Logs leave", "broken"))
-
-
-class Stages:
-    """Everything around an upgrade, recorded in order; `fails` names a call and what it raises."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cloud = FakeCloud()
-        self.cloud.spec = object()
-        self.calls: list[str] = []
-        self.fails: dict[str, BaseException] = {}
-        self.left: list[list[str]] = [["elt.build"], []]
-        self.plan = Plan((DEBIAN, IMAGE))
-        self.promises = [HELD, HELD]
-        monkeypatch.setattr(stage, "cloud_for", lambda config: self.cloud)
-        monkeypatch.setattr(stage.pipeline, "introduce", lambda server, config: None)
-        monkeypatch.setattr(stage, "Machine", lambda server: contextlib.nullcontext(self))
-        monkeypatch.setattr(stage, "_plan", lambda config, there, progress: self.plan)
-        monkeypatch.setattr(
-            attempt.verification, "verify", lambda server, step: self._called("verify", self.promises.pop(0))
-        )
-        monkeypatch.setattr(
-            attempt.backup, "now", lambda config, report: self._called("backup", (BACKUP, []))
-        )
-        monkeypatch.setattr(
-            stage.pipeline, "configure", lambda config, progress: self._called("playbook", Recap())
-        )
-        monkeypatch.setattr(attempt, "BETWEEN_LOOKS", 0)
-
-    def _called(self, name: str, answer: Any = None) -> Any:
-        self.calls.append(name)
-        if name in self.fails:
-            raise self.fails[name]
-        return answer
-
-    def drain(self, *, again: bool = False) -> None:
-        self._called("drain again" if again else "drain")
-
-    def look(self) -> None: ...
-
-    def keep(self, broken: list[str]) -> None:
-        assert broken == ["airflow: Logs leave"]
-        self._called("keep")
-
-    def packages(self, docker: list[str]) -> tuple[Item, ...]:
-        self._called(f"packages {docker}" if docker else "packages")
-        return (LIBRARY,)
-
-    def undo(self) -> list[str]:
-        self._called("undo")
-        return ["images of airflow as they were"]
-
-    def release(self) -> None:
-        self._called("release")
-
-    def done(self) -> None:
-        self._called("done")
-
-    def busy(self) -> list[str]:
-        self._called("busy")
-        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
-
-
-@pytest.fixture
-def stages(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
-    return Stages(monkeypatch)
-
-
-def apply(config: Config, **options: Any) -> attempt.Done:
-    return stage.apply(config, lambda plan: None, **options)
-
-
-IN_ORDER = ["verify", "backup", "drain", "busy", "busy", "keep", "packages", "playbook", "verify"]
+from hangar.upgrade.records import Group, Item, Plan, Refusal
+from tests.unit.upgrade.upgrading import BACKUP, DEBIAN, HELD, IMAGE, IN_ORDER, LIBRARY, Make, Stages, apply
+from tests.unit.upgrade.upgrading import stages as stages
 
 
 def test_all_goes_well(stages: Stages, make_config: Make) -> None:
@@ -147,7 +59,7 @@ def test_airbytes_platform_may_change_for_this_once(
     """What the role asks for (airbyte.abctl.upgrade) is given by the plan that somebody agreed to."""
     given: list[bool] = []
     monkeypatch.setattr(
-        stage.pipeline, "introduce", lambda server, config: given.append(config.airbyte.abctl.upgrade)
+        stage.pipeline, "introduce", lambda server, config, **_: given.append(config.airbyte.abctl.upgrade)
     )
     stages.plan = Plan((CHART,))
     if fails:
@@ -265,90 +177,6 @@ def test_what_cannot_be_kept_is_not_upgraded(stages: Stages, make_config: Make) 
     assert stages.calls[-2:] == ["keep", "release"]
 
 
-def test_a_promise_that_is_lost_brings_back_what_was_there(stages: Stages, make_config: Make) -> None:
-    stages.promises = [HELD, LOST]
-    with pytest.raises(attempt.Undone) as undone:
-        apply(make_config())
-    assert stages.calls == [*IN_ORDER, "undo", "release"]
-    assert undone.value == attempt.Undone(
-        "The upgrade failed; what was there before is in service again, and tasks begin.",
-        "* After the upgrade, something that held before does not hold any more.\n"
-        "  * base: Time is kept\n"
-        "* put back: images of airflow as they were\n"
-        "* stay upgraded: 1 Debian packages (/var/log/apt/history.log)\n"
-        "* stay as this checkout has them: the other roles' files, and DAGs that were released",
-        "Prove it: ./provision.py verify local\n"
-        "The other roles' files come back with the earlier checkout's ./provision.py up local",
-    )
-
-
-def test_what_did_not_hold_before_is_nobodys_reason_to_go_back(stages: Stages, make_config: Make) -> None:
-    stages.promises = [LOST, LOST]
-    stages.keep = lambda broken: stages._called("keep")
-    assert apply(make_config()).broken_before == ("base: Time is kept", "airflow: Logs leave")
-
-
-@pytest.mark.parametrize("at", ["packages", "playbook"])
-def test_a_step_that_fails_brings_back_what_was_there(stages: Stages, make_config: Make, at: str) -> None:
-    stages.fails[at] = PlaybookFailed(
-        "Ansible stopped at “airflow: Stack | Build the images”.", "no such wheel"
-    )
-    with pytest.raises(attempt.Undone) as undone:
-        apply(make_config())
-    assert stages.calls[-3:] == [at, "undo", "release"]
-    assert undone.value.details.startswith(
-        "* Ansible stopped at “airflow: Stack | Build the images”.\n  no such wheel\n"
-    )
-    assert ("stay upgraded" in undone.value.details) is (at == "playbook")
-
-
-def test_debians_packages_alone_have_no_way_back_and_none_is_claimed(
-    stages: Stages, make_config: Make
-) -> None:
-    stages.plan, stages.promises = Plan((DEBIAN,)), [HELD, LOST]
-    with pytest.raises(attempt.Broken):
-        apply(make_config())
-    assert stages.calls == ["verify", "backup", "packages", "verify"]
-
-
-@pytest.mark.parametrize("at", ["undo", "release"])
-def test_a_way_back_that_fails_says_what_is_left(stages: Stages, make_config: Make, at: str) -> None:
-    stages.promises = [HELD, LOST]
-    stages.fails[at] = MachineUnreachable("hangar-local stopped answering (to go back).", "* gone")
-    with pytest.raises(attempt.HalfWay) as half:
-        apply(make_config())
-    assert half.value.brief == "The upgrade failed, and what was there before could not be put back."
-    assert half.value.details.endswith("* hangar-local stopped answering (to go back).\n  * gone")
-    assert half.value.resolution == (
-        "The same command goes on from there: ./provision.py upgrade apply local\n"
-        f"Or the data of the backup: ./provision.py backup restore local --from {BACKUP.id}"
-    )
-
-
-def test_a_call_that_is_interrupted_leaves_what_the_next_one_needs(stages: Stages, make_config: Make) -> None:
-    stages.fails["playbook"] = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        apply(make_config())
-    assert not {"undo", "done", "release"} & set(stages.calls)
-
-
-def test_an_upgrade_that_was_cut_short_goes_on_with_what_it_kept(stages: Stages, make_config: Make) -> None:
-    stages.plan = Plan(
-        (IMAGE,), cut=Cut("2026-11-28T22:00:00Z", "aaaa", held=True, broken=("airflow: Logs leave",))
-    )
-    done = apply(make_config())
-    assert stages.calls == ["drain again", "playbook", "verify", "done", "release"]
-    assert done.broken_before == ("airflow: Logs leave",)
-
-
-def test_one_after_which_tasks_have_begun_keeps_anew(stages: Stages, make_config: Make) -> None:
-    stages.plan = Plan(
-        (IMAGE,), cut=Cut("2026-11-28T22:00:00Z", "aaaa", held=False, broken=("airflow: Logs leave",))
-    )
-    apply(make_config())
-    assert stages.calls == ["drain", "busy", "busy", "keep", "playbook", "verify", "done", "release"]
-
-
 def test_a_plan_only_looks(stages: Stages, make_config: Make) -> None:
     assert stage.plan(make_config()) == stages.plan
     assert stages.calls == []
@@ -358,17 +186,6 @@ def test_an_environment_without_a_machine(stages: Stages, make_config: Make) -> 
     stages.cloud.spec = None
     with pytest.raises(MachineMissing):
         apply(make_config())
-
-
-def test_an_airflow_that_was_left_half_upgraded_need_not_answer(stages: Stages, make_config: Make) -> None:
-    stages.plan = Plan((IMAGE,), cut=Cut("2026-11-28T22:00:00Z", "aaaa", held=False))
-    stages.fails["drain"] = Refused(
-        "hangar-local was asked to let no task begin, and could not.", "Airflow is silent"
-    )
-    stages.promises = [HELD]
-    with pytest.raises(attempt.Undone):
-        apply(make_config())
-    assert stages.calls == ["drain", "drain again", "playbook", "verify", "undo", "release"]
 
 
 def test_an_airflow_that_does_not_answer_is_not_upgraded(stages: Stages, make_config: Make) -> None:

@@ -162,6 +162,19 @@ class Connectors:
                 said = done.errors.decode(errors="replace").strip()[-1000:]
                 raise _failed(connector, said or "it took too long")
         (home / "complete").touch()
+        await asyncio.to_thread(self._make_room, connector, home)
+
+    def _make_room(self, connector: Connector, home: Path) -> None:
+        """Environments of earlier versions go, but the last: an upgrade may go back to it. Each has hundreds of MB, and
+        a connector gets a new version every few weeks. None is in use: a service knows one version alone.
+        """
+        shape = re.compile(rf"{re.escape(connector.name)}-[0-9a-f]{{16}}")
+        others = [path for path in home.parent.iterdir() if shape.fullmatch(path.name) and path != home]
+        whole = [path for path in others if (path / "complete").exists()]
+        last = max(whole, key=lambda path: (path / "complete").stat().st_mtime, default=None)
+        for path in others:
+            if path != last:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _failed(connector: Connector, said: str) -> Problem:

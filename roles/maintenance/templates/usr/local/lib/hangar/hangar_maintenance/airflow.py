@@ -3,12 +3,13 @@
 
 import http.client
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from hangar_bounds import Unbounded, excuse, web, whole
 
 PASSWORD = Path("/srv/airflow/secrets/admin_password")
 TIMEOUT = 30.0
@@ -23,19 +24,12 @@ class Unreachable(Exception):
     """Airflow did not do what it was asked, and why."""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Root asks nobody else, and nobody else gets the administrator's token."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class Airflow:
     """As the generated administrator."""
 
     def __init__(self, port: int, password: Path = PASSWORD) -> None:
         self._base, self._password, self._token = f"http://127.0.0.1:{port}", password, ""
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay()).open
+        self._open = web().open
 
     def pools(self) -> dict[str, int]:
         """The slots of each pool, by its name."""
@@ -73,9 +67,11 @@ class Airflow:
                     raise
                 return self._send(method, f"/api/v2{path}", body, self._log_in())
         except urllib.error.HTTPError as problem:
-            text = problem.read(300).decode(errors="replace")
+            text = excuse(problem, LONGEST)[:300]
             said = "".join(letter if letter.isprintable() else " " for letter in text)
             raise Unreachable(f"Airflow refused {method} {path}: HTTP {problem.code}, {said}") from problem
+        except Unbounded as problem:
+            raise Unreachable(f"Airflow's answer to {method} {path} {problem}") from problem
         except (OSError, http.client.HTTPException, ValueError, KeyError) as problem:
             raise Unreachable(f"Airflow does not answer: {problem}") from problem
 
@@ -90,21 +86,4 @@ class Airflow:
         if token:
             head["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self._base + path, data, head, method=method)
-        with self._open(request, timeout=TIMEOUT) as said:
-            return json.loads(_whole(said) or b"null")
-
-
-def _whole(answer: Any) -> bytes:
-    """What comes, piece by piece.
-
-    Raises:
-        Unreachable: it is too much, or takes too long.
-    """
-    said, until = bytearray(), time.monotonic() + LONGEST
-    while piece := answer.read1(65536):
-        said += piece
-        if len(said) > MOST:
-            raise Unreachable(f"Airflow's answer has more than {MOST >> 20} MiB")
-        if time.monotonic() > until:
-            raise Unreachable(f"Airflow's answer has not come to its end within {LONGEST:g} s")
-    return bytes(said)
+        return json.loads(whole(self._open(request, timeout=TIMEOUT), LONGEST, MOST) or b"null")

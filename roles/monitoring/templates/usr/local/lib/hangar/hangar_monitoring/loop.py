@@ -84,6 +84,7 @@ def sources(described: dict[str, Any]) -> list[Source]:
         Source("units", 15, partial(system.units, users)),
         # Not at once: it takes its time, and the others are waited for.
         Source("updates", 60, system.Updates().measure, due=time.monotonic() + 20, longest=150),
+        Source("lists", 300, system.lists),
         Source("reboot", 60, system.reboot),
         Source("clock", 300, system.clock),
         Source("logins", 30, system.Logins().measure),

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from .figures import Figure, figure, named
@@ -15,6 +16,12 @@ from .run import Unmeasured, answer, as_user
 
 MOST_UNITS = 100
 """Failed units of one manager that are told apart: a service's user may make as many as they like."""
+
+SIGNED = re.compile(r"^Date: (.+)$", re.M)
+"""The line of a list's head that says of when it is."""
+
+HEAD = 4096
+"""Bytes of such a file that are read."""
 
 FAILED_LOGIN = re.compile(
     r"Failed \w+ for|Invalid user|maximum authentication attempts|"
@@ -47,6 +54,20 @@ def updates() -> Iterator[Figure]:
     yield figure(
         "hangar_security_updates_pending", sum("-Security:" in line or "-security" in line for line in found)
     )
+
+
+def lists(folder: Path = Path("/var/lib/apt/lists")) -> Iterator[Figure]:
+    """Of when the newest list of Debian's security updates is that has come here: apt goes on with an old one where it
+    gets no other, and what is missing looks like nothing.
+    """
+    moments = []
+    for path in (*folder.glob("*-security_InRelease"), *folder.glob("*-security_Release")):
+        with path.open("rb") as stream:
+            said = SIGNED.search(stream.read(HEAD).decode(errors="replace"))
+        if said:
+            moments.append(parsedate_to_datetime(said[1]).timestamp())
+    if moments:
+        yield figure("hangar_security_list_timestamp_seconds", max(moments))
 
 
 def reboot() -> Iterator[Figure]:

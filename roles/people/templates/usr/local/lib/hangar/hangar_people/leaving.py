@@ -8,7 +8,10 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import hangar_bounds
 
 from . import accounts, facts, keys, ledger
 from .described import Person, Refused, today
@@ -103,7 +106,13 @@ def end(name: str, uid: int) -> None:
     units = [f"user@{uid}.service", f"user-runtime-dir@{uid}.service", f"user-{uid}.slice"]
     for verb in ("stop", "reset-failed"):
         with contextlib.suppress(subprocess.TimeoutExpired):  # they are out whatever systemd is busy with
-            subprocess.run(["systemctl", verb, *units], capture_output=True, check=False, timeout=PATIENCE)
+            _quietly(["systemctl", verb, *units], timeout=PATIENCE)
+
+
+def _quietly(argv: Sequence[str], timeout: float | None = None) -> None:
+    """Run a tool whose complaints nobody reads: they name what the leaver has made, as much of it as they like."""
+    null = subprocess.DEVNULL
+    subprocess.run(argv, check=False, stdin=null, stdout=null, stderr=null, timeout=timeout)
 
 
 def _end_once(uid: int) -> set[int]:
@@ -178,9 +187,7 @@ def clear(name: str, uid: int) -> None:
     (PASSWORDS / name).unlink(missing_ok=True)
     # Folders in which others have put something cannot go, and need not.
     scratch = [folder for folder in SCRATCH if Path(folder).is_dir()]
-    subprocess.run(
-        ["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"], capture_output=True, check=False
-    )
+    _quietly(["find", *scratch, "-xdev", "-depth", "-uid", str(uid), "-delete"])
     _free(uid)
     hand_over(uid)
 
@@ -209,19 +216,19 @@ def _disarm(name: str, uid: int) -> None:
     places = [str(ledger.HOMES / name), *SCRATCH]
     argv = ["find", *(place for place in places if Path(place).is_dir()), "-ignore_readdir_race", "-xdev"]
     argv += ["-uid", str(uid), "-perm", "/6000", "-execdir", "chown", "-h", f"{uid}:{uid}", "{}", "+"]
-    subprocess.run(argv, capture_output=True, check=False)
+    _quietly(argv)
 
 
 def hand_over(uid: int) -> None:
     """What they made in the shared folders stays, as root's and the group's."""
     # What they put there in the last seconds may be closed to everybody but them; as root's, nobody would open it.
     if SHARING.exists():
-        subprocess.run([str(SHARING), "of", str(uid)], capture_output=True, check=False)
+        _quietly([str(SHARING), "of", str(uid)])
     # Others work in these folders meanwhile: what goes before its turn is no trouble.
     if shared := [str(folder) for folder in SHARED if folder.is_dir()]:
         argv = ["find", *shared, "-ignore_readdir_race", "-xdev", "-uid", str(uid)]
         argv += ["-execdir", "chown", "-h", "root", "{}", "+"]
-        subprocess.run(argv, capture_output=True, check=False)
+        _quietly(argv)
 
 
 def _unmount(name: str, uid: int) -> None:
@@ -284,9 +291,7 @@ def archive(name: str) -> None:
     partial = ARCHIVE / f".{name}.partial"
     argv = ["tar", "--create", "--file", str(partial), "--directory", str(ledger.HOMES), "--one-file-system"]
     argv += ["--numeric-owner", "--acls", "--xattrs", "--sparse", name]
-    old = os.umask(0o077)
-    done = subprocess.run(argv, capture_output=True, text=True)
-    os.umask(old)
+    done = hangar_bounds.run(argv, seconds=None, umask=0o077)
     if done.returncode:
         partial.unlink(missing_ok=True)
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -303,7 +308,7 @@ def archive(name: str) -> None:
 def _wipe(folder: Path) -> None:
     """All of it goes, also what lies deeper than a path is long, where Python's own way does not come to the end."""
     argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(folder)]
-    subprocess.run(argv, capture_output=True, check=False)
+    _quietly(argv)
 
 
 def _free_name(name: str) -> Path:

@@ -21,7 +21,7 @@ with rights(place, who, what) as (
         where grantee <> proowner and p.pronamespace = 'pg_catalog'::regnamespace
             and proname in ('lo_create', 'lo_creat', 'lo_from_bytea')
     union all
-    select 'tables of ' || defaclrole::regrole::text || coalesce(' in ' || nspname, ''), grantee, privilege_type
+    select 'tables of ' || pg_get_userbyid(defaclrole) || coalesce(' in ' || nspname, ''), grantee, privilege_type
         from pg_default_acl left join pg_namespace n on n.oid = defaclnamespace,
             aclexplode(defaclacl) where defaclobjtype = 'r' and grantee <> defaclrole
 )

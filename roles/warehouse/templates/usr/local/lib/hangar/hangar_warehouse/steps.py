@@ -16,6 +16,10 @@ POWERS = {
     "replication": "NOREPLICATION",
     "bypassrls": "NOBYPASSRLS",
 }
+LATER = re.compile(r"tables of (\S+)(?: in (.+))?", re.DOTALL)
+"""Where rights to tables that are yet to come stand: whose tables, and in which schema. Services make schemas of their
+own, and choose their names; the roles' names are ours.
+"""
 LARGE_OBJECTS = ("lo_create(oid)", "lo_creat(integer)", "lo_from_bytea(oid,bytea)")
 """They belong to no schema: with these everybody could write, the reader too."""
 
@@ -149,8 +153,9 @@ def wanted_rights(described: Described) -> dict[str, set[Right]]:
 def _rights(described: Described, facts: Facts) -> Iterator[Step]:
     wanted = wanted_rights(described)
     # What a service promised away by itself for tables to come.
-    ours = tuple(f"tables of {role}" for role in described.roles)
-    strays = {place for place in facts.rights if place.startswith(ours)}
+    strays = {
+        place for place in facts.rights if (one := LATER.fullmatch(place)) and one[1] in described.roles
+    }
     for place in sorted({*wanted, *strays}):
         found, right = facts.rights.get(place, set()), wanted.get(place, set())
         for who, what in sorted(found - right):
@@ -162,7 +167,7 @@ def _rights(described: Described, facts: Facts) -> Iterator[Step]:
 def _statement(place: str, verb: str, right: str, direction: str, who: str) -> str:
     who = "PUBLIC" if who == "public" else name(who)
     ending = " CASCADE" if verb == "REVOKE" else ""
-    if later := re.fullmatch(r"tables of (\S+?)(?: in (\S+))?", place):
+    if later := LATER.fullmatch(place):
         schema = f" IN SCHEMA {name(later[2])}" if later[2] else ""
         return (
             f"ALTER DEFAULT PRIVILEGES FOR ROLE {name(later[1])}{schema} "
