@@ -25,8 +25,11 @@ from airbyte_protocol.models import (
 Json = dict[str, Any]
 HALF = re.compile("[\ud800-\udfff]")
 """Half a letter: JSON can escape it, and no text can hold it."""
-FRACTION = re.compile(r"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{3}")
-"""Where a number may be of which Python's own kind (a double) does not hold every digit."""
+DIGITS = bytes.maketrans(b"0123456789.E", b"00000000000e")
+LONG = (b"0" * 16, b"e000", b"e+000", b"e-000")
+"""With every digit and point as 0: where a number may be of which Python's own kind (a double) does not hold every
+digit. Tenths of what an expression costs, and every record is looked at.
+"""
 GRACE = 5.0  # seconds for a connector to end by itself once nobody reads it
 
 
@@ -61,7 +64,7 @@ class ConnectorExecutor(Executor):
                 # records are the many; they are not parsed twice
                 if '"RECORD"' not in line:
                     said = _note(line) or said
-                elif FRACTION.search(line):
+                elif _may_be_long(line):
                     line = _every_digit(line)
                 yield _whole_letters(line) if "\\ud" in line or "\\uD" in line else line
             finished = True
@@ -120,6 +123,11 @@ def _doubles(value: Any) -> Any:
     if isinstance(value, list):
         return [_doubles(part) for part in value]
     return float(value) if isinstance(value, _Digits) else value
+
+
+def _may_be_long(line: str) -> bool:
+    plain = line.encode("utf-8", "replace").translate(DIGITS)
+    return any(part in plain for part in LONG)
 
 
 def _every_digit(line: str) -> str:
