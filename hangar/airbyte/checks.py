@@ -179,10 +179,9 @@ def _connection(
     catalog = catalogs[source, destination]
     if catalog is None:
         return problems
-    there = {str(stream["streamName"]): stream for stream in catalog}
     fitting = []
     for stream in one.body["configurations"]["streams"]:
-        misfits = [*_fit(one, stream, there)]
+        misfits = [*_fit(one, stream, catalog)]
         problems += misfits
         fitting += [] if misfits else [stream]
     report(f"try the connection {one.name}")
@@ -193,12 +192,15 @@ def _connection(
     return problems
 
 
-def _fit(one: Wanted, stream: Mapping[str, Any], there: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+def _fit(one: Wanted, stream: Mapping[str, Any], catalog: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     at = f"connections.{one.name}.streams.{stream['name']}"
-    if stream["name"] in there:
-        yield from _stream(at, stream, there[stream["name"]])
+    # A source may have one name in several namespaces.
+    alike = [there for there in catalog if there["streamName"] == stream["name"]]
+    if alike:
+        named = [there for there in alike if there.get("streamnamespace") == stream.get("namespace")]
+        yield from _stream(at, stream, (named or alike)[0])
     else:
-        right = _meant(stream["name"], sorted(there))
+        right = _meant(stream["name"], sorted({str(there["streamName"]) for there in catalog}))
         yield Problem(at, f"the source {one.fixed['source']} has no such stream; {right}")
 
 

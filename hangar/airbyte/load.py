@@ -1,6 +1,7 @@
 """pipelines/*.yml → Declared: read, checked, joined; every problem with its place, all at once."""
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from hangar import given, paths
-from hangar.airbyte.model import Connection, Destination, Pipelines, Source
+from hangar.airbyte.model import Connection, Destination, Pipelines, Source, Stream
 from hangar.config.explain import explain
 from hangar.config.reading import read_file
 from hangar.errors import ConfigError, Problem
@@ -60,8 +61,13 @@ def load(config: "Config") -> Declared:
         {name: connection for one in ours.values() for name, connection in one.connections.items()},
         given.is_elsewhere(config),
     )
+    shared = _shared_tables(joined)
     for path, one in ours.items():
-        problems += _located(path, [*_strangers(one, joined)], files)
+        problems += _located(
+            path,
+            [*_strangers(one, joined), *(shared[name] for name in one.connections if name in shared)],
+            files,
+        )
     if problems:
         source = paths.shown(files[0]) if len(files) == 1 else "What pipelines/ declares"
         raise ConfigError(source, problems, "Mend it and run the same command again.")
@@ -153,6 +159,37 @@ def _twice(ours: dict[Path, Pipelines]) -> Iterator[Problem]:
         (name, one_file), (other, other_file) = list(spaces.items())[:2]
         message = f'"{other}", but {paths.shown(one_file)} says "{name}"; one for all files would be right'
         yield Problem(f"{paths.shown(other_file)}: workspace", message)
+
+
+def _shared_tables(joined: Declared) -> dict[str, Problem]:
+    """Connections by name that would remove what another writes into the same table. Rows of several sources may be
+    appended to one.
+    """
+    first: dict[tuple[str, str, str], tuple[str, bool]] = {}
+    found: dict[str, Problem] = {}
+    for name, connection in joined.connections.items():
+        for stream, options in connection.streams.items() if connection.enabled else ():
+            table = re.sub(r"[^a-z0-9]", "_", f"{connection.prefix}{stream}".lower())
+            place = (connection.destination, _schema(connection, options, joined), table)
+            appends = options.sync_mode.endswith("_append")
+            other, other_appends = first.setdefault(place, (name, appends))
+            if other != name and not (appends and other_appends):
+                found[name] = Problem(
+                    f"connections.{name}.streams.{stream}",
+                    f'the connection "{other}" writes the same table, and they would remove each other\'s rows; '
+                    "a prefix or namespace of its own would be right",
+                )
+    return found
+
+
+def _schema(connection: Connection, stream: Stream, joined: Declared) -> str:
+    """Where in its destination a stream goes, as far as the files tell."""
+    if connection.namespace == "source":
+        return f"source {stream.namespace or connection.source}"
+    if connection.namespace != "destination":
+        return connection.namespace
+    destination = joined.destinations.get(connection.destination)
+    return str(destination.configuration.get("schema", "")) if destination else ""
 
 
 def _strangers(one: Pipelines, joined: Declared) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """The shape of pipelines/*.yml: one class a section, one field a key."""
 
 import re
+import zoneinfo
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
@@ -19,6 +20,7 @@ TYPES = ("sourceType", "destinationType")
 """Where Airbyte's API says which connector a configuration is for."""
 
 CRON = re.compile(r"[0-9A-Z*?,/#LW-]+")
+WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 CLEAR_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
@@ -29,25 +31,38 @@ def _connector(value: Any) -> Any:
 
 
 def _schedule(value: str) -> str:
-    """`manual`, or a cron line as Airbyte reads it (Quartz: seconds first, a year at the end is optional)."""
+    """`manual`, or a cron line as Airbyte reads it (Quartz: seconds first; a year and a time zone at its end are
+    optional, and UTC is what it means without one).
+    """
     if value == "manual":
         return value
-    parts = value.removesuffix(" UTC").split()
+    parts, known = value.split(), zoneinfo.available_timezones()
+    last = parts[-1] if parts else ""
+    zone = parts.pop() if last[:1].isalpha() and (len(parts) > 6 or last in known) else "UTC"
     if not all(CRON.fullmatch(part.upper()) for part in parts):
         raise wrong(f'"{value}" is no schedule')
-    if len(parts) == 5:
-        raise wrong(f'"{value}" has five fields', right=f'"{_with_seconds(parts)}", seconds first,')
+    # A controller without tzdata knows none; then Airbyte judges.
+    if known and zone not in known:
+        raise wrong(f'"{zone}" is not a time zone', right="one such as Europe/Berlin")
+    if len(parts) == 5 and (better := _with_seconds(parts)):
+        right = " ".join([better, *([zone] if zone != "UTC" else [])])
+        raise wrong(f'"{value}" has five fields', right=f'"{right}", seconds first,')
     if len(parts) not in (6, 7) or (parts[3] == "?") == (parts[5] == "?"):
         raise wrong(f'"{value}" is no schedule')
-    return " ".join(parts)
+    return " ".join([*parts, *([zone] if zone != "UTC" else [])])
 
 
 def _with_seconds(parts: list[str]) -> str:
-    """A cron line of Unix in Quartz's words: of the two kinds of day, one is `?`."""
+    """A cron line of Unix in Quartz's words: of the two kinds of day, one is `?`, and days of the week go by name (Unix
+    counts them from 0, Quartz from 1). Empty where Quartz has no such line: Unix means either day of the two.
+    """
     minute, hour, day, month, weekday = parts
-    return " ".join(
-        ("0", minute, hour, "?" if weekday != "*" else day, month, weekday if weekday != "*" else "?")
-    )
+    if weekday == "*":
+        return " ".join(("0", minute, hour, day, month, "?"))
+    if day != "*" or re.search(r"[/#L]", weekday.upper()):
+        return ""
+    names = re.sub(r"[0-7]", lambda found: WEEKDAYS[int(found[0])], weekday.upper())
+    return " ".join(("0", minute, hour, "?", month, names))
 
 
 def _path(value: Any) -> Any:

@@ -113,7 +113,8 @@ def _fixed(
 def _fields(one: Wanted, found: Found, world: World, secrets: Secrets) -> tuple[tuple[str, str, str], ...]:
     entry = world.entries.get(one.key)
     last = entry.declared if entry else {}
-    differs = []
+    # Whoever starts a connection knows it by its name, which somebody may have changed in Airbyte.
+    differs = [("name", found.name, one.name)] if found.name != one.name else []
     for field, value in one.fields.items():
         old = found.fields.get(field)
         if field in one.references:

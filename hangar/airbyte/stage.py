@@ -73,7 +73,8 @@ def require_consent(steps: Sequence[Step]) -> None:
     questions = []
     if going:
         questions.append(
-            f"Remove {', '.join(going)}? The data that was moved stays; what was synced last is forgotten."
+            f"Remove {', '.join(going)}? The data that was moved stays; what was synced last is"
+            f" forgotten{_twice(steps)}."
         )
     if adopted:
         questions.append(
@@ -81,6 +82,17 @@ def require_consent(steps: Sequence[Step]) -> None:
         )
     if not all(confirm(question) for question in questions):
         raise HangarError("Airbyte was left as it is.")
+
+
+def _twice(steps: Sequence[Step]) -> str:
+    """What comes of it where rows are appended, and a connection is made that may be the old one's successor."""
+    made = any(step.kind == "connection" and step.action in ("create", "replace") for step in steps)
+    appends = any(
+        step.kind == "connection" and step.found and "incremental_append" in step.found.fields.values()
+        for step in steps
+        if step.action in ("delete", "replace")
+    )
+    return ", and a connection in its place appends every row once more" if made and appends else ""
 
 
 def _compare(airbyte: Client, environment: str, declared: Declared) -> tuple[World, tuple[Step, ...]]:

@@ -77,6 +77,8 @@ def test_the_same_content_loads_once_whatever_its_name(drop, warehouse):
         ("a.json", '[{"order_id": 1, "amount": NaN}]', "'a.json', row 1: NaN is no JSON"),
         ("a.json", "[" * 5000, "'a.json', row 1: it cannot be read: "),
         ("a.json", "[" + " " * 20_000 + "]", "'a.json': one .json file may have 10000 letters; write more as .jsonl"),
+        ("a.jsonl", '{"order_id": 1, "ordered_at": "2026-03-01", "amount": 1, "amount": 2}\n',
+         "'a.jsonl', row 1: an object has two values for one name"),
         ("a.jsonl", '{"order_id": 1}\n{"order', "'a.jsonl', row 1: ordered_at is empty"),
         ("a.xlsx", "x", "'a.xlsx' is neither of .csv, .json, .jsonl"),
         ("../../etc/a.csv", GOOD, "'../../etc/a.csv' leads out of the archive"),

@@ -102,7 +102,13 @@ def _parse(text: str) -> Any:
     def refuse(word: str) -> Any:
         raise Broken(f"{word} is no JSON")
 
-    return json.loads(text, parse_float=Decimal, parse_constant=refuse)
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise Broken("an object has two values for one name")
+        return found
+
+    return json.loads(text, parse_float=Decimal, parse_constant=refuse, object_pairs_hook=once)
 
 
 def _object(found: Any) -> dict[str, Any]:

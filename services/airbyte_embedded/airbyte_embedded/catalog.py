@@ -12,6 +12,9 @@ Json = dict[str, Any]
 USUAL_MODE = "full_refresh_overwrite"
 # The others are for data activation (reverse ETL), which PyAirbyte's caches have no counterpart for
 FULL = ("full_refresh_overwrite", "full_refresh_append", "full_refresh_overwrite_deduped")
+OWN = "_airbyte_"
+OWN_COLUMNS = tuple(f"{OWN}{name}" for name in ("raw_id", "extracted_at", "meta"))
+"""What PyAirbyte adds to every row, in place of what the source has there."""
 INCREMENTAL = ("incremental_append", "incremental_deduped_history")
 
 
@@ -28,6 +31,16 @@ def modes(offered: Json) -> list[str]:
 
 def columns(offered: Json) -> list[str]:
     return list(offered.get("json_schema", {}).get("properties", {}))
+
+
+def known_columns(made: list[Json], offered: list[Json]) -> dict[str, list[str]]:
+    """Stream → the columns that it has now, of those of a connection."""
+    spaces = {stream["name"]: stream.get("namespace") for stream in made}
+    return {
+        stream["name"]: columns(stream)
+        for stream in offered
+        if stream["name"] in spaces and (stream.get("namespace") or None) == spaces[stream["name"]]
+    }
 
 
 def properties(offered: Json) -> Json:
@@ -58,7 +71,9 @@ def configured(
 
     Raises Problem 400 with every misfit.
     """
-    known = {stream["name"]: stream for stream in offered}
+    known: dict[str, list[Json]] = {}
+    for one in offered:
+        known.setdefault(one["name"], []).append(one)
     chosen = wanted if wanted is not None else [Stream(name=name) for name in known]
     faults: list[str] = []
     made = []
@@ -68,9 +83,15 @@ def configured(
                 f"{stream.name}: the source has no such stream; it has {', '.join(sorted(known))[:500]}"
             )
             continue
-        found = [*_misfits(stream, known[stream.name]), *_names(stream, known[stream.name], prefix, longest)]
+        alike = known[stream.name]
+        spaces = [str(one.get("namespace")) for one in alike]
+        if len(alike) > 1 and stream.namespace not in spaces:
+            faults.append(f"{stream.name}: the source has it in the namespaces {', '.join(spaces)}: name one")
+            continue
+        meant = next((one for one in alike if one.get("namespace") == stream.namespace), alike[0])
+        found = [*_misfits(stream, meant), *_names(stream, meant, prefix, longest)]
         faults += [f"{stream.name}: {fault}" for fault in found]
-        made.append(_complete(stream, known[stream.name]))
+        made.append(_complete(stream, meant))
     tables = [written(stream.name, longest) for stream in chosen]
     faults += [
         f"{name}: two streams would be written to this table" for name in {*tables} if tables.count(name) > 1
@@ -83,6 +104,12 @@ def configured(
 def _names(stream: Stream, offered: Json, prefix: str, longest: int | None) -> list[str]:
     """What would be lost without a word, or fail in the middle of a job, for what it is called."""
     faults = []
+    if not written(prefix + stream.name).strip("_"):
+        faults.append("a table needs a letter or digit of ASCII in its name: give the connection a prefix")
+    if written(prefix + stream.name).startswith(OWN):
+        faults.append(
+            f"tables whose names begin with {OWN} are the engine's own: give the connection a prefix"
+        )
     # PyAirbyte fills a table beside it, whose name is longer
     if longest and len(table := written(prefix + stream.name)) >= longest:
         faults.append(
@@ -96,6 +123,10 @@ def _names(stream: Stream, offered: Json, prefix: str, longest: int | None) -> l
     faults += [
         f"{' and '.join(alike)} would both be written to the column {column}: select one of them"
         for column, alike in called.items() if len(alike) > 1
+    ]  # fmt: skip
+    faults += [
+        f"the column {column} is the engine's own: select the other fields"
+        for column in called if column in OWN_COLUMNS
     ]  # fmt: skip
     faults += [
         f"a field called {name!r} cannot be a column: select the others"

@@ -16,10 +16,10 @@ Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 @contextmanager
-def destination(server: Server, kind: str) -> Iterator[tuple[str, Ask]]:
+def destination(server: Server, kind: str, called: str = "toy") -> Iterator[tuple[str, Ask]]:
     """Its id and its answers; a Postgres is its own and ends with it."""
     if kind != "postgres":
-        name, ask = {"duckdb": ("toy.duckdb", duckdb), "parquet": ("toy", parquet)}[kind]
+        name, ask = {"duckdb": (f"{called}.duckdb", duckdb), "parquet": (called, parquet)}[kind]
         made = server.destination(kind, destination_path=f"/local/{name}")
         yield made, partial(ask, server.data / "local" / name)
         return

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import Postgres, needs_postgres
 from tests.server import Server
 
 MASK = "**********"
@@ -264,3 +265,31 @@ def test_a_tool_that_is_missing_is_named_and_leaves_nothing(
     )
     assert server.get("/sources")["data"] == server.get("/destinations")["data"] == []
     assert [*(server.data / "connectors").iterdir(), *(server.data / "work").iterdir()] == []
+
+
+@needs_postgres
+def test_a_schema_that_the_account_may_not_make_is_refused_with_the_connection(server: Server) -> None:
+    """Not at the first sync."""
+    database = Postgres().start()
+    try:
+        for sql in (
+            "CREATE ROLE plain LOGIN PASSWORD 'plain'", "CREATE SCHEMA raw AUTHORIZATION plain",
+            "CREATE SCHEMA more AUTHORIZATION plain",
+        ):  # fmt: skip
+            database.query(sql)
+        account = {"username": "plain", "password": "plain", "schema": "raw"}
+        to, source = server.destination("postgres", **database.config(**account)), server.source()
+        elsewhere = {"namespaceDefinition": "custom_format", "namespaceFormat": "sales"}
+        body = {"sourceId": source, "destinationId": to, "configurations": {"streams": [{"name": "items"}]}}
+        made = server.connection(source, to, namespaceDefinition="custom_format", namespaceFormat="more")
+        for method, path, sent in (
+            ("POST", "/connections", body | elsewhere), ("PATCH", f"/connections/{made}", elsewhere),
+        ):  # fmt: skip
+            answer = server.ask(method, path, json=sent)
+            assert answer.status_code == 400
+            assert "there is no schema sales, and the account may not create one" in answer.json()["detail"]
+        assert server.get(f"/connections/{made}")["namespaceFormat"] == "more"
+        word = server.ask("POST", "/connections", json=body | elsewhere | {"namespaceFormat": "order"})
+        assert "order is a word of SQL's own, and cannot be the schema's name" in word.json()["detail"]
+    finally:
+        database.close()

@@ -95,9 +95,13 @@ def fields(*names: str) -> list[dict[str, Any]]:
         (fields("a" * 63 + "b", "a" * 63 + "c"), None, ""),
         (fields("Order Id", "order-id"), None, "Order Id and order-id would both be written to the column order_id"),
         (fields("1st", "_1st"), None, "1st and _1st would both be written to the column _1st"),
+        (fields("id", "_airbyte_raw_id"), None, "the column _airbyte_raw_id is the engine's own"),
+        (fields("id", "_airbyte_data"), None, ""),
         (fields("id", "*"), None, "a field called '*' cannot be a column: select the others"),
         ([{"name": "t" * 59}], 63, "a table may have 62 letters with this destination"),
         ([{"name": "t" * 58}], 63, ""),
+        ([{"name": "t", "namespace": "a"}, {"name": "t", "namespace": "b"}], 63,
+         "t: the source has it in the namespaces a, b: name one"),
     ],
 )  # fmt: skip
 def test_names_that_would_lose_values_or_fail_a_job_are_refused(
@@ -110,6 +114,24 @@ def test_names_that_would_lose_values_or_fail_a_job_are_refused(
         said = problem.detail
     assert refused in said
     assert bool(refused) == bool(said)
+
+
+def test_a_table_needs_a_letter_that_a_database_can_be_given() -> None:
+    with pytest.raises(Problem) as caught:
+        catalog.configured(None, [{"name": "订单"}])
+    assert (
+        "a table needs a letter or digit of ASCII in its name: give the connection a prefix"
+        in caught.value.detail
+    )
+    assert catalog.configured(None, [{"name": "订单"}], "raw_")[0]["name"] == "订单"
+
+
+def test_a_stream_is_not_written_over_a_table_of_the_engine() -> None:
+    offered = [{"name": "_airbyte_embedded_state"}]
+    with pytest.raises(Problem) as caught:
+        catalog.configured(None, offered)
+    assert "tables whose names begin with _airbyte_ are the engine's own" in caught.value.detail
+    assert catalog.configured(None, offered, "raw_")
 
 
 # masks

@@ -114,12 +114,15 @@ def test_what_somebody_changed_in_airbyte_is_changed_back(
     source["configuration"]["count"] = 7
     connection = next(iter(applied.held["connections"].values()))
     connection["status"] = "inactive"
+    connection["name"], name = "renamed in its pages", connection["name"]
     connection["configurations"]["streams"].append({"name": "products", "syncMode": "full_refresh_append"})
     capsys.readouterr()
     assert call("apply") == 0
     out = capsys.readouterr().out
     assert "    configuration.count: 7 → 100\n" in out
     assert "    enabled: false → true\n" in out
+    assert f"    name: renamed in its pages → {name}\n" in out
+    assert [one["name"] for one in applied.held["connections"].values()] == [name]
     assert "    streams.products.sync_mode: full_refresh_append → —\n" in out
     assert call("plan") == 0
 
@@ -177,6 +180,21 @@ def test_a_source_that_a_connection_of_others_uses_is_not_removed(
         "Remove that connection in Airbyte first, or keep the source people.",
     )
     assert applied.changes() == []
+
+
+@pytest.mark.parametrize(("mode", "said"), [
+    ("incremental_append", "is forgotten, and a connection in its place appends every row once more."),
+    ("incremental_deduped_history", "is forgotten."),
+])  # fmt: skip
+def test_a_connection_with_a_new_name_is_said_to_append_every_row_once_more(
+    applied: FakeAirbyte, declare: Declare, mode: str, said: str
+) -> None:
+    declare(("incremental_deduped_history", mode))
+    assert call("apply") == 0
+    declare(("people_to_warehouse", "renamed"), ("incremental_deduped_history", mode))
+    with pytest.raises(NeedsAnswer) as asked:
+        call("apply")
+    assert asked.value.details.endswith(said)
 
 
 def test_another_connector_means_anew_for_it_and_what_uses_it(

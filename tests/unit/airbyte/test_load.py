@@ -50,6 +50,23 @@ def test_files_are_joined_and_an_environment_may_have_its_own(repo: Path, make_c
     assert sorted(load.load(make_config()).sources) == ["mine", "shop"]
 
 
+@pytest.mark.parametrize(("given", "kept"), [
+    ("0 30 4 * * ? America/New_York", "0 30 4 * * ? America/New_York"),
+    ("0 0 0 ? * MON Etc/GMT-14", "0 0 0 ? * MON Etc/GMT-14"),
+    ("0 30 4  * * ? UTC", "0 30 4 * * ?"),
+])  # fmt: skip
+def test_a_schedule_may_name_any_time_zone(
+    repo: Path, make_config: MakeConfig, given: str, kept: str
+) -> None:
+    write(
+        repo / "pipelines/airbyte.yml",
+        "sources: {shop: {connector: postgres}}\ndestinations: {lake: {connector: duckdb}}\nconnections:\n"
+        f'  it: {{source: shop, destination: lake, schedule: "{given}",'
+        " streams: {a: {sync_mode: full_refresh_append}}}",
+    )
+    assert load.load(make_config()).connections["it"].schedule == kept
+
+
 def test_without_files_nothing_is_declared(repo: Path, make_config: MakeConfig) -> None:
     found = load.load(make_config())
     assert (found.sources, found.destinations, found.connections) == ({}, {}, {})

@@ -56,6 +56,7 @@ async def create(call: Call) -> Response:
     records.destination(database, destination["id"])  # it may be gone since; of the source that was looked at
     chosen = wanted.configurations.streams if wanted.configurations else None
     body = _changed(body, wanted)
+    await _require_schema(call.service, destination, body)
     longest = destinations.find(destination["type"], None).longest_name
     body["streams"] = catalog.configured(chosen, offered, body["prefix"], longest)
     identifier = str(uuid.uuid4())
@@ -69,7 +70,7 @@ async def create(call: Call) -> Response:
             "destination_id": destination["id"],
             "name": wanted.name or f"{source['name']} → {destination['name']}",
             "body": json.dumps(body),
-            "known_columns": json.dumps({stream["name"]: catalog.columns(stream) for stream in offered}),
+            "known_columns": json.dumps(catalog.known_columns(body["streams"], offered)),
             "status": status,
             "next_run": _due(body, status),
             "created_at": int(time.time()),
@@ -98,8 +99,14 @@ async def patch(call: Call) -> Response:
         destination = records.destination(database, row["destination_id"])
         longest = destinations.find(destination["type"], None).longest_name
         chosen["streams"] = catalog.configured(wanted.configurations.streams, offered, prefix, longest)
-        values["known_columns"] = json.dumps({stream["name"]: catalog.columns(stream) for stream in offered})
+        values["known_columns"] = json.dumps(catalog.known_columns(chosen["streams"], offered))
         row = records.connection(database, row["id"])  # as others left it meanwhile
+    if wanted.namespace_definition or wanted.namespace_format:
+        given = _changed(json.loads(row["body"]), wanted)
+        if _schema(given) != _schema(json.loads(row["body"])):
+            destination = records.destination(database, row["destination_id"])
+            await _require_schema(call.service, destination, given)
+            row = records.connection(database, row["id"])  # as others left it meanwhile
     body = _changed(json.loads(row["body"]), wanted) | chosen
     if status := _status(wanted):
         values["status"] = status
@@ -197,6 +204,19 @@ def _faults(body: Json) -> Iterator[Problem]:
     named = body.get("namespaceFormat")
     if body["namespaceDefinition"] == "custom_format" and not (named and re.fullmatch(IDENTIFIER, named)):
         yield bad_request("namespaceFormat must be a plain schema name: small letters, digits and _.")
+
+
+def _schema(body: Json) -> str | None:
+    """The schema of the connection's own; None for the destination's."""
+    return body.get("namespaceFormat") if body["namespaceDefinition"] == "custom_format" else None
+
+
+async def _require_schema(service: Service, destination: Row, body: Json) -> None:
+    """The destination was checked for its own schema. Raises Problem 400 where another one cannot be written to."""
+    if schema := _schema(body):
+        configuration = service.vault.open(destination["configuration"])
+        kind = destinations.find(destination["type"], None)
+        await destinations.check(service.settings, kind, configuration | {"schema": schema})
 
 
 def _due(body: Json, status: str) -> float | None:

@@ -44,6 +44,12 @@ class Staging(JsonlWriter):
 class PostgresUnit(UnitOfWork, PostgresSqlProcessor):
     file_writer_class = Staging
 
+    def _keep_others_out(self, table: str) -> None:
+        """Readers may go on. What another connection commits while a DELETE waits for it, that DELETE does not see: its
+        rows and ours would stand there together.
+        """
+        self._execute_sql(f"LOCK TABLE {self._fully_qualified(table)} IN SHARE ROW EXCLUSIVE MODE")
+
 
 class PostgresCopy(PostgresUnit):
     """Loads by COPY, inside the stream's transaction."""
@@ -97,7 +103,7 @@ class _Kept(CacheBase):
         self, source_name: str, *, refresh: bool = True, destination_name: str | None = None
     ) -> StateProviderBase:
         """The states of this connection's streams, from the ledger."""
-        entries = self._context.ledger.entries(self.get_sql_engine()).values()
+        entries = self._context.earlier.values()
         return StaticInputState(
             [AirbyteStateMessage.model_validate_json(entry.state) for entry in entries if entry.state]
         )

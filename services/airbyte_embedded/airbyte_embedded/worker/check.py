@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 
 CONNECT_SECONDS = 10
+RESERVED = "SELECT 1 FROM pg_get_keywords() WHERE word = %s AND catcode IN ('R', 'T')"
 
 
 def ssl_mode(config: dict[str, Any]) -> str:
@@ -40,6 +41,13 @@ def postgres(config: dict[str, Any]) -> str | None:
             cursor.execute("SELECT has_database_privilege(current_database(), 'CREATE')")
             lacking = f"there is no schema {config['schema']}, and the account may not create one"
         (allowed,) = cursor.fetchone() or (False,)
+        # PyAirbyte writes a schema's name into SQL as it is
+        cursor.execute(RESERVED, (config["schema"],))
+        if cursor.fetchone():
+            allowed, lacking = (
+                False,
+                f"{config['schema']} is a word of SQL's own, and cannot be the schema's name",
+            )
     connection.close()
     return None if allowed else lacking
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,24 @@ JSON_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 ESCAPES = str.maketrans(
     {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x00": None}
 )  # Postgres holds no NUL
+DIGITS = bytes.maketrans(b"0123456789", b"0000000000")
+LONG = b"0" * 19
+"""With every digit as 0: where a whole number may be that orjson reads as a rounded one, and does not write."""
 CHUNK = 1 << 16
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """A row as it was staged, each whole number as long as it is."""
+    row: dict[str, Any] = (json.loads if LONG in line.translate(DIGITS) else orjson.loads)(line)
+    return row
+
+
+def written(value: Any) -> str:
+    """As JSON."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def field(value: Any, kind: TypeEngine[Any]) -> str:
@@ -31,7 +49,7 @@ def field(value: Any, kind: TypeEngine[Any]) -> str:
         return NULL
     if isinstance(kind, JSON) or isinstance(value, dict | list):
         # \u0000 is valid JSON that Postgres refuses even in a JSON column's text
-        return JSON_NUL.sub(r"\1", orjson.dumps(value).decode()).translate(ESCAPES)
+        return JSON_NUL.sub(r"\1", written(value)).translate(ESCAPES)
     if isinstance(value, str):
         return value.translate(ESCAPES)
     if isinstance(value, bool):
@@ -49,7 +67,7 @@ def lines(
     for path in files:
         with gzip.open(path, "rb") as file:
             for line in file:
-                row = orjson.loads(line)
+                row = parsed(line)
                 yield ("\t".join(field(row.get(key), kind) for key, kind in wanted) + "\n").encode()
 
 
@@ -58,7 +76,7 @@ class Stream(io.RawIOBase):
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -69,9 +87,12 @@ class Stream(io.RawIOBase):
             part = next(self._parts, b"")
             if not part:
                 break
-            gathered.append(part)
+            gathered.append(memoryview(part))
             length += len(part)
-        whole = b"".join(gathered)
-        cut = len(whole) if size < 0 else size
-        self._rest = whole[cut:]
-        return whole[:cut]
+        if size >= 0 and length > size:
+            # a view: a row of many megabytes is not copied anew for each piece of it
+            cut = len(gathered[-1]) - (length - size)
+            gathered[-1], self._rest = gathered[-1][:cut], gathered[-1][cut:]
+        else:
+            self._rest = memoryview(b"")
+        return b"".join(gathered)

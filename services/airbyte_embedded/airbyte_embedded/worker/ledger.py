@@ -10,6 +10,7 @@ while the destination is newer and remembers those who had them first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -25,11 +26,14 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    or_,
     select,
 )
 from sqlalchemy.engine import Connection, Engine
 
 NAME = "_airbyte_embedded_state"
+LATER = ("job_key", "table_name", "sync_mode")
+"""Columns that tables of earlier versions lack."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class Job:
 class Entry:
     """One stream of one connection: what was read up to `state` (JSON, None in full refreshes).
 
-    `key` is the job's; earlier versions wrote none, and the number alone. `committed_at` in seconds since 1970, by the
-    destination's clock, once it is written.
+    `key` is the job's; earlier versions wrote none, and the number alone. `table` holds the rows that `state` speaks
+    of, `mode` is the sync mode that wrote them; earlier versions wrote neither. `committed_at` in seconds since 1970,
+    by the destination's clock, once it is written.
     """
 
     stream: str
@@ -59,6 +64,8 @@ class Entry:
     rows: int
     bytes: int
     state: str | None
+    table: str | None = None
+    mode: str | None = None
     committed_at: float = 0.0
 
     def is_of(self, job: Job) -> bool:
@@ -83,44 +90,54 @@ class Ledger:
             Column("bytes", BigInteger, nullable=False),
             Column("state", Text),
             Column("committed_at", DateTime(timezone=True), server_default=func.now()),
-            Column("job_key", Text),
+            *(Column(name, Text) for name in LATER),
         )
 
     def ensure(self, engine: Engine) -> None:
-        """The table stands, and one of an earlier version has got the column that it lacks."""
+        """The table stands, and one of an earlier version has got the columns that it lacks."""
         found = inspect(engine)
         if not found.has_table(NAME, schema=self._schema):
             self._table.create(engine, checkfirst=False)
-        elif "job_key" not in {column["name"] for column in found.get_columns(NAME, schema=self._schema)}:
-            table = engine.dialect.identifier_preparer.format_table(self._table)
-            with engine.begin() as connection:
-                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN job_key TEXT")
+            return
+        there = {column["name"] for column in found.get_columns(NAME, schema=self._schema)}
+        table = engine.dialect.identifier_preparer.format_table(self._table)
+        for name in LATER:
+            if name not in there:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} TEXT")
 
-    def entries(self, engine: Engine) -> dict[str, Entry]:
+    def entries(self, engine: Engine, tables: Mapping[str, str]) -> dict[str, Entry]:
+        """What was committed last for each stream, into the table that it has now (stream → table): rows that stand in
+        another one, from before a prefix changed, are not there.
+        """
         committed = extract("epoch", self._table.c.committed_at).label("committed")
         with engine.connect() as connection:
             found = connection.execute(select(self._table, committed).where(self._mine())).mappings()
-            return {
-                row["stream"]: Entry(
+            entries = [
+                Entry(
                     row["stream"], row["job_id"], row["job_key"], row["rows"], row["bytes"], row["state"],
-                    float(row["committed"] or 0),
+                    row["table_name"], row["sync_mode"], float(row["committed"] or 0),
                 )
                 for row in found
-            }  # fmt: skip
+            ]  # fmt: skip
+        return {one.stream: one for one in entries if one.table in (None, tables.get(one.stream))}
 
     def write(self, connection: Connection, entry: Entry) -> None:
         """Within the caller's transaction."""
-        connection.execute(delete(self._table).where(self._mine(), self._table.c.stream == entry.stream))
+        self.forget(connection, entry.stream, entry.table)
         values = {
             "job_id": entry.job, "job_key": entry.key, "rows": entry.rows, "bytes": entry.bytes, "state": entry.state,
+            "table_name": entry.table, "sync_mode": entry.mode,
         }  # fmt: skip
         connection.execute(
             insert(self._table).values(connection_id=self._connection, stream=entry.stream, **values)
         )
 
-    def clear(self, connection: Connection) -> None:
-        """Within the caller's transaction: the connection begins anew."""
-        connection.execute(delete(self._table).where(self._mine()))
+    def forget(self, connection: Connection, stream: str, table: str | None) -> None:
+        """Within the caller's transaction: the stream begins anew in this table."""
+        named = self._table.c.table_name
+        there = or_(named.is_(None), named == table)
+        connection.execute(delete(self._table).where(self._mine(), self._table.c.stream == stream, there))
 
     def _mine(self) -> ColumnElement[bool]:
         return self._table.c.connection_id == self._connection

@@ -27,13 +27,13 @@ def store(folder: Path) -> Path:
 
 
 def publish(engine: Engine, folder: Path, schema: str, tables: dict[str, str], ledger: Ledger) -> None:
-    """Write the tables (name → stream) whose file is missing or holds an earlier job's rows."""
+    """Write the tables (stream → name) whose file is missing or holds an earlier job's rows."""
     target = folder if schema == USUAL else folder / schema
     target.mkdir(parents=True, exist_ok=True)
     present = set(inspect(engine).get_table_names(schema=schema))
-    entries = ledger.entries(engine)
+    entries = ledger.entries(engine, tables)
     with engine.connect() as connection:
-        for table, stream in tables.items():
+        for stream, table in tables.items():
             # a cleared stream has no entry any more: its file is written anew, empty
             entry = entries.get(stream)
             mark = (entry.key or str(entry.job)) if entry else ""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NoReturn
 
 from airbyte._executors.base import Executor
@@ -24,6 +25,11 @@ from airbyte_protocol.models import (
 Json = dict[str, Any]
 HALF = re.compile("[\ud800-\udfff]")
 """Half a letter: JSON can escape it, and no text can hold it."""
+DIGITS = bytes.maketrans(b"0123456789.E", b"00000000000e")
+LONG = (b"0" * 16, b"e000", b"e+000", b"e-000")
+"""With every digit and point as 0: where a number may be of which Python's own kind (a double) does not hold every
+digit. Tenths of what an expression costs, and every record is looked at.
+"""
 GRACE = 5.0  # seconds for a connector to end by itself once nobody reads it
 
 
@@ -58,6 +64,8 @@ class ConnectorExecutor(Executor):
                 # records are the many; they are not parsed twice
                 if '"RECORD"' not in line:
                     said = _note(line) or said
+                elif _may_be_long(line):
+                    line = _every_digit(line)
                 yield _whole_letters(line) if "\\ud" in line or "\\uD" in line else line
             finished = True
         finally:
@@ -98,6 +106,42 @@ def _whole_letters(line: str) -> str:
     except (ValueError, RecursionError):
         return line
     return HALF.sub("\ufffd", text) if HALF.search(text) else line
+
+
+class _Digits(str):
+    """A number with a fraction or an exponent, as it was written, that a double would change."""
+
+
+def _number(text: str) -> float | _Digits:
+    value = float(text)
+    return value if Decimal(repr(value)) == Decimal(text) else _Digits(text)
+
+
+def _doubles(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _doubles(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_doubles(part) for part in value]
+    return float(value) if isinstance(value, _Digits) else value
+
+
+def _may_be_long(line: str) -> bool:
+    plain = line.encode("utf-8", "replace").translate(DIGITS)
+    return any(part in plain for part in LONG)
+
+
+def _every_digit(line: str) -> str:
+    """The record with those of its columns that are such numbers as texts, which a database reads to the last digit:
+    PyAirbyte would read doubles. Inside an object or a list a number stays one.
+    """
+    try:
+        message = json.loads(line, parse_float=_number)
+        data = message["record"]["data"]
+        long = {name: str(value) for name, value in data.items() if isinstance(value, _Digits)}
+        message["record"]["data"] = _doubles(data) | long
+        return json.dumps(message) if long else line
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidOperation):
+        return line
 
 
 def _unread(line: str) -> str:
@@ -145,8 +189,24 @@ class ConnectionSource(Source):
         super()._print_info_message(message)
 
     def _discover(self) -> AirbyteCatalog:
-        """The catalog as the source has it now, with the columns that the connection wants."""
+        """The catalog as the source has it now, with the streams and columns that the connection wants.
+
+        Raises ConnectorFailed where a stream is gone: nothing that was moved from it is touched.
+        """
         catalog = super()._discover()
+        found = [stream for stream in catalog.streams if stream.name in self._wanted]
+        names = [stream.name for stream in found]
+        catalog.streams = [
+            stream
+            for stream in found
+            if names.count(stream.name) == 1
+            or (stream.namespace or None) == self._wanted[stream.name].get("namespace")
+        ]
+        if gone := sorted({*self._wanted} - {stream.name for stream in catalog.streams}):
+            raise ConnectorFailed(
+                f"{self.name} has no stream {', '.join(gone)} any more: take it out of the connection, or see to it at"
+                " the source. The tables stay as they were."
+            )
         for stream in catalog.streams:
             properties = stream.json_schema.get("properties", {})
             stream.json_schema["properties"] = {

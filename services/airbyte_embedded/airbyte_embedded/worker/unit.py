@@ -25,9 +25,22 @@ from sqlalchemy.engine import Connection
 
 from airbyte_embedded.worker.ledger import Entry, Job, Ledger
 
+MERGED = "incremental_deduped_history"
+
 
 class Unsupported(Exception):
     """The source does something that PyAirbyte cannot carry faithfully."""
+
+
+def _holds(old: str, new: str) -> bool:
+    """Whether a column of the type `old` takes every value of the type `new` as it is."""
+    old, new = old.lower(), new.lower()
+    return (
+        old == new
+        or old.startswith(("character varying", "varchar", "text"))
+        or (new == "bigint" and old.startswith(("numeric", "decimal")))
+        or (new == "date" and old.startswith("timestamp"))
+    )
 
 
 @dataclass
@@ -37,20 +50,26 @@ class Context:
     ledger: Ledger
     job: Job
     incremental: bool = False
+    modes: dict[str, str] = field(default_factory=dict)  # each stream's sync mode
     deduplicated: set[str] = field(default_factory=set)  # streams that are replaced by one row a key
     rows: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
     states: dict[str, AirbyteStateMessage] = field(default_factory=dict)  # of streams that had no rows
-    earlier: dict[str, str | None] = field(default_factory=dict)  # where each stream's last sync ended
+    earlier: dict[str, Entry] = field(default_factory=dict)  # of each stream's last sync into the same table
 
-    def entry(self, stream: str, state: AirbyteStateMessage | None) -> Entry:
-        kept = None
+    def entry(self, stream: str, state: AirbyteStateMessage | None, table: str) -> Entry:
+        kept, last = None, self.earlier.get(stream)
         if self.incremental:
             # a source that has nothing new may say nothing, and is where it was
-            kept = state.model_dump_json() if state else self.earlier.get(stream)
+            kept = state.model_dump_json() if state else last and last.state
         rows, size = self.rows.get(stream, 0), self.bytes.get(stream, 0)
-        return Entry(stream, self.job.id, self.job.key, rows, size, kept)
+        return Entry(stream, self.job.id, self.job.key, rows, size, kept, table, self.modes[stream])
+
+    def is_new_way(self, stream: str) -> bool:
+        """Whether the stream's table has rows that were written in another mode, as far as is known."""
+        last = self.earlier.get(stream)
+        return last is None or last.mode != self.modes[stream]
 
 
 class UnitOfWork(SqlProcessorBase):
@@ -115,7 +134,8 @@ class UnitOfWork(SqlProcessorBase):
             f"DROP TABLE IF EXISTS {self._fully_qualified(self._temporary)}"
         )  # it may be the final one now
         state = state_messages[-1] if state_messages else None
-        self.context.ledger.write(self._unit, self.context.entry(self._stream, state))
+        table = self.get_sql_table_name(self._stream)
+        self.context.ledger.write(self._unit, self.context.entry(self._stream, state, table))
         self._unit.commit()
         self._unit.close()
         self._unit = None
@@ -123,12 +143,16 @@ class UnitOfWork(SqlProcessorBase):
 
     def write_empty(self, stream: str, *, replace: bool) -> None:
         """A stream that had nothing to give: its table is emptied if it is replaced, its state kept."""
+        table = self.get_sql_table_name(stream)
         with self.get_sql_engine().begin() as connection:
+            self._unit = connection
             if replace:
-                connection.execute(
-                    text(f"DELETE FROM {self._fully_qualified(self.get_sql_table_name(stream))}")
-                )
-            self.context.ledger.write(connection, self.context.entry(stream, self.context.states.get(stream)))
+                self._execute_sql(f"DELETE FROM {self._fully_qualified(table)}")
+            elif self.context.modes[stream] == MERGED and self.context.is_new_way(stream):
+                self._deduplicate(stream, table)
+            state = self.context.states.get(stream)
+            self.context.ledger.write(connection, self.context.entry(stream, state, table))
+        self._unit = None
         self.context.committed.add(stream)
 
     def _swap_temp_table_with_final_table(
@@ -136,8 +160,9 @@ class UnitOfWork(SqlProcessorBase):
     ) -> None:
         if stream_name in self.context.deduplicated:
             self._deduplicate(stream_name, temp_table_name)
-        if self._types(temp_table_name) != self._types(final_table_name):
-            # a column's type changed: the old table cannot take the rows
+        self._keep_others_out(final_table_name)
+        if not self._types(temp_table_name) <= self._types(final_table_name):
+            # a column's type changed: the old table cannot take the rows. (One that the source has lost stays, empty.)
             super()._swap_temp_table_with_final_table(stream_name, temp_table_name, final_table_name)
             return
         self._execute_sql(f"DELETE FROM {self._fully_qualified(final_table_name)}")
@@ -147,6 +172,7 @@ class UnitOfWork(SqlProcessorBase):
         self, stream_name: str, temp_table_name: str, final_table_name: str
     ) -> None:
         self._deduplicate(stream_name, temp_table_name)
+        self._keep_others_out(final_table_name)
         final, temporary = self._fully_qualified(final_table_name), self._fully_qualified(temp_table_name)
         keys = self._keys(stream_name)
         same = " AND ".join(f"old.{name} = new.{name}" for name in keys)
@@ -162,6 +188,25 @@ class UnitOfWork(SqlProcessorBase):
         )
         self._execute_sql(f"DELETE FROM {final} AS old USING {temporary} AS new WHERE {lacking} AND {alike}")
         self._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
+        if self.context.is_new_way(stream_name):
+            self._deduplicate(stream_name, final_table_name)  # what another mode left there, once
+
+    def _append_temp_table_to_final_table(
+        self, temp_table_name: str, final_table_name: str, stream_name: str
+    ) -> None:
+        """Raises Unsupported where a column's type has changed: a database puts 7.6 into whole numbers as 8."""
+        there = dict(self._types(final_table_name))
+        for column, kind in sorted(self._types(temp_table_name)):
+            if not _holds(old := there.get(column, kind), kind):
+                raise Unsupported(
+                    f"The column {column} of {final_table_name} is {old}, and of the source it is {kind} now."
+                    " Sync the stream once in the mode full_refresh_overwrite, which makes the table anew, or drop the"
+                    " table: either way everything is read again."
+                )
+        super()._append_temp_table_to_final_table(temp_table_name, final_table_name, stream_name)
+
+    def _keep_others_out(self, table: str) -> None:
+        """From here to the end of the transaction nobody else writes the table. A DuckDB file is ours alone anyway."""
 
     def _deduplicate(self, stream: str, table: str) -> None:
         """Of rows with one key the last that was read stays: its raw id sorts by time."""
