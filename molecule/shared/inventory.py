@@ -90,7 +90,8 @@ def main(environment: str) -> None:
     )
     cloud = "vm" if role == "vm" else "container"
     config = Config.model_validate(
-        {"environment": environment, "cloud": cloud, "people": people, **neighbours}
+        {"environment": environment, "cloud": cloud, "people": people, **neighbours},
+        context={"folder": folder},  # as if platform.yml lay beside the stand-in of abctl, which goes to the machine
     )
     server = cloud_for(config).server()
     if server is None:
