@@ -1,11 +1,14 @@
 """Questions side by side, for whose answers nobody waits once they are not wanted any more."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 AT_ONCE = 12
+HEEDED_WITHIN = 1.0
+"""Seconds. A Ctrl-C in the moment in which Python begins to wait is noted and wakes nobody."""
 
 
 def ask(questions: Mapping[str, Callable[[], Any]], at_once: int = AT_ONCE) -> dict[str, Any]:
@@ -47,8 +50,9 @@ def _wanted(
     found: dict[str, tuple[Any, BaseException | None]],
 ) -> Any:
     while name not in found:
-        which, answer, error = answers.get()
-        found[which] = (answer, error)
+        with contextlib.suppress(queue.Empty):
+            which, answer, error = answers.get(timeout=HEEDED_WITHIN)
+            found[which] = (answer, error)
     answer, error = found[name]
     if error is not None:
         raise error

@@ -56,6 +56,19 @@ def test_a_second_run_asks_the_engine_for_nothing(
     assert engine.calls == []
 
 
+def test_an_engine_that_loses_what_was_said_is_asked_again(
+    cloud: ContainerCloud, engine: FakeEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker does, now and then, on a busy computer: the keys are there all the same"""
+    server = make(cloud, spec())
+    said, lost = engine.exec_start, iter([b"", b""])
+    monkeypatch.setattr(engine, "exec_start", lambda call: next(lost, said(call)))
+    assert cloud.server() == server
+    monkeypatch.setattr(engine, "exec_start", lambda call: b"")
+    with pytest.raises(CloudError, match="The machine hangar-local has no SSH host keys"):
+        cloud.server()
+
+
 def test_ssh_is_published_on_loopback_only_and_its_port_is_fixed(
     cloud: ContainerCloud, engine: FakeEngine, spec: Spec
 ) -> None:

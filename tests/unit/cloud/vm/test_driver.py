@@ -112,7 +112,7 @@ def test_another_operator_gets_a_new_system_disk_and_the_old_data(
 
 def test_it_says_when_the_processor_is_emulated(vm: VmCloud, vm_engine: FakeEngine, spec: Spec) -> None:
     vm_engine.answers[f"{HEAD}/accelerator"] = (0, "emulation")
-    answers = iter(["", f"{KEYS}ready\n"])
+    answers = iter([*[""] * looking.LOOKS, f"{KEYS}ready\n"])
     before = vm_engine.exec_start
     vm_engine.exec_start = lambda call: (  # type: ignore[method-assign]
         next(answers, f"{KEYS}ready\n").encode() if call == ANNOUNCED else before(call)
