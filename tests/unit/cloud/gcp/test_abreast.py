@@ -17,11 +17,11 @@ from hangar.paths import REPO
 PATIENCE = 20.0
 
 ASKING = """
-import threading
+import os, threading
 from hangar.cloud.gcp import abreast
 
 def swallowed():
-    print("asked", flush=True)
+    os.write(1, b"asked\\n")  # in one piece: two threads that print mix theirs
     threading.Event().wait(600)
 
 abreast.ask({"first": swallowed, "second": swallowed})
@@ -78,11 +78,12 @@ def test_ctrl_c_ends_the_program_though_answers_are_outstanding() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", ASKING], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
-        assert program.stdout is not None
-        assert [program.stdout.readline() for _ in range(2)] == ["asked\n"] * 2
-        program.send_signal(signal.SIGINT)
         try:
+            assert program.stdout is not None
+            assert [program.stdout.readline() for _ in range(2)] == ["asked\n"] * 2
+            program.send_signal(signal.SIGINT)
             program.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            program.kill()
             pytest.fail("it waited for answers that nobody wants any more")
+        finally:
+            program.kill()
