@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hangar.cloud.startup import FINISHED
 from hangar.trust import own_files
@@ -87,7 +88,7 @@ def write(place: Checkout, google: Google, machine_type: str, **more: Any) -> No
         "cloud": "gcp", "gcp": gcp, "airflow": {"live_dags": False},
         "trusted_certificates": [str(path) for path in own_files()], **more,
     }  # fmt: skip
-    file.write_text(json.dumps(settings))  # JSON is YAML
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))  # as `people add` finds it, which changes no JSON
 
 
 def require_proven(place: Checkout, done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:
