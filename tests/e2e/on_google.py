@@ -88,7 +88,8 @@ def write(place: Checkout, google: Google, machine_type: str, **more: Any) -> No
         "cloud": "gcp", "gcp": gcp, "airflow": {"live_dags": False},
         "trusted_certificates": [str(path) for path in own_files()], **more,
     }  # fmt: skip
-    file.write_text(yaml.safe_dump(settings, sort_keys=False))  # as `people add` finds it, which changes no JSON
+    # In lines, as somebody writes it: `people add` changes no file that is one long word.
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
 def require_proven(place: Checkout, done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:
