@@ -89,9 +89,10 @@ def main(environment: str) -> None:
         [person(environment, one) for one in ("admin", "developer", "viewer")] if role == "people" else []
     )
     cloud = "vm" if role == "vm" else "container"
+    # As if platform.yml lay beside the stand-in of abctl, which goes to the machine.
     config = Config.model_validate(
         {"environment": environment, "cloud": cloud, "people": people, **neighbours},
-        context={"folder": folder},  # as if platform.yml lay beside the stand-in of abctl, which goes to the machine
+        context={"folder": folder},
     )
     server = cloud_for(config).server()
     if server is None:
