@@ -170,6 +170,12 @@ def test_an_exclusive_folder_keeps_only_what_is_brought(apply: Apply, tmp_path: 
     assert str(folder / "stray") in result["changed_files"]
 
 
+def test_an_empty_file_that_goes_is_in_the_diff(apply: Apply, tmp_path: Path) -> None:
+    (tmp_path / "stray").write_text("")
+    result = apply({"path": str(tmp_path / "stray"), "kind": "absent", "diff": True})
+    assert [(part["before"], part["after"]) for part in result["diff"]] == [("(empty)\n", "")]
+
+
 def test_hidden_content_is_in_no_diff_and_not_kept(apply: Apply, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("old-secret\n")
     result = apply(file(tmp_path / "secret", "new-secret\n", diff=False))

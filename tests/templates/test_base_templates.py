@@ -37,6 +37,12 @@ def test_packages_under_running_containers_are_named_exactly() -> None:
     assert not re.search(patterns[0], "dockerXio")
 
 
+def test_no_archive_stands_where_apts_daily_work_would_make_an_empty_file() -> None:
+    lines = render("base", "/etc/apt/sources.list").splitlines()
+    assert lines
+    assert [line for line in lines if not line.startswith("#")] == []
+
+
 def test_every_archive_is_signed_by_debian() -> None:
     text = render("base", SOURCES, base_debian_mirror="https://mirror.example/debian")
     blocks = [settings(block, ":") for block in text.split("\n\n")]

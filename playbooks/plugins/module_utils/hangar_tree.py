@@ -123,6 +123,8 @@ class Tree:
             return f"({state.kind})\n"
         if not shown:
             return "(content not shown)\n"
+        if not state.content:
+            return "(empty)\n"  # beside a file that is not there, nothing would be shown
         try:
             return ("-> " if state.kind == "link" else "") + state.content.decode()
         except UnicodeDecodeError:
