@@ -23,9 +23,16 @@ def ensure(config: Config) -> None:
 
 
 def recipients(config: Config) -> list[str]:
-    """The public keys that the machine encrypts to; none while none was made."""
+    """Who reads the backups as far as this checkout knows: whom platform.yml names, else the key that was made here."""
+    return list(config.backup.recipients) or offered(config)
+
+
+def offered(config: Config) -> list[str]:
+    """The public key that a machine without any encrypts to: the one that was made here, where platform.yml names
+    none.
+    """
     if config.backup.recipients:
-        return list(config.backup.recipients)
+        return []
     public = keys.public_path(paths.backup_key(config.environment))
     return [public.read_text(encoding="utf-8").strip()] if public.is_file() else []
 

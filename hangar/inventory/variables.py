@@ -45,8 +45,8 @@ def _backup(config: Config) -> dict[str, Any]:
     return {
         "backup_enabled": wanted.enabled,
         "backup_schedule": wanted.schedule,
-        "backup_recipients": keys.recipients(config),
-        "backup_recipients_chosen": bool(wanted.recipients),
+        "backup_recipients": list(wanted.recipients),
+        "backup_recipients_offered": keys.offered(config),
         "backup_folders": list(wanted.folders),
         "backup_max_age_hours": wanted.max_age_hours,
         "backup_sftp": {**taken, "host_key": list(sftp.host_key)} if sftp.host else {},

@@ -14,7 +14,7 @@ FIRST, SECOND = "20261101T031500Z", "20261102T031500Z"
 HOST = Host("vault.example.org", 22, "hangar-drop", "/drop")
 DESCRIBED = Described(
     machine="hangar-local", airflow=True, airbyte=True, warehouse=True, warehouse_port=5432, postgres="17",
-    packages=("age",), folders=(), recipients=("age1new",), recipients_are_chosen=False, kept=2, full_days=7,
+    packages=("age",), folders=(), recipients=("age1new",), kept=2, full_days=7,
     max_age_hours=36, sftp=None, gcs=None,
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 DESCRIBED = Described(
     machine="hangar-local", airflow=True, airbyte=True, warehouse=True, warehouse_port=5432,
     postgres=VERSIONS[-1] if VERSIONS else "17", packages=(), folders=(), recipients=(),
-    recipients_are_chosen=False, kept=2, full_days=7, max_age_hours=36, sftp=None, gcs=None,
+    kept=2, full_days=7, max_age_hours=36, sftp=None, gcs=None,
 )  # fmt: skip
 OWNERS = ["airbyte", "dbt", "reader", "warehouse"]
 

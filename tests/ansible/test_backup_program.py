@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hangar_backup import databases, files, making, spool, state
+from hangar_backup import databases, files, making, program, spool, state
 from hangar_backup.described import Bucket, Described, Refused
 from hangar_backup.parts import Part
 from hangar_backup.records import Backup, Sealed
@@ -206,6 +206,32 @@ def test_to_other_keys_all_is_encrypted_anew(copies: Path) -> None:
     assert made_for() == [third, third]
     assert made_for() == [fourth, third]
     assert made_for(replace(DESCRIBED, folders=("/srv/more",))) == [fifth, fifth]
+
+
+@pytest.mark.parametrize(
+    ("there", "named", "offered", "written"),
+    [
+        ("", (), ["age1first"], "age1first\n"),
+        ("age1first\n", (), ["age1colleague"], "age1first\n"),
+        ("age1first\n", (), [], "age1first\n"),
+        ("age1first\n", ("age1ana", "age1ben"), ["age1first"], "age1ana\nage1ben\n"),
+        ("", (), [], ""),
+    ],
+    ids=["the first", "a colleague's", "of a clone without one", "platform.yml's", "nobody's"],
+)
+def test_a_key_that_is_offered_never_replaces_the_one_that_is_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there: str,
+    named: tuple[str, ...],
+    offered: list[str],
+    written: str,
+) -> None:
+    place = tmp_path / "recipients"
+    place.write_text(there)
+    monkeypatch.setattr(program, "RECIPIENTS", place)
+    wanted = program._recipients(replace(DESCRIBED, recipients=named), offered)
+    assert wanted == (None if written == there else written)
 
 
 def test_a_backup_without_the_keys_is_none(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,14 +33,14 @@ def test_a_key_is_made_once_and_is_the_owners_alone(settings: config.Config) -> 
     keys.ensure(settings)
     assert paths.backup_key("local").read_bytes() == before
     assert paths.backup_key("local").stat().st_mode & 0o777 == 0o600
-    assert keys.recipients(settings)[0].startswith("ssh-ed25519 ")
+    assert keys.offered(settings)[0].startswith("ssh-ed25519 ")
 
 
 def test_keys_that_somebody_names_take_the_place_of_a_made_one(make_config: object) -> None:
     public = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
     found = make_config(f"backup.recipients=[{public}]")  # type: ignore[operator]
     keys.ensure(found)
-    assert keys.recipients(found) == [public]
+    assert keys.offered(found) == []
     assert not paths.backup_key("local").exists()
     with pytest.raises(HangarError) as refused:
         keys.require(found)

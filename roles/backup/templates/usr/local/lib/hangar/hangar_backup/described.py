@@ -66,7 +66,6 @@ class Described:
     packages: tuple[str, ...]
     folders: tuple[str, ...]
     recipients: tuple[str, ...]
-    recipients_are_chosen: bool
     kept: int
     full_days: int
     max_age_hours: int

@@ -32,11 +32,11 @@ def main(arguments: Sequence[str], usage: str | None) -> None:
 def _run(arguments: list[str], usage: str | None) -> None:
     described = load()
     match arguments:
-        case ["look"]:
-            for line in look(described):
+        case ["look", *offered]:
+            for line in look(described, offered):
                 print(line)
-        case ["ensure"]:
-            ensure(described)
+        case ["ensure", *offered]:
+            ensure(described, offered)
         case ["now"]:
             signal.signal(signal.SIGTERM, _end)
             backup = making.make(described)
@@ -72,10 +72,10 @@ def say(words: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def look(described: Described) -> list[str]:
+def look(described: Described, offered: Sequence[str]) -> list[str]:
     """What is to be done, a word a line."""
     found = [] if _are_installed(described.packages) else ["packages"]
-    if _recipients(described) is not None:
+    if _recipients(described, offered) is not None:
         found.append("recipients")
     if described.sftp and not SENDING_KEY.exists():
         found.append("key")
@@ -94,25 +94,23 @@ def _are_installed(packages: Sequence[str]) -> bool:
     return shown.split() == ["installed"] * len(packages)
 
 
-def _recipients(described: Described) -> str | None:
-    """The public keys that are to be written. A generated one never replaces what is there: the backups' reader would
+def _recipients(described: Described, offered: Sequence[str]) -> str | None:
+    """The public keys that are to be written. An offered one never replaces what is there: the backups' reader would
     change with whoever ran `up` last.
     """
     there = RECIPIENTS.read_text() if RECIPIENTS.is_file() else ""
-    wanted = "".join(f"{key}\n" for key in described.recipients)
-    if there == wanted or (there and not described.recipients_are_chosen):
-        return None
-    return wanted
+    wanted = "".join(f"{key}\n" for key in described.recipients or (() if there else offered))
+    return wanted if wanted not in ("", there) else None
 
 
-def ensure(described: Described) -> None:
+def ensure(described: Described, offered: Sequence[str] = ()) -> None:
     """Public keys to encrypt to, a key of this machine's own for the host that takes backups, and the timer; plain
     copies that a killed call left go.
     """
     for folder in (SPOOL, SENDING_KEY.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     signing.ensure(described)
-    wanted = _recipients(described)
+    wanted = _recipients(described, offered)
     if wanted is not None:
         write_whole(RECIPIENTS, wanted, 0o644)
     if described.sftp and not SENDING_KEY.exists():
