@@ -48,7 +48,7 @@ def test_a_whole_life_on_google_cloud(production: Checkout, google_machines: Goo
     assert "accessConfigs" not in link
     require_nothing_to_do(production)
 
-    require_another_type(production, google_machines, **SMALL)
+    require_another_type(production, google_machines)
 
     production.hangar("snapshot", "create")
     assert len(json.loads(production.hangar("snapshot", "list", "--json").stdout)) == 2
