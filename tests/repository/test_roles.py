@@ -257,6 +257,18 @@ def test_every_template_says_that_it_is_managed(role: str) -> None:
         assert "hangar_managed" in path.read_text(), f"{path.relative_to(REPO)} does not say who writes it"
 
 
+def test_programs_take_no_module_from_whoever_calls_them() -> None:
+    """`-I`: neither the caller's folder nor its PYTHON variables; root calls most of them."""
+    first = {
+        str(path.relative_to(REPO)): line
+        for role in ROLES
+        for path in files(role, "templates/**/*")
+        if (line := path.read_bytes().split(b"\n", 1)[0]).startswith(b"#!/usr/bin/python3")
+    }
+    assert len(first) > 20
+    assert [path for path, line in first.items() if not line.startswith(b"#!/usr/bin/python3 -I")] == []
+
+
 def test_suppressions_give_their_reason() -> None:
     """A suppressed failure has a comment on its line or above."""
     bare = []
