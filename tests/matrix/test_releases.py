@@ -120,4 +120,7 @@ def test_a_rollback_takes_it_back(machine: Checkout, dag: Path) -> None:
     releases = json.loads(machine.hangar("dags list", "--json").stdout)
     (current,) = [one for one in releases if one["current"]]
     assert "by_command" not in current["dags"]
-    assert [one["left"] for one in releases if "by_command" in one["dags"]] == [True, True]
+    left = [
+        one["left"] for one in releases if "by_command" in one["dags"]
+    ]  # newest first, a machine may have more
+    assert left[:2] == [True, True]
