@@ -58,13 +58,24 @@ def verify(server: Server, progress: Counting = lambda sentence, done, total: No
     """Every promise of every role, in the order of the site. `progress` is told each sentence that was looked at.
 
     Raises:
-        MachineUnreachable: nothing could be asked.
+        MachineUnreachable: nothing could be asked, or from some moment on nothing more.
         HangarError: the tests themselves could not run.
     """
     contracts = _contracts(REPO)
     tally = _Tally(progress)
     with _connection(server) as config:
-        _run(server, config, shares(contracts, WORKERS), tally)
+        try:
+            _run(server, config, shares(contracts, WORKERS), tally)
+        except HangarError as unfinished:
+            # A connection of its own: the one that all shared may have ended with the machine.
+            asked = _log_in(server, config, "ControlPath=none")
+            if asked.returncode == 0:
+                raise
+            raise MachineUnreachable(
+                f"{server.name} stopped answering while it was verified.",
+                asked.stderr.strip(),
+                f"See how it is: ./provision.py status {server.environment}",
+            ) from unfinished
     order = {role: number for number, role in enumerate(contracts)}
     return tuple(sorted(tally.promises, key=lambda promise: order.get(promise.role, len(order))))
 
@@ -103,9 +114,7 @@ def _connection(server: Server) -> Iterator[Path]:
         known = ssh_config(server.environment).read_text(encoding="utf-8")
         shared = f"ControlPath {client_config.quote(Path(folder) / 's')}\nControlPersist 600\n"
         config.write_text(shared + known, encoding="utf-8")
-        ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
-        argv = [*ssh, "-o", "ControlMaster=yes", server.name, "true"]
-        opened = process.bounded(argv, input="", check=False, timeout=60)
+        opened = _log_in(server, config, "ControlMaster=yes")
         if known_hosts.is_another_key(opened.stderr):
             raise known_hosts.another_key(server.name, server.host_keys, opened.stderr)
         if opened.returncode != 0:
@@ -117,7 +126,12 @@ def _connection(server: Server) -> Iterator[Path]:
         try:
             yield config
         finally:
-            process.run([*ssh, "-O", "exit", server.name], check=False)
+            process.run(["ssh", "-F", str(config), "-O", "exit", server.name], check=False)
+
+
+def _log_in(server: Server, config: Path, option: str) -> process.Completed:
+    argv = ["ssh", "-F", str(config), "-o", "BatchMode=yes", "-o", option, server.name, "true"]
+    return process.bounded(argv, input="", check=False, timeout=60)
 
 
 def _argv(server: Server, config: Path, contracts: Sequence[Path], descriptor: int) -> list[str]:
@@ -168,9 +182,11 @@ def _lines(selector: selectors.BaseSelector) -> Iterator[bytes]:
 
 
 def _unfinished(log: Path) -> HangarError:
-    last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    # Not the code on the way there: it stands in the log.
+    last = [line for line in said if not line.removeprefix("INTERNALERROR> ").startswith((" ", "Traceback"))]
     return HangarError(
-        "The verification did not run to its end.", "\n".join(last), f"Its whole output: {log}"
+        "The verification did not run to its end.", "\n".join(last[-15:]), f"Its whole output: {log}"
     )
 
 

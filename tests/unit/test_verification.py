@@ -2,6 +2,7 @@ import json
 import re
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,36 @@ def test_an_interrupt_ends_the_workers(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_tests_that_could_not_run_say_what_they_said(tmp_path: Path) -> None:
     log = tmp_path / "verification-0.log"
-    log.write_text("INTERNALERROR> out of memory\n")
+    log.write_text(
+        'Traceback (most recent call last):\n  File "a.py", line 7, in run\n    b()\nINTERNALERROR> out of memory\n'
+    )
     assert verification._unfinished(log) == HangarError(
         "The verification did not run to its end.", "INTERNALERROR> out of memory", f"Its whole output: {log}"
+    )
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["it answers", "it is gone"])
+def test_a_machine_that_goes_away_meanwhile_is_what_is_told(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """A reboot, say: what the tests made of it is nothing to read."""
+    unfinished = HangarError("The verification did not run to its end.", "hangar-local cannot be spoken to.")
+
+    def run(*_: object) -> None:
+        raise unfinished
+
+    gone = Completed((), 255, "", "ssh: connect to host 127.0.0.1 port 7: Connection refused\n")
+    monkeypatch.setattr(verification, "_run", run)
+    monkeypatch.setattr(verification, "_connection", lambda _: nullcontext(Path("/c")))
+    monkeypatch.setattr(process, "bounded", lambda argv, **_: Completed((), 0, "", "") if answers else gone)
+    with pytest.raises(HangarError) as caught:
+        verification.verify(SERVER)
+    assert caught.value == (
+        unfinished
+        if answers
+        else MachineUnreachable(
+            "hangar-local stopped answering while it was verified.",
+            "ssh: connect to host 127.0.0.1 port 7: Connection refused",
+            "See how it is: ./provision.py status local",
+        )
     )
