@@ -20,12 +20,15 @@ from hangar.errors import HangarError, MachineUnreachable
 from hangar.paths import REPO, hosts_file, log_dir, ssh_config
 from hangar.process.long_work import stream
 from hangar.progress import Counting
-from hangar.ssh import client_config, known_hosts
+from hangar.ssh import call, client_config, known_hosts
 
 Outcome = Literal["held", "broken", "unchecked", "excepted"]
 
 WORKERS = 4
 """Tests mostly wait for the machine, and every process pays for its own start."""
+
+ANSWERS = 60
+"""Seconds for a log-in and a command that does nothing."""
 
 PATIENT = {
     "hardening_accounts": 100,
@@ -66,16 +69,9 @@ def verify(server: Server, progress: Counting = lambda sentence, done, total: No
     with _connection(server) as config:
         try:
             _run(server, config, shares(contracts, WORKERS), tally)
-        except HangarError as unfinished:
-            # A connection of its own: the one that all shared may have ended with the machine.
-            asked = _log_in(server, config, "ControlPath=none")
-            if asked.returncode == 0:
-                raise
-            raise MachineUnreachable(
-                f"{server.name} stopped answering while it was verified.",
-                asked.stderr.strip(),
-                f"See how it is: ./provision.py status {server.environment}",
-            ) from unfinished
+        except HangarError:
+            call.ask(server.environment, ["true"], seconds=ANSWERS)  # that it went away says more
+            raise
     order = {role: number for number, role in enumerate(contracts)}
     return tuple(sorted(tally.promises, key=lambda promise: order.get(promise.role, len(order))))
 
@@ -114,7 +110,9 @@ def _connection(server: Server) -> Iterator[Path]:
         known = ssh_config(server.environment).read_text(encoding="utf-8")
         shared = f"ControlPath {client_config.quote(Path(folder) / 's')}\nControlPersist 600\n"
         config.write_text(shared + known, encoding="utf-8")
-        opened = _log_in(server, config, "ControlMaster=yes")
+        ssh = ["ssh", "-F", str(config), "-o", "BatchMode=yes"]
+        argv = [*ssh, "-o", "ControlMaster=yes", server.name, "true"]
+        opened = process.bounded(argv, input="", check=False, timeout=ANSWERS)
         if known_hosts.is_another_key(opened.stderr):
             raise known_hosts.another_key(server.name, server.host_keys, opened.stderr)
         if opened.returncode != 0:
@@ -126,12 +124,7 @@ def _connection(server: Server) -> Iterator[Path]:
         try:
             yield config
         finally:
-            process.run(["ssh", "-F", str(config), "-O", "exit", server.name], check=False)
-
-
-def _log_in(server: Server, config: Path, option: str) -> process.Completed:
-    argv = ["ssh", "-F", str(config), "-o", "BatchMode=yes", "-o", option, server.name, "true"]
-    return process.bounded(argv, input="", check=False, timeout=60)
+            process.run([*ssh, "-O", "exit", server.name], check=False)
 
 
 def _argv(server: Server, config: Path, contracts: Sequence[Path], descriptor: int) -> list[str]:

@@ -207,8 +207,8 @@ def test_a_machine_that_goes_away_meanwhile_is_what_is_told(
         unfinished
         if answers
         else MachineUnreachable(
-            "hangar-local stopped answering while it was verified.",
+            "hangar-local cannot be spoken to.",
             "ssh: connect to host 127.0.0.1 port 7: Connection refused",
-            "See how it is: ./provision.py status local",
+            "See whether it can be reached: ./provision.py ssh local",
         )
     )
