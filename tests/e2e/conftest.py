@@ -76,6 +76,11 @@ class Checkout:
         return self.path / ".hangar" / self.environment
 
     @property
+    def platform(self) -> Path:
+        """platform.yml, the one file that a user edits."""
+        return self.path / "inventory" / self.environment / "platform.yml"
+
+    @property
     def hosts(self) -> Path:
         return self.path / "inventory" / self.environment / "hosts.yml"
 

@@ -78,8 +78,7 @@ def environment(google: Google, path: Path, **settings: Any) -> Iterator[Checkou
 
 def write(place: Checkout, google: Google, **more: Any) -> None:
     """platform.yml; what trusts this computer's proxy here is nothing that a real environment needs."""
-    file = place.path / "inventory" / "production" / "platform.yml"
-    file.parent.mkdir(exist_ok=True)
+    place.platform.parent.mkdir(exist_ok=True)
     gcp = {
         "project": google.project, "zone": "europe-west3-a", "machine_type": "e2-standard-4",
         "api_endpoint": google.base_url, "tunnel_endpoint": google.tunnel_url,
@@ -89,7 +88,7 @@ def write(place: Checkout, google: Google, **more: Any) -> None:
         "trusted_certificates": [str(path) for path in own_files()], **more,
     }  # fmt: skip
     # In lines, as somebody writes it: `people add` changes no file that is one long word.
-    file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    place.platform.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
 def require_proven(place: Checkout, done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:
@@ -111,8 +110,7 @@ def require_nothing_to_do(place: Checkout) -> None:
 def require_another_type(place: Checkout, google: Google) -> None:
     """Another machine type is planned with a stop and made: a snapshot first, and the secrets are the same."""
     before = place.ssh("sudo sha256sum /srv/airflow/secrets/fernet_key").stdout
-    file = place.path / "inventory" / "production" / "platform.yml"
-    file.write_text(file.read_text().replace("e2-standard-4", "e2-standard-8"))
+    place.platform.write_text(place.platform.read_text().replace("e2-standard-4", "e2-standard-8"))
     plan = place.hangar("plan", "--exit-code", check=False)
     assert plan.returncode == 4
     assert f"! machine {NAME}: update with a stop" in plan.stdout

@@ -77,7 +77,7 @@ def listening(address: str) -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def receiver(machine: Checkout) -> Iterator[Receiver]:
     """Who is told, as a user names it: in platform.yml, its place as a secret on the machine."""
-    settings = machine.path / "inventory" / machine.environment / "platform.yml"
+    settings = machine.platform
     before = settings.read_text()
     told = yaml.safe_load(before)
     told.setdefault("monitoring", {})["alerts"] = {"matrix": {"kind": "webhook", "secret": SECRET}}

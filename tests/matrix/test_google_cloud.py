@@ -68,9 +68,8 @@ def test_a_colleague_on_another_laptop_sees_nothing_to_do(
 
     subprocess.run(["git", "clone", "-q", str(REPO), str(laptop / "hangar")], check=True)
     theirs = Checkout(laptop / "hangar", "production")
-    kept = Path("inventory") / "production" / "platform.yml"
-    (theirs.path / kept).parent.mkdir(exist_ok=True)
-    shutil.copy(production.path / kept, theirs.path / kept)
+    theirs.platform.parent.mkdir(exist_ok=True)
+    shutil.copy(production.platform, theirs.platform)
     told = json.loads(
         theirs.hangar("plan", "--exit-code", "--json", "--set", f"access.private_key={key}").stdout
     )

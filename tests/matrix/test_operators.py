@@ -27,11 +27,11 @@ def key(machine: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The key of bea, who is an admin beside ada, the first operator."""
     path = tmp_path_factory.mktemp("colleague") / "bea"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bea", "-f", str(path)], check=True)
-    before = (machine.path / "inventory" / machine.environment / "platform.yml").read_text()
+    before = machine.platform.read_text()
     people(machine, "add", "ada", "--role", "admin", "--key", str(machine.state / "id_ed25519.pub"))
     people(machine, "add", "bea", "--role", "admin", "--key", f"{path}.pub")
     yield path
-    (machine.path / "inventory" / machine.environment / "platform.yml").write_text(before)
+    machine.platform.write_text(before)
     machine.hangar("up", "--yes")
 
 

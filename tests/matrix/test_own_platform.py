@@ -37,7 +37,7 @@ def settings() -> dict[str, object]:
 @pytest.fixture(scope="module")
 def platform(machine: Checkout) -> Iterator[Checkout]:
     """The machine with its platform.yml changed; the next `up` or `upgrade` takes it back."""
-    file = machine.path / "inventory" / machine.environment / "platform.yml"
+    file = machine.platform
     before = file.read_text()
     shutil.copytree(OWN, file.parent / "own")
     changed = yaml.safe_load(before)

@@ -120,7 +120,5 @@ def test_a_rollback_takes_it_back(machine: Checkout, dag: Path) -> None:
     releases = json.loads(machine.hangar("dags list", "--json").stdout)
     (current,) = [one for one in releases if one["current"]]
     assert "by_command" not in current["dags"]
-    left = [
-        one["left"] for one in releases if "by_command" in one["dags"]
-    ]  # newest first, a machine may have more
-    assert left[:2] == [True, True]
+    left = [one["left"] for one in releases if "by_command" in one["dags"]]
+    assert left[:2] == [True, True], "the newest are first; a machine that stands may have earlier ones"

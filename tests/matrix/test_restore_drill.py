@@ -83,7 +83,7 @@ def lived_in(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Ch
 
 def leave(place: Checkout, name: str) -> None:
     """Somebody is taken out of platform.yml while there is no machine."""
-    path = place.path / "inventory" / place.environment / "platform.yml"
+    path = place.platform
     settings = yaml.safe_load(path.read_text())
     settings["people"] = [one for one in settings["people"] if one["name"] != name]
     path.write_text(yaml.safe_dump(settings))

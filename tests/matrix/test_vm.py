@@ -248,7 +248,7 @@ def test_scanners_of_others_find_what_they_found_before_at_most(audit: dict[str,
 
 
 def test_airflow_answers_through_a_forward_of_ssh_alone(machine: Checkout) -> None:
-    settings = yaml.safe_load((machine.path / "inventory" / NAME / "platform.yml").read_text())
+    settings = yaml.safe_load(machine.platform.read_text())
     there = (settings.get("airflow") or {}).get("port", 8080)
     with local_forward(machine, there) as here:
         said = ask(here, "/api/v2/monitor/health")
