@@ -46,19 +46,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def turn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Beside another process (`tests.e2e.beside`), wait for its file that comes first; say that this one has ended."""
-    if TURNS not in os.environ:
-        yield
-        return
-    ended = Path(os.environ[TURNS])
-    if first := AFTER.get(request.path.name):
+def turn(request: pytest.FixtureRequest) -> None:
+    """Beside another process (`tests.e2e.beside`), wait for its file that comes first."""
+    if TURNS in os.environ and (first := AFTER.get(request.path.name)):
+        ended = Path(os.environ[TURNS]) / first
         deadline = time.monotonic() + A_LIFE
-        while not (ended / first).exists():
+        while not ended.exists():
             assert time.monotonic() < deadline, f"{first} did not end"
             time.sleep(1)  # between two looks at the condition
-    yield
-    (ended / request.path.name).touch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Say that a file has ended, whatever became of it: no fixture of a module begins where the machine was not made."""
+    try:
+        yield
+    finally:
+        if TURNS in os.environ and (nextitem is None or nextitem.path != item.path):
+            (Path(os.environ[TURNS]) / item.path.name).touch()
 
 
 @dataclass
