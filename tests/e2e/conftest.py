@@ -58,7 +58,7 @@ def turn(request: pytest.FixtureRequest) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Say that a file has ended, whatever became of it: no fixture of a module begins where the machine was not made."""
+    """Say that a file has ended, whatever became of it: without a machine, no fixture of a module begins."""
     try:
         yield
     finally:
