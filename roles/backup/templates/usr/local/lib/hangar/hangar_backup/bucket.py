@@ -44,10 +44,6 @@ REASONS = {
 }
 
 
-WEB = web()
-"""Elsewhere is not where the machine's token was meant to go."""
-
-
 class _Timely:
     """A file that is read to its end in time."""
 
@@ -99,7 +95,7 @@ def _upload(bucket: Bucket, place: Path, latest: float) -> dict[str, Any]:
     with place.open("rb") as stream:
         address = f"{STORAGE}/{quote(bucket.bucket, safe='')}/o?{query}"
         asked = urllib.request.Request(address, _Timely(stream, latest), headers, method="POST")
-        with WEB.open(asked, timeout=SILENCE) as answer:
+        with web().open(asked, timeout=SILENCE) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -112,7 +108,7 @@ def _token() -> str:
     """
     asked = urllib.request.Request(METADATA, headers={"Metadata-Flavor": "Google"})
     try:
-        with WEB.open(asked, timeout=SILENCE) as answer:
+        with web().open(asked, timeout=SILENCE) as answer:
             return str(json.load(answer)["access_token"])
     except (OSError, HTTPException, ValueError, KeyError) as error:
         raise Refused(f"this machine has no service account of Google's ({error})") from None
